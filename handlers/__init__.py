@@ -1,0 +1,57 @@
+"""What clients see: the dialects, and the few paths that belong to none of them."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from handlers import drf, lumotist, pictures, probes
+from handlers.dialect import Dialect, Endpoint, NotFound
+from handlers.front import RequestIds, front
+
+DIALECTS: dict[str, Dialect] = {
+    "lumotist": lumotist.DIALECT,
+}
+
+ALL_METHODS = ("GET", "POST", "PUT")
+
+
+class Conflict(Exception):
+    """Two dialects claim one path; the text names both, and the path."""
+
+
+def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
+    """Mount the named dialects, each at its prefix and under its own name. Raises Conflict."""
+    owners: dict[str, tuple[str, Endpoint]] = {}
+    for name, prefix in mounts.items():
+        dialect = DIALECTS[name]
+        for path, endpoint in dialect.endpoints.items():
+            _claim(owners, f"/{name}{path}", name, endpoint)
+            if prefix.strip("/") != name:
+                _claim(owners, prefix.rstrip("/") + path, name, endpoint)
+    ids = RequestIds()
+
+    def add(path: str, route: str, endpoint: Endpoint) -> None:
+        app.router.add_route("*", path, front(endpoint, route, ids))
+
+    for path, (_, endpoint) in owners.items():
+        add(path, path, endpoint)
+        add(path + "/", path, endpoint)
+    add("/healthz", "/healthz", probes.HEALTH)
+    add("/readyz", "/readyz", probes.READY)
+    add("/pictures/{id}", "/pictures/{id}", pictures.ENDPOINT)
+    for name in mounts:
+        unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].refuse)
+        add(f"/{name}{{rest:(?:/.*)?}}", f"/{name}/*", unknown)
+    add("/{rest:.*}", "*", Endpoint(_not_found, ALL_METHODS, drf.refuse))
+
+
+def _claim(
+    owners: dict[str, tuple[str, Endpoint]], path: str, name: str, endpoint: Endpoint
+) -> None:
+    owner, _ = owners.setdefault(path, (name, endpoint))
+    if owner != name:
+        raise Conflict(f"{owner} and {name} both answer at {path}")
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    raise NotFound

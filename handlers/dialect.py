@@ -1,0 +1,106 @@
+"""What a dialect is to the rest of the server, and the refusals that only a request can earn.
+
+A dialect is a table of paths and one function that puts refusals into its words. Everything that
+is raised below a handler and is no refusal is logged here and told as `Crashed`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from handlers.keys import REFUSAL, REQUEST_ID
+from store.errors import Refused
+
+_log = logging.getLogger("latchkey")
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+Refuse = Callable[[Refused], web.Response]
+
+
+class Malformed(Refused):
+    """The body can't be read as the `form` it says it has; the text says why."""
+
+    def __init__(self, form: str, why: object) -> None:
+        super().__init__(f"{form} parse error - {why}")
+
+
+class WrongMediaType(Refused):
+    """The body is of a content type that this dialect does not read."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+        self.media_type = media_type
+
+
+class TooLarge(Refused):
+    """The body is longer than what is taken here; it was not read on."""
+
+
+class TooSlow(Refused):
+    """The body was not there in time."""
+
+
+class NotFound(Refused):
+    """Nothing is at this path, or nobody has this id."""
+
+
+class WrongMethod(Refused):
+    """The path is known and the method is none of its own. `allowed` is an Allow header."""
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(method)
+        self.method = method
+        self.allowed = allowed
+
+
+class MissingToken(Refused):
+    """The request needs a token and brings none."""
+
+
+class BadHeader(Refused):
+    """The Authorization header is malformed; `spaces` tells too many parts from too few."""
+
+    def __init__(self, *, spaces: bool) -> None:
+        super().__init__("spaces" if spaces else "no token")
+        self.spaces = spaces
+
+
+class Crashed(Refused):
+    """Something went wrong that no client may be told about. It has been logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of a dialect: it takes every method, and says which are its own."""
+
+    handler: Handler
+    methods: tuple[str, ...]
+    refuse: Refuse
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A wire contract: where its paths lead, and how it says no."""
+
+    name: str
+    refuse: Refuse
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+
+
+def answer(endpoint: Endpoint) -> Handler:
+    """Return the handler to mount: the endpoint's own, with every refusal in its words."""
+    handle, refuse = endpoint.handler, endpoint.refuse
+
+    async def answered(request: web.Request) -> web.Response:
+        try:
+            return await handle(request)
+        except Refused as refusal:
+            request[REFUSAL] = refusal
+            return refuse(refusal)
+        except Exception:
+            _log.exception("unexpected error", extra={"request_id": request[REQUEST_ID]})
+            return refuse(Crashed())
+
+    return answered

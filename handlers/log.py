@@ -1,0 +1,115 @@
+"""Logging: one line for each request, and whatever else happens, for people or as JSON.
+
+No line ever holds a token, a password, a body or a header.
+"""
+
+import asyncio
+import logging
+import time
+from functools import lru_cache
+from typing import TextIO
+
+import orjson
+
+FLUSH_SECONDS = 0.1
+"""Lines of requests gather this long: a write for each would cost more than the rest of the log."""
+
+
+class RequestLog:
+    """Writes a line for each request to `stream`, some lines at a time."""
+
+    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+        self._stream = stream
+        self._format = _json_line if as_json else _text_line
+        self._lines: list[str] = []
+
+    def add(
+        self, method: str, route: str, status: int, seconds: float, request_id: str, why: str
+    ) -> None:
+        """Note a request that has been answered; `why` names the refusal, if it was one."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        milliseconds = round(seconds * 1000, 1)
+        self._lines.append(self._format(method, route, status, milliseconds, request_id, why))
+
+    def flush(self) -> None:
+        """Write the lines that have gathered."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write("".join(lines))
+            self._stream.flush()
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON, its traceback in one string."""
+        line = {
+            "time": utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := getattr(record, "request_id", None):
+            line["request_id"] = request_id
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """A line for a terminal; a traceback follows below it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(utc)s %(levelname)s %(message)s%(suffix)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text, with the id of its request if it has one."""
+        request_id = getattr(record, "request_id", None)
+        record.utc = utc(record.created)
+        record.suffix = f" [{request_id}]" if request_id else ""
+        return super().format(record)
+
+
+def set_up(stream: TextIO, *, as_json: bool) -> None:
+    """Send every logger's lines to `stream`."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def utc(seconds: float) -> str:
+    """Write a time as RFC 3339 has it, in UTC, with milliseconds."""
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(2)  # thousands of requests share a second
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
+def _text_line(
+    method: str, route: str, status: int, milliseconds: float, request_id: str, why: str
+) -> str:
+    reason = f" {why}" if why else ""
+    return (
+        f"{utc(time.time())} {method} {route} {status} {milliseconds} ms [{request_id}]{reason}\n"
+    )
+
+
+def _json_line(
+    method: str, route: str, status: int, milliseconds: float, request_id: str, why: str
+) -> str:
+    line = {
+        "time": utc(time.time()),
+        "method": method,
+        "route": route,
+        "status": status,
+        "ms": milliseconds,
+        "request_id": request_id,
+    }
+    if why:
+        line["refusal"] = why
+    return orjson.dumps(line).decode() + "\n"

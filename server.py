@@ -1,0 +1,224 @@
+"""Latchkey: the settings, the application and the program. Start reading here.
+
+This file alone knows everything, and alone reads the environment.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+import commands
+import handlers
+from handlers import cors, keys
+from handlers.log import RequestLog
+from store.access import Access
+from store.accounts import Accounts
+from store.connect import connect_database, connect_redis, keep_trying
+from store.passwords import Passwords, usable_cores
+from store.pictures import Pictures
+from store.schema import prepare
+from store.sessions import Sessions
+from store.tokens import MIN_KEY_BYTES, Tokens
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+
+
+class BadSetting(Exception):
+    """A setting's value can't be used; the text names it, the value and what is allowed."""
+
+
+def _setting(default: Any, parse: Callable[[str], Any], allowed: str) -> Any:
+    return field(default_factory=lambda: default, metadata={"parse": parse, "allowed": allowed})
+
+
+def _whole(default: int, low: int, high: int) -> Any:
+    def parse(text: str) -> int:
+        if not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return _setting(default, parse, f"a whole number from {low} to {high}")
+
+
+def _seconds(default: float, low: float, high: float) -> Any:
+    def parse(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise ValueError
+        return float(text)
+
+    return _setting(default, parse, f"a number of seconds from {low:g} to {high:g}")
+
+
+def _text(default: str, allowed: str) -> Any:
+    return _setting(default, str.strip, allowed)
+
+
+def _parse_dialects(text: str) -> dict[str, str]:
+    pairs = [word.partition("=") for word in text.split()]
+    if not pairs or any(
+        name not in handlers.DIALECTS or not prefix.startswith("/") for name, _, prefix in pairs
+    ):
+        raise ValueError
+    return {name: prefix for name, _, prefix in pairs}
+
+
+def _parse_keys(text: str) -> tuple[str, ...]:
+    found = tuple(text.replace(",", " ").split())
+    if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
+        raise ValueError
+    return found
+
+
+def _one_of(default: str, *choices: str) -> Any:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError
+        return text
+
+    return _setting(default, parse, " or ".join(choices))
+
+
+_NAMES = ", ".join(handlers.DIALECTS)
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting: its name in the environment is the field's in capitals."""
+
+    host: str = _text("127.0.0.1", "an address to listen on")
+    port: int = _whole(8000, 0, 65535)
+    data_dir: str = _text("data", "a directory for the embedded stores")
+    database_url: str = _text("", "a libpq connection string")
+    redis_url: str = _text("", "redis://, rediss:// or unix://")
+    secret_keys: tuple[str, ...] = _setting(
+        (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
+    )
+    dialects: Mapping[str, str] = _setting(
+        dict.fromkeys(handlers.DIALECTS, "/"),
+        _parse_dialects,
+        f"name=/prefix, separated by spaces; the names are {_NAMES}",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        ("*",), lambda text: tuple(text.split()), "* or origins, separated by spaces"
+    )
+    public_url: str = _setting("", lambda text: text.strip().rstrip("/"), "a URL")
+    session_lifetime: int = _whole(14 * _DAY, 1, 3650 * _DAY)
+    access_token_lifetime: int = _whole(15 * 60, 1, 3650 * _DAY)
+    refresh_token_lifetime: int = _whole(30 * _DAY, 1, 3650 * _DAY)
+    sessions_per_account: int = _whole(100, 10, 1000)
+    bcrypt_rounds: int = _whole(12, 4, 16)
+    password_wait: float = _seconds(5, 0.1, 3600)
+    store_timeout: float = _seconds(0.8, 0.05, 60)
+    start_timeout: float = _seconds(30, 0, 3600)
+    database_pool: int = _whole(8, 1, 500)
+    redis_pool: int = _whole(32, 1, 5000)
+    keepalive_timeout: float = _seconds(75, 1, 3600)
+    body_timeout: float = _seconds(10, 0.1, 3600)
+    drain_seconds: float = _seconds(3, 0, 600)
+    log_format: str = _one_of("text", "text", "json")
+
+    @property
+    def lifetimes(self) -> dict[str, int]:
+        """Seconds that a session of each kind lives."""
+        access = self.access_token_lifetime
+        return {
+            "token": self.session_lifetime,
+            "fresh": access,
+            "access": access,
+            "refresh": self.refresh_token_lifetime,
+        }
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that an environment gives. Raises BadSetting."""
+    given = {
+        each.name: _parse(each, environment[each.name.upper()])
+        for each in fields(Settings)
+        if environment.get(each.name.upper(), "").strip()
+    }
+    settings = Settings(**given)
+    if settings.redis_url and not settings.secret_keys:
+        raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
+    return settings
+
+
+def _parse(each: "Field[Any]", text: str) -> Any:
+    try:
+        return each.metadata["parse"](text)
+    except ValueError:
+        shown = "(not shown)" if "secret" in each.name else repr(text)
+        allowed = each.metadata["allowed"]
+        raise BadSetting(f"{each.name.upper()} is {shown}: allowed is {allowed}") from None
+
+
+def create_app(settings: Settings) -> web.Application:
+    """Return the application. It needs the URLs of both stores, and a secret key.
+
+    Raises handlers.Conflict when two dialects claim one path.
+    """
+    app = web.Application()
+    everywhere = settings.cors_origins == ("*",)
+    app[keys.ALLOW_ORIGIN] = "*" if everywhere else ""
+    app[keys.PUBLIC_URL] = settings.public_url
+    app[keys.BODY_TIMEOUT] = settings.body_timeout
+    app[keys.DRAINING] = asyncio.Event()
+    app[keys.REQUEST_LOG] = RequestLog(sys.stderr, as_json=settings.log_format == "json")
+    handlers.mount(app, settings.dialects)
+    if not everywhere:
+        cors.narrow(app, settings.cors_origins)
+
+    async def stores(app: web.Application) -> AsyncIterator[None]:
+        async for _ in _connect(app, settings):
+            yield
+
+    app.cleanup_ctx.append(stores)
+    return app
+
+
+async def _connect(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+    """Connect both stores, give them to the handlers, and close them in the end."""
+    say = logging.getLogger("latchkey").warning
+    deadline, patience = settings.store_timeout, settings.start_timeout
+    database = await keep_trying(
+        lambda: connect_database(settings.database_url, settings.database_pool, deadline),
+        patience,
+        say,
+    )
+    redis = await keep_trying(
+        lambda: connect_redis(settings.redis_url, settings.redis_pool, deadline), patience, say
+    )
+    await prepare(database, SCHEMA.read_text())
+    tokens = Tokens([key.encode() for key in settings.secret_keys])
+    sessions = Sessions(redis, tokens, settings.lifetimes, settings.sessions_per_account)
+    passwords = Passwords(settings.bcrypt_rounds, usable_cores(), settings.password_wait)
+    app[keys.ACCESS] = Access(Accounts(database), sessions, passwords)
+    app[keys.PICTURES] = Pictures(database)
+    app[keys.STORES] = {"postgresql": database.ping, "redis": redis.ping}
+    yield
+    app[keys.REQUEST_LOG].flush()
+    await sessions.finish()
+    passwords.close()
+    await redis.close()
+    await database.close()
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    try:
+        settings = read_settings(os.environ)
+        return commands.run(sys.argv[1:], settings, create_app)
+    except BadSetting as problem:
+        print(f"latchkey: {problem}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What spans accounts and sessions, in the order that keeps it safe. This alone imports both.
+
+PostgreSQL decides: a session is live only while it bears its account's present epoch. So whatever
+ends sessions raises the epoch first, and whatever opens one does it under an epoch that was read
+together with what entitled it.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.accounts import Account, Accounts, Login, NewAccount
+from store.errors import (
+    BadCredentials,
+    BadToken,
+    Busy,
+    Flaw,
+    Inactive,
+    Taken,
+    Unavailable,
+    Unstorable,
+)
+from store.passwords import Passwords
+from store.session import Grant, Opened, Session
+from store.sessions import Outdated, Sessions
+
+_log = logging.getLogger("latchkey.access")
+
+ROUNDS = 8
+ACCESS_KINDS = frozenset({"token", "fresh", "access"})
+"""The kinds of session that authenticate a request; a refresh token is none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: an account, through one of its sessions."""
+
+    account: Account
+    session: Session
+
+
+class Access:
+    """Registers, logs in, authenticates and ends. Every method raises Unavailable."""
+
+    def __init__(self, accounts: Accounts, sessions: Sessions, passwords: Passwords) -> None:
+        self._accounts = accounts
+        self._sessions = sessions
+        self._passwords = passwords
+
+    async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
+        """Return whom a token stands for, as both stores have it now. Raises BadToken."""
+        session = await self._sessions.read(token)
+        account = await self._accounts.get(session.account_id)
+        if account is None:
+            raise BadToken(Flaw.REVOKED)
+        if not account.is_active:
+            raise BadToken(Flaw.INACTIVE)
+        if session.epoch != account.epoch:
+            raise BadToken(Flaw.REVOKED)
+        if session.kind not in kinds:
+            raise BadToken(Flaw.WRONG_KIND)
+        self._sessions.touch(session)
+        return Caller(account, session)
+
+    async def register(
+        self, new: NewAccount, password: str, grants: Sequence[Grant] = ()
+    ) -> tuple[Account, list[Opened]]:
+        """Make an account and open its first sessions. Raises Taken, Unstorable, Busy.
+
+        The sessions are opened first: a fault in Redis leaves no account behind, and a session of
+        no account is never live.
+        """
+        hash = await self._passwords.hash(password)
+        for _ in range(ROUNDS):
+            identity = await self._accounts.new_identity()
+            try:
+                opened = [await self._sessions.open(*identity, grant) for grant in grants]
+            except Outdated:
+                continue  # PostgreSQL was set back, and this id has been somebody's before
+            try:
+                logged_in = bool(grants)
+                account = await self._accounts.insert(identity, new, hash, logged_in=logged_in)
+            except (Taken, Unstorable):
+                for session in opened:
+                    await self._sessions.discard(identity[0], session)
+                raise
+            return account, opened
+        raise Busy(1.0)
+
+    async def log_in(
+        self, login: Login, password: str, grants: Sequence[Grant]
+    ) -> tuple[Account, list[Opened]]:
+        """Return the account and its sessions, the live ones it has or new ones.
+
+        An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
+        Inactive, Unstorable, Busy.
+        """
+        verified, newer = None, 0
+        for _ in range(ROUNDS):
+            found = await self._accounts.credentials(login)
+            if found is None or found.hash != verified:
+                verified = found.hash if found else None
+                if not await self._passwords.verify(password, verified) or found is None:
+                    raise BadCredentials
+            account = found.account
+            if not account.is_active:
+                raise Inactive
+            if await self._accounts.record_login(account.id, account.epoch):
+                try:
+                    return account, await self._open(account, grants, account.epoch < newer)
+                except Outdated as outdated:
+                    newer = outdated.epoch
+        raise Busy(1.0)
+
+    async def log_out(self, caller: Caller) -> None:
+        """End the session that the request came with."""
+        await self._sessions.close(caller.session)
+
+    async def end_all(self, account_id: int) -> None:
+        """End every session of an account, in every dialect."""
+        epoch = await self._accounts.raise_epoch(account_id)
+        if epoch is not None:
+            await self._clean_up(account_id, epoch)
+
+    async def delete(self, caller: Caller) -> None:
+        """Delete the caller's account, its pictures and its sessions. Raises BadToken."""
+        account = caller.account
+        if not await self._accounts.delete(account.id, account.epoch):
+            raise BadToken(Flaw.REVOKED)
+        await self._clean_up(account.id, account.epoch + 1)
+
+    async def _open(
+        self, account: Account, grants: Sequence[Grant], regressed: bool
+    ) -> list[Opened]:
+        return [
+            await self._sessions.open(account.id, account.epoch, grant, regressed=regressed)
+            for grant in grants
+        ]
+
+    async def _clean_up(self, account_id: int, epoch: int) -> None:
+        # The sessions are over once PostgreSQL has said so: a Redis that is away changes nothing.
+        try:
+            await self._sessions.close_older(account_id, epoch)
+        except Unavailable as refusal:
+            _log.warning(
+                "sessions of account %d are over but still in Redis: %s", account_id, refusal
+            )

@@ -1,0 +1,100 @@
+"""Coalesced look-ups: the keys asked for in one turn of the event loop share one round trip.
+
+This is no cache. A key only ever joins a batch that has not been sent, so every answer was read
+after its question arrived.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+BATCH = 512
+"""Keys in one statement, at most."""
+
+IN_FLIGHT = 4
+"""Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
+
+
+class Coalesced(Generic[K, V]):
+    """Looks keys up through `fetch(keys, by)`, which answers what it found of a batch.
+
+    `by` is the event loop's time at which the oldest key of the batch has waited `deadline`
+    seconds; `fetch` must have answered or raised by then. Keys must be valid before they come
+    here: a value that makes the shared statement fail would fail its neighbours.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[list[K], float], Awaitable[Mapping[K, V]]],
+        deadline: float,
+        *,
+        batch: int = BATCH,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self._fetch = fetch
+        self._deadline = deadline
+        self._batch = batch
+        self._free = in_flight
+        self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
+        self._oldest = 0.0
+        self._scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def get(self, key: K) -> "asyncio.Future[V | None]":
+        """Return a future of the key's value, None when there is none.
+
+        Each caller has a future of its own: cancelling one takes nobody else with it. It raises
+        what `fetch` raised for the batch that the key was in.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[V | None] = loop.create_future()
+        if not self._waiting:
+            self._oldest = loop.time()
+        self._waiting.setdefault(key, []).append(waiter)
+        if not self._scheduled and self._free:
+            self._scheduled = True
+            loop.call_soon(self._send)
+        return waiter
+
+    def _send(self) -> None:
+        self._scheduled = False
+        while self._waiting and self._free:
+            keys = list(self._waiting)[: self._batch]
+            taken = {key: self._waiting.pop(key) for key in keys}
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(
+                self._answer(taken, self._oldest + self._deadline)
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]], by: float) -> None:
+        try:
+            found = await self._fetch(list(asked), by)
+        except Exception as error:
+            for waiter in _still_there(asked):
+                waiter.set_exception(error)
+                waiter.exception()  # one that leaves now must not warn that nobody asked
+        except asyncio.CancelledError:
+            for waiter in _still_there(asked):
+                waiter.cancel()
+            raise
+        else:
+            for key, waiters in asked.items():
+                value = found.get(key)
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_result(value)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._free += 1
+        if self._waiting:
+            self._send()
+
+
+def _still_there(asked: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:
+    return [waiter for waiters in asked.values() for waiter in waiters if not waiter.done()]

@@ -1,0 +1,75 @@
+"""Refusals: what the store does not allow or cannot do, as facts.
+
+A dialect puts each into its own words and status in its one `refuse()`. Anything else that is
+raised is a bug, and becomes a logged, bland 500.
+"""
+
+import enum
+
+
+class Refused(Exception):
+    """The request can't be granted, for a reason that the client may be told."""
+
+
+class Taken(Refused):
+    """An account with this username, e-mail or both exists already."""
+
+    def __init__(self, fields: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(fields)))
+        self.fields = fields
+
+
+class BadCredentials(Refused):
+    """The account is unknown or the password is wrong; nobody may learn which."""
+
+
+class Inactive(Refused):
+    """The credentials are right, and the account has been disabled."""
+
+
+class Flaw(enum.Enum):
+    """Why a token is no good."""
+
+    FORGED = "never made by this server"
+    EXPIRED = "its session has run out"
+    REVOKED = "its session was ended"
+    INACTIVE = "its account has been disabled"
+    WRONG_KIND = "its session is of another kind than this request needs"
+
+
+class BadToken(Refused):
+    """The token names no live session of a kind that may do this."""
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(flaw.value)
+        self.flaw = flaw
+
+
+class Unstorable(Refused):
+    """A value holds what PostgreSQL can't keep (NUL, a lone surrogate) or is longer than any."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+class NoSuchPicture(Refused):
+    """The gallery has no picture of this id."""
+
+
+class Busy(Refused):
+    """There is more work than can be done in time; come back after `retry_after` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"retry after {retry_after:.1f} s")
+        self.retry_after = retry_after
+
+
+class Unavailable(Refused):
+    """A store can't be reached, or is up and can't serve. Never to be told as a bad token."""
+
+    retry_after = 1.0
+
+    def __init__(self, store: str, why: str) -> None:
+        super().__init__(f"{store}: {why}")
+        self.store = store

@@ -1,0 +1,262 @@
+"""Opening, reading, extending and ending sessions in Redis, in the order that makes it safe.
+
+Every script touches one key only and makes no key's name, so the same code runs on one Redis and
+on a cluster. The order of the writes does the rest; the protocol was model-checked before it was
+written down: change a step only with a model that shows that the change holds.
+What is kept, and under which keys: store/session.py.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from store.coalesce import Coalesced
+from store.connect import Redis
+from store.errors import BadToken, Busy, Flaw, Refused
+from store.session import (
+    REVOKED,
+    Grant,
+    Opened,
+    Session,
+    named_key,
+    parse,
+    record_key,
+    set_key,
+)
+from store.tokens import Tokens
+from store.touches import Touches
+
+DAY = 86_400
+ROUNDS = 8
+MANY = frozenset({"access"})
+"""Kinds of which an account may have any number in one dialect; of the others it has one."""
+BY_USE = frozenset({"token"})
+"""Kinds whose life is extended by use; the others are extended by what hands them out."""
+
+# KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.
+# Answers the name with this prefix, its score raised; nil when there is none.
+_FIND = """
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if string.sub(name, 1, #ARGV[1]) == ARGV[1] then
+    redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], name)
+    redis.call('EXPIRE', KEYS[1], ARGV[3])
+    return name
+  end
+end
+return false
+"""
+
+# KEYS: an account's set. ARGV: prefix that must be unique ('' for none), name, score, the set's
+# lifetime, most names. Answers the name that stands there, then those that are one too many.
+_REGISTER = """
+if ARGV[1] ~= '' then
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if string.sub(name, 1, #ARGV[1]) == ARGV[1] then return {name} end
+  end
+end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+local answer = {ARGV[2]}
+local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[5]
+if surplus > 0 then
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, surplus)) do
+    if name ~= ARGV[2] and #answer <= surplus then answer[#answer + 1] = name end
+  end
+end
+return answer
+"""
+
+# KEYS: a record. ARGV: an epoch. Revokes the record if its epoch is older; answers 1 when the
+# record is revoked or gone, 0 when it is not older.
+_REVOKE_OLDER = """
+local record = redis.call('GET', KEYS[1])
+if not record or record == 'revoked' then return 1 end
+local epoch = string.match(record, '^%S+ %S+ %S+ (%d+)')
+if tonumber(epoch) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], 'revoked', 'XX', 'KEEPTTL')
+return 1
+"""
+
+# KEYS: an account's set. ARGV: name, new score, the set's lifetime. Creates nothing.
+_EXTEND = """
+redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], ARGV[1])
+return redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
+
+
+class Outdated(Refused):
+    """What a session was to be opened under is older than the account's present epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(str(epoch))
+        self.epoch = epoch
+
+
+class Sessions:
+    """Opens, reads, extends and ends sessions. `lifetimes` has the seconds of each kind."""
+
+    def __init__(
+        self, redis: Redis, tokens: Tokens, lifetimes: Mapping[str, int], per_account: int
+    ) -> None:
+        self._redis = redis
+        self._tokens = tokens
+        self._lifetimes = lifetimes
+        self._set_lifetime = max(lifetimes.values()) + DAY
+        self._per_account = per_account
+        self._records = Coalesced(redis.get_many, redis.deadline)
+        self._touches = Touches(self._extend)
+
+    async def read(self, token: str) -> Session:
+        """Return the session that a token names, as Redis has it now.
+
+        Its account and epoch are for the caller to judge. Raises BadToken, Unavailable.
+        """
+        sid = self._tokens.sid_of(token)
+        if sid is None:
+            raise BadToken(Flaw.FORGED)
+        record = await self._records.get(record_key(sid))
+        session = parse(sid, record)
+        if session is None:
+            raise BadToken(Flaw.REVOKED if record else Flaw.EXPIRED)
+        return session
+
+    def touch(self, session: Session) -> None:
+        """Note that a session was used: its life is extended soon, in the background."""
+        if session.kind in BY_USE:
+            lifetime = self._lifetimes[session.kind]
+            if time.time() - session.opened > lifetime / 100:
+                self._touches.add(session, lifetime / 100)
+
+    async def open(
+        self, account_id: int, epoch: int, grant: Grant, *, regressed: bool = False
+    ) -> Opened:
+        """Return the account's live session of this dialect and kind, or a new one.
+
+        `epoch` is what the login was entitled under. Raises Outdated when a newer session stands
+        there, unless PostgreSQL is known to have `regressed` behind it; Busy, Unavailable.
+        """
+        for _ in range(ROUNDS):
+            name = None if grant.kind in MANY else await self._find(account_id, grant)
+            if name is None:
+                sid = await self._write(account_id, epoch, grant)
+                name = await self._register(account_id, grant, sid)
+                if name == grant.name(sid):
+                    return self._opened(grant, sid, self._tokens.signing_key)
+                await self._redis.ask(self._redis.client.delete(record_key(sid)))
+            session = await self._renew(name, grant)
+            if session and session.epoch > epoch and not regressed:
+                raise Outdated(session.epoch)
+            if session and session.epoch == epoch:
+                if self._tokens.knows(session.key_id):
+                    return self._opened(grant, session.sid, session.key_id)
+                await self._revoke([name])  # its key is listed no more; it may be again one day
+            await self._take_out(account_id, [name])
+        raise Busy(1.0)
+
+    async def discard(self, account_id: int, opened: Opened) -> None:
+        """Take back a session whose token was never handed out."""
+        await self._redis.ask(self._redis.client.delete(named_key(opened.name)))
+        await self._take_out(account_id, [opened.name])
+
+    async def close(self, session: Session) -> None:
+        """End one session. The record first: a crash in between leaves a dead name, no more."""
+        await self._revoke([session.name])
+        await self._take_out(session.account_id, [session.name])
+
+    async def close_older(self, account_id: int, epoch: int) -> None:
+        """End what the account's set names, if it is of an older epoch than this one.
+
+        PostgreSQL must have raised the account's epoch before: then the sessions are over already,
+        whatever Redis forgets, and this only cleans up.
+        """
+        found: list[bytes] = await self._redis.ask(
+            self._redis.client.zrange(set_key(account_id), 0, -1)
+        )
+        names = [name.decode() for name in found]
+        pipeline = self._redis.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.eval(_REVOKE_OLDER, 1, named_key(name), epoch)
+        ended = await self._redis.ask(pipeline.execute())
+        over = [name for name, is_over in zip(names, ended, strict=True) if is_over]
+        await self._take_out(account_id, over)
+
+    async def finish(self) -> None:
+        """Write what is still to be extended."""
+        await self._touches.finish()
+
+    async def _find(self, account_id: int, grant: Grant) -> str | None:
+        name: bytes | None = await self._redis.ask(
+            self._redis.client.eval(
+                _FIND,
+                1,
+                set_key(account_id),
+                grant.name(""),
+                time.time() + self._lifetimes[grant.kind],
+                self._set_lifetime,
+            )
+        )
+        return name.decode() if name else None
+
+    async def _write(self, account_id: int, epoch: int, grant: Grant) -> str:
+        sid = self._tokens.new_sid(grant.sid_bytes)
+        key_id = self._tokens.signing_key
+        now = int(time.time())
+        session = Session(sid, account_id, grant.dialect, grant.kind, epoch, key_id, now)
+        lifetime = self._lifetimes[grant.kind]
+        await self._redis.ask(
+            self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
+        )
+        return sid
+
+    async def _register(self, account_id: int, grant: Grant, sid: str) -> str:
+        """Enter a session into its account's set; return the name that stands there."""
+        names: list[bytes] = await self._redis.ask(
+            self._redis.client.eval(
+                _REGISTER,
+                1,
+                set_key(account_id),
+                "" if grant.kind in MANY else grant.name(""),
+                grant.name(sid),
+                time.time() + self._lifetimes[grant.kind],
+                self._set_lifetime,
+                self._per_account,
+            )
+        )
+        standing, *surplus = [name.decode() for name in names]
+        if surplus:
+            await self._revoke(surplus)
+            await self._take_out(account_id, surplus)
+        return standing
+
+    async def _renew(self, name: str, grant: Grant) -> Session | None:
+        """Read a session's record and extend it; None when it is gone or revoked."""
+        lifetime = self._lifetimes[grant.kind]
+        record: Any = await self._redis.ask(self._redis.client.getex(named_key(name), ex=lifetime))
+        return parse(name.rpartition(":")[2], record)
+
+    async def _revoke(self, names: Sequence[str]) -> None:
+        pipeline = self._redis.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.set(named_key(name), REVOKED, xx=True, keepttl=True)
+        await self._redis.ask(pipeline.execute())
+
+    async def _take_out(self, account_id: int, names: Sequence[str]) -> None:
+        if names:
+            await self._redis.ask(self._redis.client.zrem(set_key(account_id), *names))
+
+    async def _extend(self, sessions: Sequence[Session]) -> None:
+        """Extend sessions, first their names, then their records."""
+        names = self._redis.client.pipeline(transaction=False)
+        records = self._redis.client.pipeline(transaction=False)
+        for session in sessions:
+            lifetime = self._lifetimes[session.kind]
+            ends = time.time() + lifetime
+            key = set_key(session.account_id)
+            names.eval(_EXTEND, 1, key, session.name, ends, self._set_lifetime)
+            records.expire(record_key(session.sid), lifetime)
+        await self._redis.ask(names.execute())
+        await self._redis.ask(records.execute())
+
+    def _opened(self, grant: Grant, sid: str, key_id: str) -> Opened:
+        ends = time.time() + self._lifetimes[grant.kind]
+        return Opened(self._tokens.derive(sid, key_id), grant.name(sid), ends)

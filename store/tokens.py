@@ -1,0 +1,52 @@
+"""Tokens: what names a session to a client.
+
+    token = hex(sid ‖ mac)        mac = HMAC-SHA256(secret key, sid), cut to the length of sid
+
+Opaque and random to a client. A token that this server never made is told without any I/O, and a
+copy of everything in Redis holds no usable token, since Redis only knows the sid.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+
+MIN_KEY_BYTES = 32
+_TOKEN = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class Tokens:
+    """Mints and verifies tokens under a list of secret keys: the first signs, all verify."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) < MIN_KEY_BYTES for key in keys):
+            raise ValueError(f"secret keys need {MIN_KEY_BYTES} bytes each, and there must be one")
+        self._keys = {hashlib.sha256(key).hexdigest()[:8]: key for key in keys}
+        self.signing_key = next(iter(self._keys))
+        """The id of the key that signs: 8 hex digits of its SHA-256."""
+
+    def new_sid(self, size: int) -> str:
+        """Make a random session id of `size` bytes, in hex."""
+        return secrets.token_hex(size)
+
+    def knows(self, key_id: str) -> bool:
+        """Tell whether the key of this id is still listed."""
+        return key_id in self._keys
+
+    def derive(self, sid: str, key_id: str) -> str:
+        """Return the token of a session that a listed key signed."""
+        return sid + _mac(self._keys[key_id], sid)
+
+    def sid_of(self, token: str) -> str | None:
+        """Return the session that a token names, or None when no listed key made it."""
+        if not _TOKEN.fullmatch(token):
+            return None
+        sid, mac = token[: len(token) // 2], token[len(token) // 2 :]
+        made = [hmac.compare_digest(_mac(key, sid), mac) for key in self._keys.values()]
+        return sid if any(made) else None
+
+
+def _mac(key: bytes, sid: str) -> str:
+    raw = bytes.fromhex(sid)
+    return hmac.digest(key, raw, "sha256")[: len(raw)].hex()

@@ -1,0 +1,59 @@
+"""Extending sessions by use: rarely, in batches, and never in the way of an answer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from store.errors import Unavailable
+from store.session import Session
+
+_log = logging.getLogger("latchkey.sessions")
+
+DELAY = 0.05
+"""Seconds in which uses gather before they are written."""
+BATCH = 256
+MEMORY = 100_000
+"""Sessions remembered as extended lately, at most twice this many."""
+
+
+class Touches:
+    """Gathers the sessions that were used and hands them to `write`, each once in a while."""
+
+    def __init__(self, write: Callable[[Sequence[Session]], Awaitable[None]]) -> None:
+        self._write = write
+        self._pending: list[Session] = []
+        self._lately: set[str] = set()
+        self._before: set[str] = set()
+        self._turn = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, session: Session, quiet: float) -> None:
+        """Have a session extended, unless this process did so within about `quiet` seconds."""
+        now = time.monotonic()
+        if now > self._turn or len(self._lately) >= MEMORY:
+            self._before, self._lately = self._lately, set()
+            self._turn = now + quiet / 2
+        if session.sid in self._lately or session.sid in self._before:
+            return
+        self._lately.add(session.sid)
+        self._pending.append(session)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def finish(self) -> None:
+        """Wait until everything gathered is written."""
+        if self._task:
+            await self._task
+
+    async def _write_soon(self) -> None:
+        try:
+            await asyncio.sleep(DELAY)
+            while self._pending:
+                batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
+                await self._write(batch)
+        except Unavailable as refusal:
+            _log.warning("%d sessions were not extended: %s", len(self._pending) + 1, refusal)
+            self._pending.clear()
+        finally:
+            self._task = None

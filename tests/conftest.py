@@ -1,0 +1,72 @@
+"""One PostgreSQL and one Redis for the run, emptied before each test; one application for each."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from aiohttp.test_utils import TestClient
+
+from server import Settings, create_app
+from store import embedded
+
+KEY = "a key for the tests, long enough for one"
+
+
+@pytest.fixture(scope="session")
+def stores() -> Iterator[tuple[str, str]]:
+    """Run real stores for the whole run; give their URLs."""
+    with (
+        tempfile.TemporaryDirectory(prefix="latchkey-", ignore_cleanup_errors=True) as directory,
+        embedded.data_directory(Path(directory)) as data,
+        embedded.postgresql(data, print) as database_url,
+        embedded.redis(data, print) as redis_url,
+    ):
+        yield database_url, redis_url
+
+
+@pytest.fixture
+def database(stores: tuple[str, str]) -> Iterator["psycopg2.extensions.connection"]:
+    """A connection to look into PostgreSQL with."""
+    connection = psycopg2.connect(stores[0])
+    connection.autocommit = True
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def redis_client(stores: tuple[str, str]) -> Iterator["redis.Redis"]:
+    """A connection to look into Redis with."""
+    client = redis.Redis.from_url(stores[1])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clean(database: "psycopg2.extensions.connection", redis_client: "redis.Redis") -> None:
+    """Empty both stores; the next account's id is 1. The gallery stays."""
+    redis_client.flushdb()
+    with database.cursor() as cursor:
+        cursor.execute("select to_regclass('account') is not null")
+        if cursor.fetchone() == (True,):
+            cursor.execute("delete from account; alter sequence account_id restart")
+
+
+@pytest.fixture
+def settings(stores: tuple[str, str]) -> Settings:
+    """Settings as a deployment has them, but for bcrypt's cost."""
+    return Settings(
+        database_url=stores[0],
+        redis_url=stores[1],
+        secret_keys=(KEY,),
+        bcrypt_rounds=4,
+        database_pool=4,
+    )
+
+
+@pytest.fixture
+async def client(aiohttp_client, settings: Settings, clean: None) -> AsyncIterator[TestClient]:
+    """A client of an application with these settings."""
+    return await aiohttp_client(create_app(settings))
