@@ -4,12 +4,13 @@ This file alone knows everything, and alone reads the environment.
 """
 
 import asyncio
-import logging
+import contextlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from pathlib import Path
+from ipaddress import ip_network
 from typing import Any
 
 from aiohttp import web
@@ -18,16 +19,23 @@ import commands
 import handlers
 from handlers import cors, keys
 from handlers.log import RequestLog
+from handlers.proxies import Network, Proxies
 from store.access import Access
 from store.accounts import Accounts
-from store.connect import connect_database, connect_redis, keep_trying
-from store.passwords import Passwords, usable_cores
+from store.connect import (
+    check_database_url,
+    check_redis_url,
+    connect_database,
+    connect_redis,
+    keep_trying,
+)
+from store.images import Images
+from store.passwords import Passwords
 from store.pictures import Pictures
 from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import MIN_KEY_BYTES, Tokens
-
-SCHEMA = Path(__file__).with_name("schema.sql")
+from store.workers import usable_cores
 
 
 class BadSetting(Exception):
@@ -62,18 +70,36 @@ def _text(default: str, allowed: str) -> Any:
 
 def _parse_dialects(text: str) -> dict[str, str]:
     pairs = [word.partition("=") for word in text.split()]
-    if not pairs or any(
-        name not in handlers.DIALECTS or not prefix.startswith("/") for name, _, prefix in pairs
-    ):
+    mounts = {name: prefix for name, _, prefix in pairs}
+    if not pairs or len(mounts) < len(pairs) or mounts.keys() - handlers.DIALECTS.keys():
         raise ValueError
-    return {name: prefix for name, _, prefix in pairs}
+    if not all(re.fullmatch(r"/[\w.~/-]*", prefix, re.ASCII) for prefix in mounts.values()):
+        raise ValueError
+    return mounts
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _parse_keys(text: str) -> tuple[str, ...]:
-    found = tuple(text.replace(",", " ").split())
+    found = _words(text)
     if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
         raise ValueError
     return found
+
+
+def _parse_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", text.strip()):
+        raise ValueError
+    return text.strip().rstrip("/")
+
+
+def _parse_origins(text: str) -> tuple[str, ...]:
+    origins = _words(text)
+    if origins != ("*",) and not all(re.fullmatch(r"[a-z+.-]+://[^/\s*]+", o) for o in origins):
+        raise ValueError
+    return origins
 
 
 def _one_of(default: str, *choices: str) -> Any:
@@ -87,6 +113,7 @@ def _one_of(default: str, *choices: str) -> Any:
 
 _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
+_SECRET = ("secret_keys", "database_url", "redis_url")
 
 
 @dataclass(frozen=True)
@@ -96,20 +123,28 @@ class Settings:
     host: str = _text("127.0.0.1", "an address to listen on")
     port: int = _whole(8000, 0, 65535)
     data_dir: str = _text("data", "a directory for the embedded stores")
-    database_url: str = _text("", "a libpq connection string")
-    redis_url: str = _text("", "redis://, rediss:// or unix://")
+    database_url: str = _setting("", check_database_url, "a libpq connection string")
+    redis_url: str = _setting("", check_redis_url, "redis://, rediss:// or unix://")
     secret_keys: tuple[str, ...] = _setting(
         (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
     )
     dialects: Mapping[str, str] = _setting(
         dict.fromkeys(handlers.DIALECTS, "/"),
         _parse_dialects,
-        f"name=/prefix, separated by spaces; the names are {_NAMES}",
+        f"name=/prefix, each name once, separated by spaces; the names are {_NAMES}",
     )
     cors_origins: tuple[str, ...] = _setting(
-        ("*",), lambda text: tuple(text.split()), "* or origins, separated by spaces"
+        ("*",), _parse_origins, "* alone, or origins like https://app.example, separated by spaces"
     )
-    public_url: str = _setting("", lambda text: text.strip().rstrip("/"), "a URL")
+    trusted_proxies: tuple[Network, ...] = _setting(
+        (),
+        lambda text: tuple(ip_network(word, strict=False) for word in _words(text)),
+        "addresses or networks, separated by spaces or commas",
+    )
+    public_url: str = _setting("", _parse_url, "a URL that begins with http:// or https://")
+    picture_max_bytes: int = _whole(5 * 1024 * 1024, 1024, 256 * 1024 * 1024)
+    picture_max_pixels: int = _whole(25_000_000, 4096, 500_000_000)
+    picture_timeout: float = _seconds(60, 0.1, 3600)
     session_lifetime: int = _whole(14 * _DAY, 1, 3650 * _DAY)
     access_token_lifetime: int = _whole(15 * 60, 1, 3650 * _DAY)
     refresh_token_lifetime: int = _whole(30 * _DAY, 1, 3650 * _DAY)
@@ -154,7 +189,7 @@ def _parse(each: "Field[Any]", text: str) -> Any:
     try:
         return each.metadata["parse"](text)
     except ValueError:
-        shown = "(not shown)" if "secret" in each.name else repr(text)
+        shown = "(not shown)" if each.name in _SECRET else repr(text)
         allowed = each.metadata["allowed"]
         raise BadSetting(f"{each.name.upper()} is {shown}: allowed is {allowed}") from None
 
@@ -168,7 +203,11 @@ def create_app(settings: Settings) -> web.Application:
     everywhere = settings.cors_origins == ("*",)
     app[keys.ALLOW_ORIGIN] = "*" if everywhere else ""
     app[keys.PUBLIC_URL] = settings.public_url
+    app[keys.PROXIES] = Proxies(settings.trusted_proxies)
     app[keys.BODY_TIMEOUT] = settings.body_timeout
+    app[keys.PICTURE_LIMITS] = keys.PictureLimits(
+        settings.picture_max_bytes, settings.picture_timeout
+    )
     app[keys.DRAINING] = asyncio.Event()
     app[keys.REQUEST_LOG] = RequestLog(sys.stderr, as_json=settings.log_format == "json")
     handlers.mount(app, settings.dialects)
@@ -176,38 +215,47 @@ def create_app(settings: Settings) -> web.Application:
         cors.narrow(app, settings.cors_origins)
 
     async def stores(app: web.Application) -> AsyncIterator[None]:
-        async for _ in _connect(app, settings):
+        async with contextlib.AsyncExitStack() as closing:
+            await _connect(app, settings, closing)
             yield
 
     app.cleanup_ctx.append(stores)
     return app
 
 
-async def _connect(app: web.Application, settings: Settings) -> AsyncIterator[None]:
-    """Connect both stores, give them to the handlers, and close them in the end."""
-    say = logging.getLogger("latchkey").warning
+async def _connect(
+    app: web.Application, settings: Settings, closing: contextlib.AsyncExitStack
+) -> None:
+    """Connect both stores and give them to the handlers; what is to be closed goes on the stack."""
     deadline, patience = settings.store_timeout, settings.start_timeout
     database = await keep_trying(
         lambda: connect_database(settings.database_url, settings.database_pool, deadline),
         patience,
-        say,
+        _say,
     )
+    closing.push_async_callback(database.close)
     redis = await keep_trying(
-        lambda: connect_redis(settings.redis_url, settings.redis_pool, deadline), patience, say
+        lambda: connect_redis(settings.redis_url, settings.redis_pool, deadline), patience, _say
     )
-    await prepare(database, SCHEMA.read_text())
+    closing.push_async_callback(redis.close)
+    await prepare(database)
+    accounts, pictures = Accounts(database), Pictures(database)
     tokens = Tokens([key.encode() for key in settings.secret_keys])
     sessions = Sessions(redis, tokens, settings.lifetimes, settings.sessions_per_account)
-    passwords = Passwords(settings.bcrypt_rounds, usable_cores(), settings.password_wait)
-    app[keys.ACCESS] = Access(Accounts(database), sessions, passwords)
-    app[keys.PICTURES] = Pictures(database)
+    closing.push_async_callback(sessions.finish)
+    wait, cores = settings.password_wait, usable_cores()
+    passwords = Passwords(settings.bcrypt_rounds, cores, wait)
+    closing.callback(passwords.close)
+    images = Images(max(1, cores // 2), wait, settings.picture_max_pixels)
+    closing.callback(images.close)
+    closing.callback(app[keys.REQUEST_LOG].flush)
+    app[keys.ACCOUNTS], app[keys.PICTURES], app[keys.IMAGES] = accounts, pictures, images
+    app[keys.ACCESS] = Access(accounts, sessions, passwords)
     app[keys.STORES] = {"postgresql": database.ping, "redis": redis.ping}
-    yield
-    app[keys.REQUEST_LOG].flush()
-    await sessions.finish()
-    passwords.close()
-    await redis.close()
-    await database.close()
+
+
+def _say(what: str) -> None:
+    print(f"latchkey: {what}", flush=True)
 
 
 def main() -> int:

@@ -2,11 +2,11 @@
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp import web
 
-from commands import serve
+from commands import account, gallery, serve
 
 if TYPE_CHECKING:
     from server import Settings
@@ -16,12 +16,21 @@ CreateApp = Callable[["Settings"], web.Application]
 
 def run(arguments: list[str], settings: "Settings", create_app: CreateApp) -> int:
     """Do what the arguments say; return the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="server.py",
         description="Latchkey, an account server for mobile back ends. Settings are environment "
         "variables; the README lists them.",
     )
-    subcommands = parser.add_subparsers(metavar="COMMAND")
-    subcommands.add_parser("serve", help="run the server (the default)")
-    parser.parse_args(arguments)
-    return serve.run(settings, create_app)
+    parser.set_defaults(run=lambda settings, _: serve.run(settings, create_app))
+    commands = parser.add_subparsers(metavar="COMMAND")
+    commands.add_parser("serve", help="run the server (the default)")
+    account.add(commands.add_parser("account", help="show an account, or change it"))
+    gallery.add(commands.add_parser("gallery", help="list the gallery, add to it, remove from it"))
+    chosen = parser.parse_args(arguments)
+    status: int = chosen.run(settings, chosen)
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"latchkey: {message}; see `{self.prog} --help`\n")

@@ -1,12 +1,14 @@
 """Reaching the stores: the ones the settings name, or the embedded ones of the data directory."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store import embedded
+from store.connect import Database, connect_database
+from store.schema import prepare
 
 if TYPE_CHECKING:
     from server import Settings
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def run_stores(settings: "Settings", say: Callable[[str], None]) -> Iterator["Settings"]:
     """Run the embedded stores that the settings leave to us; yield settings that name both.
 
-    Raises embedded.CantRun.
+    Raises embedded.CantRun, InUse when another process runs them already.
     """
     if settings.database_url and settings.redis_url:
         yield settings
@@ -24,11 +26,37 @@ def run_stores(settings: "Settings", say: Callable[[str], None]) -> Iterator["Se
     with contextlib.ExitStack() as stack:
         data = stack.enter_context(embedded.data_directory(Path(settings.data_dir)))
         if not settings.database_url:
-            url = stack.enter_context(embedded.postgresql(data, say))
-            settings = replace(settings, database_url=url)
+            stack.enter_context(embedded.postgresql(data, say))
         if not settings.redis_url:
-            url = stack.enter_context(embedded.redis(data, say))
-            settings = replace(settings, redis_url=url)
-        if not settings.secret_keys:
-            settings = replace(settings, secret_keys=(embedded.secret_key(data),))
-        yield settings
+            stack.enter_context(embedded.redis(data, say))
+        yield _named(settings, data)
+
+
+@contextlib.contextmanager
+def reach_stores(settings: "Settings") -> Iterator["Settings"]:
+    """Yield settings that name both stores: running ones, or else ones run for this long."""
+    try:
+        with run_stores(settings, lambda _: None) as reached:
+            yield reached
+    except embedded.InUse:
+        yield _named(settings, Path(settings.data_dir).resolve())
+
+
+@contextlib.asynccontextmanager
+async def database_of(settings: "Settings") -> AsyncIterator[Database]:
+    """Connect to the database, its tables made. Raises Unavailable."""
+    database = await connect_database(settings.database_url, 1, settings.store_timeout)
+    try:
+        await prepare(database)
+        yield database
+    finally:
+        await database.close()
+
+
+def _named(settings: "Settings", data: Path) -> "Settings":
+    return replace(
+        settings,
+        database_url=settings.database_url or embedded.postgresql_url(data),
+        redis_url=settings.redis_url or embedded.redis_url(data),
+        secret_keys=settings.secret_keys or (embedded.secret_key(data),),
+    )

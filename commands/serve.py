@@ -1,6 +1,7 @@
 """`serve`: run the server in this process until it is told to stop."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -24,47 +25,67 @@ except ImportError:  # there is no uvloop for this platform
 
 SHUTDOWN_SECONDS = 10.0
 """How long the requests in flight may still take once the server stops."""
+LINGERING_SECONDS = 1.0
+"""How long a body that was refused is waited out, so that its client can read the answer."""
 BACKLOG = 4096
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(settings: "Settings", create_app: Callable[["Settings"], web.Application]) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
     log.set_up(sys.stderr, as_json=settings.log_format == "json")
+    told: list[int] = []
+    for number in STOP_SIGNALS:  # stores that are just being started must be stopped, too
+        signal.signal(number, lambda number, _: told.append(number))
     try:
         with run_stores(settings, _say) as reached:
-            return run_loop(_serve(reached, create_app))
+            return 0 if told else run_loop(_serve(reached, create_app))
     except (CantRun, Conflict, Unavailable) as problem:
         print(f"latchkey: {problem}", file=sys.stderr)
         return 1
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        print(f"latchkey: can't listen on {where}: {error.strerror}", file=sys.stderr)
+        why = os.strerror(error.errno) if error.errno else str(error)
+        print(f"latchkey: can't listen on {where}: {why}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 async def _serve(settings: "Settings", create_app: Callable[["Settings"], web.Application]) -> int:
-    stop: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.put_nowait, number)
+    told = asyncio.get_running_loop().create_future()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, _tell, told, number)
     app = create_app(settings)
     runner = Runner(
         app,
         access_log=None,
         keepalive_timeout=settings.keepalive_timeout,
         shutdown_timeout=SHUTDOWN_SECONDS,
+        lingering_time=LINGERING_SECONDS,
     )
+    starting = asyncio.ensure_future(_start(runner, settings))
     try:
-        await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-        _greet(settings, runner.addresses[0][1])
-        if await stop.get() is signal.SIGTERM:
-            await _drain(runner, app, settings.drain_seconds)
+        await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            if await told is signal.SIGTERM:
+                await _drain(runner, app, settings.drain_seconds)
         _say("stopping")
     finally:
+        starting.cancel()
+        await asyncio.wait((starting,))
         await runner.cleanup()
     return 0
+
+
+async def _start(runner: Runner, settings: "Settings") -> None:
+    await runner.setup()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+    _greet(settings, runner.addresses[0][1])
+
+
+def _tell(told: "asyncio.Future[signal.Signals]", number: signal.Signals) -> None:
+    if not told.done():
+        told.set_result(number)
 
 
 async def _drain(runner: Runner, app: web.Application, seconds: float) -> None:
@@ -72,7 +93,8 @@ async def _drain(runner: Runner, app: web.Application, seconds: float) -> None:
     _say("draining")
     app[keys.DRAINING].set()
     give_up = asyncio.get_running_loop().time() + seconds
-    while runner.open_connections and asyncio.get_running_loop().time() < give_up:
+    # aiohttp has no event for the last connection's going.
+    while runner.open_connections and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 
@@ -80,19 +102,19 @@ def _greet(settings: "Settings", port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     mounted = ", ".join(f"{name} at {prefix}" for name, prefix in settings.dialects.items())
-    json = "-H 'Content-Type: application/json'"
-    mika = '{"username": "mika", "email": "mika@example.com", "password": "correct horse"}'
     _say(f"serving on {url}")
     _say(f"dialects: {mounted}; each also under its own name")
-    print(
-        f"""
-Try:
-  curl {json} -d '{mika}' {url}/account/register
-  curl {json} -d '{{"username": "mika", "password": "correct horse"}}' {url}/account/login
-  curl -H 'Authorization: Token <the token>' {url}/account/profile
-""",
-        flush=True,
-    )
+    tries = [f"{url}/healthz", f"{url}/readyz"]
+    if "lumotist" in settings.dialects:
+        account = f"{url}{settings.dialects['lumotist'].rstrip('/')}/account"
+        json = "-H 'Content-Type: application/json'"
+        mika = '"username": "mika", "password": "correct horse"'
+        tries = [
+            f'{json} -d \'{{{mika}, "email": "mika@example.com"}}\' {account}/register',
+            f"{json} -d '{{{mika}}}' {account}/login",
+            f"-H 'Authorization: Token <the token>' {account}/profile",
+        ]
+    print("\nTry:", *(f"  curl {each}" for each in tries), "", sep="\n", flush=True)
 
 
 def _say(what: str) -> None:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from handlers import drf, lumotist, pictures, probes
+from handlers import cellars, drf, fardel, kust, lumotist, pictures, probes, shared, wicare
 from handlers.dialect import Dialect, Endpoint, NotFound
-from handlers.front import RequestIds, front
+from handlers.front import RequestIds, expect, front
 
 DIALECTS: dict[str, Dialect] = {
+    "wicare": wicare.DIALECT,
     "lumotist": lumotist.DIALECT,
+    "kust": kust.DIALECT,
+    "cellars": cellars.DIALECT,
+    "fardel": fardel.DIALECT,
 }
 
 ALL_METHODS = ("GET", "POST", "PUT")
@@ -17,6 +21,16 @@ ALL_METHODS = ("GET", "POST", "PUT")
 
 class Conflict(Exception):
     """Two dialects claim one path; the text names both, and the path."""
+
+
+class Anywhere(web.PlainResource):
+    """Matches what nothing else does, `OPTIONS *` and newlines included."""
+
+    def __init__(self) -> None:
+        super().__init__("/")
+
+    def _match(self, path: str) -> dict[str, str]:
+        return {}
 
 
 def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
@@ -31,7 +45,7 @@ def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
     ids = RequestIds()
 
     def add(path: str, route: str, endpoint: Endpoint) -> None:
-        app.router.add_route("*", path, front(endpoint, route, ids))
+        app.router.add_route("*", path, front(endpoint, route, ids), expect_handler=expect)
 
     for path, (_, endpoint) in owners.items():
         add(path, path, endpoint)
@@ -41,16 +55,23 @@ def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
     add("/pictures/{id}", "/pictures/{id}", pictures.ENDPOINT)
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].refuse)
-        add(f"/{name}{{rest:(?:/.*)?}}", f"/{name}/*", unknown)
-    add("/{rest:.*}", "*", Endpoint(_not_found, ALL_METHODS, drf.refuse))
+        add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown)
+    everywhere = Anywhere()
+    app.router.register_resource(everywhere)
+    unknown = Endpoint(_not_found, ALL_METHODS, drf.refuse)
+    everywhere.add_route("*", front(unknown, "*", ids), expect_handler=expect)
 
 
 def _claim(
     owners: dict[str, tuple[str, Endpoint]], path: str, name: str, endpoint: Endpoint
 ) -> None:
-    owner, _ = owners.setdefault(path, (name, endpoint))
-    if owner != name:
+    owner, other = owners.setdefault(path, (name, endpoint))
+    if owner == name:
+        return
+    if {owner, name} != {shared.FORM, shared.REST}:
         raise Conflict(f"{owner} and {name} both answer at {path}")
+    by_name = {owner: other, name: endpoint}
+    owners[path] = (name, shared.tell_apart(by_name[shared.FORM], by_name[shared.REST]))
 
 
 async def _not_found(request: web.Request) -> web.Response:

@@ -23,10 +23,9 @@ def no_content() -> web.Response:
     return web.Response(status=204)
 
 
-def last(response: web.Response) -> web.Response:
-    """Close the connection behind this answer: what is left of the request is not read."""
-    response.force_close()
-    return response
+def sayable(header: str) -> str:
+    """Return a header's value as an answer can repeat it: bytes that were no UTF-8 become `?`."""
+    return header.encode(errors="replace").decode()
 
 
 def allow_header(methods: tuple[str, ...]) -> str:

@@ -1,7 +1,10 @@
 """Reading a request's body: once, within its limits, every failure one of four refusals."""
 
 import asyncio
+import codecs
 import io
+import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,30 +14,49 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multipart import MultipartParser, parse_options_header
 
 from handlers.dialect import Malformed, TooLarge, TooSlow
-from handlers.keys import BODY_TIMEOUT
+from handlers.keys import BODY, BODY_TIMEOUT
+from store.errors import Refused
 
 MAX_BODY = 1024 * 1024
 
 
 _MAX_FIELDS = 1000
+_CHARSET = re.compile(r"ascii|utf-(7|8|16|32)|iso8859-|cp\d|koi8-|gb|big5|euc_|shift_jis")
 
 
-async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
-    """Return the whole body, decompressed. Raises TooLarge, TooSlow, Malformed."""
-    if not request.body_exists:
-        return b""
+async def read_body(
+    request: web.Request, limit: int = MAX_BODY, seconds: float | None = None
+) -> bytes:
+    """Return the whole body, decompressed; read once, however often this is asked.
+
+    It must be there within `seconds`, BODY_TIMEOUT by default. Raises TooLarge, TooSlow, Malformed,
+    and the same again when asked again.
+    """
+    if BODY not in request:
+        try:
+            request[BODY] = await _read(request, limit, seconds or request.app[BODY_TIMEOUT])
+        except Refused as refusal:
+            request[BODY] = refusal
+    body = request[BODY]
+    if isinstance(body, Refused):
+        raise body
+    return body
+
+
+async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
     if (request.content_length or 0) > limit:
-        raise TooLarge
+        raise TooLarge(limit)
     body = bytearray()
     try:
-        async with asyncio.timeout(request.app[BODY_TIMEOUT]):
-            while chunk := await request.content.readany():
+        async with asyncio.timeout(seconds):
+            while request.body_exists and (chunk := await request.content.readany()):
                 body += chunk
                 if len(body) > limit:
-                    raise TooLarge
+                    raise TooLarge(limit)
     except TimeoutError:
         raise TooSlow from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        request.content.feed_eof()  # else aiohttp reads on, and meets the same error again
         raise Malformed("Body", "it is cut off or can't be decompressed") from error
     return bytes(body)
 
@@ -42,39 +64,49 @@ async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
 def parse_json(body: bytes, charset: str | None = None) -> Any:
     """Return what a JSON body says. Raises Malformed."""
     try:
-        if charset and charset.lower() not in ("utf-8", "utf8"):
-            body = body.decode(charset).encode()
-        return orjson.loads(body)
+        return orjson.loads(body if charset is None else _decode(body, charset))
     except (ValueError, LookupError) as error:  # decoding errors are ValueErrors
         raise Malformed("JSON", error) from None
 
 
-def parse_urlencoded(body: bytes, charset: str | None) -> dict[str, Any]:
-    """Return the fields of a form, the last of each name. Raises Malformed."""
+class Form(dict[str, Any]):
+    """The fields of a form, the last of each name; `lists` has all of them."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str | bytes]]) -> None:
+        self.lists: dict[str, list[str | bytes]] = {}
+        for name, value in pairs:
+            self.lists.setdefault(name, []).append(value)
+            self[name] = value
+
+
+def parse_urlencoded(body: bytes, charset: str | None) -> Form:
+    """Return the fields of an urlencoded form. Raises Malformed."""
     try:
-        text = body.decode(charset or "utf-8")
-        return dict(
+        text = _decode(body, charset or "utf-8")
+        return Form(
             parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
         )
     except (ValueError, LookupError) as error:
         raise Malformed("Form", error) from None
 
 
-def parse_multipart(body: bytes, content_type: str) -> dict[str, str | bytes]:
-    """Return the parts of a form, the last of each name: text, or bytes for a file.
-
-    Raises Malformed.
-    """
+def parse_multipart(body: bytes, content_type: str) -> Form:
+    """Return the parts of a multipart form: text, or bytes for a file. Raises Malformed."""
     boundary = parse_options_header(content_type)[1].get("boundary")
     if not boundary:
         raise Malformed("Multipart form", "no boundary")
     in_memory = len(body) + 1
-    fields: dict[str, str | bytes] = {}
     try:
-        for part in MultipartParser(
+        parts = MultipartParser(
             io.BytesIO(body), boundary, len(body), spool_limit=in_memory, memory_limit=in_memory
-        ):
-            fields[part.name] = part.raw if part.filename else part.value
+        )
+        return Form((part.name, part.raw if part.filename else part.value) for part in parts)
     except (ValueError, LookupError) as error:
         raise Malformed("Multipart form", error) from None
-    return fields
+
+
+def _decode(body: bytes, charset: str) -> str:
+    """Decode a body. Raises LookupError for what is no charset of text, such as punycode."""
+    if not _CHARSET.match(codecs.lookup(charset).name):
+        raise LookupError(f"unknown encoding: {charset}")
+    return body.decode(charset)

@@ -5,6 +5,16 @@ import logging
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
+from handlers import drf
+from handlers.dialect import NotFound
+from handlers.front import ALLOW_HEADERS
+
+NOWHERE = {
+    hdrs.SERVER: "Latchkey",
+    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: ALLOW_HEADERS,
+}
+
 _log = logging.getLogger("latchkey.connection")
 
 
@@ -28,6 +38,16 @@ class Connection(RequestHandler):
         response = _Bare(status=status)
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; CONNECT has no path that a route could match, and gets a 404 here."""
+        if isinstance(resp, web.HTTPException):
+            resp = drf.refuse(NotFound())
+            resp.headers.update(NOWHERE)
+            _log.info("%s without a path was refused", request.method)
+        return await super().finish_response(request, resp, start_time)
 
 
 class _Bare(web.Response):

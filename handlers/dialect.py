@@ -35,7 +35,11 @@ class WrongMediaType(Refused):
 
 
 class TooLarge(Refused):
-    """The body is longer than what is taken here; it was not read on."""
+    """The body is longer than `limit` bytes; it was not read on."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(str(limit))
+        self.limit = limit
 
 
 class TooSlow(Refused):

@@ -7,14 +7,16 @@ The order: a bad token is a 401 even where none is needed, a missing one is a 40
 then comes the method, then the body.
 """
 
+import datetime
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import allow_header, json_response, last
+from handlers.answers import allow_header, json_response, sayable
 from handlers.authorization import token_of
 from handlers.body import parse_json, parse_multipart, parse_urlencoded, read_body
 from handlers.dialect import (
@@ -38,9 +40,11 @@ from store.errors import (
     Flaw,
     Inactive,
     Refused,
+    Taken,
     Unavailable,
     Unstorable,
 )
+from store.rules import MAX_NAME, is_email
 
 Open = Callable[[web.Request], Awaitable[web.Response]]
 Guarded = Callable[[web.Request, Caller], Awaitable[web.Response]]
@@ -53,6 +57,7 @@ NULL = "This field may not be null."
 NOT_A_STRING = "Not a valid string."
 NUL = "Null characters are not allowed."
 UNSTORABLE = "Enter a valid value."
+TAKEN = "A user with that {} already exists."
 
 
 class Errors(Refused):
@@ -120,6 +125,7 @@ class Text:
 
     name: str
     required: bool = True
+    may_be_blank: bool = False
     trim: bool = True
     max_length: int | None = None
     allows_nul: bool = False
@@ -132,11 +138,11 @@ class Text:
         value = data[self.name]
         if value is None:
             return [NULL]
-        if not _is_text(value):
+        if not is_text(value):
             return [NOT_A_STRING]
         text = self.text(data)
         if not text:
-            return [BLANK] if self.required else []
+            return [] if self.may_be_blank else [BLANK]
         if self.max_length is not None and len(text) > self.max_length:
             return [f"Ensure this field has no more than {self.max_length} characters."]
         if "\0" in text and not self.allows_nul:
@@ -152,17 +158,42 @@ class Text:
 PASSWORD = Text("password", trim=False, allows_nul=True)
 """Taken as it is: spaces and NUL count."""
 
+USERNAME = Text(
+    "username",
+    max_length=150,
+    checks=(
+        (
+            lambda text: re.fullmatch(r"[\w.@+-]+", text) is not None,
+            "Enter a valid username. "
+            "This value may contain only letters, numbers, and @/./+/-/_ characters.",
+        ),
+    ),
+)
+"""Django's own: letters of any script."""
 
-def read_fields(data: Mapping[str, Any], *fields: Text) -> list[str]:
-    """Return the text of each field, in their order. Raises Errors with all that is wrong."""
+EMAIL = Text("email", max_length=MAX_NAME, checks=((is_email, "Enter a valid email address."),))
+OPTIONAL_EMAIL = replace(EMAIL, required=False, may_be_blank=True)
+
+
+def read_fields(
+    data: Mapping[str, Any], *fields: Text, also: Mapping[str, list[str]] | None = None
+) -> list[str]:
+    """Return the text of each field, in their order.
+
+    Raises Errors with all that is wrong, `also` what was found wrong with other fields.
+    """
     problems = {field.name: field.problems(data) for field in fields}
-    if errors := {name: sentences for name, sentences in problems.items() if sentences}:
-        raise Errors(errors)
+    errors = {name: sentences for name, sentences in problems.items() if sentences}
+    if errors or also:
+        raise Errors({**errors, **(also or {})})
     return [field.text(data) for field in fields]
 
 
 async def read_data(request: web.Request) -> dict[str, Any]:
-    """Return what the body says: JSON, or a form. Raises Malformed, WrongMediaType, Errors."""
+    """Return what the body says: JSON, or a form.
+
+    Raises Malformed, WrongMediaType, Errors, TooLarge, TooSlow.
+    """
     body = await read_body(request)
     if not body:
         return {}
@@ -174,7 +205,7 @@ async def read_data(request: web.Request) -> dict[str, Any]:
         case "multipart/form-data":
             data = parse_multipart(body, request.headers["Content-Type"])
         case _:
-            raise WrongMediaType(request.headers.get("Content-Type", ""))
+            raise WrongMediaType(sayable(request.headers.get("Content-Type", "")))
     if not isinstance(data, dict):
         kind = type(data).__name__
         raise Errors({NON_FIELD: [f"Invalid data. Expected a dictionary, but got {kind}."]})
@@ -186,6 +217,8 @@ def refuse(refusal: Refused) -> web.Response:
     match refusal:
         case Errors():
             return json_response(refusal.by_field, 400)
+        case Taken():
+            return json_response({name: [TAKEN.format(name)] for name in in_order(refusal)}, 400)
         case BadCredentials() | Inactive():
             return json_response({NON_FIELD: [CANNOT_LOG_IN]}, 400)
         case Unstorable():
@@ -200,9 +233,9 @@ def refuse(refusal: Refused) -> web.Response:
             why = f'Method "{refusal.method}" not allowed.'
             return _detail(405, why, {"Allow": refusal.allowed})
         case TooSlow():
-            return last(_detail(408, "The request body did not arrive in time."))
+            return _detail(408, "The request body did not arrive in time.")
         case TooLarge():
-            return last(_detail(413, "The request body is too large."))
+            return _detail(413, "The request body is too large.")
         case WrongMediaType():
             return _detail(415, f'Unsupported media type "{refusal.media_type}" in request.')
         case Busy() | Unavailable():
@@ -210,6 +243,16 @@ def refuse(refusal: Refused) -> web.Response:
             return _detail(503, "Service temporarily unavailable, try again later.", wait)
         case _:
             return _detail(500, "A server error occurred.")
+
+
+def in_order(taken: Taken) -> list[str]:
+    """Return the fields that are taken, the username first."""
+    return [name for name in ("username", "email") if name in taken.fields]
+
+
+def timestamp(moment: datetime.datetime) -> str:
+    """Write a time as the framework does: UTC, with microseconds."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
@@ -241,7 +284,7 @@ def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> web
     return json_response({"detail": why}, status, headers)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Tell whether a value is a string, or a number that stands for one."""
     if isinstance(value, bool):
         return False

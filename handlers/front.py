@@ -1,5 +1,6 @@
 """What every answer passes on its way out: an id, the documented CORS headers, and the log."""
 
+import contextlib
 import itertools
 import re
 import secrets
@@ -8,8 +9,10 @@ import time
 from aiohttp import hdrs, web
 
 from handlers.answers import json_response
+from handlers.body import read_body
 from handlers.dialect import Endpoint, Handler, answer
-from handlers.keys import ALLOW_ORIGIN, DRAINING, REFUSAL, REQUEST_ID, REQUEST_LOG
+from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, REFUSAL, REQUEST_ID, REQUEST_LOG
+from store.errors import Refused
 
 ALLOW_HEADERS = "Content-Type, Authorization"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,14 +47,17 @@ def front(endpoint: Endpoint, route: str, ids: RequestIds) -> Handler:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = allow_methods
         else:
             response = await answered(request)
+            if hdrs.CONTENT_ENCODING in request.headers:  # aiohttp stumbles if it can't unpack it
+                with contextlib.suppress(Refused):
+                    await read_body(request)
         headers = response.headers
         if origin := app[ALLOW_ORIGIN]:
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
         headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = ALLOW_HEADERS
         headers[hdrs.SERVER] = "Latchkey"
         headers["X-Request-ID"] = request_id
-        if app[DRAINING].is_set():
-            response.force_close()
+        if app[DRAINING].is_set() or isinstance(request.get(BODY), Refused):
+            response.force_close()  # what is left of a body that was refused is not read
         seconds = time.perf_counter() - started
         app[REQUEST_LOG].add(
             request.method, route, response.status, seconds, request_id, _why(request)
@@ -59,6 +65,16 @@ def front(endpoint: Endpoint, route: str, ids: RequestIds) -> Handler:
         return response
 
     return fronted
+
+
+async def expect(request: web.Request) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110, 10.1.1).
+
+    An expectation of another kind is passed over, as the RFC allows: a 417 would be no dialect's.
+    """
+    if request.headers[hdrs.EXPECT].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # aiohttp counts this as the answer's beginning otherwise
 
 
 def _why(request: web.Request) -> str:

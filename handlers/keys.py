@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from handlers.log import RequestLog
+from handlers.proxies import Proxies
 from store.access import Access
+from store.accounts import Accounts
 from store.errors import Refused
+from store.images import Images
 from store.pictures import Pictures
 
 ACCESS = web.AppKey("access", Access)
+ACCOUNTS = web.AppKey("accounts", Accounts)
 PICTURES = web.AppKey("pictures", Pictures)
 
 Ping = Callable[[], Awaitable[str | None]]
@@ -29,7 +34,30 @@ DRAINING = web.AppKey("draining", asyncio.Event)
 BODY_TIMEOUT = web.AppKey("body_timeout", float)
 """Seconds in which a request's body must be there."""
 
+IMAGES = web.AppKey("images", Images)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """What a picture may be: `bytes` long, in a body that is there within `seconds`."""
+
+    bytes: int
+    seconds: float
+
+    @property
+    def body_bytes(self) -> int:
+        """How long a body may be that holds such a picture, as base64 or in a form."""
+        return self.bytes * 4 // 3 + 65_536
+
+
+PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
+
+PROXIES = web.AppKey("proxies", Proxies)
+
 REQUEST_ID = web.RequestKey("request_id", str)
+BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
+"""The body, once it has been read, or why it could not be."""
+
 REFUSAL = web.RequestKey("refusal", Refused)
 """Why a request was refused; not there when it was not."""
 

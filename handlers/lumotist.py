@@ -3,29 +3,41 @@
 Where the document is silent: a register that is refused answers 400 (the original first sent 200);
 `picture` in the profile is "" until one is set, then a URL; `/acount/set_picture` (sic, the
 document's own list) answers like `/account/set_picture`; a username may hold any character that
-can be stored.
+can be stored. set_picture also takes a picture of the account's own: as the file `picture` of a
+multipart form, as the body itself under an `image/*` type, or as base64 or a data: URL in JSON.
 """
 
+import base64
+import datetime
+import re
 from typing import Any
 
 from aiohttp import web
 
 from handlers import drf
 from handlers.answers import json_response
-from handlers.dialect import Dialect, Malformed, WrongMediaType
-from handlers.drf import PASSWORD, Errors, Routes, Text, read_data, read_fields
-from handlers.keys import ACCESS, PICTURES
+from handlers.body import read_body
+from handlers.dialect import Dialect, Malformed, TooLarge, WrongMediaType
+from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
+from handlers.keys import ACCESS, IMAGES, PICTURE_LIMITS, PICTURES
 from handlers.pictures import picture_url
 from store.access import Caller
-from store.accounts import Login, NewAccount
-from store.errors import NoSuchPicture, Refused, Taken, Unstorable
-from store.rules import MAX_NAME, is_email
+from store.account import Login, NewAccount
+from store.errors import BadPicture, Blemish, NoSuchPicture, Refused, Taken, Unstorable
 from store.session import Grant
 
 GRANT = Grant("lumotist")
 
 USERNAME = Text("username", max_length=32)
-EMAIL = Text("email", max_length=MAX_NAME, checks=((is_email, "Enter a valid email address."),))
+_DATA_URL = re.compile(r"\Adata:[^,]*,")
+FORMATS = "Allowed are JPEG, PNG, WebP and GIF."
+BLEMISHES = {
+    Blemish.UNKNOWN_FORMAT: f"This is no picture that can be read. {FORMATS}",
+    Blemish.DAMAGED: f"The picture is damaged or cut off. {FORMATS}",
+    Blemish.MARKUP: f"The picture holds markup. {FORMATS}",
+    Blemish.PIXELS: "The picture has too many pixels. At most {limit} are allowed.",
+    Blemish.ANIMATION: "The animation is too long. At most 40 times {limit} pixels are allowed.",
+}
 TAKEN = "user with this {} already exists."
 
 
@@ -33,8 +45,7 @@ def refuse_register(refusal: Refused) -> web.Response:
     """Say no to a registration: what is wrong with its fields comes wrapped."""
     match refusal:
         case Taken():
-            fields = sorted(refusal.fields, reverse=True)  # username first
-            errors = {name: [TAKEN.format(name)] for name in fields}
+            errors = {name: [TAKEN.format(name)] for name in drf.in_order(refusal)}
         case Errors():
             errors = dict(refusal.by_field)
         case Unstorable():
@@ -44,11 +55,28 @@ def refuse_register(refusal: Refused) -> web.Response:
     return json_response({"success": False, "errors": errors}, 400)
 
 
+class NotBase64(Refused):
+    """A picture was sent as text, and the text is no base64."""
+
+
 def refuse_picture(refusal: Refused) -> web.Response:
-    """Say no to a picture: whatever is wrong with the request is wrong with its id."""
-    if isinstance(refusal, NoSuchPicture | Malformed | WrongMediaType | Errors):
-        return json_response({"success": False, "error": "Invalid picture id."}, 400)
-    return drf.refuse(refusal)
+    """Say no to a picture: what is wrong with it, and what is allowed."""
+    match refusal:
+        case BadPicture():
+            return _no_picture(BLEMISHES[refusal.blemish].format(limit=refusal.limit))
+        case NotBase64():
+            return _no_picture(f"The picture is no base64. {FORMATS}")
+        case TooLarge():
+            why = f"The picture is too large. At most {refusal.limit} bytes are allowed."
+            return _no_picture(why, 413)
+        case NoSuchPicture() | Malformed() | WrongMediaType() | Errors():
+            return _no_picture("Invalid picture id.")
+        case _:
+            return drf.refuse(refusal)
+
+
+def _no_picture(why: str, status: int = 400) -> web.Response:
+    return json_response({"success": False, "error": why}, status)
 
 
 routes = Routes(drf.refuse)
@@ -87,7 +115,7 @@ async def profile(request: web.Request, caller: Caller) -> web.Response:
         "id": account.id,
         "username": account.username or "",
         "email": account.email or "",
-        "created": account.created.strftime("%d-%m-%Y"),
+        "created": account.created.astimezone(datetime.UTC).strftime("%d-%m-%Y"),
         "picture": picture_url(request, account.picture_id),
     }
     return json_response({"success": True, "data": data})
@@ -113,10 +141,45 @@ async def get_pictures(request: web.Request, caller: Caller) -> web.Response:
 
 @routes.guarded("/account/set_picture", "/acount/set_picture", refuse=refuse_picture)
 async def set_picture(request: web.Request, caller: Caller) -> web.Response:
-    """Make a picture of the gallery the caller's; id 0 takes it away."""
-    data = await read_data(request)
-    await request.app[PICTURES].choose(caller.account.id, _picture_id(data.get("id")))
+    """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
+    pictures, account_id = request.app[PICTURES], caller.account.id
+    limits = request.app[PICTURE_LIMITS]
+    is_raw = request.content_type.startswith("image/")
+    most = limits.bytes if is_raw else limits.body_bytes
+    await read_body(request, most, limits.seconds)
+    sent = await read_picture(request)
+    if isinstance(sent, int):
+        await pictures.choose(account_id, sent)
+    elif len(sent) > limits.bytes:
+        raise TooLarge(limits.bytes)
+    else:
+        await pictures.keep(account_id, await request.app[IMAGES].square(sent))
     return json_response({"success": True})
+
+
+async def read_picture(request: web.Request) -> bytes | int:
+    """Return the picture that was sent, in whichever of its forms, or the id that was chosen.
+
+    Raises NoSuchPicture, Malformed, WrongMediaType, Errors.
+    """
+    if request.content_type.startswith("image/"):
+        return await read_body(request)
+    data = await read_data(request)
+    match data.get("picture"):
+        case bytes() as file:
+            return file
+        case str() as text:
+            return from_base64(text)
+        case _:
+            return _picture_id(data.get("id"))
+
+
+def from_base64(text: str) -> bytes:
+    """Decode base64, or a data: URL of it (RFC 2397). Raises Malformed."""
+    try:
+        return base64.b64decode("".join(_DATA_URL.sub("", text).split()), validate=True)
+    except ValueError as error:
+        raise NotBase64 from error
 
 
 def _picture_id(value: object) -> int:

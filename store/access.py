@@ -6,10 +6,12 @@ together with what entitled it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from store.accounts import Account, Accounts, Login, NewAccount
+from store.account import Account, Login, NewAccount
+from store.accounts import Accounts
 from store.errors import (
     BadCredentials,
     BadToken,
@@ -27,6 +29,7 @@ from store.sessions import Outdated, Sessions
 _log = logging.getLogger("latchkey.access")
 
 ROUNDS = 8
+REFRESH_KINDS = frozenset({"refresh"})
 ACCESS_KINDS = frozenset({"token", "fresh", "access"})
 """The kinds of session that authenticate a request; a refresh token is none of them."""
 
@@ -58,7 +61,7 @@ class Access:
         if session.epoch != account.epoch:
             raise BadToken(Flaw.REVOKED)
         if session.kind not in kinds:
-            raise BadToken(Flaw.WRONG_KIND)
+            raise BadToken(Flaw.REFRESH if session.kind == "refresh" else Flaw.NOT_REFRESH)
         self._sessions.touch(session)
         return Caller(account, session)
 
@@ -121,6 +124,37 @@ class Access:
         epoch = await self._accounts.raise_epoch(account_id)
         if epoch is not None:
             await self._clean_up(account_id, epoch)
+
+    async def refresh(self, caller: Caller, grant: Grant) -> Opened:
+        """Open a session on the strength of the one that the request came with."""
+        account = caller.account
+        return await self._sessions.open(account.id, account.epoch, grant)
+
+    async def change(
+        self,
+        caller: Caller,
+        changes: Mapping[str, Any],
+        password: str | None = None,
+        grants: Sequence[Grant] = (),
+    ) -> tuple[Account, list[Opened]]:
+        """Change the caller's account: columns by name, and its password if one is given.
+
+        A new password ends every session of the account, the caller's too, and opens the grants
+        anew. Raises BadToken when the caller's session was ended meanwhile; Taken, Unstorable,
+        Busy.
+        """
+        if password is not None:
+            changes = {**changes, "password": await self._passwords.hash(password)}
+        account = await self._accounts.change(caller.account.id, changes, caller.account.epoch)
+        if account is None:
+            raise BadToken(Flaw.REVOKED)
+        if password is None:
+            return account, []
+        await self._clean_up(account.id, account.epoch)
+        try:
+            return account, await self._open(account, grants, regressed=False)
+        except Outdated:  # somebody ended these, too, in this very moment
+            raise BadToken(Flaw.REVOKED) from None
 
     async def delete(self, caller: Caller) -> None:
         """Delete the caller's account, its pictures and its sessions. Raises BadToken."""

@@ -1,11 +1,12 @@
 """Accounts in PostgreSQL: who there is, under which names, with which hash and epoch."""
 
-import datetime
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 import psycopg2.errors
 
+from store.account import Account, Credentials, Details, Login, NewAccount
 from store.coalesce import Coalesced
 from store.connect import Database, Row
 from store.errors import Taken, Unstorable
@@ -13,6 +14,7 @@ from store.rules import fold, is_nameable, is_storable
 
 MAX_ID = 2**63 - 1
 
+_NAMES = ("username", "email")
 _TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
 
 _COLUMNS = """id, username, email, first_name, last_name, is_active, is_staff, is_admin, group_name,
@@ -22,50 +24,12 @@ _CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _RAISED = f"greatest(session_epoch + 1, {_CLOCK})"
 """The next session epoch: never one that was used before."""
 
+_DETAILS = ", ".join(each.name for each in fields(Details))
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account, as an authenticated request sees it."""
+_ENDING = frozenset({"password", "is_active"})
+"""Columns that end every session when they change."""
 
-    id: int
-    username: str | None
-    email: str | None
-    first_name: str | None
-    last_name: str | None
-    is_active: bool
-    is_staff: bool
-    is_admin: bool
-    group_name: str | None
-    epoch: int
-    created: datetime.datetime
-    picture_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a login is verified against. Never leaves `store/`."""
-
-    account: Account
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccount:
-    """What a registration gives. A missing username or e-mail is None."""
-
-    username: str | None = None
-    email: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    towns: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """The name that someone logs in with: a username, or else an e-mail."""
-
-    username: str | None = None
-    email: str | None = None
+_CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"), "::bigint[]")
 
 
 class Accounts:
@@ -83,12 +47,32 @@ class Accounts:
         """Return the account of this id as it is now, None when there is none."""
         return await self._by_id.get(account_id) if 0 < account_id <= MAX_ID else None
 
+    async def details(self, account_id: int) -> Details | None:
+        """Return all that is kept of an account, None when there is none."""
+        if not 0 < account_id <= MAX_ID:
+            return None
+        row = await self._database.row(
+            f"select {_DETAILS} from account where id = %s", (account_id,)
+        )
+        return Details(*row) if row else None
+
+    async def find(self, name: str) -> Details | None:
+        """Return the account of this username or else this e-mail, None when there is none."""
+        if not is_nameable(name):
+            return None
+        row = await self._database.row(
+            f"""select {_DETAILS} from account where username_folded = %s or email_folded = %s
+                order by username_folded = %s desc nulls last limit 1""",
+            (fold(name),) * 3,
+        )
+        return Details(*row) if row else None
+
     async def credentials(self, login: Login) -> Credentials | None:
         """Return what a login by this name is verified against, None when there is no account.
 
         Raises Unstorable for what no account could ever be called, by its characters.
         """
-        field, name = ("username", login.username) if login.username else ("email", login.email)
+        field, name = _asked(login)
         if name is None or not is_storable(name):
             raise Unstorable(field)
         return await self._by_name.get((field, fold(name))) if is_nameable(name) else None
@@ -105,37 +89,46 @@ class Accounts:
 
         Raises Taken, with every field that is, or Unstorable.
         """
-        username, username_folded = _storable("username", new.username)
-        email, email_folded = _storable("email", new.email)
-        for field, text in (("first_name", new.first_name), ("last_name", new.last_name)):
-            if text and not is_storable(text):
-                raise Unstorable(field)
-        try:
-            row = await self._database.one(
-                f"""insert into account (id, session_epoch, username, username_folded, email,
-                        email_folded, password, first_name, last_name, towns, last_login)
-                    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
-                        case when %s then now() end)
-                    returning {_COLUMNS}""",
-                (
-                    *identity,
-                    username,
-                    username_folded,
-                    email,
-                    email_folded,
-                    hash,
-                    new.first_name,
-                    new.last_name,
-                    list(new.towns),
-                    logged_in,
-                ),
-            )
-        except psycopg2.errors.UniqueViolation as error:
-            clash = _TAKEN[error.diag.constraint_name]
-            raise Taken(
-                await self._taken(username_folded, email_folded) | frozenset({clash})
-            ) from None
+        values = {
+            "username": new.username or None,
+            "email": new.email or None,
+            "first_name": new.first_name,
+            "last_name": new.last_name,
+        }
+        [row] = await self._write(
+            f"""insert into account (username, email, first_name, last_name, username_folded,
+                    email_folded, id, session_epoch, password, towns, last_login)
+                values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
+                    case when %s then now() end)
+                returning {_COLUMNS}""",
+            values,
+            (*identity, hash, list(new.towns), logged_in),
+        )
         return Account(*row)
+
+    async def change(
+        self, account_id: int, changes: Mapping[str, Any], epoch: int | None = None
+    ) -> Account | None:
+        """Set columns of an account and return it as it is then.
+
+        `changes` has values by column; `password` is a hash. None is answered, and nothing
+        changed, when the account is gone or has another epoch than the one given. A new password
+        or another activity ends every session of the account in the same statement. Raises Taken,
+        Unstorable.
+        """
+        sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
+        sets += [f"{field}_folded = %s" for field in _NAMES if field in changes]
+        if _ENDING & changes.keys():
+            sets.append(f"session_epoch = {_RAISED}")
+        rows = await self._write(
+            f"""update account set {", ".join(sets)}, modified = now()
+                where id = %s and session_epoch = coalesce(%s, session_epoch)
+                returning {_COLUMNS}""",
+            changes,
+            (account_id, epoch),
+            account_id,
+        )
+        return Account(*rows[0]) if rows else None
 
     async def record_login(self, account_id: int, epoch: int) -> bool:
         """Set `last_login` to now; tell whether the account still has this epoch."""
@@ -162,16 +155,31 @@ class Accounts:
         )
         return row is not None
 
-    async def _taken(self, username_folded: str | None, email_folded: str | None) -> frozenset[str]:
+    async def _write(
+        self, sql: str, values: Mapping[str, Any], parameters: Sequence[Any], own_id: int = 0
+    ) -> list[Row]:
+        """Run a statement whose parameters are the values, then the folded names, then the rest.
+
+        Raises Taken, Unstorable.
+        """
+        folded = {field: _folded(field, values[field]) for field in _NAMES if field in values}
+        for field, value in values.items():
+            if isinstance(value, str) and not is_storable(value):
+                raise Unstorable(field)
+        try:
+            return await self._database.rows(sql, (*values.values(), *folded.values(), *parameters))
+        except psycopg2.errors.UniqueViolation as error:
+            clash = _TAKEN[error.diag.constraint_name]
+            raise Taken(await self._taken(folded, own_id) | {clash}) from None
+
+    async def _taken(self, folded: Mapping[str, str | None], own_id: int) -> frozenset[str]:
         """Name every field that is taken: the index that clashed told only the first."""
         row = await self._database.one(
-            """select exists (select from account where username_folded = %s),
-                      exists (select from account where email_folded = %s)""",
-            (username_folded, email_folded),
+            """select exists (select from account where username_folded = %s and id <> %s),
+                      exists (select from account where email_folded = %s and id <> %s)""",
+            [part for field in _NAMES for part in (folded.get(field), own_id)],
         )
-        return frozenset(
-            field for field, taken in zip(("username", "email"), row, strict=True) if taken
-        )
+        return frozenset(field for field, taken in zip(_NAMES, row, strict=True) if taken)
 
     async def _fetch_by_id(self, ids: list[int], by: float) -> dict[int, Account]:
         rows = await self._database.rows(
@@ -196,14 +204,20 @@ class Accounts:
         return {(row[0], row[1]): _credentials(row) for row in rows}
 
 
+def _asked(login: Login) -> tuple[str, str | None]:
+    if login.username is not None:
+        return "username", login.username
+    return "email", login.email
+
+
 def _credentials(row: Row) -> Credentials:
     return Credentials(Account(*row[3:]), row[2])
 
 
-def _storable(field: str, name: str | None) -> tuple[str | None, str | None]:
-    """Return a name and its folded form, or two Nones. Raises Unstorable."""
-    if not name:
-        return None, None
+def _folded(field: str, name: str | None) -> str | None:
+    """Return the folded form of a name, None for none. Raises Unstorable."""
+    if name is None:
+        return None
     if not is_nameable(name):
         raise Unstorable(field)
-    return name, fold(name)
+    return fold(name)

@@ -5,6 +5,7 @@ after its question arrived.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -39,7 +40,7 @@ class Coalesced(Generic[K, V]):
         self._batch = batch
         self._free = in_flight
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
-        self._oldest = 0.0
+        self._since: dict[K, float] = {}
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,9 +52,11 @@ class Coalesced(Generic[K, V]):
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[V | None] = loop.create_future()
-        if not self._waiting:
-            self._oldest = loop.time()
-        self._waiting.setdefault(key, []).append(waiter)
+        if (waiters := self._waiting.get(key)) is not None:
+            waiters.append(waiter)
+            return waiter
+        self._waiting[key] = [waiter]
+        self._since[key] = loop.time()
         if not self._scheduled and self._free:
             self._scheduled = True
             loop.call_soon(self._send)
@@ -62,12 +65,13 @@ class Coalesced(Generic[K, V]):
     def _send(self) -> None:
         self._scheduled = False
         while self._waiting and self._free:
-            keys = list(self._waiting)[: self._batch]
-            taken = {key: self._waiting.pop(key) for key in keys}
+            keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
+            by = self._since[keys[0]] + self._deadline
+            asked = {key: self._waiting.pop(key) for key in keys}
+            for key in keys:
+                del self._since[key]
             self._free -= 1
-            task = asyncio.get_running_loop().create_task(
-                self._answer(taken, self._oldest + self._deadline)
-            )
+            task = asyncio.get_running_loop().create_task(self._answer(asked, by))
             self._tasks.add(task)
             task.add_done_callback(self._done)
 

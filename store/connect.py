@@ -11,17 +11,19 @@ import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import aiopg
 import aiopg.connection
 import psycopg2
 import psycopg2.extensions
 import redis.asyncio
 import redis.exceptions
 
+from store import hosts
 from store.errors import Unavailable
+from store.pool import Pool
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 _NO_DEADLINE = 86_400.0
 
@@ -30,7 +32,7 @@ _CANT_SERVE = re.compile(r"^(08|53|57P0|25006)")
 down, read-only."""
 
 _REDIS_CANT_SERVE = re.compile(
-    r"(^|-)(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM|NOREPLICAS|BUSY)\b"
+    r"\b(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM|NOREPLICAS|BUSY)\b"
 )
 
 
@@ -53,12 +55,12 @@ setattr(aiopg.connection, "select", types.SimpleNamespace(select=_poll_readable)
 class Database:
     """PostgreSQL: rows in, rows out, each call within `deadline` seconds, pool wait included."""
 
-    def __init__(self, pool: aiopg.Pool, deadline: float) -> None:
+    def __init__(self, pool: Pool, deadline: float) -> None:
         self._pool = pool
         self.deadline = deadline
 
     async def rows(
-        self, sql: str, parameters: Sequence[Any] = (), by: float | None = None
+        self, sql: str, parameters: Parameters = (), by: float | None = None
     ) -> list[Row]:
         """Run one statement and return its rows.
 
@@ -79,7 +81,7 @@ class Database:
                 raise Unavailable("postgresql", _first_line(error)) from error
             raise
 
-    async def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+    async def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """Run one statement and return its first row, None when it has none."""
         rows = await self.rows(sql, parameters)
         return rows[0] if rows else None
@@ -90,9 +92,9 @@ class Database:
 
         It is committed at the end, or rolled back when anything is raised.
         """
-        async with self._pool.acquire() as connection, connection.cursor() as cursor:
+        async with self._pool.connection() as connection, connection.cursor() as cursor:
 
-            async def run(sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+            async def run(sql: str, parameters: Parameters = ()) -> list[Row]:
                 await cursor.execute(sql, parameters or None, timeout=_NO_DEADLINE)
                 return await cursor.fetchall() if cursor.description else []
 
@@ -104,8 +106,8 @@ class Database:
                 await connection.close()  # the server rolls back what nobody will commit
                 raise
 
-    async def _run(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        async with self._pool.acquire() as connection:
+    async def _run(self, sql: str, parameters: Parameters) -> list[Row]:
+        async with self._pool.connection() as connection:
             try:
                 async with connection.cursor() as cursor:
                     await cursor.execute(sql, parameters or None)
@@ -114,8 +116,14 @@ class Database:
                 if _CANT_SERVE.match(error.pgcode or "08"):
                     await connection.close()  # its server is going away, or is not the primary
                 raise
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task and task.cancelling():
+                    raise
+                # aiopg says so when it was PostgreSQL that cancelled the statement.
+                raise Unavailable("postgresql", "the statement was cancelled") from None
 
-    async def one(self, sql: str, parameters: Sequence[Any] = ()) -> Row:
+    async def one(self, sql: str, parameters: Parameters = ()) -> Row:
         """Run one statement that always has a row, and return it."""
         rows = await self.rows(sql, parameters)
         return rows[0]
@@ -130,8 +138,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool; queries under way are given up."""
-        self._pool.terminate()
-        await self._pool.wait_closed()
+        await self._pool.close()
 
 
 class Redis:
@@ -146,10 +153,12 @@ class Redis:
 
         Raises Unavailable.
         """
-        if by is None:
-            by = asyncio.get_running_loop().time() + self.deadline
+        now = asyncio.get_running_loop().time()
+        if by is not None and by <= now:
+            _drop(command)
+            raise Unavailable("redis", "no answer in time")
         try:
-            async with asyncio.timeout_at(by):
+            async with asyncio.timeout_at(now + self.deadline if by is None else by):
                 return await command
         except (TimeoutError, redis.exceptions.TimeoutError):
             raise Unavailable("redis", "no answer in time") from None
@@ -188,17 +197,9 @@ class Redis:
 
 async def connect_database(url: str, pool_size: int, deadline: float) -> Database:
     """Open a pool at its full size. Raises Unavailable when the server can't be reached."""
+    pool = Pool(lambda: hosts.connect(url, deadline), pool_size)
     try:
-        pool = await aiopg.create_pool(
-            url,
-            minsize=pool_size,
-            maxsize=pool_size,
-            timeout=deadline,
-            enable_hstore=False,
-            enable_json=False,
-            enable_uuid=False,
-            application_name="latchkey",
-        )
+        await pool.fill()
     except (psycopg2.Error, TimeoutError, OSError) as error:
         raise Unavailable("postgresql", _first_line(error)) from error
     return Database(pool, deadline)
@@ -224,22 +225,45 @@ async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
     return client
 
 
+def check_database_url(url: str) -> str:
+    """Return a libpq connection string as it is. Raises ValueError for what is none."""
+    try:
+        psycopg2.extensions.parse_dsn(url)
+    except psycopg2.ProgrammingError:
+        raise ValueError("no libpq connection string") from None  # its own error shows the password
+    return url
+
+
+def check_redis_url(url: str) -> str:
+    """Return a Redis URL as it is. Raises ValueError for what is none."""
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("no Redis URL")
+    return url
+
+
 async def keep_trying(
     connect: Callable[[], Awaitable[T]], patience: float, say: Callable[[str], None]
 ) -> T:
     """Call `connect` until it succeeds, for `patience` seconds; then raise its Unavailable."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience
-    pause = 0.1
+    pause, said = 0.1, ""
     while True:
         try:
             return await connect()
         except Unavailable as refusal:
             if loop.time() + pause > give_up:
                 raise
-            say(f"waiting for {refusal}")
+            if str(refusal) != said:
+                said = str(refusal)
+                say(f"waiting for {said}")
         await asyncio.sleep(pause)
         pause = min(2 * pause, 1.0)
+
+
+def _drop(command: Awaitable[Any]) -> None:
+    if asyncio.iscoroutine(command):
+        command.close()  # else Python warns that nobody awaited it
 
 
 def _first_line(error: BaseException) -> str:

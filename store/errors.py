@@ -34,7 +34,8 @@ class Flaw(enum.Enum):
     EXPIRED = "its session has run out"
     REVOKED = "its session was ended"
     INACTIVE = "its account has been disabled"
-    WRONG_KIND = "its session is of another kind than this request needs"
+    REFRESH = "its session only refreshes, and this request needs one that gives access"
+    NOT_REFRESH = "its session gives access, and this request needs one that refreshes"
 
 
 class BadToken(Refused):
@@ -55,6 +56,25 @@ class Unstorable(Refused):
 
 class NoSuchPicture(Refused):
     """The gallery has no picture of this id."""
+
+
+class Blemish(enum.Enum):
+    """Why something can't be taken for a picture."""
+
+    UNKNOWN_FORMAT = "none of the formats that are read"
+    DAMAGED = "damaged or cut off"
+    MARKUP = "markup inside"
+    PIXELS = "too many pixels"
+    ANIMATION = "too long an animation"
+
+
+class BadPicture(Refused):
+    """What was sent can't be taken for a picture. `limit` is the most pixels it may have."""
+
+    def __init__(self, blemish: Blemish, limit: int) -> None:
+        super().__init__(blemish.value)
+        self.blemish = blemish
+        self.limit = limit
 
 
 class Busy(Refused):

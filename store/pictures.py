@@ -1,19 +1,23 @@
-"""Pictures in PostgreSQL: the gallery, and which picture an account shows."""
+"""Pictures in PostgreSQL: the gallery, accounts' own, and which of them an account shows.
+
+This module owns the tables picture and gallery, and the account's `picture_id`. What changes an
+account's picture locks the account's row first and is one transaction, sent at once: of two
+uploads at a time the later one stands, and no row is left over.
+"""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from store.connect import Database
-from store.errors import NoSuchPicture
-
-SIDES = (512, 256, 64)
-"""Pixels a side in which every picture is kept."""
+from store.errors import BadToken, Flaw, NoSuchPicture
+from store.images import SIDES
 
 NO_PICTURE = 0
 """The gallery id that takes an account's picture away."""
 
 _MAX_GALLERY_ID = 2**31 - 1
+_COLUMNS = {side: f"side_{side}" for side in SIDES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class GalleryPicture:
 
 
 class Pictures:
-    """The tables picture and gallery, and the account's `picture_id`. Raises Unavailable."""
+    """Every method raises Unavailable when PostgreSQL can't serve."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -41,24 +45,79 @@ class Pictures:
 
     async def choose(self, account_id: int, gallery_id: int) -> None:
         """Make a gallery picture the account's, or with id 0 none. Raises NoSuchPicture."""
-        if gallery_id == NO_PICTURE:
-            await self._database.row(
-                "update account set picture_id = null where id = %s returning id", (account_id,)
-            )
-            return
-        row = 0 < gallery_id <= _MAX_GALLERY_ID and await self._database.row(
-            """update account set picture_id = gallery.picture_id from gallery
-                where account.id = %s and gallery.id = %s returning account.id""",
-            (account_id, gallery_id),
-        )
-        if not row:
+        if not 0 <= gallery_id <= _MAX_GALLERY_ID:
             raise NoSuchPicture
+        row = await self._database.row(
+            """select from account where id = %(account)s for update;
+               delete from picture where account_id = %(account)s
+                  and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s));
+               update account
+                  set picture_id = (select picture_id from gallery where id = %(gallery)s)
+                where id = %(account)s
+                  and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s))
+               returning id""",
+            {"account": account_id, "gallery": gallery_id},
+        )
+        if row is None:
+            raise NoSuchPicture
+
+    async def keep(self, account_id: int, sides: Sequence[bytes]) -> str:
+        """Make a picture, as WebP in each of `SIDES`, the account's own; return its id.
+
+        The one it had goes. Raises BadToken when the account is gone.
+        """
+        picture_id = secrets.token_urlsafe(16)
+        row = await self._database.row(
+            """select from account where id = %(account)s for update;
+               insert into picture (id, account_id, side_512, side_256, side_64)
+               select %(picture)s, id, %(large)s, %(middle)s, %(small)s from account
+                where id = %(account)s;
+               delete from picture where account_id = %(account)s and id <> %(picture)s;
+               update account set picture_id = %(picture)s where id = %(account)s returning id""",
+            {
+                "account": account_id,
+                "picture": picture_id,
+                **dict(zip(("large", "middle", "small"), sides, strict=True)),
+            },
+        )
+        if row is None:
+            raise BadToken(Flaw.REVOKED)
+        return picture_id
 
     async def read(self, picture_id: str, side: int) -> bytes | None:
         """Return a picture's WebP at one of `SIDES`, None when there is no such picture."""
-        column = {512: "side_512", 256: "side_256", 64: "side_64"}[side]
-        row = await self._database.row(f"select {column} from picture where id = %s", (picture_id,))
+        row = await self._database.row(
+            f"select {_COLUMNS[side]} from picture where id = %s", (picture_id,)
+        )
         return bytes(row[0]) if row else None
+
+    async def exists(self, picture_id: str) -> bool:
+        """Tell whether there is such a picture, without reading it."""
+        return bool(await self._database.row("select from picture where id = %s", (picture_id,)))
+
+    async def add_to_gallery(self, group: str, name: str, sides: Sequence[bytes]) -> int:
+        """Add a picture to the gallery; return its id there."""
+        row = await self._database.one(*insert_gallery_picture(group, name, sides))
+        gallery_id: int = row[0]
+        return gallery_id
+
+    async def remove_from_gallery(self, gallery_id: int) -> int | None:
+        """Remove a picture from the gallery and from the accounts that show it.
+
+        Return how many did; None when the gallery has no such picture.
+        """
+        if not 0 < gallery_id <= _MAX_GALLERY_ID:
+            return None
+        row = await self._database.row(
+            """with target as (
+                   select picture_id, (select count(*) from account
+                           where account.picture_id = gallery.picture_id) as shown
+                     from gallery where id = %s),
+                 gone as (delete from picture using target where picture.id = target.picture_id)
+               select shown from target""",
+            (gallery_id,),
+        )
+        return row[0] if row else None
 
 
 def insert_gallery_picture(

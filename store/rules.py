@@ -33,11 +33,13 @@ def is_nameable(text: str) -> bool:
 
 
 def fold(name: str) -> str:
-    """Return the form in which names are compared (NFKC, then casefold), whatever the locale.
+    """Return the form in which names are compared, whatever the locale.
 
-    Only for names of at most `MAX_NAME` characters.
+    Two names have the same one when they are a compatibility caseless match (Unicode, D146). Only
+    for names of at most `MAX_NAME` characters.
     """
-    return unicodedata.normalize("NFKC", name).casefold()
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", name).casefold())
+    return unicodedata.normalize("NFKC", folded.casefold())
 
 
 def is_email(text: str) -> bool:

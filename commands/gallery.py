@@ -1,0 +1,77 @@
+"""`gallery`: the pictures that every account may choose from are the operator's."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.reach import database_of, reach_stores
+from store.embedded import CantRun
+from store.errors import BadPicture, Refused
+from store.images import squares
+from store.pictures import Pictures
+
+if TYPE_CHECKING:
+    from server import Settings
+
+Action = Callable[["Settings", Namespace, Pictures], Awaitable[str]]
+
+
+def add(parser: ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    lists = actions.add_parser("list", help="list the gallery")
+    lists.set_defaults(action=_list)
+    adds = actions.add_parser("add", help="add a picture: JPEG, PNG, WebP or GIF")
+    adds.add_argument("file", metavar="FILE", type=Path)
+    adds.add_argument("--group", required=True, help="where it is listed: female, male, …")
+    adds.add_argument("--name", required=True, help="what it is called")
+    adds.set_defaults(action=_add)
+    removes = actions.add_parser("remove", help="remove a picture, from the accounts too")
+    removes.add_argument("id", metavar="ID", type=int)
+    removes.set_defaults(action=_remove)
+    parser.set_defaults(run=run)
+
+
+def run(settings: "Settings", arguments: Namespace) -> int:
+    """Do what is asked and say what was done; return the exit status."""
+    try:
+        with reach_stores(settings) as reached:
+            print(asyncio.run(_act(reached, arguments)))
+    except BadPicture as problem:
+        print(f"latchkey: {arguments.file} can't be used: {problem}", file=sys.stderr)
+        return 1
+    except (CantRun, Refused, OSError, LookupError) as problem:
+        print(f"latchkey: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _act(settings: "Settings", arguments: Namespace) -> str:
+    async with database_of(settings) as database:
+        action: Action = arguments.action
+        return await action(settings, arguments, Pictures(database))
+
+
+async def _list(settings: "Settings", arguments: Namespace, pictures: Pictures) -> str:
+    rows = [("ID", "GROUP", "NAME", "PICTURE")]
+    for each in await pictures.gallery():
+        rows.append((str(each.id), each.group, each.name, f"/pictures/{each.picture_id}"))
+    return "\n".join(f"{a:>4}  {b:<10}  {c:<16}  {d}" for a, b, c, d in rows)
+
+
+async def _add(settings: "Settings", arguments: Namespace, pictures: Pictures) -> str:
+    sent = await asyncio.to_thread(arguments.file.read_bytes)
+    sides = await asyncio.to_thread(squares, sent, settings.picture_max_pixels)
+    gallery_id = await pictures.add_to_gallery(arguments.group, arguments.name, sides)
+    return f"{arguments.name} is picture {gallery_id}"
+
+
+async def _remove(settings: "Settings", arguments: Namespace, pictures: Pictures) -> str:
+    shown = await pictures.remove_from_gallery(arguments.id)
+    if shown is None:
+        raise LookupError(f"the gallery has no picture {arguments.id}")
+    accounts = "1 account is" if shown == 1 else f"{shown} accounts are"
+    return f"picture {arguments.id} is gone; {accounts} without a picture now"

@@ -1,0 +1,198 @@
+"""The dialect of documents/003: accounts under /api/, every error one string.
+
+Where the document is silent: the header it calls Authentication is Authorization, as in its own
+examples; register and login take the body for JSON whatever its type says, and look at no token;
+letters are those of any script; a field that is no string, and an empty password, are
+`Invalid Data`; names are not trimmed. `cellar`, `wants` and the address are set by the operator.
+"""
+
+import datetime
+import math
+import re
+from typing import Any
+
+from aiohttp import web
+
+from handlers.answers import json_response
+from handlers.authorization import token_of
+from handlers.body import parse_json, read_body
+from handlers.dialect import (
+    BadHeader,
+    Dialect,
+    Endpoint,
+    Malformed,
+    MissingToken,
+    NotFound,
+    TooLarge,
+    TooSlow,
+    WrongMethod,
+)
+from handlers.keys import ACCESS, ACCOUNTS
+from store.access import Caller
+from store.account import Account, Login, NewAccount
+from store.errors import (
+    BadCredentials,
+    BadToken,
+    Busy,
+    Inactive,
+    Refused,
+    Taken,
+    Unavailable,
+    Unstorable,
+)
+from store.session import Grant
+
+GRANT = Grant("cellars")
+MAX_USERNAME = 30
+_USERNAME = re.compile(r"[\w.@+-]+")
+
+
+class InvalidData(Refused):
+    """The fields are not what they must be; the text says why, if there is more to say."""
+
+
+async def register(request: web.Request) -> web.Response:
+    """Make an account and answer it, with its token."""
+    _only_post(request)
+    username, password = await read_credentials(request)
+    check_username(username)
+    access = request.app[ACCESS]
+    account, [opened] = await access.register(NewAccount(username), password, [GRANT])
+    return json_response(await with_user(request, account, opened.token), 201)
+
+
+async def login(request: web.Request) -> web.Response:
+    """Answer the account and its token: the one it already has, if it has one."""
+    _only_post(request)
+    username, password = await read_credentials(request)
+    account, [opened] = await request.app[ACCESS].log_in(Login(username), password, [GRANT])
+    return json_response(await with_user(request, account, opened.token))
+
+
+async def logout(request: web.Request) -> web.Response:
+    """End the session the request came with. The token is looked at before the method."""
+    caller = await _caller(request)
+    if request.method != "POST":
+        raise WrongMethod(request.method, "POST, OPTIONS")
+    await request.app[ACCESS].log_out(caller)
+    return json_response({"status": "success"})
+
+
+async def read_credentials(request: web.Request) -> tuple[str, str]:
+    """Return username and password. Raises Malformed, InvalidData, TooLarge, TooSlow."""
+    data = parse_json(await read_body(request))
+    if not isinstance(data, dict):
+        raise InvalidData
+    username, password = data.get("username"), data.get("password")
+    if not isinstance(username, str) or not isinstance(password, str) or not password:
+        raise InvalidData
+    return username, password
+
+
+def check_username(username: str) -> None:
+    """Hold a new username against the document's rules. Raises InvalidData."""
+    if not username:
+        raise InvalidData("The given username must be set")
+    if len(username) > MAX_USERNAME:
+        raise InvalidData(f"username has more than {MAX_USERNAME} characters")
+    if not _USERNAME.fullmatch(username):
+        raise InvalidData("username may contain only letters, digits and _ @ + . -")
+
+
+async def with_user(request: web.Request, account: Account, token: str) -> dict[str, Any]:
+    """Return what register and login answer: the token, and the account's eighteen keys."""
+    details = await request.app[ACCOUNTS].details(account.id)
+    if details is None:  # deleted in this very moment
+        raise BadCredentials
+    user = {
+        "username": details.username or "",
+        "first_name": details.first_name or "",
+        "last_name": details.last_name or "",
+        "email": details.email or "",
+        "is_active": details.is_active,
+        "is_superuser": details.is_superuser,
+        "is_staff": details.is_staff,
+        "last_login": timestamp(details.last_login or details.created),
+        "cellar": details.cellar,
+        "wants": details.wants,
+        "address": details.address,
+        "address2": details.address2,
+        "city": details.city,
+        "state": details.state,
+        "zipcode": details.zipcode,
+        "created": timestamp(details.created),
+        "modified": timestamp(details.modified),
+        "date_joined": timestamp(details.created),
+    }
+    return {"token": token, "user": user}
+
+
+def timestamp(moment: datetime.datetime) -> str:
+    """Write a time as the document does: UTC, with milliseconds."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def refuse(refusal: Refused) -> web.Response:
+    """Say no in one string."""
+    match refusal:
+        case Taken():
+            return _error(400, "Invalid Data: column username is not unique")
+        case InvalidData() | Malformed():
+            return _error(400, f"Invalid Data: {refusal}" if str(refusal) else "Invalid Data")
+        case Unstorable():
+            return _error(400, f"Invalid Data: {refusal.field} can't be stored")
+        case BadCredentials():
+            return _error(400, "Invalid Username/Password")
+        case Inactive():
+            return _error(400, "Invalid User")
+        case MissingToken() | BadHeader():
+            return _error(401, "Invalid Header")
+        case BadToken():
+            return _error(401, "Token not found")
+        case NotFound():
+            return _error(404, "Not Found")
+        case WrongMethod():
+            return _error(405, "Invalid Method", {"Allow": refusal.allowed})
+        case TooSlow():
+            return _error(408, "Request Timeout")
+        case TooLarge():
+            return _error(413, "Request Entity Too Large")
+        case Busy() | Unavailable():
+            wait = {"Retry-After": str(math.ceil(refusal.retry_after))}
+            return _error(503, "Service Unavailable", wait)
+        case _:
+            return _error(500, "Internal Server Error")
+
+
+def refuse_open(refusal: Refused) -> web.Response:
+    """Say no at register and login, where a wrong method is a 400."""
+    if isinstance(refusal, WrongMethod):
+        return _error(400, "Bad Request")
+    return refuse(refusal)
+
+
+def _error(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:
+    return json_response({"error": why}, status, headers)
+
+
+def _only_post(request: web.Request) -> None:
+    if request.method != "POST":
+        raise WrongMethod(request.method, "POST, OPTIONS")
+
+
+async def _caller(request: web.Request) -> Caller:
+    token = token_of(request)
+    if token is None:
+        raise MissingToken
+    return await request.app[ACCESS].authenticate(token)
+
+
+DIALECT = Dialect(
+    "cellars",
+    refuse,
+    {
+        "/api/register": Endpoint(register, ("POST",), refuse_open),
+        "/api/login": Endpoint(login, ("POST",), refuse_open),
+        "/api/logout": Endpoint(logout, ("POST",), refuse),
+    },
+)

@@ -1,0 +1,277 @@
+"""The dialect of documents/004: access and refresh tokens under /api/auth/.
+
+Where the document is silent or contradicts itself: the messages are as misspelt as its own (sic:
+"Successfully logined", "Unvalid form submitted"); nothing to update is a 204, which has no body
+whatever the document prints; empty and null fields are as good as absent ones, in registrations
+for the optional fields only; names have at most 254 characters; a header of another scheme is
+malformed. A login looks its e-mail up as it is, trimmed.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from handlers.answers import allow_header, json_response, no_content
+from handlers.authorization import token_of
+from handlers.body import parse_json, read_body
+from handlers.dialect import (
+    BadHeader,
+    Dialect,
+    Endpoint,
+    Malformed,
+    MissingToken,
+    NotFound,
+    TooLarge,
+    TooSlow,
+    WrongMediaType,
+    WrongMethod,
+)
+from handlers.keys import ACCESS
+from store.access import ACCESS_KINDS, REFRESH_KINDS, Caller
+from store.account import Account, Login, NewAccount
+from store.errors import (
+    BadCredentials,
+    BadToken,
+    Busy,
+    Flaw,
+    Inactive,
+    Refused,
+    Taken,
+    Unavailable,
+    Unstorable,
+)
+from store.rules import MAX_NAME, is_email
+from store.session import Grant
+
+FRESH = Grant("fardel", "fresh")
+REFRESH = Grant("fardel", "refresh")
+ACCESS_GRANT = Grant("fardel", "access")
+
+BAD_TOKENS = {
+    Flaw.FORGED: (422, "Signature verification failed"),
+    Flaw.EXPIRED: (401, "Token has expired"),
+    Flaw.REVOKED: (401, "Token has been revoked"),
+    Flaw.INACTIVE: (401, "Token has been revoked"),
+    Flaw.REFRESH: (422, "Only access tokens are allowed"),
+    Flaw.NOT_REFRESH: (422, "Only refresh tokens are allowed"),
+}
+
+
+class BadForm(Refused):
+    """A field is missing or is not what it must be."""
+
+
+class NotFresh(Refused):
+    """What was asked needs a token that comes from a login."""
+
+
+async def register(request: web.Request) -> web.Response:
+    """Make an account and answer both its tokens."""
+    data = await read_form(request)
+    email, password = required(data, "email").strip(), required(data, "password")
+    new = NewAccount(
+        email=check_email(email),
+        first_name=optional_name(data, "first_name"),
+        last_name=optional_name(data, "last_name"),
+    )
+    _, [access, refresh] = await request.app[ACCESS].register(new, password, [FRESH, REFRESH])
+    tokens = {"access_token": access.token, "refresh_token": refresh.token}
+    return json_response({"message": "Successfully registered", **tokens})
+
+
+async def login(request: web.Request) -> web.Response:
+    """Answer both tokens, the ones the account has if it has them."""
+    data = await read_form(request)
+    name = Login(email=required(data, "email").strip())
+    password = required(data, "password")
+    _, [access, refresh] = await request.app[ACCESS].log_in(name, password, [FRESH, REFRESH])
+    tokens = {"access_token": access.token, "refresh_token": refresh.token}
+    return json_response({"message": "Successfully logined", **tokens})
+
+
+async def refresh_token(request: web.Request) -> web.Response:
+    """Answer a new access token, which is not fresh."""
+    caller = await authenticate(request, REFRESH_KINDS)
+    opened = await request.app[ACCESS].refresh(caller, ACCESS_GRANT)
+    return json_response({"access_token": opened.token})
+
+
+async def logout(request: web.Request) -> web.Response:
+    """End the session of an access token; the refresh token lives on."""
+    await request.app[ACCESS].log_out(await authenticate(request))
+    return json_response({"message": "Access token has been revoked"})
+
+
+async def logout_refresh(request: web.Request) -> web.Response:
+    """End the session of a refresh token; the access token lives on."""
+    await request.app[ACCESS].log_out(await authenticate(request, REFRESH_KINDS))
+    return json_response({"message": "Refresh token has been revoked"})
+
+
+async def show_profile(request: web.Request) -> web.Response:
+    """Answer who the caller is, if anyone."""
+    try:
+        token = token_of(request)
+    except BadHeader:
+        token = None
+    if token is None:
+        return json_response({"message": "Not login", "user": None})
+    caller = await request.app[ACCESS].authenticate(token)
+    return json_response({"user": user(caller.account)})
+
+
+async def update_profile(request: web.Request) -> web.Response:
+    """Change the caller's names, e-mail and password, as far as they are given."""
+    caller = await authenticate(request)
+    data = await read_form(request) if await read_body(request) else {}
+    email, password = optional(data, "email").strip(), optional(data, "password")
+    names = {name: optional_name(data, name) for name in ("first_name", "last_name")}
+    changes = {name: value for name, value in names.items() if value}
+    if email:
+        changes["email"] = check_email(email)
+    if not changes and not password:
+        return no_content()
+    if (email or password) and caller.session.kind != FRESH.kind:
+        raise NotFresh
+    account, opened = await request.app[ACCESS].change(
+        caller, changes, password or None, [FRESH, REFRESH]
+    )
+    named = zip(("access_token", "refresh_token"), opened, strict=False)
+    tokens = {name: session.token for name, session in named}
+    message = "Profile successfully updated"
+    return json_response({"message": message, "user": user(account), **tokens})
+
+
+async def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
+    """Return who asks. Raises MissingToken, BadHeader, BadToken."""
+    if not request.headers.get(hdrs.AUTHORIZATION):
+        raise MissingToken
+    token = token_of(request)
+    if token is None:
+        raise BadHeader(spaces=False)
+    return await request.app[ACCESS].authenticate(token, kinds)
+
+
+async def read_form(request: web.Request) -> Mapping[str, Any]:
+    """Return the fields of a JSON body. Raises WrongMediaType, Malformed, BadForm."""
+    body = await read_body(request)
+    if request.content_type != "application/json":
+        raise WrongMediaType(request.content_type)
+    data = parse_json(body, request.charset)
+    if not isinstance(data, dict):
+        raise BadForm
+    return data
+
+
+def required(data: Mapping[str, Any], name: str) -> str:
+    """Return a field's text. Raises BadForm when it is missing or empty."""
+    text = optional(data, name)
+    if not text:
+        raise BadForm
+    return text
+
+
+def optional(data: Mapping[str, Any], name: str) -> str:
+    """Return a field's text, "" for none and for null. Raises BadForm for what is no text."""
+    value = data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadForm
+    return value or ""
+
+
+def optional_name(data: Mapping[str, Any], name: str) -> str | None:
+    """Return a first or last name, None when it is absent or empty. Raises BadForm."""
+    text = optional(data, name)
+    if len(text) > MAX_NAME:
+        raise BadForm
+    return text or None
+
+
+def check_email(email: str) -> str:
+    """Return the e-mail. Raises BadForm when it does not look like one."""
+    if not is_email(email):
+        raise BadForm
+    return email
+
+
+def user(account: Account) -> dict[str, Any]:
+    """Return an account as this dialect shows it."""
+    shown: dict[str, Any] = {
+        "id": account.id,
+        "first_name": account.first_name,
+        "last_name": account.last_name,
+        "email": account.email or "",
+    }
+    if account.group_name:
+        shown["group"] = account.group_name
+    if account.is_admin:
+        shown["is_admin"] = True
+    if account.is_staff:
+        shown["is_staff"] = True
+    return shown
+
+
+def refuse(refusal: Refused) -> web.Response:
+    """Say no with a message."""
+    match refusal:
+        case BadForm() | Malformed() | WrongMediaType() | Unstorable():
+            return _message(400, "Unvalid form submitted")
+        case Taken():
+            return _message(409, "A user with this email already exists.")
+        case BadCredentials() | Inactive():
+            return _message(401, "Username or password is not correct")
+        case MissingToken():
+            return _message(401, "Missing Authorization Header")
+        case NotFresh():
+            return _message(401, "Fresh token required")
+        case BadHeader():
+            return _message(422, "Bad Authorization header. Expected value 'Bearer <token>'")
+        case BadToken():
+            return _message(*BAD_TOKENS[refusal.flaw])
+        case NotFound():
+            return _message(404, "Not Found")
+        case WrongMethod():
+            why = "The method is not allowed for the requested URL."
+            return _message(405, why, {"Allow": refusal.allowed})
+        case TooSlow():
+            return _message(408, "Request Timeout")
+        case TooLarge():
+            return _message(413, "Request Entity Too Large")
+        case Busy() | Unavailable():
+            wait = {"Retry-After": str(math.ceil(refusal.retry_after))}
+            return _message(503, "Service Unavailable", wait)
+        case _:
+            return _message(500, "Internal Server Error")
+
+
+def _message(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:
+    return json_response({"message": why}, status, headers)
+
+
+def _by_method(**handlers: Callable[[web.Request], Awaitable[web.Response]]) -> Endpoint:
+    """Return the endpoint of a path; the method is looked at first."""
+    methods = tuple(handlers)
+
+    async def choose(request: web.Request) -> web.Response:
+        method = "GET" if request.method == "HEAD" and "GET" in handlers else request.method
+        if method not in handlers:
+            raise WrongMethod(method, allow_header(methods))
+        return await handlers[method](request)
+
+    return Endpoint(choose, methods, refuse)
+
+
+DIALECT = Dialect(
+    "fardel",
+    refuse,
+    {
+        "/api/auth/register": _by_method(POST=register),
+        "/api/auth/login": _by_method(POST=login),
+        "/api/auth/refresh-token": _by_method(POST=refresh_token),
+        "/api/auth/logout": _by_method(POST=logout),
+        "/api/auth/logout-refresh": _by_method(POST=logout_refresh),
+        "/api/auth/profile": _by_method(GET=show_profile, PUT=update_profile),
+    },
+)

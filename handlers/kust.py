@@ -1,0 +1,182 @@
+"""The dialect of documents/002: accounts under /auth/ and /user/, in djoser's manner.
+
+Where the document is silent or contradicts itself: `/auth/users/me/` and `/user/<id>/` answer GET,
+which every published client sends, as well as the document's POST; a logout answers 204 without
+the body that the document prints, since HTTP allows none; any account may look at any other;
+`towns` are integers of 64 bits, kept in their order, and in a form the field is sent repeatedly.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from difflib import SequenceMatcher
+from typing import Any
+
+from aiohttp import web
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from handlers import drf
+from handlers.answers import json_response, no_content
+from handlers.body import Form
+from handlers.dialect import Dialect, NotFound
+from handlers.drf import (
+    NULL,
+    OPTIONAL_EMAIL,
+    PASSWORD,
+    USERNAME,
+    Routes,
+    Text,
+    is_text,
+    read_data,
+    read_fields,
+)
+from handlers.keys import ACCESS, ACCOUNTS
+from store.access import Caller
+from store.account import Login, NewAccount
+from store.errors import BadCredentials
+from store.rules import MAX_NAME
+from store.session import Grant
+
+GRANT = Grant("kust")
+
+MIN_PASSWORD = 8
+COMMON = frozenset(
+    word
+    for name, words in FREQUENCY_LISTS.items()
+    for word in words
+    if name == "passwords" or len(word) >= MIN_PASSWORD
+)
+"""The passwords met most often in leaked lists, and common words and names, in lower case.
+
+The lists hold no word twice: a common password that is a common name as well stands only there.
+"""
+
+_SIMILAR = 0.7
+_LONGEST_ID = 19
+TOWNS = range(-(2**63), 2**63)
+
+routes = Routes(drf.refuse)
+
+
+@routes.open("/auth/users")
+async def register(request: web.Request) -> web.Response:
+    """Make an account. It has no token before its first login."""
+    data = await read_data(request)
+    name = data.get("username")
+    rules = password_rules(str(name)[:MAX_NAME] if is_text(name) else "")
+    towns, errors = read_towns(data)
+    username, email, password = read_fields(
+        data, USERNAME, OPTIONAL_EMAIL, replace(PASSWORD, checks=rules), also=errors
+    )
+    new = NewAccount(username, email or None, towns=towns)
+    account, _ = await request.app[ACCESS].register(new, password)
+    return json_response(
+        {"email": account.email or "", "username": account.username, "id": account.id}
+    )
+
+
+@routes.open("/auth/token/login")
+async def login(request: web.Request) -> web.Response:
+    """Answer the account's token: the one it already has, if it has one."""
+    data = await read_data(request)
+    optional = Text("username", required=False), replace(PASSWORD, required=False)
+    username, password = read_fields(data, *optional)
+    if not username or not password:
+        raise BadCredentials
+    _, [opened] = await request.app[ACCESS].log_in(Login(username), password, [GRANT])
+    return json_response({"auth_token": opened.token})
+
+
+@routes.guarded("/auth/token/logout")
+async def logout(request: web.Request, caller: Caller) -> web.Response:
+    """End the session the request came with."""
+    await request.app[ACCESS].log_out(caller)
+    return no_content()
+
+
+@routes.guarded("/auth/users/me", methods=("GET", "POST"))
+async def me(request: web.Request, caller: Caller) -> web.Response:
+    """Answer who the caller is."""
+    account = caller.account
+    return json_response(
+        {"email": account.email or "", "id": account.id, "username": account.username or ""}
+    )
+
+
+@routes.guarded("/user/{id:[0-9]+}", methods=("GET", "POST"))
+async def user(request: web.Request, caller: Caller) -> web.Response:
+    """Answer any account, by its id."""
+    accounts, digits = request.app[ACCOUNTS], request.match_info["id"]
+    details = await accounts.details(int(digits)) if len(digits) <= _LONGEST_ID else None
+    if details is None:
+        raise NotFound
+    return json_response(
+        {
+            "id": details.id,
+            "last_login": drf.timestamp(details.last_login) if details.last_login else None,
+            "is_superuser": details.is_superuser,
+            "username": details.username or "",
+            "first_name": details.first_name or "",
+            "last_name": details.last_name or "",
+            "email": details.email or "",
+            "is_staff": details.is_staff,
+            "is_active": details.is_active,
+            "date_joined": drf.timestamp(details.created),
+            "days_count": details.days_count,
+            "groups": details.groups,
+            "user_permissions": details.user_permissions,
+            "towns": details.towns,
+        }
+    )
+
+
+def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ...]:
+    """Return this dialect's rules for a new password, each with its sentence."""
+    return (
+        (
+            lambda text: len(text) >= MIN_PASSWORD,
+            "This password is too short. It must contain at least 8 characters.",
+        ),
+        (lambda text: text.lower().strip() not in COMMON, "This password is too common."),
+        (lambda text: not text.isdigit(), "This password is entirely numeric."),
+        (
+            lambda text: not is_similar(text, username),
+            "The password is too similar to the username.",
+        ),
+    )
+
+
+def is_similar(password: str, username: str) -> bool:
+    """Tell whether a password is nearly the username, or nearly a word of it."""
+    password, username = password.lower(), username.lower()
+    return any(
+        SequenceMatcher(a=password, b=part).quick_ratio() >= _SIMILAR
+        for part in [*re.split(r"\W+", username), username]
+        # Lengths this far apart can't be similar, and comparing long strings takes long.
+        if part and len(password) <= 2 * len(part) <= 2 * MAX_NAME
+    )
+
+
+def read_towns(data: Mapping[str, Any]) -> tuple[list[int], dict[str, list[str]]]:
+    """Return the towns, and what is wrong with them by field."""
+    towns = data.lists.get("towns", []) if isinstance(data, Form) else data.get("towns", [])
+    if towns is None:
+        return [], {"towns": [NULL]}
+    if not isinstance(towns, list):
+        kind = type(towns).__name__
+        return [], {"towns": [f'Expected a list of items but got type "{kind}".']}
+    read = [_whole(town) for town in towns]
+    if None in read:
+        return [], {"towns": ["A valid integer is required."]}
+    return [town for town in read if town is not None], {}
+
+
+def _whole(town: object) -> int | None:
+    if isinstance(town, str) and re.fullmatch(r"-?[0-9]{1,19}", town):
+        town = int(town)
+    if isinstance(town, int) and not isinstance(town, bool) and town in TOWNS:
+        return town
+    return None
+
+
+DIALECT = Dialect("kust", drf.refuse, routes.endpoints)

@@ -1,0 +1,49 @@
+"""Who asks, and under which URL: from the connection, or from a proxy that is trusted to say."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from handlers.answers import sayable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Proxies:
+    """The proxies whose `X-Forwarded-*` headers count; anybody else's change nothing."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = trusted
+
+    def address(self, request: web.Request) -> str:
+        """Return the client's address: the last one that no trusted proxy has."""
+        address = request.remote or ""
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+        for hop in reversed([hop.strip() for hop in forwarded.split(",") if hop.strip()]):
+            if not self._trusts(address) or not _is_address(hop):
+                break
+            address = hop
+        return address
+
+    def base_url(self, request: web.Request) -> str:
+        """Return what URLs of this server begin with, as the client sees it."""
+        scheme, host = request.scheme, request.host
+        if self._trusts(request.remote or ""):
+            scheme = request.headers.get("X-Forwarded-Proto", scheme)
+            host = request.headers.get("X-Forwarded-Host", host)
+        return f"{sayable(scheme)}://{sayable(host)}"
+
+    def _trusts(self, address: str) -> bool:
+        if not self._trusted or not _is_address(address):
+            return False
+        parsed = ipaddress.ip_address(address)
+        return any(parsed in network for network in self._trusted)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,39 @@
+"""The paths that wicare and fardel both own, and how a request there tells which it speaks.
+
+A form body, a `username` in the JSON body, or the `Token` scheme speaks wicare; anything else, a
+body that can't be read included, speaks fardel. This is the only place that knows two dialects.
+"""
+
+import contextlib
+
+from aiohttp import web
+
+from handlers.body import parse_json, read_body
+from handlers.dialect import Endpoint, answer
+from store.errors import Refused
+
+FORM = "wicare"
+REST = "fardel"
+
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
+    """Return the endpoint of a path that both dialects own."""
+    speak_form, speak_rest = answer(form), answer(rest)
+
+    async def speak(request: web.Request) -> web.Response:
+        return await (speak_form if await speaks_form(request) else speak_rest)(request)
+
+    return Endpoint(speak, tuple(dict.fromkeys(form.methods + rest.methods)), rest.refuse)
+
+
+async def speaks_form(request: web.Request) -> bool:
+    """Tell whether a request at a shared path speaks wicare."""
+    words = request.headers.get("Authorization", "").lower().split()
+    if words[:1] == ["token"] or request.content_type in _FORMS:
+        return True
+    with contextlib.suppress(Refused):
+        data = parse_json(await read_body(request), request.charset)
+        return isinstance(data, dict) and "username" in data
+    return False

@@ -1,0 +1,62 @@
+"""The dialect of documents/000: accounts under /api/auth/, with a logout of everything.
+
+Where the document is silent: the e-mail is optional, as in its own example; a login takes `email`
+in the place of `username`, as its prose has it, and with both the username counts; logoutall
+answers 204 like logout. `wicare//api/auth/logoutall/` (sic) answers like the path with one slash.
+"""
+
+import datetime
+
+from aiohttp import web
+
+from handlers import drf
+from handlers.answers import json_response, no_content
+from handlers.dialect import Dialect
+from handlers.drf import OPTIONAL_EMAIL, PASSWORD, USERNAME, Routes, Text, read_data, read_fields
+from handlers.keys import ACCESS
+from store.access import Caller
+from store.account import Login, NewAccount
+from store.session import Grant
+
+GRANT = Grant("wicare", sid_bytes=16)
+
+routes = Routes(drf.refuse)
+
+
+@routes.open("/api/auth/register")
+async def register(request: web.Request) -> web.Response:
+    """Make an account and answer it, with its token."""
+    data = await read_data(request)
+    username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
+    new = NewAccount(username, email or None)
+    account, [opened] = await request.app[ACCESS].register(new, password, [GRANT])
+    user = {"id": account.id, "username": account.username, "email": account.email or ""}
+    return json_response({"user": user, "token": opened.token})
+
+
+@routes.open("/api/auth/login")
+async def login(request: web.Request) -> web.Response:
+    """Answer the account's token, the one it has if it has one, and when it expires."""
+    data = await read_data(request)
+    field = "email" if "email" in data and "username" not in data else "username"
+    name, password = read_fields(data, Text(field), PASSWORD)
+    _, [opened] = await request.app[ACCESS].log_in(Login(**{field: name}), password, [GRANT])
+    expiry = datetime.datetime.fromtimestamp(opened.ends, datetime.UTC)
+    return json_response({"expiry": drf.timestamp(expiry), "token": opened.token})
+
+
+@routes.guarded("/api/auth/logout")
+async def logout(request: web.Request, caller: Caller) -> web.Response:
+    """End the session the request came with."""
+    await request.app[ACCESS].log_out(caller)
+    return no_content()
+
+
+@routes.guarded("/api/auth/logoutall", "//api/auth/logoutall")
+async def logout_all(request: web.Request, caller: Caller) -> web.Response:
+    """End every session of the caller, in every dialect."""
+    await request.app[ACCESS].end_all(caller.account.id)
+    return no_content()
+
+
+DIALECT = Dialect("wicare", drf.refuse, routes.endpoints)

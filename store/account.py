@@ -1,0 +1,80 @@
+"""An account, as the different questions about it are answered."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account, as an authenticated request sees it."""
+
+    id: int
+    username: str | None
+    email: str | None
+    first_name: str | None
+    last_name: str | None
+    is_active: bool
+    is_staff: bool
+    is_admin: bool
+    group_name: str | None
+    epoch: int
+    created: datetime.datetime
+    picture_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """All of an account but its hash and its epoch."""
+
+    id: int
+    username: str | None
+    email: str | None
+    first_name: str | None
+    last_name: str | None
+    is_active: bool
+    is_staff: bool
+    is_superuser: bool
+    is_admin: bool
+    group_name: str | None
+    created: datetime.datetime
+    modified: datetime.datetime
+    last_login: datetime.datetime | None
+    days_count: int
+    towns: list[int]
+    groups: list[int]
+    user_permissions: list[int]
+    cellar: list[int]
+    wants: list[int]
+    address: str
+    address2: str
+    city: str
+    state: str
+    zipcode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a login is verified against. Never leaves `store/`."""
+
+    account: Account
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What a registration gives. A missing username or e-mail is None."""
+
+    username: str | None = None
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    towns: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The name that someone logs in with: a username, or else an e-mail."""
+
+    username: str | None = None
+    email: str | None = None

@@ -1,0 +1,106 @@
+"""Connecting to PostgreSQL at any of several hosts.
+
+libpq can do so by itself, but not under aiopg: it moves on to the next address on another
+descriptor than the one that aiopg watches, and a refused one leaves uvloop with a dead handle. So
+every address is knocked at first, libpq is given one that opened, and what `target_session_attrs`
+asks for is asked by query.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import aiopg
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+_WANTED = {
+    "any": "true",
+    "read-write": "current_setting('transaction_read_only') = 'off'",
+    "read-only": "current_setting('transaction_read_only') = 'on'",
+    "primary": "not pg_is_in_recovery()",
+    "standby": "pg_is_in_recovery()",
+    "prefer-standby": "pg_is_in_recovery()",
+}
+
+
+async def connect(url: str, seconds: float) -> aiopg.Connection:
+    """Connect to the first host that answers and is what the URL wants.
+
+    All of them together get `seconds`. Raises psycopg2.Error, OSError, TimeoutError.
+    """
+    parameters = parse_dsn(url)
+    wanted = parameters.pop("target_session_attrs", "any")
+    hosts = list(_hosts(parameters))
+    passes = [wanted, "any"] if wanted == "prefer-standby" else [wanted]
+    failure: Exception = psycopg2.OperationalError(f"no host is {wanted}")
+    for attributes in passes:
+        for host in hosts:
+            try:
+                async with asyncio.timeout(seconds / len(hosts) / len(passes)):
+                    if connection := await _connect(host, attributes, seconds):
+                        return connection
+            except (psycopg2.Error, OSError) as error:  # a TimeoutError is an OSError
+                failure = error
+    raise failure
+
+
+def _hosts(parameters: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Yield the parameters of each host of a DSN that may name several (libpq, 34.1.1.3)."""
+    lists = {
+        name: parameters[name].split(",")
+        for name in ("host", "hostaddr", "port")
+        if name in parameters
+    }
+    count = max((len(values) for values in lists.values()), default=1)
+    for n in range(count):
+        own: dict[str, str] = {
+            name: values[n if len(values) > 1 else 0] for name, values in lists.items()
+        }
+        yield {**parameters, **own}
+
+
+async def _connect(
+    parameters: dict[str, str], attributes: str, seconds: float
+) -> aiopg.Connection | None:
+    """Connect to one host; None when it is not what is wanted."""
+    if address := await _knock(parameters):
+        parameters = {**parameters, "hostaddr": address}
+    connection = await aiopg.Connection(
+        make_dsn(**parameters),
+        seconds,
+        enable_hstore=False,
+        enable_json=False,
+        enable_uuid=False,
+        application_name="latchkey",
+    )
+    if attributes == "any":
+        return connection
+    async with connection.cursor() as cursor:
+        await cursor.execute(f"select {_WANTED[attributes]}")
+        [fits] = await cursor.fetchone()
+    if not fits:
+        await connection.close()
+        return None
+    return connection
+
+
+async def _knock(parameters: dict[str, str]) -> str | None:
+    """Open a connection to a host and close it; return its address if it has one.
+
+    Raises OSError.
+    """
+    host = parameters.get("hostaddr") or parameters.get("host", "")
+    port = parameters.get("port", "5432")
+    if not host:
+        return None  # libpq's default, or the environment's
+    on_socket = host.startswith(("/", "@"))
+    if on_socket:
+        _, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+    else:
+        _, writer = await asyncio.open_connection(host, int(port))
+    address = None if on_socket else writer.get_extra_info("peername")[0]
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return address

@@ -1,0 +1,167 @@
+"""Tables of requests and their exact answers, written the way the documents print them.
+
+    Row("POST /account/login", {"username": "test", "password": "test"},
+        200, {"token": "<token = 40 hex>"})
+
+A body of None is none, bytes are sent as they are, anything else goes as JSON. An answer of None
+is an empty body; every other one is JSON that must be the same to the last key, in this order.
+
+In an answer `<40 hex>` stands for any text of that pattern, and `<token = 40 hex>` gives it a name:
+from then on `<token>` is that very text, in answers and in what is sent. Two names never stand for
+the same text, so `<new token = 40 hex>` is not the old one.
+
+`play(client, rows)` sends rows in their order to one server. What holds for every answer of every
+dialect (CORS, Content-Type, request id, no hash) is looked at in each.
+"""
+
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp.test_utils import TestClient
+from yarl import URL
+
+PATTERNS = {
+    "40 hex": "[0-9a-f]{40}",
+    "64 hex": "[0-9a-f]{64}",
+    "text": ".+",
+    "url": r"https?://[^/\s]+/\S+",
+    "day-month-year": r"(?:0[1-9]|[12]\d|3[01])-(?:0[1-9]|1[0-2])-20\d\d",
+}
+"""What may stand between < and >: no groups but (?:…). A dialect that needs another adds a line."""
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=seam"}
+
+_HOLE = re.compile(f"<(?:([^<>=]+) = )?({'|'.join(PATTERNS)})>")
+
+Names = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request and its exact answer. In `returned` a header of None must not be there."""
+
+    request: str
+    body: Any
+    status: int
+    answer: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    returned: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def places(dialect: str) -> list[str]:
+    """Return where a path of the document answers: at / and under the name, slash or none."""
+    return ["{path}", "{path}/", f"/{dialect}{{path}}", f"/{dialect}{{path}}/"]
+
+
+async def play(
+    client: TestClient, rows: Iterable[Row], names: Names | None = None, at: str = "{path}"
+) -> Names:
+    """Send the rows in their order; return the names that their answers gave."""
+    names = {} if names is None else names
+    for row in rows:
+        await _play_one(client, row, names, at)
+    return names
+
+
+def urlencoded(**fields: str) -> bytes:
+    """Write fields as a form: send it with the headers FORM."""
+    return urlencode(fields).encode()
+
+
+def multipart(**fields: str) -> bytes:
+    """Write fields as multipart form data: send it with the headers MULTIPART."""
+    head = '--seam\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    return ("".join(head.format(*pair) for pair in fields.items()) + "--seam--\r\n").encode()
+
+
+async def _play_one(client: TestClient, row: Row, names: Names, at: str) -> None:
+    method, path = row.request.split(" ")
+    headers = {name: _fill(value, names) for name, value in row.headers.items()}
+    body = row.body
+    if body is not None and not isinstance(body, bytes):
+        body = _fill(json.dumps(body), names).encode()
+        headers = {**JSON, **headers}
+    answer = await client.request(
+        method,
+        URL(at.format(path=path), encoded=True),
+        data=io.BytesIO(body) if body else body,  # aiohttp warns of large bytes
+        headers=headers,
+        skip_auto_headers=["Content-Type"],
+    )
+    raw = await answer.read()
+    said = f"{row.request} {_short(body)}\nanswered {answer.status} {_short(raw)}"
+    assert answer.status == row.status, f"{said}\ninstead of {row.status} {row.answer}"
+    _check_body(raw, row, names, said)
+    for name, value in row.returned.items():
+        assert answer.headers.get(name) == value, f"{said}\nwith {name}: {answer.headers.get(name)}"
+    _check_everywhere(answer.headers, row, raw, said)
+
+
+def _check_body(raw: bytes, row: Row, names: Names, said: str) -> None:
+    if row.answer is None:
+        assert raw == b"", f"{said}\ninstead of nothing"
+        return
+    got = json.loads(raw)
+    wanted = _resolve(row.answer, got, names)
+    assert json.dumps(got) == json.dumps(wanted), f"{said}\ninstead of {wanted}"
+
+
+def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, said: str) -> None:
+    """Look at what contracts say of every answer."""
+    kind = None if row.status == 204 else "application/json"
+    assert headers.get("Content-Type") == kind, f"{said}\nas {headers.get('Content-Type')}"
+    assert headers.get("Access-Control-Allow-Origin") == "*", said
+    assert headers.get("Access-Control-Allow-Headers") == "Content-Type, Authorization", said
+    assert headers.get("X-Request-ID"), said
+    assert not re.search(rb"bcrypt|\$2[aby]\$", raw), f"a hash: {said}"
+
+
+def _resolve(wanted: Any, got: Any, names: Names) -> Any:
+    """Return what is wanted, each placeholder replaced by what was got if that will do."""
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        return {key: _resolve(value, got.get(key), names) for key, value in wanted.items()}
+    if isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
+        return [_resolve(one, other, names) for one, other in zip(wanted, got, strict=True)]
+    if isinstance(wanted, str):
+        return _resolve_text(wanted, got, names)
+    return wanted
+
+
+def _resolve_text(wanted: str, got: Any, names: Names) -> str:
+    wanted = _fill(wanted, names)
+    literal, *holes = _HOLE.split(wanted)  # text, then name, pattern, text, …
+    if not holes or not isinstance(got, str):
+        return wanted
+    regex = re.escape(literal)
+    for pattern, text in zip(holes[1::3], holes[2::3], strict=True):
+        regex += f"({PATTERNS[pattern]})" + re.escape(text)
+    if not (match := re.fullmatch(regex, got)):
+        return wanted
+    for name, text in zip(holes[::3], match.groups(), strict=True):
+        if name:
+            _give(name, text, names)
+    return got
+
+
+def _give(name: str, text: str, names: Names) -> None:
+    same = [other for other, value in names.items() if value == text and other != name]
+    assert not same, f"<{name}> is the same as <{same[0]}>: {text}"
+    names[name] = text
+
+
+def _fill(text: str, names: Names) -> str:
+    for name, value in names.items():
+        text = text.replace(f"<{name}>", value)
+    return text
+
+
+def _short(body: Any) -> str:
+    text = repr(body)
+    return text if len(text) < 400 else f"{text[:300]}… ({len(text)})"

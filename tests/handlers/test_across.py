@@ -1,0 +1,185 @@
+"""What the dialects share: one base of accounts, and sessions that hold in all of them."""
+
+import pytest
+
+from handlers import keys
+from tests.handlers.contract import Row, play
+from tests.handlers.drf_sentences import CHALLENGE, INACTIVE
+from tests.handlers.fardel_rows import NOT_FRESH, ONLY_ACCESS, ONLY_REFRESH
+from tests.handlers.tongues import (
+    ADA,
+    DRF_GUARDED,
+    FARDEL_REFRESHING,
+    PASSWORD,
+    SESSIONS,
+    TONGUES,
+    account_of,
+    brings,
+    cannot_log_in,
+    log_in,
+    log_out,
+    open_again,
+    over,
+    refresh_is_over,
+    refused,
+    register,
+    renew,
+    taken,
+    who,
+)
+
+LOGINS = [(name, by) for name, tongue in TONGUES.items() for by in tongue.logs_in_by]
+
+
+async def everywhere(client):
+    """Make an account that all five can log in, and do it; return its tokens by their names."""
+    rows = [register("wicare"), *[log_in(*login) for login in LOGINS], renew()]
+    return await play(client, rows)
+
+
+@pytest.mark.parametrize("maker", TONGUES)
+async def test_registered_in_one_and_logged_in_through_each_other_that_can(client, maker):
+    """One can that asks for a name which the account has."""
+    account = account_of(maker)
+    names = await play(client, [register(maker)])
+    for other, by in LOGINS:
+        rows = [cannot_log_in(other, by)]
+        if by in account:
+            rows = [
+                log_in(other, by, account, again=other in names),
+                log_in(other, by, account, again=True),
+                cannot_log_in(other, by, PASSWORD.lower()),
+                *who(other, account),
+            ]
+        await play(client, rows, names)
+
+
+@pytest.mark.parametrize("maker", TONGUES)
+async def test_usernames_and_emails_are_one_base_whatever_their_case(client, maker):
+    await play(client, [register(maker)])
+    for other, tongue in TONGUES.items():
+        shared = set(account_of(maker)) & set(tongue.asks)
+        clashes = [shared, *[{name} for name in shared]] if shared else []
+        await play(client, [taken(other, clash) for clash in clashes])
+
+
+@pytest.mark.parametrize("opener", SESSIONS)
+async def test_a_token_of_each_works_and_ends_in_all_the_others(client, opener):
+    names = await everywhere(client)
+    for ender in TONGUES:
+        rows = [*who(opener), log_out(ender, opener), *over(opener), open_again(opener)]
+        await play(client, rows, names)
+    for other in SESSIONS:
+        await play(client, who(other), names)  # that was one session only
+
+
+async def test_a_refresh_token_works_nowhere_but_where_it_belongs(client):
+    names = await everywhere(client)
+    rows = [*refused("refresh", 422, ONLY_ACCESS), renew(), *who("access"), *who("fardel")]
+    await play(client, rows, names)
+
+
+async def test_no_other_token_works_where_a_refresh_token_belongs(client):
+    names = await everywhere(client)
+    for session in SESSIONS:
+        mine = brings(session)
+        rows = [Row(line, None, 422, ONLY_REFRESH, mine) for line in FARDEL_REFRESHING]
+        await play(client, [*rows, *who(session)], names)
+
+
+@pytest.mark.parametrize("scheme", ["Token", "token", "TOKEN", "Bearer", "bearer", "bEARER"])
+async def test_both_schemes_are_taken_everywhere_in_any_case(client, scheme):
+    names = await everywhere(client)
+    access, refresh = brings("access", scheme), brings("refresh", scheme)
+    renewed, revoked = {"access_token": "<40 hex>"}, {"message": "Refresh token has been revoked"}
+    success = {"success": True}
+    rows = [
+        *[row for session in SESSIONS for row in who(session, scheme=scheme)],
+        *[log_out(name, name, scheme) for name in TONGUES],
+        Row("POST /fardel/api/auth/refresh-token", None, 200, renewed, refresh),
+        Row("POST /fardel/api/auth/logout-refresh", None, 200, revoked, refresh),
+        Row("PUT /fardel/api/auth/profile", None, 204, None, access),
+        Row("POST /lumotist/account/set_picture", {"id": 0}, 200, success, access),
+        Row("POST /wicare/api/auth/logoutall", None, 204, None, access),
+    ]
+    await play(client, rows, names)
+
+
+async def everything_is_over(client, names):
+    for session in SESSIONS:
+        await play(client, over(session), names)
+    await play(client, refresh_is_over(), names)
+
+
+async def log_in_anew(client, names, account=ADA):
+    """Log in everywhere again: no token is one of the old ones, and the old ones stay over."""
+    new: dict[str, str] = {}
+    for name, tongue in TONGUES.items():
+        await play(client, [log_in(name, tongue.logs_in_by[0], account)], new)
+    assert not set(new.values()) & set(names.values())
+    await everything_is_over(client, names)
+    await play(client, [row for name in TONGUES for row in who(name, account)], new)
+
+
+@pytest.mark.parametrize("opener", SESSIONS)
+async def test_logoutall_ends_every_session_in_every_dialect(client, opener):
+    names = await everywhere(client)
+    logout_all = Row("POST /wicare/api/auth/logoutall", None, 204, None, brings(opener))
+    await play(client, [logout_all], names)
+    await log_in_anew(client, names)
+
+
+@pytest.mark.parametrize("opener", SESSIONS)
+async def test_deleting_ends_every_session_in_every_dialect(client, opener):
+    names = await everywhere(client)
+    delete = Row("POST /lumotist/account/delete", None, 200, {"success": True}, brings(opener))
+    await play(client, [delete], names)
+    await play(client, [cannot_log_in(*login) for login in LOGINS])
+    made = {"success": True, "token": "<40 hex>"}
+    again = Row("POST /lumotist/account/register", {**ADA, "password": PASSWORD}, 200, made)
+    await play(client, [again])
+    await everything_is_over(client, names)
+
+
+async def test_a_changed_password_ends_every_session_in_every_dialect(client):
+    names = await everywhere(client)
+    new = "Difference-Engine-1822"
+    user = {"id": 1, "first_name": None, "last_name": None, "email": ADA["email"]}
+    answer = {
+        "message": "Profile successfully updated",
+        "user": user,
+        "access_token": "<new access = 40 hex>",
+        "refresh_token": "<new refresh = 40 hex>",
+    }
+    change = Row("PUT /fardel/api/auth/profile", {"password": new}, 200, answer, brings("fardel"))
+    await play(client, [change, *who("new access")], names)
+    await everything_is_over(client, names)
+    rows = [cannot_log_in(*login) for login in LOGINS]
+    await play(client, [*rows, *who("new access")], names)
+
+
+@pytest.mark.parametrize("opener", [name for name in SESSIONS if name != "fardel"])
+async def test_only_fardels_own_logins_are_fresh(client, opener):
+    names = await everywhere(client)
+    line, mine = "PUT /fardel/api/auth/profile", brings(opener)
+    user = {"id": 1, "first_name": "Ada", "last_name": None, "email": ADA["email"]}
+    named = {"message": "Profile successfully updated", "user": user}
+    rows = [
+        Row(line, {"email": "new@example.com"}, 401, NOT_FRESH, mine),
+        Row(line, {"password": "new"}, 401, NOT_FRESH, mine),
+        Row(line, {"email": "", "password": None, "first_name": "Ada"}, 200, named, mine),
+    ]
+    await play(client, rows, names)
+
+
+async def test_a_disabled_account_is_out_everywhere_and_stays_out_of_its_old_sessions(client):
+    names = await everywhere(client)
+    await client.app[keys.ACCOUNTS].change(1, {"is_active": False})
+    for session in SESSIONS:
+        mine = brings(session)
+        rows = [Row(line, None, 401, INACTIVE, mine, CHALLENGE) for line in DRF_GUARDED]
+        await play(client, rows, names)
+    rows = [cannot_log_in(*login) for login in LOGINS if login[0] != "cellars"]
+    await play(client, rows)
+    await client.app[keys.ACCOUNTS].change(1, {"is_active": True})
+    await log_in_anew(client, names)

@@ -1,0 +1,222 @@
+"""Any body at all, to every endpoint: a success or a documented refusal, and never a 5xx."""
+
+import gzip
+import io
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handlers import keys
+from store.account import NewAccount
+from store.session import Grant
+from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written
+from tests.handlers.contract import JSON
+from tests.handlers.fardel_rows import ADA, SIGN_UP
+
+
+def fixed(examples: int) -> settings:
+    """The same examples in every run; one server for all examples of a test."""
+    return settings(
+        derandomize=True,
+        database=None,
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def is_drf(status: int, said: Mapping[str, Any]) -> bool:
+    """Tell whether this is a refusal of the framework's: one detail, or sentences by field."""
+    if list(said) == ["detail"]:
+        return status in (400, 415) and isinstance(said["detail"], str)
+    return (
+        status == 400
+        and set(said) <= {*LIKELY, "non_field_errors"}
+        and all(isinstance(why, list) and why for why in said.values())
+        and all(isinstance(sentence, str) for why in said.values() for sentence in why)
+    )
+
+
+def is_lumotists_register(status: int, said: Mapping[str, Any]) -> bool:
+    if list(said) == ["success", "errors"]:
+        return said["success"] is False and is_drf(status, said["errors"])
+    return list(said) == ["detail"] and is_drf(status, said)
+
+
+def is_lumotists_picture(status: int, said: Mapping[str, Any]) -> bool:
+    return status == 400 and said == {"success": False, "error": "Invalid picture id."}
+
+
+def is_cellars(status: int, said: Mapping[str, Any]) -> bool:
+    return status == 400 and list(said) == ["error"] and isinstance(said["error"], str)
+
+
+def is_fardel(status: int, said: Mapping[str, Any]) -> bool:
+    return (status, said) in [
+        (400, {"message": "Unvalid form submitted"}),
+        (401, {"message": "Username or password is not correct"}),
+        (409, {"message": "A user with this email already exists."}),
+    ]
+
+
+def is_either(status: int, said: Mapping[str, Any]) -> bool:
+    return is_drf(status, said) or is_fardel(status, said)
+
+
+READ = {
+    "POST /wicare/api/auth/register": is_drf,
+    "POST /wicare/api/auth/login": is_drf,
+    "POST /lumotist/account/register": is_lumotists_register,
+    "POST /lumotist/account/login": is_drf,
+    "POST /lumotist/account/set_picture": is_lumotists_picture,
+    "POST /kust/auth/users": is_drf,
+    "POST /kust/auth/token/login": is_drf,
+    "POST /cellars/api/register": is_cellars,
+    "POST /cellars/api/login": is_cellars,
+    "POST /fardel/api/auth/register": is_fardel,
+    "POST /fardel/api/auth/login": is_fardel,
+    "PUT /fardel/api/auth/profile": is_fardel,
+    "POST /api/auth/register": is_either,
+    "POST /api/auth/login": is_either,
+}
+"""What reads its body, and what its refusals look like."""
+
+IGNORE = (
+    "GET /lumotist/account/profile",
+    "GET /lumotist/account/get_pictures",
+    "GET /kust/auth/users/me",
+    "POST /kust/auth/users/me",
+    "GET /kust/user/1",
+    "POST /kust/user/1",
+    "GET /fardel/api/auth/profile",
+    "POST /fardel/api/auth/refresh-token",
+    "POST /fardel/api/auth/logout-refresh",
+)
+"""What does not, in an order in which one account's tokens are good for all."""
+
+END = (
+    "POST /wicare/api/auth/logout",
+    "POST /wicare/api/auth/logoutall",
+    "POST /lumotist/account/logout",
+    "POST /lumotist/account/delete",
+    "POST /kust/auth/token/logout",
+    "POST /cellars/api/logout",
+    "POST /fardel/api/auth/logout",
+    "POST /api/auth/logout",
+)
+"""What does not either, and ends the session it comes with."""
+
+
+async def send(client, line, body, kind, token=None):
+    """Send any body; return the status and what was said, looked at as every answer is."""
+    method, path = line.split()
+    headers = {} if kind is None else {"Content-Type": kind}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    answer = await client.request(
+        method, path, data=io.BytesIO(body), headers=headers, skip_auto_headers=["Content-Type"]
+    )
+    raw = await answer.read()
+    said = f"{line} {kind} {body!r}\nanswered {answer.status} {raw!r}"
+    assert answer.status < 500, said
+    assert not re.search(rb"bcrypt|\$2[aby]\$\d\d\$.", raw), f"a hash: {said}"
+    if answer.status == 204:
+        assert raw == b"", said
+        assert "Content-Type" not in answer.headers, said
+        return answer.status, {}
+    assert answer.headers["Content-Type"] == "application/json", said
+    return answer.status, json.loads(raw)
+
+
+async def new_tokens(client) -> tuple[str, str]:
+    """Make an account that nobody else is, and return its access and its refresh token."""
+    new = NewAccount()
+    grants = [Grant("fardel", "fresh"), Grant("fardel", "refresh")]
+    _, [fresh, refresh] = await client.app[keys.ACCESS].register(new, "secret", grants)
+    return fresh.token, refresh.token
+
+
+async def send_everywhere(client, database, body, kind, first):
+    """Send a body to whatever reads it, as if nobody had registered; begin with this one."""
+    with database.cursor() as cursor:
+        cursor.execute("delete from account where username is not null or email is not null")
+    token, _ = await new_tokens(client)
+    lines = list(READ)
+    for line in lines[first:] + lines[:first]:
+        needs_token = line.endswith(("set_picture", "profile"))
+        status, said = await send(client, line, body, kind, token if needs_token else None)
+        refusal = READ[line](status, said)
+        assert refusal or status in (200, 201, 204), (line, kind, body, status, said)
+        token = said.get("access_token", token) if needs_token else token
+
+
+FIRST = st.integers(0, len(READ) - 1)
+
+
+@fixed(50)
+@given(value=VALUES, first=FIRST)
+async def test_any_json(client, database, value, first):
+    await send_everywhere(client, database, written(value), "application/json", first)
+
+
+@fixed(70)
+@given(given_fields=fields(), first=FIRST)
+async def test_any_values_of_known_fields(client, database, given_fields, first):
+    await send_everywhere(client, database, written(given_fields), "application/json", first)
+
+
+@fixed(70)
+@given(sent=BYTES, first=FIRST)
+async def test_any_bytes_of_any_content_type(client, database, sent, first):
+    kind, body = sent
+    await send_everywhere(client, database, body, kind, first)
+
+
+@fixed(15)
+@given(sent=BYTES)
+async def test_what_needs_no_body_takes_any(client, sent):
+    kind, body = sent
+    access, refresh = await new_tokens(client)
+    for line in IGNORE:
+        token = refresh if "refresh" in line else access
+        status, _ = await send(client, line, body, kind, token)
+        assert status == 200, (line, kind, body)
+    for line in END:
+        access, _ = await new_tokens(client)
+        status, _ = await send(client, line, body, kind, access)
+        assert status in (200, 204), (line, kind, body)
+
+
+async def test_a_body_that_can_not_be_unpacked_does_no_harm_to_the_next(client, caplog):
+    """The connection stays usable, or the answer says that it closes; no bug is logged."""
+    status, _ = await send(client, SIGN_UP.request, written(ADA), "application/json")
+    assert status == 200
+    packed = JSON | {"Content-Encoding": "gzip"}
+    for body in (b"not gzip", gzip.compress(written(ADA))[:-12], b"\x1f\x8b"):
+        answer = await client.post("/fardel/api/auth/login", data=body, headers=packed)
+        assert answer.status == 400
+        await answer.read()
+        status, _ = await send(
+            client, "POST /fardel/api/auth/login", written(ADA), "application/json"
+        )
+        assert status == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+UNREAD = {"POST /cellars/api/logout": 401, "GET /fardel/api/auth/profile": 200}
+
+
+async def test_nor_does_one_that_nobody_reads(client, caplog):
+    packed = JSON | {"Content-Encoding": "gzip"}
+    for line, expected in UNREAD.items():
+        method, path = line.split()
+        answer = await client.request(method, path, data=b"not gzip", headers=packed)
+        assert answer.status == expected
+        await answer.read()
+        status, _ = await send(client, "POST /fardel/api/auth/login", written(ADA), None)
+        assert status == 400
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -1,0 +1,297 @@
+"""fardel: the examples of its document, its two tokens, and what each of them may do."""
+
+import asyncio
+import gzip
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+
+from handlers import keys
+from handlers.dialect import Crashed, TooSlow
+from handlers.fardel import DIALECT
+from server import create_app
+from store.errors import Busy, Unavailable
+from tests.handlers.contract import JSON, Row, places, play
+from tests.handlers.fardel_rows import (
+    ADA,
+    BAD_HEADER,
+    EXPIRED,
+    FORGED,
+    GUARDED_BY_ACCESS,
+    GUARDED_BY_REFRESH,
+    LOG_IN,
+    LOGIN,
+    MISSING,
+    NAMED,
+    NOT_LOGIN,
+    ONLY_ACCESS,
+    POST_ONLY,
+    REGISTER,
+    REVOKED,
+    SHOW,
+    SIGN_UP,
+    UNVALID,
+    UPDATE,
+    WRONG,
+    bearer,
+    log_in,
+    log_out,
+    log_out_refresh,
+    not_updated,
+    nothing_updated,
+    register,
+    renew,
+    shows,
+    shows_not,
+    updated,
+)
+from tests.handlers.fardel_stories import STORIES
+from tests.handlers.fardel_tables import (
+    BAD_HEADERS,
+    DOCUMENT,
+    LOGOUT_BODIES,
+    MALFORMED,
+    NO_FORMS,
+    NO_TOKENS,
+    OTHER_TYPES,
+    PUBLISHED_CLIENT,
+)
+
+UNDER_ITS_NAME = "/fardel{path}"  # at / the scheme Token would speak wicare
+
+
+@pytest.mark.parametrize("at", places("fardel"))
+async def test_document(client, at):
+    await play(client, DOCUMENT, at=at)
+
+
+@pytest.mark.parametrize("at", places("fardel"))
+async def test_published_client(client, at):
+    """It sends all four fields, whatever they are, and logs the refresh token out first."""
+    await play(client, PUBLISHED_CLIENT, at=at)
+
+
+@pytest.mark.parametrize("rows", STORIES.values(), ids=STORIES)
+async def test_story(client, rows):
+    await play(client, rows)
+
+
+@pytest.mark.parametrize("request_line", [REGISTER, LOGIN])
+async def test_unvalid_forms(client, request_line):
+    rows = [Row(request_line, form, 400, UNVALID) for form in NO_FORMS.values()]
+    rows += [Row(request_line, body, 400, UNVALID, JSON) for body in [None, *MALFORMED]]
+    rows += [Row(request_line, body, 400, UNVALID, kind) for body, kind in OTHER_TYPES]
+    await play(client, rows, at=UNDER_ITS_NAME)
+
+
+async def test_register_and_login_ignore_the_header(client):
+    bad = ["Bearer garbage", "Bearer", "Bearer a b", "Token garbage", "Token", "Basic dDp0"]
+    for number, header in enumerate(bad):
+        fields = {**ADA, "email": f"ada{number}@example.com"}
+        headers = {"Authorization": header}
+        rows = [replace(row, headers=headers) for row in (register(fields), log_in(fields))]
+        await play(client, rows, at=UNDER_ITS_NAME)
+
+
+async def test_what_needs_no_body_takes_any(client):
+    names = await play(client, [SIGN_UP, log_out(), log_out_refresh()])
+    schemes = itertools.cycle(["Bearer", "bearer", "Token", "tOKEN"])
+    for count, (body, headers) in enumerate(LOGOUT_BODIES):
+        scheme = next(schemes)
+        access, refresh = f"<access {count}>", f"<refresh {count}>"
+        asked = [renew(f"renewed {count}", refresh), log_out(access), log_out_refresh(refresh)]
+        for number, row in enumerate(asked):
+            mine = row.headers["Authorization"].replace("Bearer", scheme)
+            asked[number] = replace(row, body=body, headers=headers | {"Authorization": mine})
+        login = log_in(ADA, f"<access {count} = 40 hex>", f"<refresh {count} = 40 hex>")
+        rows = [login, *asked, shows_not(REVOKED, access)]
+        await play(client, rows, names, at=UNDER_ITS_NAME)
+
+
+async def test_headers_that_bring_no_token(client):
+    names = await play(client, [SIGN_UP])
+    names["ACCESS"] = names["access"].upper()
+    for request_line in GUARDED_BY_ACCESS + GUARDED_BY_REFRESH:
+        rows = [Row(request_line, b"{", 401, MISSING, headers) for headers in ({}, JSON)]
+        rows += [Row(request_line, None, 401, MISSING, {"Authorization": ""})]
+        rows += [
+            Row(request_line, None, 422, BAD_HEADER, {"Authorization": header})
+            for header in BAD_HEADERS
+        ]
+        rows += [Row(request_line, None, 422, FORGED, bearer(name)) for name in NO_TOKENS]
+        await play(client, rows, names, at=UNDER_ITS_NAME)
+
+
+async def test_a_header_without_a_token_is_not_login_and_a_bad_token_is_its_error(client):
+    names = await play(client, [SIGN_UP, renew("renewed"), log_out("<renewed>")])
+    names["ACCESS"] = names["access"].upper()
+    rows = [Row(SHOW, None, 200, NOT_LOGIN, headers) for headers in ({}, {"Authorization": ""})]
+    rows += [Row(SHOW, None, 200, NOT_LOGIN, {"Authorization": header}) for header in BAD_HEADERS]
+    rows += [shows_not(FORGED, name, 422) for name in NO_TOKENS]
+    rows += [shows_not(REVOKED, "<renewed>"), shows_not(ONLY_ACCESS, "<refresh>", 422), shows()]
+    await play(client, rows, names)
+
+
+async def test_expired_tokens(client, redis_client):
+    names = await play(client, [SIGN_UP, renew("renewed")])
+    for name in ("access", "renewed", "refresh"):
+        assert redis_client.delete(f"session:{names[name][:20]}") == 1
+    rows = [Row(line, None, 401, EXPIRED, bearer("<access>")) for line in GUARDED_BY_ACCESS]
+    rows += [Row(line, None, 401, EXPIRED, bearer("<refresh>")) for line in GUARDED_BY_REFRESH]
+    rows += [shows_not(EXPIRED, f"<{name}>") for name in ("access", "renewed", "refresh")]
+    rows += [log_in(ADA, "<new access = 40 hex>", "<new refresh = 40 hex>"), shows("<new access>")]
+    await play(client, rows, names)
+
+
+async def test_access_tokens_expire_before_refresh_tokens(aiohttp_client, settings, clean):
+    client = await aiohttp_client(create_app(replace(settings, access_token_lifetime=1)))
+    names = await play(client, [SIGN_UP, renew("renewed")])
+    await asyncio.sleep(1.2)
+    rows = [
+        shows_not(EXPIRED),
+        shows_not(EXPIRED, "<renewed>"),
+        not_updated(401, EXPIRED, {}),
+        log_in(access="<new access = 40 hex>"),  # the refresh token is still the one
+        renew("renewed again"),
+        shows("<new access>"),
+        shows("<renewed again>"),
+    ]
+    await play(client, rows, names)
+
+
+MINUTE, DAY = 60, 86_400
+LIFETIMES = {"access": 15 * MINUTE, "renewed": 15 * MINUTE, "refresh": 30 * DAY}
+
+
+def lifetime(redis_client, token):
+    return redis_client.ttl(f"session:{token[: len(token) // 2]}")
+
+
+async def test_lifetimes(client, redis_client):
+    names = await play(client, [SIGN_UP, renew("renewed")])
+    for name, seconds in LIFETIMES.items():
+        assert seconds - 10 < lifetime(redis_client, names[name]) <= seconds, name
+
+
+async def test_sessions_are_extended_by_what_hands_them_out_and_never_by_use(client, redis_client):
+    """Beside them a session of wicare, which use does extend: that much time is given."""
+    beside = Row(
+        "POST /wicare/api/auth/register",
+        {"username": "ada", "password": "secret"},
+        200,
+        {"user": {"id": 2, "username": "ada", "email": ""}, "token": "<token = 64 hex>"},
+    )
+    names = await play(client, [SIGN_UP, renew("renewed"), beside])
+    for name in ("access", "renewed", "refresh", "token"):
+        key = f"session:{names[name][: len(names[name]) // 2]}"
+        *record, opened = redis_client.get(key).split(b" ")
+        long_ago = str(int(opened) - 20 * DAY).encode()
+        redis_client.set(key, b" ".join([*record, long_ago]), ex=300)
+    rows = [
+        shows(),
+        shows("<renewed>"),
+        nothing_updated({}),
+        updated({"first_name": "Ada"}, first_name="Ada"),
+        updated({"first_name": "Ada"}, "<renewed>", first_name="Ada"),
+        renew("another"),
+        shows("<token>", id=2, email=""),
+    ]
+    await play(client, rows, names)
+    for _ in range(100):
+        if lifetime(redis_client, names["token"]) > 300:
+            break
+        await asyncio.sleep(0.01)
+    assert lifetime(redis_client, names["token"]) > 300
+    for name in ("access", "renewed", "refresh"):
+        assert lifetime(redis_client, names[name]) <= 300, name
+    await play(client, [LOG_IN], names)
+    for name in ("access", "refresh"):
+        assert lifetime(redis_client, names[name]) > LIFETIMES[name] - 10, name
+    assert lifetime(redis_client, names["renewed"]) <= 300
+
+
+async def test_an_account_that_an_operator_disabled(client):
+    names = await play(client, [SIGN_UP, renew("renewed")])
+    over = [
+        Row(LOGIN, ADA, 401, WRONG),
+        Row(LOGIN, {**ADA, "password": "?"}, 401, WRONG),
+        *[shows_not(REVOKED, f"<{name}>") for name in ("access", "renewed")],
+        *[Row(line, None, 401, REVOKED, bearer("<access>")) for line in GUARDED_BY_ACCESS],
+        *[Row(line, None, 401, REVOKED, bearer("<refresh>")) for line in GUARDED_BY_REFRESH],
+    ]
+    await client.app[keys.ACCOUNTS].change(1, {"is_active": False})
+    await play(client, over, names)
+    await client.app[keys.ACCOUNTS].change(1, {"is_active": True})
+    again = log_in(ADA, "<new access = 40 hex>", "<new refresh = 40 hex>")
+    await play(client, [*over[2:], again, shows("<new access>")], names)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"group_name": "Makers"},
+        {"is_admin": True},
+        {"is_staff": True},
+        {"group_name": "Makers", "is_admin": True, "is_staff": True},
+    ],
+)
+async def test_group_and_ranks_are_shown_when_they_are_set(client, database, fields):
+    names = await play(client, [register(NAMED)])
+    with database.cursor() as cursor:
+        for column, value in fields.items():
+            cursor.execute(f"update account set {column} = %s", (value,))
+    shown = {"first_name": "Ada", "last_name": "Lovelace"}
+    shown |= {name.removesuffix("_name"): value for name, value in fields.items()}
+    rows = [shows(**shown), updated({"first_name": "Ada"}, **shown)]
+    await play(client, rows, names)
+
+
+async def test_options(client):
+    methods = {**dict.fromkeys(POST_ONLY, "POST, OPTIONS"), SHOW: "GET, PUT, OPTIONS"}
+    rows = [
+        Row(f"OPTIONS {line.split()[1]}", None, 200, {}, {}, {"Access-Control-Allow-Methods": may})
+        for line, may in methods.items()
+    ]
+    for at in places("fardel"):
+        await play(client, rows, at=at)
+
+
+async def test_bodies_that_are_too_large_or_can_not_be_read(client):
+    body = json.dumps(ADA).encode()
+    whole = body + b" " * (1024 * 1024 - len(body))
+    packed = JSON | {"Content-Encoding": "gzip"}
+    too_large = {"message": "<text>"}
+    rows = [
+        replace(SIGN_UP, body=whole, headers=JSON),
+        replace(LOG_IN, body=gzip.compress(body), headers=packed),
+    ]
+    for line in (REGISTER, LOGIN, UPDATE):
+        mine = bearer("<access>") if line == UPDATE else {}
+        rows += [
+            Row(line, whole + b" ", 413, too_large, mine | JSON),
+            Row(line, gzip.compress(whole + b" "), 413, too_large, mine | packed),
+        ]
+    broken = Row(LOGIN, b"no gzip", 400, UNVALID, packed)
+    await play(client, [*rows, broken], at=UNDER_ITS_NAME)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "retry_after"),
+    [
+        (TooSlow(), 408, None),
+        (Busy(1.2), 503, "2"),
+        (Unavailable("redis", "away"), 503, "1"),
+        (Crashed(), 500, None),
+    ],
+)
+def test_what_is_nobodys_fault_is_a_message_too(refusal, status, retry_after):
+    for endpoint in DIALECT.endpoints.values():
+        answer = endpoint.refuse(refusal)
+        assert answer.status == status
+        assert answer.headers.get("Retry-After") == retry_after
+        [(name, why)] = json.loads(answer.body).items()
+        assert name == "message"
+        assert isinstance(why, str)
+        assert "redis" not in why

@@ -1,0 +1,112 @@
+"""What is logged, and what is not: a line for each request, and what nobody expected."""
+
+import asyncio
+import io
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+
+from handlers import keys
+from handlers.log import JsonFormatter, RequestLog, TextFormatter
+from server import create_app
+from tests.handlers.contract import JSON, Row, play
+from tests.handlers.front_requests import ask
+from tests.handlers.lumotist_rows import SIGN_UP, TEST, profile, token
+
+SECRETS = ("s3cret-password", "s3cret-body", "s3cret-query", "s3cret-header")
+
+
+@pytest.fixture
+def log_of(aiohttp_client, settings, clean):
+    async def make(as_json):
+        stream = io.StringIO()
+        app = create_app(settings)
+        app[keys.REQUEST_LOG] = RequestLog(stream, as_json=as_json)
+        client = await aiohttp_client(app)
+        return client, stream
+
+    return make
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_one_line_for_each_request_and_no_secrets(log_of, as_json):
+    client, stream = await log_of(as_json)
+    user = TEST | {"password": "s3cret-password"}
+    names = await play(client, [replace(SIGN_UP, body=user), profile()])
+    asked = [
+        ("GET", "/account/profile", 401, token("s3cret-header")),
+        ("POST", "/account/login?token=s3cret-query", 400, {}),
+        ("GET", "/s3cret-query", 404, {}),
+        ("OPTIONS", "/account/login", 200, {}),
+    ]
+    for method, path, _, headers in asked:
+        await client.request(method, path, headers=JSON | headers, data=b'{"s3cret-body')
+    client.app[keys.REQUEST_LOG].flush()
+    lines = stream.getvalue().splitlines()
+    told = [
+        ("POST", "/account/register", 200),
+        ("GET", "/account/profile", 200),
+        ("GET", "/account/profile", 401),
+        ("POST", "/account/login", 400),
+        ("GET", "*", 404),
+        ("OPTIONS", "/account/login", 200),
+    ]
+    assert [read_line(line, as_json) for line in lines] == told
+    for secret in (*SECRETS, names["token"], "test@test.com"):
+        assert secret not in stream.getvalue()
+
+
+def read_line(line, as_json):
+    if as_json:
+        fields = json.loads(line)
+        return fields["method"], fields["route"], fields["status"]
+    _, method, route, status, *_ = line.split()
+    return method, route, int(status)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_a_line_has_the_id_of_its_request(log_of, as_json):
+    client, stream = await log_of(as_json)
+    await ask(client, "GET", "/healthz", X_Request_ID="known-7")
+    answer = await ask(client, "GET", "/healthz")
+    client.app[keys.REQUEST_LOG].flush()
+    first, second = stream.getvalue().splitlines()
+    assert "known-7" in first
+    assert answer.headers["X-Request-ID"] in second
+    assert "known-7" not in second
+
+
+async def test_a_line_is_written_soon(log_of):
+    client, stream = await log_of(False)
+    await ask(client, "GET", "/healthz")
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if stream.getvalue():
+            break
+    assert "/healthz 200" in stream.getvalue()
+
+
+async def test_what_nobody_expected_is_a_bland_500_and_a_traceback(client, monkeypatch, caplog):
+    names = await play(client, [SIGN_UP])
+
+    async def crash():
+        raise RuntimeError("the innermost secret")
+
+    monkeypatch.setattr(client.app[keys.PICTURES], "gallery", crash)
+    headers = token(names["token"]) | {"X-Request-ID": "crash-1"}
+    for path in ("/account/get_pictures", "/lumotist/account/get_pictures/"):
+        caplog.clear()
+        row = Row(f"GET {path}", None, 500, {"detail": "<text>"}, headers)
+        await play(client, [row], names)
+        assert "secret" not in await (await client.get(path, headers=headers)).text()
+        record = next(each for each in caplog.records if each.exc_info)
+        assert record.levelno == logging.ERROR
+        assert record.request_id == "crash-1"
+        for formatter in (TextFormatter(), JsonFormatter()):
+            written = formatter.format(record)
+            assert "RuntimeError: the innermost secret" in written
+            assert "crash-1" in written
+        assert len(JsonFormatter().format(record).splitlines()) == 1
+        assert names["token"] not in TextFormatter().format(record)

@@ -1,0 +1,118 @@
+"""When something is away: a store, a body, this server soon, or HTTP itself."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from handlers import keys
+from handlers.connection import Runner
+from server import create_app
+from tests.handlers.contract import Row, play
+from tests.handlers.drf_sentences import INVALID_TOKEN
+from tests.handlers.front_requests import NAMES, OF_EVERY_KIND, ask
+from tests.handlers.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, profile, token
+
+NOBODYS = token("0123456789012345678901234567890123456789")
+
+BUSY = {"Retry-After": "1"}
+NEEDS = [
+    Row("GET /account/profile", None, 503, {"detail": "<text>"}, token("<token>"), BUSY),
+    Row("POST /account/logout", None, 503, {"detail": "<text>"}, token("<token>"), BUSY),
+    Row("POST /account/login", LOGIN, 503, {"detail": "<text>"}, {}, BUSY),
+    Row(
+        "POST /account/register",
+        {"username": "new", "email": "new@test.com", "password": "new"},
+        503,
+        {"detail": "<text>"},
+        {},
+        BUSY,
+    ),
+]
+
+
+@pytest.mark.parametrize("store", ["postgresql", "redis"])
+async def test_a_store_that_is_away_is_a_503_and_never_a_401(aiohttp_client, outages, clean, store):
+    client = await aiohttp_client(create_app(outages.settings))
+    names = await play(client, [SIGN_UP])
+    outages.take_away(store)
+    await play(client, NEEDS, names)
+    # A token that nobody made is told without asking a store.
+    await play(client, [Row("GET /account/profile", None, 401, INVALID_TOKEN, NOBODYS)])
+    health = await client.get("/healthz")
+    assert (health.status, await health.json()) == (200, {"status": "ok"})
+    answer = await client.get("/readyz")
+    assert answer.status == 503
+    report = await answer.json()
+    other = {"postgresql": "redis", "redis": "postgresql"}[store]
+    assert report[other] == "ok"
+    assert report[store] != "ok"
+    assert report["status"] != "ok"
+    outages.bring_back(store)
+    assert (await client.get("/readyz")).status == 200
+    await play(client, [profile(), LOG_IN], names)  # the session lived through it
+
+
+async def test_a_store_that_does_not_answer_is_a_503(aiohttp_client, outages, clean, database):
+    client = await aiohttp_client(create_app(outages.settings))
+    names = await play(client, [SIGN_UP])
+    with database.cursor() as cursor:
+        cursor.execute("begin; lock table account in access exclusive mode")
+        await play(client, [NEEDS[0], NEEDS[2]], names)
+        cursor.execute("rollback")
+    await play(client, [profile()], names)
+
+
+async def test_ready(client):
+    answer = await client.get("/readyz")
+    assert answer.status == 200
+    assert await answer.json() == {"status": "ok", "postgresql": "ok", "redis": "ok"}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), OF_EVERY_KIND[:-1], ids=NAMES[:-1])
+async def test_draining_closes_each_connection_behind_its_answer(
+    client, method, path, body, status
+):
+    """All but the 413: it closes its connection anyway."""
+    answer = await ask(client, method, path, body)
+    assert (answer.status, answer.headers.get("Connection")) == (status, None)
+    client.app[keys.DRAINING].set()
+    answer = await ask(client, method, path, body)
+    assert answer.headers["Connection"] == "close"
+
+
+async def test_readyz_turns_away_whoever_asks_while_draining(client):
+    client.app[keys.DRAINING].set()
+    assert (await client.get("/readyz")).status == 503
+    assert (await client.get("/healthz")).status == 200
+
+
+async def test_a_body_that_does_not_come(aiohttp_client, settings, clean, raw):
+    client = await aiohttp_client(create_app(replace(settings, body_timeout=0.1)))
+    answer = await raw(
+        client, b"POST /account/login HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
+    )
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in answer
+    assert b'{"detail":' in answer
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"s3cret", b"GET / s3cret", b"GET /\xffs3cret HTTP/1.1", b"S3CRET / HTTP/1.1"]
+)
+async def test_what_is_no_http_gets_a_bare_400(settings, clean, raw, caplog, request_line):
+    runner = Runner(create_app(settings), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        place = SimpleNamespace(host="127.0.0.1", port=runner.addresses[0][1])
+        answer = await raw(place, request_line + b"\r\nHost: s3cret\r\nX\r\n\r\n")
+    finally:
+        await runner.cleanup()
+    head, body = answer.split(b"\r\n\r\n", 1)
+    assert head.split(b" ")[1] == b"400"
+    assert body == b""
+    assert b"server:" not in head.lower()
+    assert "s3cret" not in caplog.text.lower()

@@ -1,0 +1,246 @@
+"""The five dialects side by side: the same question to each, in its own words.
+
+All of them under their own names. A token is called as the dialect that it was made in; fardel has
+`refresh` and `access` besides, the latter the one that is not fresh.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.handlers import cellars_rows, fardel_rows
+from tests.handlers.contract import Row
+from tests.handlers.drf_sentences import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
+
+Account = Mapping[str, str]
+
+ADA = {"username": "Åda.Lovelace", "email": "Ada@bücher.example"}
+ANOTHER = {"username": "grace", "email": "grace@example.com"}
+PASSWORD = "Analytical-Engine-1843"
+
+
+@dataclass(frozen=True)
+class Tongue:
+    """How one dialect says what all of them say. `asks` are the names a register takes."""
+
+    register: str
+    asks: tuple[str, ...]
+    made: Callable[[Account], tuple[int, dict[str, Any]]]
+    login: str
+    logs_in_by: tuple[str, ...]
+    logged_in: Callable[[Account, str], dict[str, Any]]
+    wrong: tuple[int, dict[str, Any]]
+    taken: Callable[[list[str]], tuple[int, dict[str, Any]]]
+    logout: tuple[str, int, dict[str, str] | None]
+    pattern: str = "40 hex"
+
+
+def _names(account: Account) -> dict[str, str]:
+    return {name: account.get(name, "") for name in ("username", "email")}
+
+
+def _cellars_user(account: Account) -> dict[str, object]:
+    return cellars_rows.user(account.get("username", ""), email=account.get("email", ""))
+
+
+def _taken(sentence: str) -> Callable[[list[str]], tuple[int, dict[str, Any]]]:
+    return lambda fields: (400, {field: [sentence.format(field)] for field in fields})
+
+
+def _taken_in_lumotist(fields: list[str]) -> tuple[int, dict[str, Any]]:
+    _, errors = _taken("user with this {} already exists.")(fields)
+    return 400, {"success": False, "errors": errors}
+
+
+TONGUES = {
+    "wicare": Tongue(
+        "POST /wicare/api/auth/register",
+        ("username", "email"),
+        lambda account: (
+            200,
+            {"user": {"id": 1, **_names(account)}, "token": "<wicare = 64 hex>"},
+        ),
+        "POST /wicare/api/auth/login",
+        ("username", "email"),
+        lambda _, token: {"expiry": "<text>Z", "token": token},
+        (400, CANNOT_LOG_IN),
+        _taken("A user with that {} already exists."),
+        ("POST /wicare/api/auth/logout", 204, None),
+        "64 hex",
+    ),
+    "lumotist": Tongue(
+        "POST /lumotist/account/register",
+        ("username", "email"),
+        lambda _: (200, {"success": True, "token": "<lumotist = 40 hex>"}),
+        "POST /lumotist/account/login",
+        ("username",),
+        lambda _, token: {"token": token},
+        (400, CANNOT_LOG_IN),
+        _taken_in_lumotist,
+        ("POST /lumotist/account/logout", 200, {"success": True}),
+    ),
+    "kust": Tongue(
+        "POST /kust/auth/users",
+        ("username", "email"),
+        lambda account: (
+            200,
+            {"email": account["email"], "username": account["username"], "id": 1},
+        ),
+        "POST /kust/auth/token/login",
+        ("username",),
+        lambda _, token: {"auth_token": token},
+        (400, CANNOT_LOG_IN),
+        _taken("A user with that {} already exists."),
+        ("POST /kust/auth/token/logout", 204, None),
+    ),
+    "cellars": Tongue(
+        "POST /cellars/api/register",
+        ("username",),
+        lambda account: (201, {"token": "<cellars = 40 hex>", "user": _cellars_user(account)}),
+        "POST /cellars/api/login",
+        ("username",),
+        lambda account, token: {"token": token, "user": _cellars_user(account)},
+        (400, cellars_rows.WRONG),
+        lambda _: (400, cellars_rows.NOT_UNIQUE),
+        ("POST /cellars/api/logout", 200, cellars_rows.SUCCESS),
+    ),
+    "fardel": Tongue(
+        "POST /fardel/api/auth/register",
+        ("email",),
+        lambda _: (
+            200,
+            fardel_rows.hands_out(
+                "Successfully registered", "<fardel = 40 hex>", "<refresh = 40 hex>"
+            ),
+        ),
+        "POST /fardel/api/auth/login",
+        ("email",),
+        lambda _, token: fardel_rows.hands_out("Successfully logined", token, "<refresh = 40 hex>"),
+        (401, fardel_rows.WRONG),
+        lambda _: (409, fardel_rows.TAKEN),
+        ("POST /fardel/api/auth/logout", 200, {"message": "Access token has been revoked"}),
+    ),
+}
+
+SESSIONS = [*TONGUES, "access"]
+"""What a token that gives access can be called."""
+
+
+def account_of(maker: str) -> Account:
+    """Return the names that Ada has when she registers there."""
+    return {name: ADA[name] for name in TONGUES[maker].asks}
+
+
+def brings(session: str, scheme: str = "Bearer") -> dict[str, str]:
+    return {"Authorization": f"{scheme} <{session}>"}
+
+
+def register(maker: str) -> Row:
+    tongue, account = TONGUES[maker], account_of(maker)
+    status, answer = tongue.made(account)
+    return Row(tongue.register, {**account, "password": PASSWORD}, status, answer)
+
+
+def taken(other: str, clash: Iterable[str]) -> Row:
+    """Register with these names of Ada's in capitals, and new ones for what else is asked."""
+    tongue = TONGUES[other]
+    names = {name: ADA[name].upper() if name in clash else ANOTHER[name] for name in tongue.asks}
+    status, answer = tongue.taken([name for name in ("username", "email") if name in clash])
+    return Row(tongue.register, {**names, "password": PASSWORD}, status, answer)
+
+
+def log_in(name: str, by: str, account: Account = ADA, *, again: bool = False) -> Row:
+    """Log in and call the token by the dialect; `again`, it must be the one called so before.
+
+    The second time it is done in capitals.
+    """
+    tongue = TONGUES[name]
+    token = f"<{name}>" if again else f"<{name} = {tongue.pattern}>"
+    fields = {by: ADA[by].upper() if again else ADA[by], "password": PASSWORD}
+    return Row(tongue.login, fields, 200, tongue.logged_in(account, token))
+
+
+def cannot_log_in(name: str, by: str, password: str = PASSWORD) -> Row:
+    tongue = TONGUES[name]
+    return Row(tongue.login, {by: ADA[by], "password": password}, *tongue.wrong)
+
+
+def renew() -> Row:
+    """Have fardel make the access token that is not fresh."""
+    answer = {"access_token": "<access = 40 hex>"}
+    return Row("POST /fardel/api/auth/refresh-token", None, 200, answer, brings("refresh"))
+
+
+def open_again(session: str) -> Row:
+    return renew() if session == "access" else log_in(session, TONGUES[session].logs_in_by[0])
+
+
+def log_out(name: str, session: str, scheme: str = "Bearer") -> Row:
+    """End a session in this dialect, whichever it was opened in."""
+    request, status, answer = TONGUES[name].logout
+    return Row(request, None, status, answer, brings(session, scheme))
+
+
+def who(session: str, account: Account = ADA, scheme: str = "Bearer") -> list[Row]:
+    """Ask in every dialect that can tell who a token stands for."""
+    mine, names = brings(session, scheme), _names(account)
+    profile = {"id": 1, **names, "created": "<day-month-year>", "picture": ""}
+    me = {"email": names["email"], "id": 1, "username": names["username"]}
+    user = {"id": 1, "first_name": None, "last_name": None, "email": names["email"]}
+    return [
+        Row("GET /lumotist/account/profile", None, 200, {"success": True, "data": profile}, mine),
+        Row("GET /kust/auth/users/me", None, 200, me, mine),
+        Row("GET /fardel/api/auth/profile", None, 200, {"user": user}, mine),
+    ]
+
+
+DRF_GUARDED = (
+    "POST /wicare/api/auth/logout",
+    "POST /wicare/api/auth/logoutall",
+    "POST /lumotist/account/logout",
+    "GET /lumotist/account/profile",
+    "POST /lumotist/account/delete",
+    "GET /lumotist/account/get_pictures",
+    "POST /lumotist/account/set_picture",
+    "POST /kust/auth/token/logout",
+    "GET /kust/auth/users/me",
+    "POST /kust/auth/users/me",
+    "GET /kust/user/1",
+    "POST /kust/user/1",
+)
+DRF_OPEN = tuple(
+    line
+    for name in ("wicare", "lumotist", "kust")
+    for line in (TONGUES[name].register, TONGUES[name].login)
+)
+FARDEL_GUARDED = (
+    "POST /fardel/api/auth/logout",
+    "GET /fardel/api/auth/profile",
+    "PUT /fardel/api/auth/profile",
+)
+FARDEL_REFRESHING = (
+    "POST /fardel/api/auth/refresh-token",
+    "POST /fardel/api/auth/logout-refresh",
+)
+
+
+def refused(session: str, status: int, message: Mapping[str, str]) -> list[Row]:
+    """Ask everything that needs an access token; fardel says why it is none, the others do not."""
+    mine = brings(session)
+    bad = (401, INVALID_TOKEN, mine, CHALLENGE)
+    return [
+        *[Row(line, None, *bad) for line in DRF_GUARDED + DRF_OPEN],
+        Row("POST /cellars/api/logout", None, 401, cellars_rows.NO_SUCH_TOKEN, mine),
+        *[Row(line, None, status, message, mine) for line in FARDEL_GUARDED],
+    ]
+
+
+def over(session: str) -> list[Row]:
+    """Ask everything with a token whose session has been ended."""
+    return refused(session, 401, fardel_rows.REVOKED)
+
+
+def refresh_is_over() -> list[Row]:
+    return [
+        Row(line, None, 401, fardel_rows.REVOKED, brings("refresh")) for line in FARDEL_REFRESHING
+    ]

@@ -1,0 +1,320 @@
+import asyncio
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from store.account import Account, Details, Login, NewAccount
+from store.accounts import Accounts
+from store.errors import Taken, Unstorable
+from store.rules import MAX_FOLDED, MAX_NAME, fold
+
+SAME_NAME = pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("kim", "kim"),
+        ("kim", "KIM"),
+        ("ÉLODIE", "élodie"),
+        ("STRASSE", "straße"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("ａｎａ", "ANA"),
+        ("i", "I"),
+    ],
+)
+
+
+@pytest.fixture
+def accounts(core) -> Accounts:
+    return core.accounts
+
+
+async def add(accounts: Accounts, hash: str = "hash", **names: Any) -> Account:
+    """Insert an account."""
+    identity = await accounts.new_identity()
+    return await accounts.insert(identity, NewAccount(**names), hash, logged_in=False)
+
+
+async def test_an_account_is_found_by_its_id_and_its_names(accounts):
+    kim = await add(accounts, username="kim", email="kim@example.com", hash="kim's")
+    other = await add(accounts, username="other")
+    assert await accounts.get(kim.id) == kim
+    assert await accounts.get(other.id) == other
+    for login in (Login("kim"), Login(email="kim@example.com")):
+        found = await accounts.credentials(login)
+        assert found.account == kim
+        assert found.hash == "kim's"
+
+
+async def test_an_account_is_kept_as_it_was_given(accounts):
+    identity = await accounts.new_identity()
+    new = NewAccount("Kim", "Kim@Example.com", "Kim", "O'Hara \\ \U0001f511", (3, -1, 2**63 - 1))
+    kim = await accounts.insert(identity, new, "hash", logged_in=False)
+    assert (kim.id, kim.epoch) == identity
+    assert (kim.username, kim.email) == ("Kim", "Kim@Example.com")
+    details = await accounts.details(kim.id)
+    assert (details.first_name, details.last_name) == ("Kim", "O'Hara \\ \U0001f511")
+    assert details.towns == [3, -1, 2**63 - 1]
+
+
+async def test_an_account_that_is_not_there_is_none(accounts):
+    assert await accounts.get(4711) is None
+    assert await accounts.details(4711) is None
+    assert await accounts.find("nobody") is None
+    assert await accounts.credentials(Login("nobody")) is None
+    assert await accounts.credentials(Login(email="nobody@example.com")) is None
+    assert await accounts.raise_epoch(4711) is None
+    assert await accounts.change(4711, {"first_name": "Nobody"}) is None
+
+
+@pytest.mark.parametrize("account_id", [0, -1, -(2**63), 2**63, 10**40])
+async def test_an_id_that_no_account_can_have_is_nobodys(accounts, account_id):
+    """It never gets into the statement that it would share with others."""
+    kim = await add(accounts, username="kim")
+    nobody, found = await asyncio.gather(accounts.get(account_id), accounts.get(kim.id))
+    assert nobody is None
+    assert found == kim
+    assert await accounts.details(account_id) is None
+
+
+@pytest.mark.parametrize("shown", [Account, Details])
+def test_what_requests_see_of_an_account_has_no_hash(shown):
+    names = {field.name for field in fields(shown)}
+    assert not names & {"password", "hash"}
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ({"username": "kim"}, {"username"}),
+        ({"username": "kim", "email": "new@example.com"}, {"username"}),
+        ({"username": "new", "email": "kim@example.com"}, {"email"}),
+        ({"email": "KIM@example.com"}, {"email"}),
+        ({"username": "Kim", "email": "kim@EXAMPLE.com"}, {"username", "email"}),
+        ({"username": "lee", "email": "kim@example.com"}, {"username", "email"}),
+    ],
+)
+async def test_taken_names_every_field_that_is(accounts, given, taken):
+    """The index that clashes tells only the first; both may even be different accounts'."""
+    await add(accounts, username="kim", email="kim@example.com")
+    await add(accounts, username="lee", email="lee@example.com")
+    with pytest.raises(Taken) as refusal:
+        await add(accounts, **given)
+    assert refusal.value.fields == taken
+
+
+@SAME_NAME
+async def test_names_are_unique_whatever_their_case(accounts, name, again):
+    """In every script, and whatever the database's locale."""
+    await add(accounts, username=name)
+    with pytest.raises(Taken):
+        await add(accounts, username=again)
+
+
+@SAME_NAME
+async def test_names_log_in_whatever_their_case(accounts, name, again):
+    kim = await add(accounts, username=name)
+    assert (await accounts.credentials(Login(again))).account == kim
+
+
+async def test_usernames_are_only_compared_with_usernames(accounts):
+    """Whoever takes somebody's e-mail for a username neither blocks nor becomes that account."""
+    impostor = await add(accounts, username="kim@example.com", hash="impostor's")
+    kim = await add(accounts, email="kim@example.com", hash="kim's")
+    by_username, by_email = await asyncio.gather(
+        accounts.credentials(Login("kim@example.com")),
+        accounts.credentials(Login(email="kim@example.com")),
+    )
+    assert (by_username.account, by_username.hash) == (impostor, "impostor's")
+    assert (by_email.account, by_email.hash) == (kim, "kim's")
+
+
+async def test_any_number_of_accounts_may_have_no_username_or_no_email(accounts, database):
+    """What is missing is NULL, an empty name too."""
+    for number, missing in enumerate((None, None, "")):
+        await add(accounts, username=f"kim{number}", email=missing)
+        await add(accounts, username=missing, email=f"{number}@example.com")
+    with database.cursor() as cursor:
+        cursor.execute(
+            """select count(*) filter (where username is null and username_folded is null),
+                      count(*) filter (where email is null and email_folded is null) from account"""
+        )
+        assert cursor.fetchone() == (3, 3)
+
+
+@pytest.mark.parametrize("login", [Login(""), Login(email="")])
+async def test_an_empty_name_is_nobodys(accounts, login):
+    await add(accounts, username="kim")
+    assert await accounts.credentials(login) is None
+
+
+@pytest.mark.parametrize("name", ["a" * (MAX_NAME + 1), "\N{COMBINING ACUTE ACCENT}" * 2**20])
+async def test_a_name_that_is_too_long_is_an_unknown_account(accounts, name):
+    assert await accounts.credentials(Login(name)) is None
+    assert await accounts.credentials(Login(email=name)) is None
+    assert await accounts.find(name) is None
+    with pytest.raises(Unstorable):
+        await add(accounts, username=name)
+
+
+async def test_the_longest_names_fit_into_the_index(accounts):
+    """2 048 bytes that don't compress, in both columns at once."""
+    ligatures = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 55
+    name = ligatures + "".join(chr(0x20000 + 97 * n) for n in range(50))
+    assert MAX_FOLDED - 100 < len(fold(name).encode()) <= MAX_FOLDED
+    kim = await add(accounts, username=name, email=name)
+    assert (await accounts.credentials(Login(name))).account == kim
+
+
+UNSTORABLE = pytest.mark.parametrize("text", ["\0", "kim\0", "\ud800", "kim\udfffkim"])
+
+
+@UNSTORABLE
+@pytest.mark.parametrize("field", ["username", "email", "first_name", "last_name"])
+async def test_what_postgresql_cannot_keep_is_refused_by_its_field(accounts, text, field):
+    with pytest.raises(Unstorable) as refusal:
+        await add(accounts, **{"username": "kim", field: text})
+    assert refusal.value.field == field
+    kim = await add(accounts, username="kim")
+    with pytest.raises(Unstorable) as refusal:
+        await accounts.change(kim.id, {field: text})
+    assert refusal.value.field == field
+
+
+@UNSTORABLE
+async def test_what_postgresql_cannot_keep_is_not_looked_up_either(accounts, text):
+    with pytest.raises(Unstorable):
+        await accounts.credentials(Login(text))
+    with pytest.raises(Unstorable):
+        await accounts.credentials(Login(email=text))
+    assert await accounts.find(text) is None
+
+
+WEIRD = [
+    "'; drop table account; --",
+    "' or ''='",
+    "{a,b}",
+    "{",
+    '"',
+    "\\",
+    "\\'",
+    "\\x00",
+    "%s",
+    "%(name)s",
+    "%",
+    "$1",
+    "NULL",
+    "any(array[])",
+    "\x01\x7f",
+    "\r\n",
+    "\u2028",
+    "\u202e",
+    "\ufeff",
+    "\ufffe\uffff",
+    "\U0010ffff",
+    "\N{COMBINING ACUTE ACCENT}",
+    "-",
+    " ",
+    "0",
+]
+HOPELESS = ["", "\0", "\ud800", "a" * 255, "\N{LATIN SMALL LIGATURE FFI}" * 254, "\ufdfa" * 254]
+
+
+async def test_no_name_breaks_the_statement_that_it_shares(accounts):
+    """Whatever a client sends: the others of its batch are answered, and it is nobody."""
+    kim = await add(accounts, username="kim")
+    names = [*WEIRD, *HOPELESS]
+    logins = [
+        Login("kim"),
+        *map(Login, names),
+        *(Login(email=name) for name in names),
+        Login("kim"),
+    ]
+    answers = await asyncio.gather(*map(accounts.credentials, logins), return_exceptions=True)
+    first, *nobody, last = answers
+    assert first.account == last.account == kim
+    assert {type(answer) for answer in nobody} == {type(None), Unstorable}
+
+
+async def test_every_name_that_can_be_kept_logs_in(accounts):
+    made = [
+        await add(accounts, username=name, email=name) for name in WEIRD if fold(name) != "null"
+    ]
+    found = await asyncio.gather(*(accounts.credentials(Login(each.username)) for each in made))
+    assert [each.account for each in found] == made
+    found = await asyncio.gather(*(accounts.credentials(Login(email=each.email)) for each in made))
+    assert [each.account for each in found] == made
+
+
+async def test_an_epoch_is_never_0_and_never_used_twice(accounts):
+    identities = await asyncio.gather(*(accounts.new_identity() for _ in range(20)))
+    assert len({identity[0] for identity in identities}) == 20
+    kim = await add(accounts, username="kim")
+    epochs = [kim.epoch] + [await accounts.raise_epoch(kim.id) for _ in range(20)]
+    assert epochs[0] > 0
+    assert epochs == sorted(set(epochs))
+    assert (await accounts.get(kim.id)).epoch == epochs[-1]
+
+
+async def test_an_epoch_rises_even_when_the_clock_was_set_back(accounts, database):
+    kim = await add(accounts, username="kim")
+    ahead = 2**62
+    with database.cursor() as cursor:
+        cursor.execute("update account set session_epoch = %s", (ahead,))
+    assert await accounts.raise_epoch(kim.id) == ahead + 1
+    assert (await accounts.change(kim.id, {"password": "new"})).epoch == ahead + 2
+
+
+async def test_a_login_is_recorded_under_the_epoch_it_was_verified_under(accounts):
+    kim = await add(accounts, username="kim")
+    assert not await accounts.record_login(kim.id, kim.epoch - 1)
+    assert (await accounts.details(kim.id)).last_login is None
+    assert await accounts.record_login(kim.id, kim.epoch)
+    assert (await accounts.details(kim.id)).last_login is not None
+
+
+async def test_an_account_is_deleted_under_its_present_epoch_only(accounts):
+    kim, other = await add(accounts, username="kim"), await add(accounts, username="other")
+    assert not await accounts.delete(kim.id, kim.epoch + 1)
+    assert await accounts.get(kim.id) == kim
+    assert await accounts.delete(kim.id, kim.epoch)
+    assert await accounts.get(kim.id) is None
+    assert await accounts.get(other.id) == other
+
+
+@pytest.mark.parametrize("ending", [{"password": "new"}, {"is_active": False}, {"is_active": True}])
+async def test_a_new_password_or_activity_raises_the_epoch_with_it(accounts, ending):
+    kim = await add(accounts, username="kim")
+    assert (await accounts.change(kim.id, ending, kim.epoch)).epoch > kim.epoch
+
+
+async def test_other_changes_leave_the_epoch(accounts):
+    kim = await add(accounts, username="kim")
+    changed = await accounts.change(kim.id, {"email": "Kim@example.com", "towns": [1]}, kim.epoch)
+    assert (changed.epoch, changed.email) == (kim.epoch, "Kim@example.com")
+    assert (await accounts.credentials(Login(email="kim@EXAMPLE.com"))).account == changed
+    assert (await accounts.details(kim.id)).towns == [1]
+
+
+async def test_nothing_is_changed_under_an_old_epoch(accounts):
+    kim = await add(accounts, username="kim")
+    await accounts.raise_epoch(kim.id)
+    assert await accounts.change(kim.id, {"password": "new"}, kim.epoch) is None
+    assert (await accounts.credentials(Login("kim"))).hash == "hash"
+
+
+async def test_a_change_tells_what_is_taken(accounts):
+    """By others: the names that an account has already are its own."""
+    await add(accounts, username="lee", email="lee@example.com")
+    kim = await add(accounts, username="kim", email="kim@example.com")
+    assert await accounts.change(kim.id, {"username": "KIM", "email": "KIM@example.com"})
+    with pytest.raises(Taken) as refusal:
+        await accounts.change(kim.id, {"username": "kim", "email": "LEE@example.com"})
+    assert refusal.value.fields == {"email"}
+
+
+async def test_find_prefers_the_username(accounts):
+    """For an operator, who may name an account either way."""
+    by_email = await add(accounts, email="kim@example.com")
+    assert (await accounts.find("KIM@example.com")).id == by_email.id
+    by_username = await add(accounts, username="kim@example.com")
+    assert (await accounts.find("KIM@example.com")).id == by_username.id

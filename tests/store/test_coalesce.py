@@ -1,0 +1,230 @@
+"""The look-ups of all requests in flight share round trips, and nothing else."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+import pytest
+
+from store.coalesce import Coalesced
+
+DEADLINE = 5.0
+
+
+class Table:
+    """A store that answers when it is let, and remembers what it was asked together."""
+
+    def __init__(self) -> None:
+        self.values = {key: key.upper() for key in "abcdefgh"}
+        self.batches: list[list[str]] = []
+        self.by: list[float] = []
+        self.broken: set[str] = set()
+        self.open = asyncio.Event()
+        self.open.set()
+        self._sent = asyncio.Event()
+
+    async def fetch(self, keys: list[str], by: float) -> dict[str, str]:
+        self.batches.append(keys)
+        self._sent.set()
+        self.by.append(by)
+        found = {key: self.values[key] for key in keys if key in self.values}
+        await self.open.wait()
+        if self.broken & set(keys):
+            raise ConnectionError("broken")
+        return found
+
+    async def asked(self, batches: int) -> None:
+        """Wait until this many batches were sent."""
+        while len(self.batches) < batches:
+            self._sent.clear()
+            await self._sent.wait()
+
+
+@pytest.fixture
+async def table() -> Table:
+    return Table()
+
+
+def ask(coalesced: Coalesced[str, str], keys: str) -> list[asyncio.Task[str | None]]:
+    """Ask for each key in a task of its own, as requests do."""
+
+    async def get(key: str) -> str | None:
+        return await coalesced.get(key)
+
+    return [asyncio.create_task(get(key)) for key in keys]
+
+
+async def answers(asked: Iterable[Awaitable[str | None]]) -> list[Any]:
+    """Return each answer or what was raised; whoever is forgotten must not be waited for."""
+    return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+
+
+async def test_the_keys_of_one_turn_share_a_fetch(table):
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    assert await answers(ask(coalesced, "abc")) == ["A", "B", "C"]
+    assert table.batches == [["a", "b", "c"]]
+
+
+async def test_a_key_is_asked_once_however_many_wait_for_it(table):
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    assert await answers(ask(coalesced, "abaa")) == ["A", "B", "A", "A"]
+    assert table.batches == [["a", "b"]]
+
+
+async def test_what_is_not_there_is_none(table):
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    assert await answers(ask(coalesced, "axb")) == ["A", None, "B"]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_waiter_that_leaves_takes_nobody_with_it(table, sent):
+    """Before its batch is sent or after, even when another waits for the same key."""
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    leaver, same, other = ask(coalesced, "aab")
+    if sent:
+        await table.asked(1)
+    else:
+        await asyncio.sleep(0)
+    leaver.cancel()
+    table.open.set()
+    assert await answers([same, other]) == ["A", "B"]
+    assert leaver.cancelled()
+
+
+async def test_when_all_have_left_the_next_are_served(table):
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, in_flight=1)
+    leavers = ask(coalesced, "ab")
+    await table.asked(1)
+    for leaver in leavers:
+        leaver.cancel()
+    staying = ask(coalesced, "c")
+    await asyncio.sleep(0)
+    table.open.set()
+    assert await answers(staying) == ["C"]
+
+
+async def test_a_failing_batch_fails_its_own_waiters_only(table):
+    table.broken = {"b"}
+    coalesced = Coalesced(table.fetch, DEADLINE, batch=2, in_flight=1)
+    got = await answers(ask(coalesced, "abcdb"))
+    assert [str(answer) for answer in got] == ["broken", "broken", "C", "D", "broken"]
+    table.broken = set()
+    assert await answers(ask(coalesced, "ab")) == ["A", "B"]
+
+
+async def test_a_waiter_that_leaves_a_failing_batch_leaves_no_complaint(table, caplog):
+    """An exception that nobody asked for would be reported in the log."""
+    table.open.clear()
+    table.broken = {"a"}
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    waiter = coalesced.get("a")
+    await table.asked(1)
+    table.open.set()
+    await asyncio.sleep(0.01)
+    assert waiter.done()
+    del waiter
+    gc.collect()
+    assert caplog.records == []
+
+
+async def test_a_batch_has_a_size_limit(table):
+    coalesced = Coalesced(table.fetch, DEADLINE, batch=3)
+    assert await answers(ask(coalesced, "abcdefgh")) == list("ABCDEFGH")
+    assert table.batches == [["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
+
+
+async def test_keys_gather_while_all_trips_are_under_way(table):
+    """Those asked in later turns of the event loop too: batches grow with the load."""
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, in_flight=2)
+    asked = []
+    for turn, keys in enumerate(("a", "b", "cd", "e", "c"), 1):
+        asked += ask(coalesced, keys)
+        await table.asked(min(turn, 2))
+    await asyncio.sleep(0.01)
+    assert table.batches == [["a"], ["b"]]
+    table.open.set()
+    assert await answers(asked) == ["A", "B", "C", "D", "E", "C"]
+    assert table.batches[2:] == [["c", "d", "e"]]
+
+
+async def test_no_more_batches_are_under_way_than_allowed(table):
+    """However many keys come in one turn."""
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, batch=2, in_flight=2)
+    asked = ask(coalesced, "abcdefgh")
+    await asyncio.sleep(0.01)
+    assert table.batches == [["a", "b"], ["c", "d"]]
+    table.open.set()
+    assert await answers(asked) == list("ABCDEFGH")
+    assert table.batches[2:] == [["e", "f"], ["g", "h"]]
+
+
+async def test_a_key_asked_after_a_batch_was_sent_is_not_answered_by_it(table):
+    """This is no cache: every answer was read after its question arrived."""
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    [early] = ask(coalesced, "a")
+    await table.asked(1)
+    table.values["a"] = "changed"
+    [late] = ask(coalesced, "a")
+    await table.asked(2)
+    table.open.set()
+    assert await answers([early, late]) == ["A", "changed"]
+
+
+async def test_an_answer_is_not_kept(table):
+    coalesced = Coalesced(table.fetch, DEADLINE)
+    assert await answers([coalesced.get("a")]) == ["A"]
+    del table.values["a"]
+    assert await answers([coalesced.get("a")]) == [None]
+
+
+async def test_a_batch_has_the_deadline_of_its_oldest_key(table):
+    """The time a key has waited for its turn counts."""
+    clock = asyncio.get_running_loop().time
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, in_flight=1)
+    asked = ask(coalesced, "a")
+    await table.asked(1)
+    before = clock()
+    asked += ask(coalesced, "b")
+    await asyncio.sleep(0.01)
+    after = clock()
+    asked += ask(coalesced, "c")
+    table.open.set()
+    await answers(asked)
+    assert table.batches[1] == ["b", "c"]
+    assert before + DEADLINE <= table.by[1] < after + DEADLINE
+
+
+async def test_a_key_does_not_inherit_the_deadline_of_a_batch_before_its_own(table):
+    """Else a queue that never empties, under load, would fail everyone for good."""
+    clock = asyncio.get_running_loop().time
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, batch=1, in_flight=1)
+    asked = ask(coalesced, "ab")
+    await table.asked(1)
+    await asyncio.sleep(0.01)
+    before = clock()
+    asked += ask(coalesced, "c")
+    await asyncio.sleep(0)
+    table.open.set()
+    await answers(asked)
+    assert table.batches == [["a"], ["b"], ["c"]]
+    assert table.by[2] >= before + DEADLINE
+
+
+async def test_a_batch_that_is_cancelled_leaves_nobody_waiting():
+    """As when the event loop ends with a fetch under way."""
+
+    async def fetch(keys: list[str], by: float) -> dict[str, str]:
+        raise asyncio.CancelledError
+
+    coalesced = Coalesced(fetch, DEADLINE)
+    waiter = coalesced.get("a")
+    await answers([waiter])
+    assert waiter.cancelled()

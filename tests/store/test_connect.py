@@ -1,0 +1,448 @@
+"""Stores that stop answering, go away, or are up and can't serve."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import signal
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import psycopg2.errors
+import pytest
+import redis
+
+from store import embedded
+from store.connect import Database, Redis, connect_database, connect_redis, keep_trying
+from store.errors import Unavailable
+
+DEADLINE = 0.3
+NEVER = 4.5
+"""Seconds after which a test gives up on what should have ended at its deadline: less than the
+5 s after which the driver of Redis gives up by itself."""
+
+
+@pytest.fixture(scope="module")
+def own_stores() -> Iterator[tuple[str, str]]:
+    """Run stores that a test may freeze and misconfigure."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory,
+        embedded.data_directory(Path(directory)) as data,
+        embedded.postgresql(data, print) as database_url,
+        embedded.redis(data, print) as redis_url,
+    ):
+        yield database_url, redis_url
+
+
+@pytest.fixture
+def operator(own_stores) -> Iterator["psycopg2.extensions.cursor"]:
+    """A cursor of somebody else on the same PostgreSQL."""
+    connection = psycopg2.connect(own_stores[0])
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        yield cursor
+        cursor.execute(  # a statement that nobody waits for runs on
+            """select pg_terminate_backend(pid, 10000) from pg_stat_activity
+                where application_name = 'latchkey'"""
+        )
+    connection.close()
+
+
+Reach = Callable[..., "contextlib.AbstractAsyncContextManager[Database]"]
+
+
+@pytest.fixture
+def reach(own_stores, operator) -> Reach:
+    """Connect to PostgreSQL."""
+
+    @contextlib.asynccontextmanager
+    async def reach(more: str = "", size: int = 1, deadline: float = 20.0):
+        database = await connect_database(own_stores[0] + more, size, deadline)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    return reach
+
+
+@pytest.fixture
+async def own_redis(own_stores) -> AsyncIterator[Redis]:
+    client = await connect_redis(own_stores[1], 4, DEADLINE)
+    yield client
+    await client.close()
+
+
+@contextlib.contextmanager
+def frozen(pids: list[int]) -> Iterator[None]:
+    """Stop processes without ending them: they hold their connections and answer nothing."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def backends(operator) -> list[int]:
+    """Return the processes that serve the pool."""
+    operator.execute("select pid from pg_stat_activity where application_name = 'latchkey'")
+    return [pid for (pid,) in operator.fetchall()]
+
+
+def postmaster(operator) -> int:
+    operator.execute("select pg_read_file('postmaster.pid')")
+    return int(operator.fetchone()[0].split()[0])
+
+
+async def process_of(own_redis: Redis) -> int:
+    return (await own_redis.client.info("server"))["process_id"]
+
+
+# Frozen
+
+
+async def test_a_frozen_postgresql_is_unavailable_and_then_answers_again(reach, operator):
+    """Within the deadline; and no later question gets an earlier one's answer."""
+    async with reach(size=2, deadline=DEADLINE) as database, asyncio.timeout(NEVER):
+        with frozen(backends(operator)):
+            asked = (database.row("select %s", (n,)) for n in range(6))
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(each) for each in outcomes} == {Unavailable}
+            assert outcomes[0].store == "postgresql"
+            assert await database.ping() is None
+        answers = await asyncio.gather(*(database.row("select %s", (n,)) for n in range(6, 12)))
+        assert answers == [(n,) for n in range(6, 12)]
+
+
+async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, own_stores):
+    """While the pool would replace its connections, too, and when it is first connected."""
+    main = postmaster(operator)
+    async with reach(deadline=DEADLINE) as database, asyncio.timeout(NEVER):
+        with frozen([main, *backends(operator)]):
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await database.row("select 1")
+            assert "postgresql" in await database.ping()
+            with pytest.raises(Unavailable):
+                await connect_database(own_stores[0], 1, DEADLINE)
+        assert await database.row("select 1") == (1,)
+
+
+async def test_a_frozen_redis_is_unavailable_and_then_answers_again(own_redis):
+    """Within the deadline, the wait for a connection included."""
+    client = own_redis.client
+    async with asyncio.timeout(NEVER):
+        with frozen([await process_of(own_redis)]):
+            asked = (own_redis.ask(client.echo(str(n))) for n in range(20))
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(each) for each in outcomes} == {Unavailable}
+            assert outcomes[0].store == "redis"
+            pipeline = client.pipeline(transaction=False).echo("a").echo("b")
+            with pytest.raises(Unavailable):
+                await own_redis.ask(pipeline.execute())
+            assert "redis" in await own_redis.ping()
+        answers = await asyncio.gather(*(own_redis.ask(client.echo(str(n))) for n in range(20)))
+        assert answers == [b"%d" % n for n in range(20)]
+
+
+@pytest.mark.parametrize("left", [0.1, 0.0, -1.0])
+async def test_a_call_may_have_less_time_than_the_deadline(reach, own_redis, left):
+    """What has waited for its batch has waited, and may have no time left at all."""
+    clock = asyncio.get_running_loop().time
+    async with reach(deadline=2 * NEVER) as database, asyncio.timeout(NEVER):
+        with pytest.raises(Unavailable):
+            await database.rows("select pg_sleep(60)", by=clock() + left)
+        patient = Redis(own_redis.client, 2 * NEVER)
+        with frozen([await process_of(own_redis)]), pytest.raises(Unavailable):
+            await patient.get_many(["a"], clock() + left)
+
+
+# Unreachable
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///postgres?host=/nonexistent",
+        "postgresql://127.0.0.1:1/postgres",
+        "nonsense",
+    ],
+)
+async def test_a_postgresql_that_is_not_there_is_unavailable(url):
+    with pytest.raises(Unavailable) as refusal:
+        await connect_database(url, 2, DEADLINE)
+    assert refusal.value.store == "postgresql"
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["unix:///nonexistent/s", "redis://127.0.0.1:1"])
+async def test_a_redis_that_is_not_there_is_unavailable(url):
+    with pytest.raises(Unavailable) as refusal:
+        await connect_redis(url, 2, DEADLINE)
+    assert refusal.value.store == "redis"
+
+
+async def test_a_pool_that_cannot_be_filled_leaves_no_connection_behind(own_stores, operator):
+    """As when PostgreSQL has fewer places: the server tries again, and must not use them up."""
+    operator.execute("create role few login connection limit 2")
+    url = own_stores[0].replace("user=postgres", "user=few")
+    gc.disable()
+    with warnings.catch_warnings(action="ignore"):  # what a collection would close, it complains of
+        try:
+            with pytest.raises(Unavailable, match="too many connections"):
+                await connect_database(url, 4, 5.0)
+            assert await gone(operator)
+        finally:
+            gc.enable()
+            gc.collect()
+
+
+async def gone(operator) -> bool:
+    """Tell whether every process that served a pool is gone, soon."""
+    for _ in range(100):
+        if not backends(operator):
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def test_a_server_waits_for_a_store_that_starts_later():
+    attempts, said = [], []
+
+    async def connect() -> str:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise Unavailable("redis", "not yet")
+        return "connected"
+
+    assert await keep_trying(connect, 60, said.append) == "connected"
+    assert said == ["waiting for redis: not yet"]
+
+
+async def test_a_server_does_not_wait_for_ever():
+    async def connect() -> None:
+        raise Unavailable("redis", "never")
+
+    with pytest.raises(Unavailable, match="never"):
+        await keep_trying(connect, 0.2, lambda said: None)
+
+
+# Up, and can't serve
+
+
+@pytest.fixture
+def misconfigure(own_stores) -> Iterator[Callable[..., None]]:
+    """Set options of Redis, and set them back."""
+    with redis.Redis.from_url(own_stores[1]) as operator, contextlib.ExitStack() as stack:
+
+        def misconfigure(**options: str) -> None:
+            for name, value in options.items():
+                option = name.replace("_", "-")
+                [before] = operator.config_get(option).values()
+                stack.callback(operator.config_set, option, before)
+                operator.config_set(option, value)
+
+        stack.callback(operator.replicaof, "no", "one")
+        misconfigure.operator = operator
+        yield misconfigure
+
+
+@pytest.mark.parametrize("options", [{"maxmemory": "1"}, {"min_replicas_to_write": "3"}])
+async def test_a_redis_that_takes_no_writes_is_unavailable(own_redis, misconfigure, options):
+    """OOM and NOREPLICAS: answers of a server that is up. Alone, in a pipeline, in a script."""
+    misconfigure(**options)
+    await unwritable(own_redis)
+
+
+async def test_a_redis_that_became_a_replica_is_unavailable(own_redis, misconfigure):
+    """READONLY, and MASTERDOWN when it does not answer from old data either."""
+    misconfigure.operator.replicaof("127.0.0.1", "1")
+    await unwritable(own_redis)
+    misconfigure(replica_serve_stale_data="no")
+    with pytest.raises(Unavailable):
+        await own_redis.get_many(["a", "b"], asyncio.get_running_loop().time() + 20)
+
+
+async def unwritable(own_redis: Redis) -> None:
+    client = own_redis.client
+    pipeline = client.pipeline(transaction=False).set("a", "b").set("c", "d")
+    script = "return redis.call('ZADD', KEYS[1], 1, 'a')"
+    for write in (
+        lambda: client.set("a", "b"),
+        lambda: client.eval(script, 1, "z"),
+        pipeline.execute,
+    ):
+        with pytest.raises(Unavailable):
+            await own_redis.ask(write())
+
+
+async def test_a_redis_that_is_busy_with_a_script_is_unavailable(own_redis, misconfigure):
+    """BUSY, once the script has run for its time limit. This one ends by itself."""
+    misconfigure(lua_time_limit="1")
+    await own_redis.ask(own_redis.client.ping())
+    long = asyncio.create_task(own_redis.ask(own_redis.client.eval("for i = 1, 2e8 do end", 0)))
+    await asyncio.sleep(0.05)
+    with pytest.raises(Unavailable, match="BUSY"):
+        await own_redis.ask(own_redis.client.mget(["a"]))
+    misconfigure.operator.script_kill()
+    await asyncio.gather(long, return_exceptions=True)
+
+
+async def test_what_a_command_itself_did_wrong_is_no_outage(own_redis):
+    """A bug must not look like a store that is away."""
+    client = own_redis.client
+    await own_redis.ask(client.set("text", "x"))
+    with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+        await own_redis.ask(client.zadd("text", {"a": 1}))
+
+
+async def test_a_postgresql_that_is_read_only_is_unavailable_and_its_connection_dropped(
+    reach, operator
+):
+    """It became a standby: the next connection may find the new primary."""
+    operator.execute("create table if not exists written (number int)")
+    async with reach("&options=-cdefault_transaction_read_only%3Don") as database:
+        before = await database.one("select pg_backend_pid()")
+        with pytest.raises(Unavailable, match="read-only"):
+            await database.row("insert into written values (1) returning number")
+        assert await database.one("select pg_backend_pid()") != before
+
+
+async def test_a_statement_that_postgresql_cancels_is_unavailable(reach, operator):
+    """As with a statement_timeout. To whoever waits it must not look like a client that left."""
+    async with reach() as database:
+        [pid] = await database.one("select pg_backend_pid()")
+        asked = asyncio.create_task(database.row("select pg_sleep(60)"))
+        await asleep(operator, pid)
+        operator.execute("select pg_cancel_backend(%s)", (pid,))
+        [outcome] = await asyncio.gather(asked, return_exceptions=True)
+        assert isinstance(outcome, Unavailable)
+        assert await database.row("select 1") == (1,)
+
+
+async def asleep(operator, pid: int) -> None:
+    """Wait until a statement is under way."""
+    for _ in range(1000):
+        operator.execute(
+            "select wait_event = 'PgSleep' from pg_stat_activity where pid = %s", (pid,)
+        )
+        if operator.fetchone() == (True,):
+            return
+        await asyncio.sleep(0.01)
+
+
+# Dropped connections
+
+
+async def test_a_connection_that_was_ended_is_replaced(reach, operator):
+    """Its own statement fails; the next one does not."""
+    async with reach() as database:
+        [pid] = await database.one("select pg_backend_pid()")
+        asked = asyncio.create_task(database.row("select pg_sleep(60)"))
+        await asleep(operator, pid)
+        operator.execute("select pg_terminate_backend(%s)", (pid,))
+        with pytest.raises(Unavailable):
+            await asked
+        assert await database.one("select pg_backend_pid()") != (pid,)
+
+
+async def test_who_waits_for_a_connection_that_is_ended_gets_the_one_in_its_place(reach, operator):
+    """Well before its deadline: one fault must not refuse everyone in the queue."""
+    async with reach() as database:
+        [pid] = await database.one("select pg_backend_pid()")
+        asked = asyncio.create_task(database.row("select pg_sleep(60)"))
+        await asleep(operator, pid)
+        waiting = [asyncio.create_task(database.row("select 1")) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        operator.execute("select pg_terminate_backend(%s)", (pid,))
+        done, _ = await asyncio.wait(waiting, timeout=2)
+        for task in (asked, *waiting):
+            task.cancel()
+        await asyncio.gather(asked, *waiting, return_exceptions=True)
+        assert len(done) == 3
+
+
+async def test_a_pool_whose_idle_connections_were_all_ended_recovers(reach, operator):
+    """As after a restart of PostgreSQL: the first requests may be refused, later ones not."""
+    async with reach(size=4) as database:
+        await asyncio.gather(*(database.row("select pg_sleep(0.05)") for _ in range(4)))
+        for pid in backends(operator):
+            operator.execute("select pg_terminate_backend(%s)", (pid,))
+        operator.execute("select pg_sleep(0.2)")
+        with contextlib.suppress(Unavailable):
+            await database.row("select 1")
+        answers = await asyncio.gather(*(database.row("select %s", (n,)) for n in range(20)))
+        assert answers == [(n,) for n in range(20)]
+
+
+async def test_idle_connections_that_have_ended_are_not_handed_out(reach, operator):
+    """Nor when the event loop had no time to notice."""
+    async with reach(size=2) as database:
+        await asyncio.gather(*(database.row("select pg_sleep(0.05)") for _ in range(2)))
+        for pid in backends(operator):
+            operator.execute("select pg_terminate_backend(%s)", (pid,))
+        operator.execute("select pg_sleep(0.2)")
+        assert await database.row("select 1") == (1,)
+
+
+async def test_a_client_that_leaves_spoils_no_connection(reach):
+    """A request that is cancelled in the middle of a statement, over and over."""
+    async with reach(size=2) as database:
+        for n in range(20):
+            asked = asyncio.create_task(database.row("select pg_sleep(0.01)"))
+            await asyncio.sleep(0.001 * n)
+            asked.cancel()
+            await asyncio.wait([asked])
+            assert await database.row("select %s", (n,)) == (n,)
+
+
+# Descriptors beyond what select(2) can see
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Open so many files that the next descriptor is above 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    yield
+    for file in files:
+        os.close(file)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_failed_statement_ends_on_a_high_descriptor(many_files, reach, operator):
+    """With many clients connected, a unique violation is told, and its connection lives on."""
+    operator.execute("create table if not exists single (number int unique)")
+    async with reach() as database:
+        pid = await database.one("select pg_backend_pid()")
+        insert = "insert into single values (1) on conflict do nothing returning number"
+        await database.row(insert)
+        async with asyncio.timeout(NEVER):
+            with pytest.raises(psycopg2.errors.UniqueViolation):
+                await database.row("insert into single values (1) returning number")
+        assert await database.one("select pg_backend_pid()") == pid
+
+
+# Transactions
+
+
+async def test_a_transaction_is_committed_whole_or_not_at_all(reach, operator):
+    operator.execute("create table if not exists whole (number int)")
+    async with reach() as database:
+
+        async def insert(*numbers: object) -> None:
+            async with database.transaction() as run:
+                for number in numbers:
+                    await run("insert into whole values (%s)", (number,))
+
+        with pytest.raises(psycopg2.Error):
+            await insert(1, "no number")
+        await insert(2, 3)
+        assert await database.rows("select number from whole order by number") == [(2,), (3,)]

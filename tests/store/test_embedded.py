@@ -1,0 +1,218 @@
+"""The stores that the server runs itself: private, kept, and never two over one directory."""
+
+import importlib.util
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import psycopg2
+import pytest
+import redis
+
+from store import embedded
+from store.embedded import CantRun, data_directory, secret_key
+
+ROOT = Path(embedded.__file__).parent.parent
+
+LEAVE_RUNNING = """
+import sys, time
+from pathlib import Path
+import psycopg2, redis
+from store import embedded
+
+with (
+    embedded.data_directory(Path(sys.argv[1])) as data,
+    embedded.postgresql(data, lambda said: None) as database_url,
+    embedded.redis(data, lambda said: None) as redis_url,
+):
+    connection = psycopg2.connect(database_url)
+    connection.cursor().execute("create table kept as select 42 as answer")
+    connection.commit()
+    redis.Redis.from_url(redis_url).set("kept", "42")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there; one that only waits for its parent to look is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def ends(pid: int) -> bool:
+    """Tell whether a process is gone soon."""
+    for _ in range(500):
+        if not is_running(pid):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def pids(data: Path) -> list[int]:
+    """Return the ids of the two servers' processes."""
+    files = data / "postgresql" / "postmaster.pid", data / "redis" / "pid"
+    return [int(file.read_text().split()[0]) for file in files]
+
+
+@pytest.fixture
+def any_umask() -> Iterator[None]:
+    """A umask that hides nothing."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def run_stores(tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
+    """Start both stores over a directory; return their URLs. They are stopped in the end."""
+    with ExitStack() as stack:
+
+        def run(path: Path, said: list[str]) -> tuple[str, str]:
+            data = stack.enter_context(data_directory(path))
+            database_url = stack.enter_context(embedded.postgresql(data, said.append))
+            return database_url, stack.enter_context(embedded.redis(data, said.append))
+
+        yield run
+
+
+def test_the_data_directory_is_its_owners_alone(tmp_path, any_umask):
+    with data_directory(tmp_path / "some" / "data") as data:
+        assert mode(data) == 0o700
+        assert mode(data / "lock") == 0o600
+
+
+def test_nobody_else_can_look_into_it_or_reach_a_socket(stores):
+    """PostgreSQL refuses to run as root: its user may then pass through, and see nothing."""
+    postgresql = Path(parse_qs(urlsplit(stores[0]).query)["host"][0])
+    redis = Path(unquote(urlsplit(stores[1]).path))
+    passing = 0o001 if os.geteuid() == 0 else 0
+    for directory in (postgresql.parent, postgresql.parent.parent):
+        assert mode(directory) & ~passing == 0o700
+    for private in (postgresql, postgresql / ".s.PGSQL.5432", redis.parent, redis):
+        assert mode(private) == 0o700
+    data = postgresql.parent.parent
+    assert mode(data / "postgresql") == 0o700
+    assert mode(data / "redis") == 0o700
+
+
+def test_the_secret_key_is_made_once_and_its_owners_alone(tmp_path, any_umask):
+    key = secret_key(tmp_path)
+    assert len(key.encode()) >= 32
+    assert secret_key(tmp_path) == key
+    assert [file.name for file in tmp_path.iterdir()] == ["secret_key"]
+    assert mode(tmp_path / "secret_key") == 0o600
+    (tmp_path / "other").mkdir()
+    assert secret_key(tmp_path / "other") != key
+
+
+def test_a_crash_while_the_secret_key_is_made_leaves_no_half_of_it(tmp_path, monkeypatch):
+    def crash(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", crash)
+        with pytest.raises(KeyboardInterrupt):
+            secret_key(tmp_path)
+    assert not (tmp_path / "secret_key").exists()
+    assert len(secret_key(tmp_path).encode()) >= 32
+
+
+def test_a_second_server_on_the_same_directory_cannot_run(tmp_path):
+    """Until the first has gone. The lock goes with its process, however that ends."""
+    with (
+        data_directory(tmp_path),
+        pytest.raises(CantRun, match="another server is running"),
+        data_directory(tmp_path),
+    ):
+        pytest.fail("two servers ran on one directory")
+    with data_directory(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("under", ["file", "file/data"])
+def test_a_data_directory_that_cannot_be_made_is_told_in_one_line(tmp_path, under):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CantRun) as told, data_directory(tmp_path / under):
+        pytest.fail("there is no directory")
+    assert "\n" not in str(told.value)
+    assert str(tmp_path / under) in str(told.value)
+
+
+@pytest.mark.parametrize("run", [embedded.postgresql, embedded.redis])
+def test_without_the_packages_it_is_told_what_to_install_or_to_set(run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(CantRun, match=r"requirements-embedded\.txt.*DATABASE_URL"):
+            run(tmp_path, print).__enter__()
+
+
+def test_stores_left_running_by_a_killed_server_are_taken_over(tmp_path, run_stores):
+    """With all they know; and they are stopped in the end."""
+    killed = subprocess.Popen(
+        [sys.executable, "-c", LEAVE_RUNNING, tmp_path],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with killed:
+        assert killed.stdout.readline() == "ready\n"
+        left = pids(tmp_path)
+        killed.kill()
+    assert all(map(is_running, left))
+    said: list[str] = []
+    database_url, redis_url = run_stores(tmp_path, said)
+    assert [line.rpartition(" that ")[0] for line in said] == [
+        "taking over the PostgreSQL",
+        "taking over the Redis",
+    ]
+    assert pids(tmp_path) == left
+    assert read_back(database_url, redis_url) == (42, b"42")
+
+
+def read_back(database_url: str, redis_url: str) -> tuple[int, bytes]:
+    connection = psycopg2.connect(database_url)
+    with connection.cursor() as cursor:
+        cursor.execute("select answer from kept")
+        [(answer,)] = cursor.fetchall()
+    connection.close()
+    with redis.Redis.from_url(redis_url) as client:
+        return answer, client.get("kept")
+
+
+def test_stores_are_stopped_and_their_data_is_kept(tmp_path):
+    """Under a path that no socket could have, with characters that need quoting."""
+    path = tmp_path / ("very long " * 12) / "it's & 100% #1?"
+    for again in (False, True):
+        with (
+            data_directory(path) as data,
+            embedded.postgresql(data, print) as database_url,
+            embedded.redis(data, print) as redis_url,
+        ):
+            running = pids(data)
+            if again:
+                assert read_back(database_url, redis_url) == (42, b"42")
+            else:
+                keep(database_url, redis_url)
+        assert all(map(ends, running))
+
+
+def keep(database_url: str, redis_url: str) -> None:
+    connection = psycopg2.connect(database_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("create table kept as select 42 as answer")
+    connection.close()
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("kept", "42")

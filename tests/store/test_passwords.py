@@ -1,0 +1,100 @@
+import asyncio
+import hashlib
+from collections.abc import Iterator
+
+import bcrypt
+import pytest
+
+from store.errors import Busy, Unstorable
+from store.passwords import Passwords
+
+ROUNDS = 4
+LONG = "x" * 9_999
+
+
+@pytest.fixture
+def passwords() -> Iterator[Passwords]:
+    passwords = Passwords(ROUNDS, threads=1, patience=1000)
+    yield passwords
+    passwords.close()
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["correct horse", "", " ", "\0", "a\0b", "\U0001f511", "пароль", "x" * 72, LONG, "\r\n"],
+)
+async def test_a_password_may_hold_any_character_and_have_any_length(passwords, password):
+    kept = await passwords.hash(password)
+    assert await passwords.verify(password, kept)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (LONG + "a", LONG + "b"),
+        ("a\0b", "a\0c"),
+        ("a\0", "a"),
+        ("\0", ""),
+        ("\U0001f511", "\U0001f512"),
+        ("password", "Password"),
+        ("password", "password "),
+        ("é", "e\N{COMBINING ACUTE ACCENT}"),
+    ],
+)
+async def test_passwords_differ_in_every_character(passwords, one, other):
+    """Behind bcrypt's 72 bytes, behind a NUL, in case and in form."""
+    assert not await passwords.verify(other, await passwords.hash(one))
+
+
+async def test_half_a_character_is_no_password(passwords):
+    for attempt in (passwords.hash("\ud83d"), passwords.verify("\ud83d", None)):
+        with pytest.raises(Unstorable) as refusal:
+            await attempt
+        assert refusal.value.field == "password"
+
+
+async def test_what_is_kept_is_djangos_bcrypt_sha256(passwords):
+    """A prefix, and plain bcrypt of the hex SHA-256, at the cost that was asked for."""
+    prefix, plain = (await passwords.hash("pässword")).split("$", 1)
+    assert prefix == "bcrypt_sha256"
+    assert plain.startswith(f"$2b${ROUNDS:02}$")
+    digest = hashlib.sha256("pässword".encode()).hexdigest().encode()
+    assert bcrypt.checkpw(digest, plain.encode())
+
+
+async def test_an_account_from_django_keeps_its_password(passwords):
+    digest = hashlib.sha256(b"correct horse").hexdigest().encode()
+    kept = "bcrypt_sha256$" + bcrypt.hashpw(digest, bcrypt.gensalt(5)).decode()
+    assert await passwords.verify("correct horse", kept)
+    assert not await passwords.verify("wrong horse", kept)
+
+
+async def test_one_password_is_kept_differently_each_time(passwords):
+    assert await passwords.hash("same") != await passwords.hash("same")
+
+
+async def test_nobodys_password_costs_one_bcrypt_and_is_never_right(passwords, monkeypatch):
+    """At the same cost as everybody's: the time must not tell that there is no account."""
+    asked = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda _, kept: asked.append(kept) or True)
+    assert await passwords.verify("anything", None) is False
+    [kept] = asked
+    assert kept.startswith(b"$2b$%02d$" % ROUNDS)
+    assert len(kept) == 60
+
+
+async def test_nobodys_hash_is_one_that_bcrypt_takes(passwords):
+    assert await passwords.verify("", None) is False
+
+
+async def test_who_would_wait_too_long_is_told_at_once(monkeypatch):
+    """Before any work is done for it."""
+    hashed = []
+    monkeypatch.setattr(bcrypt, "hashpw", lambda digest, salt: hashed.append(digest) or b"hash")
+    passwords = Passwords(ROUNDS, threads=1, patience=0.0)
+    attempts = (passwords.hash(each) for each in "abc")
+    kept, *refused = await asyncio.gather(*attempts, return_exceptions=True)
+    assert kept == "bcrypt_sha256$hash"
+    assert [type(each) for each in refused] == [Busy, Busy]
+    assert len(hashed) == 1
+    passwords.close()

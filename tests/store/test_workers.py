@@ -1,0 +1,154 @@
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from store import workers as module
+from store.errors import Busy
+from store.workers import Workers, usable_cores
+
+SECONDS = 2.0
+"""What a call is said to take."""
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Work waits for this."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+def crowd(workers: Workers, gate: threading.Event, size: int) -> list["asyncio.Task[bool]"]:
+    """Give the threads so much work, and none of it is done before the gate opens."""
+    return [asyncio.create_task(workers.run(gate.wait)) for _ in range(size)]
+
+
+async def test_the_event_loop_runs_on_while_a_thread_works(gate):
+    workers = Workers("test", 1, SECONDS, SECONDS)
+    [working] = crowd(workers, gate, 1)
+    await asyncio.sleep(0.01)
+    gate.set()
+    assert await working is True
+    workers.close()
+
+
+async def test_what_the_work_answers_or_raises_is_passed_on():
+    workers = Workers("test", 1, SECONDS, SECONDS)
+    assert await workers.run(int, "ff", base=16) == 255
+    with pytest.raises(ValueError, match="invalid literal"):
+        await workers.run(int, "x")
+    workers.close()
+
+
+async def test_as_many_work_at_once_as_there_are_threads():
+    workers = Workers("test", 3, SECONDS, SECONDS)
+    together = threading.Barrier(3, timeout=30)
+    await asyncio.gather(*(workers.run(together.wait) for _ in range(3)))
+    workers.close()
+
+
+@pytest.mark.parametrize(
+    ("threads", "patience", "room", "wait"),
+    [
+        (1, 0.0, 1, SECONDS),
+        (1, SECONDS, 2, 2 * SECONDS),
+        (2, SECONDS, 4, 2 * SECONDS),
+        (2, 3.5 * SECONDS, 8, 4 * SECONDS),
+    ],
+)
+async def test_who_would_wait_too_long_is_told_at_once(gate, threads, patience, room, wait):
+    """With the time after which to come back; those before it are served."""
+    workers = Workers("test", threads, patience, SECONDS)
+    waiting = crowd(workers, gate, room)
+    await asyncio.sleep(0)
+    with pytest.raises(Busy) as refusal:
+        await workers.run(pytest.fail, "there was no room")
+    assert refusal.value.retry_after == wait
+    gate.set()
+    assert await asyncio.gather(*waiting) == [True] * room
+    assert await workers.run(gate.wait) is True
+    workers.close()
+
+
+async def test_who_leaves_the_queue_makes_room(gate):
+    """And what nobody waits for is not done."""
+    workers = Workers("test", 1, SECONDS, SECONDS)
+    [working] = crowd(workers, gate, 1)
+    await asyncio.sleep(0)
+    left = asyncio.create_task(workers.run(pytest.fail, "nobody waits for it"))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait([left])
+    [instead] = crowd(workers, gate, 1)
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(working, instead) == [True, True]
+    workers.close()
+
+
+@pytest.mark.parametrize(
+    ("affinity", "quota", "cores"),
+    [
+        (4, None, 4),
+        (4, "max 100000", 4),
+        (4, "200000 100000", 2),
+        (4, "250000 100000", 2),
+        (4, "800000 100000", 4),
+        (4, "50000 100000", 1),
+        (1, "800000 100000", 1),
+        (4, "nonsense", 4),
+    ],
+)
+def test_usable_cores_are_those_of_affinity_and_cgroup(
+    affinity, quota, cores, monkeypatch, tmp_path
+):
+    file = tmp_path / "cpu.max"
+    if quota:
+        file.write_text(quota + "\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
+    monkeypatch.setattr(module, "_CGROUP_QUOTA", file)
+    assert usable_cores() == cores
+
+
+def niceness() -> int:
+    """Return the calling thread's nice value: on Linux each has its own."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="no thread has its own priority")
+
+
+@linux_only
+@pytest.mark.parametrize(("own", "working"), [(0, 10), (5, 10), (15, 15)])
+def test_threads_never_have_a_higher_priority_than_the_server(own, working):
+    """A nice value of 10, or the server's own when that is higher.
+
+    Only root may lower one: for others, under `nice -n 15`, no password could be verified.
+    """
+    if own < niceness():
+        pytest.skip("these tests run at a lower priority themselves")
+    seen = []
+
+    def serve() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), own)
+        workers = Workers("test", 1, SECONDS, SECONDS)
+        seen.append(asyncio.run(workers.run(niceness)))
+        workers.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    server.join()
+    assert seen == [working]
+
+
+@linux_only
+async def test_the_event_loop_keeps_its_priority():
+    before = niceness()
+    workers = Workers("test", 1, SECONDS, SECONDS)
+    await workers.run(niceness)
+    assert niceness() == before
+    workers.close()

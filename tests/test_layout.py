@@ -1,0 +1,172 @@
+"""Imports point one way, each tool stays where it belongs, and files stay short."""
+
+import ast
+import re
+from functools import cache
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+import handlers
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("commands", "handlers", "store")
+SHIPPED = [ROOT / "server.py", *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py"))]
+OURS = [*SHIPPED, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+
+ORDER = ("server", "commands", "handlers", "store")
+"""Each may import what stands behind it."""
+
+DRIVERS = {"redis", "aiopg", "psycopg2", "bcrypt"}
+
+MOST_LINES = 300
+LONGER = {
+    "store/portraits.py": "ten faces in one table, and the shapes that its rows name",
+}
+
+SQL = re.compile(
+    r"\b(select\s+.+\s+from|insert\s+into|update\s+\S+\s+set|delete\s+from"
+    r"|(create|alter|drop)\s+(table|index|sequence)|truncate\s+\w+)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+REDIS_KEY = re.compile(r"^\w+:(\{|<|\w+:|$)")
+REDIS_COMMAND = re.compile(r"redis\.call|\b(GETEX|ZADD|ZRANGE|MGET|KEEPTTL)\b")
+
+
+def name_of(file):
+    return str(file.relative_to(ROOT))
+
+
+def module_of(file):
+    return name_of(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@cache
+def tree_of(file):
+    return ast.parse(file.read_text(), name_of(file))
+
+
+def is_for_types(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports_of(file):
+    """Every module that a file imports when it runs; imports for types only bind nothing."""
+    found, nodes = set(), [tree_of(file)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(file)} has a relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        nodes += node.orelse if is_for_types(node) else ast.iter_child_nodes(node)
+    return found
+
+
+IMPORTS = {module_of(file): imports_of(file) for file in SHIPPED}
+
+
+def packages(imports):
+    return {name.partition(".")[0] for name in imports}
+
+
+def test_what_is_looked_at_is_all_there():
+    assert set(ORDER) <= {module.partition(".")[0] for module in IMPORTS}
+    assert {"store.accounts", "store.sessions", "store.pictures", "store.access"} <= set(IMPORTS)
+    assert {f"handlers.{name}" for name in handlers.DIALECTS} <= set(IMPORTS)
+    assert "handlers.lumotist" in IMPORTS["handlers"]
+
+
+@pytest.mark.parametrize("module", IMPORTS)
+def test_imports_point_one_way(module):
+    place = ORDER.index(module.partition(".")[0])
+    assert packages(IMPORTS[module]).isdisjoint(ORDER[:place])
+
+
+@pytest.mark.parametrize(("one", "other"), list(permutations(handlers.DIALECTS, 2)))
+def test_a_dialect_imports_no_other(one, other):
+    assert f"handlers.{other}" not in IMPORTS[f"handlers.{one}"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), list(permutations(("accounts", "sessions", "pictures"), 2))
+)
+def test_accounts_sessions_and_pictures_do_not_know_each_other(one, other):
+    assert f"store.{other}" not in IMPORTS[f"store.{one}"]
+
+
+def test_access_alone_imports_accounts_and_sessions():
+    """Except server.py, which puts everything together."""
+    both = {"store.accounts", "store.sessions"}
+    assert [each for each in IMPORTS if both <= IMPORTS[each]] == ["server", "store.access"]
+
+
+@pytest.mark.parametrize("module", [each for each in IMPORTS if each.startswith("store")])
+def test_the_store_knows_no_web(module):
+    assert packages(IMPORTS[module]).isdisjoint({"aiohttp", "aiohttp_cors"})
+
+
+@pytest.mark.parametrize("module", [each for each in IMPORTS if each.startswith("handlers")])
+def test_the_handlers_know_no_driver(module):
+    assert packages(IMPORTS[module]).isdisjoint(DRIVERS)
+
+
+def test_only_the_server_reads_the_environment():
+    reads = {"os.environ", "os.environb", "os.getenv", "os.getenvb"}
+    found = set()
+    for file in SHIPPED:
+        names = {
+            ast.unparse(node) for node in ast.walk(tree_of(file)) if isinstance(node, ast.Attribute)
+        }
+        if reads & (names | IMPORTS[module_of(file)]):
+            found.add(name_of(file))
+    assert found == {"server.py"}
+
+
+def strings_of(file):
+    """Every string of a file that is no docstring; of an f-string what is written in it."""
+    tree = tree_of(file)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                part.value if isinstance(part, ast.Constant) else "{}" for part in node.values
+            )
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
+            yield node.value
+
+
+def speaks_to_a_store(text):
+    return bool(SQL.search(text) or REDIS_KEY.match(text) or REDIS_COMMAND.search(text))
+
+
+OUTSIDE = [file for file in SHIPPED if not name_of(file).startswith("store/")]
+
+
+@pytest.mark.parametrize("file", OUTSIDE, ids=name_of)
+def test_no_sql_and_no_redis_key_outside_the_store(file):
+    assert [text for text in strings_of(file) if speaks_to_a_store(text)] == []
+
+
+def test_sql_and_redis_keys_are_found_where_they_are():
+    for name in ("store/accounts.py", "store/pictures.py", "store/session.py", "store/sessions.py"):
+        assert [text for text in strings_of(ROOT / name) if speaks_to_a_store(text)]
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=name_of)
+def test_files_are_short(file):
+    """Unless there is a reason, which then is still needed. Tables of tests may be long."""
+    lines = len(file.read_text().splitlines())
+    assert (lines > MOST_LINES) == (name_of(file) in LONGER)
