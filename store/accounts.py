@@ -26,9 +26,6 @@ _RAISED = f"greatest(session_epoch + 1, {_CLOCK})"
 
 _DETAILS = ", ".join(each.name for each in fields(Details))
 
-_ENDING = frozenset({"password", "is_active"})
-"""Columns that end every session when they change."""
-
 _CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"), "::bigint[]")
 
 
@@ -112,14 +109,18 @@ class Accounts:
         """Set columns of an account and return it as it is then.
 
         `changes` has values by column; `password` is a hash. None is answered, and nothing
-        changed, when the account is gone or has another epoch than the one given. A new password
-        or another activity ends every session of the account in the same statement. Raises Taken,
+        changed, when the account is gone or has another epoch than the one given. A new password,
+        or another activity than it has, ends every session of the account in the same
+        statement. Raises Taken,
         Unstorable.
         """
         sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
         sets += [f"{field}_folded = %s" for field in _NAMES if field in changes]
-        if _ENDING & changes.keys():
+        if "password" in changes:
             sets.append(f"session_epoch = {_RAISED}")
+        elif "is_active" in changes:
+            same = f"is_active is {'true' if changes['is_active'] else 'false'}"
+            sets.append(f"session_epoch = case when {same} then session_epoch else {_RAISED} end")
         rows = await self._write(
             f"""update account set {", ".join(sets)}, modified = now()
                 where id = %s and session_epoch = coalesce(%s, session_epoch)

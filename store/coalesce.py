@@ -15,7 +15,7 @@ V = TypeVar("V")
 BATCH = 512
 """Keys in one statement, at most."""
 
-IN_FLIGHT = 4
+IN_FLIGHT = 2
 """Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from store import accounts as module
 from store.account import Account, Details, Login, NewAccount
 from store.accounts import Accounts
 from store.errors import Taken, Unstorable
@@ -148,7 +149,9 @@ async def test_an_empty_name_is_nobodys(accounts, login):
 
 
 @pytest.mark.parametrize("name", ["a" * (MAX_NAME + 1), "\N{COMBINING ACUTE ACCENT}" * 2**20])
-async def test_a_name_that_is_too_long_is_an_unknown_account(accounts, name):
+async def test_a_name_that_is_too_long_is_an_unknown_account(accounts, name, monkeypatch):
+    """It is not even folded: that may take minutes."""
+    monkeypatch.setattr(module, "fold", lambda name: pytest.fail("it was folded"))
     assert await accounts.credentials(Login(name)) is None
     assert await accounts.credentials(Login(email=name)) is None
     assert await accounts.find(name) is None
@@ -281,10 +284,20 @@ async def test_an_account_is_deleted_under_its_present_epoch_only(accounts):
     assert await accounts.get(other.id) == other
 
 
-@pytest.mark.parametrize("ending", [{"password": "new"}, {"is_active": False}, {"is_active": True}])
+@pytest.mark.parametrize("ending", [{"password": "new"}, {"is_active": False}])
 async def test_a_new_password_or_activity_raises_the_epoch_with_it(accounts, ending):
     kim = await add(accounts, username="kim")
     assert (await accounts.change(kim.id, ending, kim.epoch)).epoch > kim.epoch
+
+
+async def test_enabling_raises_the_epoch_and_so_does_nothing_else_about_activity(accounts):
+    """To set what is set already ends no session."""
+    kim = await add(accounts, username="kim")
+    same = await accounts.change(kim.id, {"is_active": True}, kim.epoch)
+    disabled = await accounts.change(kim.id, {"is_active": False}, same.epoch)
+    still = await accounts.change(kim.id, {"is_active": False}, disabled.epoch)
+    enabled = await accounts.change(kim.id, {"is_active": True}, still.epoch)
+    assert kim.epoch == same.epoch < disabled.epoch == still.epoch < enabled.epoch
 
 
 async def test_other_changes_leave_the_epoch(accounts):
