@@ -25,8 +25,6 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_NO_DEADLINE = 86_400.0
-
 _CANT_SERVE = re.compile(r"^(08|53|57P0|25006)")
 """SQLSTATE classes of a PostgreSQL that is up and can't serve: connections, resources, shutting
 down, read-only."""
@@ -86,43 +84,6 @@ class Database:
         rows = await self.rows(sql, parameters)
         return rows[0] if rows else None
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Callable[..., Awaitable[list[Row]]]]:
-        """Give a function that runs statements in one transaction, with no deadline.
-
-        It is committed at the end, or rolled back when anything is raised.
-        """
-        async with self._pool.connection() as connection, connection.cursor() as cursor:
-
-            async def run(sql: str, parameters: Parameters = ()) -> list[Row]:
-                await cursor.execute(sql, parameters or None, timeout=_NO_DEADLINE)
-                return await cursor.fetchall() if cursor.description else []
-
-            await run("begin")
-            try:
-                yield run
-                await run("commit")
-            except BaseException:
-                await connection.close()  # the server rolls back what nobody will commit
-                raise
-
-    async def _run(self, sql: str, parameters: Parameters) -> list[Row]:
-        async with self._pool.connection() as connection:
-            try:
-                async with connection.cursor() as cursor:
-                    await cursor.execute(sql, parameters or None)
-                    return await cursor.fetchall() if cursor.description else []
-            except psycopg2.Error as error:
-                if _CANT_SERVE.match(error.pgcode or "08"):
-                    await connection.close()  # its server is going away, or is not the primary
-                raise
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task and task.cancelling():
-                    raise
-                # aiopg says so when it was PostgreSQL that cancelled the statement.
-                raise Unavailable("postgresql", "the statement was cancelled") from None
-
     async def one(self, sql: str, parameters: Parameters = ()) -> Row:
         """Run one statement that always has a row, and return it."""
         rows = await self.rows(sql, parameters)
@@ -136,6 +97,51 @@ class Database:
             return str(refusal)
         return None
 
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Callable[..., Awaitable[list[Row]]]]:
+        """Give a function that runs statements in one transaction, with no deadline.
+
+        It is committed at the end, or rolled back when anything is raised.
+        """
+        connection = await self._pool.take()
+        try:
+            cursor = await connection.cursor()
+
+            async def run(sql: str, parameters: Parameters = ()) -> list[Row]:
+                await cursor.execute(sql, parameters or None)
+                return await cursor.fetchall() if cursor.description else []
+
+            await run("begin")
+            yield run
+            await run("commit")
+            cursor.close()
+        except BaseException:
+            await connection.close()  # the server rolls back what nobody will commit
+            raise
+        finally:
+            self._pool.give_back(connection)
+
+    async def _run(self, sql: str, parameters: Parameters) -> list[Row]:
+        connection = await self._pool.take()
+        try:
+            cursor = await connection.cursor()
+            await cursor.execute(sql, parameters or None)
+            rows: list[Row] = await cursor.fetchall() if cursor.description else []
+            cursor.close()
+        except psycopg2.Error as error:
+            if _CANT_SERVE.match(error.pgcode or "08"):
+                await connection.close()  # its server is going away, or is not the primary
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            # aiopg says so when it was PostgreSQL that cancelled the statement.
+            raise Unavailable("postgresql", "the statement was cancelled") from None
+        finally:
+            self._pool.give_back(connection)
+        return rows
+
     async def close(self) -> None:
         """Close the pool; queries under way are given up."""
         await self._pool.close()
@@ -147,6 +153,7 @@ class Redis:
     def __init__(self, client: "redis.asyncio.Redis", deadline: float) -> None:
         self.client = client
         self.deadline = deadline
+        self._readers: list[Any] = []
 
     async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
         """Await one command or pipeline, by the event loop's time `by` or within the deadline.
@@ -179,8 +186,30 @@ class Redis:
 
     async def get_many(self, keys: list[str], by: float) -> Mapping[str, bytes]:
         """Return the values of those of the keys that are there, read in one round trip."""
-        values: list[Any] = await self.ask(self.client.mget(keys), by)
+        values: list[Any] = await self.ask(self._mget(keys), by)
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+    async def _mget(self, keys: list[str]) -> list[Any]:
+        """Send MGET on a connection that is kept for it.
+
+        redis-py's way from a command to its connection and back costs more than the command.
+        """
+        pool = self.client.connection_pool
+        if self._readers:
+            connection = self._readers.pop()
+        else:
+            connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_packed_command(
+                connection.pack_command("MGET", *keys), check_health=False
+            )
+            values: list[Any] = await connection.read_response()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            await pool.release(connection)
+            raise
+        self._readers.append(connection)
+        return values
 
     async def ping(self) -> str | None:
         """Return None when the server answers, else why it does not."""

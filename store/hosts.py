@@ -38,7 +38,7 @@ async def connect(url: str, seconds: float) -> aiopg.Connection:
         for host in hosts:
             try:
                 async with asyncio.timeout(seconds / len(hosts) / len(passes)):
-                    if connection := await _connect(host, attributes, seconds):
+                    if connection := await _connect(host, attributes):
                         return connection
             except (psycopg2.Error, OSError) as error:  # a TimeoutError is an OSError
                 failure = error
@@ -60,15 +60,13 @@ def _hosts(parameters: dict[str, str]) -> Iterator[dict[str, str]]:
         yield {**parameters, **own}
 
 
-async def _connect(
-    parameters: dict[str, str], attributes: str, seconds: float
-) -> aiopg.Connection | None:
+async def _connect(parameters: dict[str, str], attributes: str) -> aiopg.Connection | None:
     """Connect to one host; None when it is not what is wanted."""
     if address := await _knock(parameters):
         parameters = {**parameters, "hostaddr": address}
     connection = await aiopg.Connection(
         make_dsn(**parameters),
-        seconds,
+        None,  # type: ignore[arg-type]  # no deadline of aiopg's: whoever calls has one already
         enable_hstore=False,
         enable_json=False,
         enable_uuid=False,

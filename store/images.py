@@ -92,8 +92,18 @@ def _upright_square(image: Image.Image) -> Image.Image:
         reducing_gap=3.0,
     )
     square = _srgb(square, image.info.get("icc_profile"))
-    square.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+    square.info = {}  # all that the original said of itself came along
+    square.getexif()[ExifTags.Base.Orientation] = _orientation(image)
     return ImageOps.exif_transpose(square)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how the picture is to be turned; 1, not at all, when its EXIF can't be read."""
+    try:
+        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever the parser stumbles over: the picture itself is whole
+        return 1
+    return orientation
 
 
 def _plain(image: Image.Image) -> Image.Image:

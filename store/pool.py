@@ -6,9 +6,8 @@ first and looks for a connection then.
 """
 
 import asyncio
-import contextlib
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from aiopg import Connection
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
@@ -33,17 +32,26 @@ class Pool:
             await self.close()
             raise
 
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection; one that comes back in the middle of something is closed."""
-        async with self._places:
-            connection = await self._take() or await self._connect()
-            self._busy.add(connection)
-            try:
-                yield connection
-            finally:
-                self._busy.discard(connection)
-                await self._take_back(connection)
+    async def take(self) -> Connection:
+        """Return a connection that is nobody else's until it is given back."""
+        await self._places.acquire()
+        try:
+            connection = await self._idle_one() or await self._connect()
+        except BaseException:
+            self._places.release()
+            raise
+        self._busy.add(connection)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back; one in the middle of something is closed."""
+        self._busy.discard(connection)
+        if not connection.closed:
+            if connection.raw.get_transaction_status() == TRANSACTION_STATUS_IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        self._places.release()
 
     async def close(self) -> None:
         """Close every connection; what is under way is given up."""
@@ -51,21 +59,13 @@ class Pool:
             await connection.close()
         self._idle.clear()
 
-    async def _take(self) -> Connection | None:
+    async def _idle_one(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed and not _is_readable(connection):
                 return connection
             await connection.close()
         return None
-
-    async def _take_back(self, connection: Connection) -> None:
-        if connection.closed:
-            return
-        if connection.raw.get_transaction_status() == TRANSACTION_STATUS_IDLE:
-            self._idle.append(connection)
-        else:
-            await connection.close()
 
 
 def _is_readable(connection: Connection) -> bool:

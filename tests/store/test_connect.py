@@ -285,7 +285,7 @@ async def unwritable(own_redis: Redis) -> None:
 async def test_a_redis_that_is_busy_with_a_script_is_unavailable(own_redis, misconfigure):
     """BUSY, once the script has run for its time limit. This one ends by itself."""
     misconfigure(lua_time_limit="1")
-    await own_redis.ask(own_redis.client.ping())
+    await asyncio.gather(*(own_redis.ping() for _ in range(4)))  # all are connected
     long = asyncio.create_task(own_redis.ask(own_redis.client.eval("for i = 1, 2e8 do end", 0)))
     await asyncio.sleep(0.05)
     with pytest.raises(Unavailable, match="BUSY"):

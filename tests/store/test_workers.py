@@ -66,7 +66,7 @@ async def test_who_would_wait_too_long_is_told_at_once(gate, threads, patience, 
     waiting = crowd(workers, gate, room)
     await asyncio.sleep(0)
     with pytest.raises(Busy) as refusal:
-        await workers.run(pytest.fail, "there was no room")
+        await asyncio.wait_for(workers.run(pytest.fail, "there was no room"), 10)
     assert refusal.value.retry_after == wait
     gate.set()
     assert await asyncio.gather(*waiting) == [True] * room
