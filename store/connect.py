@@ -18,6 +18,7 @@ import redis.asyncio
 import redis.exceptions
 
 from store import hosts
+from store.coalesce import IN_FLIGHT
 from store.errors import Unavailable
 from store.pool import Pool
 
@@ -161,13 +162,15 @@ class Redis:
         Raises Unavailable.
         """
         now = asyncio.get_running_loop().time()
-        if by is not None and by <= now:
-            _drop(command)
-            raise Unavailable("redis", "no answer in time")
+        task = asyncio.ensure_future(command)
+        task.add_done_callback(_forget)
         try:
-            async with asyncio.timeout_at(now + self.deadline if by is None else by):
-                return await command
-        except (TimeoutError, redis.exceptions.TimeoutError):
+            # Not a timeout around it: now and then redis-py keeps a cancellation to itself.
+            await asyncio.wait((task,), timeout=self.deadline if by is None else by - now)
+            if not task.done():
+                raise Unavailable("redis", "no answer in time")
+            return task.result()
+        except redis.exceptions.TimeoutError:
             raise Unavailable("redis", "no answer in time") from None
         except (redis.exceptions.ConnectionError, OSError) as error:
             raise Unavailable("redis", _first_line(error)) from error
@@ -183,6 +186,14 @@ class Redis:
             if _REDIS_CANT_SERVE.search(str(error)):
                 raise Unavailable("redis", _first_line(error)) from error
             raise
+        finally:
+            task.cancel()
+
+    async def fill(self) -> None:
+        """Reach the server, and open what look-ups will need. Raises Unavailable."""
+        await self.ask(self.client.ping())
+        for _ in range(IN_FLIGHT):
+            self._readers.append(await self.ask(self._new_reader()))
 
     async def get_many(self, keys: list[str], by: float) -> Mapping[str, bytes]:
         """Return the values of those of the keys that are there, read in one round trip."""
@@ -190,15 +201,11 @@ class Redis:
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     async def _mget(self, keys: list[str]) -> list[Any]:
-        """Send MGET on a connection that is kept for it.
+        """Send MGET on a connection that is kept for it, beside the pool's.
 
         redis-py's way from a command to its connection and back costs more than the command.
         """
-        pool = self.client.connection_pool
-        if self._readers:
-            connection = self._readers.pop()
-        else:
-            connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        connection = await self._reader()
         try:
             await connection.send_packed_command(
                 connection.pack_command("MGET", *keys), check_health=False
@@ -206,10 +213,23 @@ class Redis:
             values: list[Any] = await connection.read_response()
         except BaseException:
             await connection.disconnect(nowait=True)
-            await pool.release(connection)
             raise
         self._readers.append(connection)
         return values
+
+    async def _reader(self) -> Any:
+        while self._readers:
+            connection = self._readers.pop()
+            if not connection._reader.at_eof():  # it may have ended while it was idle
+                return connection
+            await connection.disconnect(nowait=True)
+        return await self._new_reader()
+
+    async def _new_reader(self) -> Any:
+        pool = self.client.connection_pool
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        await connection.connect()
+        return connection
 
     async def ping(self) -> str | None:
         """Return None when the server answers, else why it does not."""
@@ -221,6 +241,8 @@ class Redis:
 
     async def close(self) -> None:
         """Close every connection."""
+        for connection in self._readers:
+            await connection.disconnect()
         await self.client.aclose()
 
 
@@ -247,7 +269,7 @@ async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
     )
     client = Redis(redis.asyncio.Redis.from_pool(pool), deadline)
     try:
-        await client.ask(client.client.ping())
+        await client.fill()
     except Unavailable:
         await client.close()
         raise
@@ -290,9 +312,9 @@ async def keep_trying(
         pause = min(2 * pause, 1.0)
 
 
-def _drop(command: Awaitable[Any]) -> None:
-    if asyncio.iscoroutine(command):
-        command.close()  # else Python warns that nobody awaited it
+def _forget(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled():
+        task.exception()  # else asyncio complains when nobody waited for it
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,300 @@
+"""Pictures over HTTP: an account's own one is sent, kept, served, and gone when it is to go."""
+
+import asyncio
+import gzip
+import re
+from base64 import b64encode, encodebytes
+from dataclasses import replace
+
+import pytest
+
+from handlers.keys import PICTURES
+from server import create_app
+from store.errors import BadToken, Blemish
+from store.images import SIDES
+from store.pictures import Pictures
+from tests.handlers.contract import FORM, MULTIPART, Row, play, urlencoded
+from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
+from tests.store.test_images import GIF, HOSTILE, JPEG, PNG, SENT, png, read, shows, turned
+
+SPELLINGS = ("/account/set_picture", "/acount/set_picture")
+RAW = {"Content-Type": "image/png"}
+KINDS = ("image/png", "application/json", MULTIPART["Content-Type"])
+ALLOWED = {Blemish.PIXELS: "At most 25000000", Blemish.ANIMATION: "40 times 25000000"}
+NO_BASE64 = ["no base64!", "data:image/png;base64", "data:image/png,%89PNG", "a===", "é", "-_-_"]
+BAD_SIZES = ["", "0", "128", "0256", "+64", "64.0", "٦٤", "256 ", "x" * 99]
+UNKNOWN = ["A" * 22, "A" * 21, "1", "%00" * 22, "%C3%A9" * 22, "%2e%2e", ""]
+FOR_EVER = {
+    "Content-Type": "image/webp",
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+def in_a_form(sent, kind="image/png"):
+    head = 'Content-Disposition: form-data; name="picture"; filename="../picture.svg"'
+    return f"--seam\r\n{head}\r\nContent-Type: {kind}\r\n\r\n".encode() + sent + b"\r\n--seam--\r\n"
+
+
+FORMS = {  # how a picture is sent; what that says of its type counts for nothing
+    "multipart": lambda sent: (in_a_form(sent), MULTIPART),
+    "multipart, of another type": lambda sent: (in_a_form(sent, "text/html"), MULTIPART),
+    "raw": lambda sent: (sent, RAW),
+    "raw, of another type": lambda sent: (sent, {"Content-Type": "image/svg+xml"}),
+    "raw, packed": lambda sent: (gzip.compress(sent), RAW | {"Content-Encoding": "gzip"}),
+    "base64": lambda sent: ({"picture": b64encode(sent).decode()}, {}),
+    "base64 in lines": lambda sent: ({"picture": encodebytes(sent).decode()}, {}),
+    "data URL": lambda sent: (
+        {"picture": f"data:image/webp;base64,{b64encode(sent).decode()}"},
+        {},
+    ),
+}
+
+
+def upload(body, headers=RAW, path=SPELLINGS[0], status=200, answer=SUCCESS):
+    return Row(f"POST {path}", body, status, answer, headers | token("<token>"))
+
+
+def refused(body, headers, status=400):
+    return upload(body, headers, status=status, answer={"success": False, "error": "<why = text>"})
+
+
+OWN, UNCHANGED = profile(picture="<own = url>"), profile(picture="<own>")
+
+
+async def served(client, url, **query):
+    async with client.session.get(url, params=query) as answer:
+        assert answer.status == 200
+        return await answer.read()
+
+
+async def is_gone(client, url):
+    async with client.session.get(url) as answer:
+        return (answer.status, await answer.json()) == (404, {"detail": "Not found."})
+
+
+@pytest.fixture
+def state(database):
+    """Look up which picture the one account shows, and which are its own."""
+
+    def look():
+        with database.cursor() as cursor:
+            cursor.execute("select picture_id from account")
+            [(shown,)] = cursor.fetchall()
+            cursor.execute("select id from picture where account_id is not null")
+            return shown, [picture_id for (picture_id,) in cursor]
+
+    return look
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_what_is_served_is_what_was_sent(client, state, form):
+    names = await play(client, [SIGN_UP])
+    formats = SENT if form == "raw" else ("JPEG", "PNG", "WebP", "GIF, animated")
+    files = [(turned(6), SENT["JPEG"][1]), *(SENT[kind] for kind in formats)]
+    for number, (sent, quadrants) in enumerate(files):
+        row = upload(*FORMS[form](sent), path=SPELLINGS[number % 2])
+        await play(client, [row, profile(picture=f"<{number} = url>")], names)
+        url = names[str(number)]
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/pictures/[\w-]{22}", url)
+        assert state() == (url[-22:], [url[-22:]])
+        for side in SIDES:
+            shows(await served(client, url, size=side), side, quadrants)
+    old = [url for name, url in names.items() if name.isdigit()][:-1]
+    assert all([await is_gone(client, url) for url in old])
+
+
+@pytest.mark.parametrize("choice", [0, 6])
+async def test_choosing_takes_the_own_picture_away(client, state, choice):
+    names = await play(client, [SIGN_UP, upload(PNG), OWN, upload({"id": choice}, {})])
+    await play(client, [profile(picture="<chosen = url>") if choice else profile()], names)
+    assert await is_gone(client, names["own"])
+    assert state() == (names["chosen"][-22:] if choice else None, [])
+    if choice:  # and a gallery picture is not taken away with the account's choice
+        await play(client, [upload(GIF)], names)
+        read(await served(client, names["chosen"]), 256)
+
+
+async def test_a_deleted_accounts_pictures_are_gone(client, database):
+    names = await play(client, [SIGN_UP, upload(PNG), OWN])
+    await play(client, [Row("POST /account/delete", None, 200, SUCCESS, token("<token>"))], names)
+    assert await is_gone(client, names["own"])
+    with pytest.raises(BadToken):
+        await client.app[PICTURES].keep(1, [b"512", b"256", b"64"])
+    with database.cursor() as cursor:
+        cursor.execute("select count(*) from picture where account_id is not null")
+        assert cursor.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("form", ["multipart", "raw", "data URL"])
+async def test_hostile_files_are_refused_and_the_old_picture_stays(client, state, form):
+    names = await play(client, [SIGN_UP, upload(PNG), OWN])
+    before = state(), await served(client, names["own"])
+    for sent, blemish in HOSTILE.values():
+        await play(client, [refused(*FORMS[form](sent)), UNCHANGED], names)
+        assert ALLOWED.get(blemish, "JPEG, PNG, WebP and GIF") in names["why"]
+    assert (state(), await served(client, names["own"])) == before
+
+
+@pytest.mark.parametrize("sent", [*NO_BASE64, None, 7, True, ["iVBORw0KGgo="], {"id": 6}])
+async def test_text_that_is_no_picture_is_refused(client, sent):
+    row = refused({"picture": sent}, {})
+    names = await play(client, [SIGN_UP, upload(PNG), OWN, row, UNCHANGED])
+    assert names["why"].startswith("The picture is no base64.") == (sent in NO_BASE64)
+
+
+@pytest.fixture
+async def small(aiohttp_client, settings, clean):
+    """A client of a server that takes pictures as long as JPEG."""
+    return await aiohttp_client(create_app(replace(settings, picture_max_bytes=len(JPEG))))
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_one_byte_too_many(small, form):
+    fits, is_too_large = (FORMS[form](sent) for sent in (JPEG, JPEG + b"\0"))
+    rows = [SIGN_UP, upload(*fits), OWN, refused(*is_too_large, 413), UNCHANGED]
+    names = await play(small, rows)
+    assert f"At most {len(JPEG)} bytes" in names["why"]
+
+
+def first_lines(names, kind, *more):
+    lines = ["POST /account/set_picture HTTP/1.1", "Host: x", f"Content-Type: {kind}", *more]
+    return "\r\n".join([*lines, f"Authorization: Token {names['token']}", "\r\n"]).encode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_too_many_bytes_are_refused_unread(client, raw, kind):
+    """The answer is there before the first of them is sent."""
+    names = await play(client, [SIGN_UP])
+    length = 5_242_881 if kind == "image/png" else 9_999_999
+    answer = await raw(client, first_lines(names, kind, f"Content-Length: {length}"))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"At most 5242880 bytes" in answer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_chunks_are_refused_once_they_are_too_many(small, raw, kind):
+    """The answer is there before the last of them is sent."""
+    names = await play(small, [SIGN_UP, upload(JPEG), OWN])
+    most = len(JPEG) if kind == "image/png" else len(JPEG) * 4 // 3 + 65_536
+    chunk = b"%x\r\n" % (most + 1) + bytes(most + 1)
+    answer = await raw(small, first_lines(names, kind, "Transfer-Encoding: chunked") + chunk)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    await play(small, [UNCHANGED], names)
+
+
+async def test_a_form_without_files_has_the_limit_of_any_body(client):
+    """Percent signs by the megabyte would keep the event loop for a second."""
+    await play(client, [SIGN_UP, refused(urlencoded(picture="%" * 400_000), FORM, 413)])
+
+
+@pytest.mark.parametrize("how", ["Transfer-Encoding: chunked", f"Content-Length: {len(JPEG)}"])
+@pytest.mark.parametrize("kind", ["image/png", MULTIPART["Content-Type"]])
+async def test_an_upload_cut_off_leaves_the_old_picture(client, state, how, kind):
+    """Even if what has come is a whole picture."""
+    names = await play(client, [SIGN_UP, upload(PNG), OWN])
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    body = PNG if kind == "image/png" else in_a_form(PNG)
+    body = b"%x\r\n%b\r\n" % (len(body), body) if "chunked" in how else body
+    writer.write(first_lines(names, kind, how) + body)
+    writer.write_eof()
+    assert not (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    await play(client, [UNCHANGED], names)
+    assert state() == (names["own"][-22:], [names["own"][-22:]])
+
+
+async def test_the_event_loop_goes_on_while_a_picture_is_converted(client):
+    """Ticks are counted, of a millisecond: without threads there were a handful."""
+    names, ticks = await play(client, [SIGN_UP]), []
+
+    async def tick():
+        while True:
+            ticks.append(await asyncio.sleep(0.001))
+
+    sent = png(5_000, 5_000, (8, 2), bytes(15_001))
+    ticking = asyncio.create_task(tick())
+    await play(client, [upload(sent)], names)
+    ticking.cancel()
+    assert len(ticks) > 50
+
+
+async def test_uploads_at_once_leave_one_picture(client, state):
+    names = await play(client, [SIGN_UP])
+    for _ in range(5):
+        await asyncio.gather(*(play(client, [upload(sent)], names) for sent in (PNG, GIF)))
+        shown, own = state()
+        assert own == [shown]
+        shows(await client.app[PICTURES].read(shown, 256), 256)
+
+
+async def test_changes_at_once_leave_the_picture_that_is_shown(client, state):
+    """Without a lock on the account's row, each would miss the rows of those before it."""
+    await play(client, [SIGN_UP])
+    pictures = client.app[PICTURES]
+    sixth = (await pictures.gallery())[5].picture_id
+    for number in range(60):
+        one, other = (pictures.keep(1, [b"%d" % number] * len(SIDES)) for _ in range(2))
+        choice = pictures.choose(1, number % 2 * 6)
+        await asyncio.gather(*((choice, one, other) if number % 4 < 2 else (one, other, choice)))
+        shown, own = state()
+        assert own == [shown] or (shown in (None, sixth) and not own)
+
+
+@pytest.fixture
+async def url(client):
+    """The URL of an account's own picture."""
+    return (await play(client, [SIGN_UP, upload(PNG), OWN]))["own"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("side", [512, 256, 64, None])
+async def test_a_picture_is_served_for_ever_and_does_nothing(client, url, method, side):
+    query = {} if side is None else {"size": side}
+    content = await served(client, url, **query)
+    read(content, side or 256)
+    answer = await client.session.request(method, url, params=query)
+    assert answer.status == 200
+    assert FOR_EVER.items() <= answer.headers.items()
+    assert answer.headers["Content-Length"] == str(len(content))
+    assert re.fullmatch(r'"[\w-]+"', answer.headers["ETag"])
+    assert await answer.read() == (content if method == "GET" else b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_a_client_has_is_not_read_again(client, url, monkeypatch, method):
+    bytes_of, reads = Pictures.read, []
+    monkeypatch.setattr(Pictures, "read", lambda *what: reads.append(what) or bytes_of(*what))
+
+    async def ask(known, where=url):
+        return await client.session.request(method, where, headers={"If-None-Match": known})
+
+    etag = (await client.session.head(url)).headers["ETag"]
+    other = (await client.session.head(url, params={"size": 64})).headers["ETag"]
+    assert (etag != other, len(reads)) == (True, 2)
+    for known in (etag, f"W/{etag}", f'"x", {other}, {etag}', "*"):
+        answer = await ask(known)
+        assert (answer.status, await answer.read()) == (304, b"")
+        assert answer.headers["ETag"] == etag
+        assert answer.headers["Cache-Control"] == FOR_EVER["Cache-Control"]
+    assert len(reads) == 2
+    for known in (other, '"x"', "x", ""):
+        assert (await ask(known)).status == 200
+    nowhere = url[:-22] + "A" * 22
+    for known in ("*", f'"{"A" * 22}-256"'):
+        assert (await ask(known, nowhere)).status == 404
+
+
+async def test_what_is_not_there(client, url):
+    for size in BAD_SIZES:
+        answer = await client.session.get(url, params={"size": size})
+        assert (answer.status, [*await answer.json()]) == (400, ["size"]), size
+    unknown = (
+        Row(f"GET /pictures/{each}", None, 404, {"detail": "Not found."}) for each in UNKNOWN
+    )
+    await play(client, unknown)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        answer = await client.session.request(method, url)
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")

@@ -1,0 +1,145 @@
+"""Who asks, and under which URL: only a proxy that is trusted is believed."""
+
+import re
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from handlers.proxies import Proxies
+from server import create_app
+from tests.handlers.contract import Row, play
+from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
+from tests.store.test_images import PNG
+
+TRUSTED = "10.0.0.0/8 192.0.2.7 2001:db8::/32"
+ADDRESSES = {
+    "nobody in between": ("198.51.100.1", [], "198.51.100.1"),
+    "a proxy": ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+    "a proxy alone": ("192.0.2.7", ["198.51.100.1"], "198.51.100.1"),
+    "its neighbour": ("192.0.2.8", ["198.51.100.1"], "192.0.2.8"),
+    "a proxy that says nothing": ("10.0.0.1", [], "10.0.0.1"),
+    "a proxy that says little": ("10.0.0.1", ["", " , "], "10.0.0.1"),
+    "forged": ("198.51.100.1", ["203.0.113.9"], "198.51.100.1"),
+    "forged as a proxy": ("198.51.100.1", ["10.0.0.1"], "198.51.100.1"),
+    "forged before a proxy": ("10.0.0.1", ["203.0.113.9, 198.51.100.1"], "198.51.100.1"),
+    "forged in a line of its own": ("10.0.0.1", ["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
+    "forged as a proxy before a proxy": ("10.0.0.1", ["10.0.0.9, 198.51.100.1"], "198.51.100.1"),
+    "two proxies": ("10.0.0.1", ["198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+    "two proxies, two lines": ("10.0.0.1", ["198.51.100.1", "10.0.0.2"], "198.51.100.1"),
+    "forged before two": ("10.0.0.1", ["203.0.113.9,198.51.100.1 ,192.0.2.7"], "198.51.100.1"),
+    "a proxy that is not ours": ("10.0.0.1", ["198.51.100.1, 203.0.113.9"], "203.0.113.9"),
+    "proxies only": ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+    "no address": ("10.0.0.1", ["unknown"], "10.0.0.1"),
+    "no address before one": ("10.0.0.1", ["198.51.100.1, evil, 10.0.0.2"], "10.0.0.2"),
+    "a name": ("10.0.0.1", ["localhost"], "10.0.0.1"),
+    "a network": ("10.0.0.1", ["198.51.100.0/24"], "10.0.0.1"),
+    "IPv6": ("2001:db8::1", ["2001:470::9"], "2001:470::9"),
+    "IPv6 behind IPv4": ("10.0.0.1", ["203.0.113.9, 2001:470::9, 2001:db8::2"], "2001:470::9"),
+    "IPv6, not ours": ("2001:470::1", ["198.51.100.1"], "2001:470::1"),
+    "a unix socket": ("", ["198.51.100.1"], ""),
+}
+"""Who is connected, what X-Forwarded-For says, and who asks."""
+
+
+def proxies(networks):
+    return Proxies([ip_network(each) for each in networks.split()])
+
+
+def request(remote, headers=()):
+    mocked = make_mocked_request("GET", "/", CIMultiDict([("Host", "inner:8000"), *headers]))
+    return mocked.clone(remote=remote)
+
+
+@pytest.mark.parametrize(("remote", "forwarded", "address"), ADDRESSES.values(), ids=ADDRESSES)
+def test_address(remote, forwarded, address):
+    asked = request(remote, [("X-Forwarded-For", line) for line in forwarded])
+    assert proxies(TRUSTED).address(asked) == address
+    assert proxies("").address(asked) == remote
+
+
+FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example"}
+BASES = {
+    "nothing forwarded": ({}, "http://inner:8000"),
+    "both": (FORWARDED, "https://app.example"),
+    "the scheme": ({"X-Forwarded-Proto": "https"}, "https://inner:8000"),
+    "the host": ({"X-Forwarded-Host": "app.example:8443"}, "http://app.example:8443"),
+    "an address alone": ({"X-Forwarded-For": "198.51.100.1"}, "http://inner:8000"),
+}
+
+
+@pytest.mark.parametrize(("headers", "base"), BASES.values(), ids=BASES)
+def test_base_url(headers, base):
+    headers = list(headers.items())
+    assert proxies(TRUSTED).base_url(request("10.0.0.1", headers)) == base
+    assert proxies(TRUSTED).base_url(request("198.51.100.1", headers)) == "http://inner:8000"
+    assert proxies("").base_url(request("10.0.0.1", headers)) == "http://inner:8000"
+
+
+def test_what_was_forwarded_for_decides_nothing_about_urls():
+    """A client behind nobody that says it is a proxy is none."""
+    forged = [("X-Forwarded-For", "10.0.0.1"), *FORWARDED.items()]
+    asked = request("198.51.100.1", forged)
+    assert proxies(TRUSTED).base_url(asked) == "http://inner:8000"
+
+
+CHAINED = {
+    "lists": {"X-Forwarded-Proto": "https, https", "X-Forwarded-Host": "app.example, app.example"},
+    "a list of hosts": {"X-Forwarded-Host": "app.example, inner:8000"},
+    "nothing in them": {"X-Forwarded-Proto": "", "X-Forwarded-Host": ""},
+}
+"""What comes of two proxies in a row, Apache's for one, and of a proxy that says nothing."""
+
+
+@pytest.mark.parametrize("headers", CHAINED.values(), ids=CHAINED)
+def test_base_url_is_always_one(headers):
+    base = proxies(TRUSTED).base_url(request("10.0.0.1", list(headers.items())))
+    assert re.fullmatch(r"https?://[\w.-]+(:\d+)?", base)
+
+
+async def urls(aiohttp_client, settings, headers):
+    """Upload a picture; return what its URL, and that of one of the gallery, begin with."""
+    client = await aiohttp_client(create_app(settings))
+    by_token = token("<token>")
+    upload = Row("POST /account/set_picture", PNG, 200, SUCCESS, by_token)
+    names = await play(
+        client, [SIGN_UP, replace(upload, headers=by_token | {"Content-Type": "image/png"})]
+    )
+    asked = replace(profile(picture="<own = url>"), headers=by_token | headers)
+    names = await play(client, [asked], names)
+    headers = headers | {"Authorization": f"Token {names['token']}"}
+    answer = await client.get("/account/get_pictures", headers=headers)
+    picture = (await answer.json())["male"][0]["picture"]
+    own, path, picture_id = names["own"].rpartition("/pictures/")
+    assert (await client.get(path + picture_id)).status == 200
+    return own, picture.rpartition("/pictures/")[0], f"http://{client.host}:{client.port}"
+
+
+HERE = (ip_network("127.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "base"),
+    [
+        ({}, {}, None),
+        ({}, {"Host": "inner:81"}, "http://inner:81"),
+        ({}, FORWARDED, None),
+        ({"trusted_proxies": (ip_network("192.0.2.0/24"),)}, FORWARDED, None),
+        ({"trusted_proxies": HERE}, FORWARDED, "https://app.example"),
+        ({"trusted_proxies": HERE}, {}, None),
+        ({"public_url": "https://cdn.example/a"}, {}, "https://cdn.example/a"),
+        (
+            {"public_url": "https://cdn.example", "trusted_proxies": HERE},
+            {**FORWARDED, "Host": "inner"},
+            "https://cdn.example",
+        ),
+    ],
+)
+async def test_urls_begin_as_clients_see_them(
+    aiohttp_client, settings, clean, changes, headers, base
+):
+    """An own picture's URL, and those of the gallery."""
+    own, gallery, here = await urls(aiohttp_client, replace(settings, **changes), headers)
+    assert (own, gallery) == (base or here, base or here)
