@@ -22,16 +22,12 @@ from handlers.log import RequestLog
 from handlers.proxies import Network, Proxies
 from store.access import Access
 from store.accounts import Accounts
-from store.connect import (
-    check_database_url,
-    check_redis_url,
-    connect_database,
-    connect_redis,
-    keep_trying,
-)
+from store.connect import keep_trying
+from store.database import check_database_url, connect_database
 from store.images import Images
 from store.passwords import Passwords
 from store.pictures import Pictures
+from store.redis import check_redis_url, connect_redis
 from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import MIN_KEY_BYTES, Tokens

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from commands.reach import database_of, reach_stores
 from store.embedded import CantRun
-from store.errors import BadPicture, Refused
+from store.errors import BadPicture, Refused, Unstorable
 from store.images import squares
 from store.pictures import Pictures
 
@@ -42,6 +42,9 @@ def run(settings: "Settings", arguments: Namespace) -> int:
             print(asyncio.run(_act(reached, arguments)))
     except BadPicture as problem:
         print(f"latchkey: {arguments.file} can't be used: {problem}", file=sys.stderr)
+        return 1
+    except Unstorable as problem:
+        print(f"latchkey: this {problem.field} can't be stored", file=sys.stderr)
         return 1
     except (CantRun, Refused, OSError, LookupError) as problem:
         print(f"latchkey: {problem}", file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store import embedded
-from store.connect import Database, connect_database
+from store.database import Database, connect_database
 from store.schema import prepare
 
 if TYPE_CHECKING:

@@ -25,16 +25,22 @@ _CHARSET = re.compile(r"ascii|utf-(7|8|16|32)|iso8859-|cp\d|koi8-|gb|big5|euc_|s
 
 
 async def read_body(
-    request: web.Request, limit: int = MAX_BODY, seconds: float | None = None
+    request: web.Request,
+    limit: int = MAX_BODY,
+    seconds: float | None = None,
+    stated: int | None = None,
 ) -> bytes:
     """Return the whole body, decompressed; read once, however often this is asked.
 
-    It must be there within `seconds`, BODY_TIMEOUT by default. Raises TooLarge, TooSlow, Malformed,
-    and the same again when asked again.
+    It must be there within `seconds`, BODY_TIMEOUT by default; `stated` is the limit to tell, when
+    that is another than the body's. Raises TooLarge, TooSlow, Malformed, and the same again when
+    asked again.
     """
     if BODY not in request:
         try:
             request[BODY] = await _read(request, limit, seconds or request.app[BODY_TIMEOUT])
+        except TooLarge:
+            request[BODY] = TooLarge(stated or limit)
         except Refused as refusal:
             request[BODY] = refusal
     body = request[BODY]

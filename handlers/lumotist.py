@@ -16,7 +16,7 @@ from aiohttp import web
 
 from handlers import drf
 from handlers.answers import json_response
-from handlers.body import read_body
+from handlers.body import MAX_BODY, read_body
 from handlers.dialect import Dialect, Malformed, TooLarge, WrongMediaType
 from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
 from handlers.keys import ACCESS, IMAGES, PICTURE_LIMITS, PICTURES
@@ -144,9 +144,10 @@ async def set_picture(request: web.Request, caller: Caller) -> web.Response:
     """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
     pictures, account_id = request.app[PICTURES], caller.account.id
     limits = request.app[PICTURE_LIMITS]
-    is_raw = request.content_type.startswith("image/")
-    most = limits.bytes if is_raw else limits.body_bytes
-    await read_body(request, most, limits.seconds)
+    most = limits.bytes if _is_image(request) else limits.body_bytes
+    if request.content_type == "application/x-www-form-urlencoded":
+        most = MAX_BODY  # no client sends a picture like this
+    await read_body(request, most, limits.seconds, stated=min(most, limits.bytes))
     sent = await read_picture(request)
     if isinstance(sent, int):
         await pictures.choose(account_id, sent)
@@ -162,7 +163,7 @@ async def read_picture(request: web.Request) -> bytes | int:
 
     Raises NoSuchPicture, Malformed, WrongMediaType, Errors.
     """
-    if request.content_type.startswith("image/"):
+    if _is_image(request):
         return await read_body(request)
     data = await read_data(request)
     match data.get("picture"):
@@ -172,6 +173,10 @@ async def read_picture(request: web.Request) -> bytes | int:
             return from_base64(text)
         case _:
             return _picture_id(data.get("id"))
+
+
+def _is_image(request: web.Request) -> bool:
+    return request.content_type.startswith("image/")
 
 
 def from_base64(text: str) -> bytes:

@@ -1,11 +1,15 @@
 """Who asks, and under which URL: from the connection, or from a proxy that is trusted to say."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from aiohttp import web
 
 from handlers.answers import sayable
+
+_SCHEME = re.compile("https?")
+_HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?", re.ASCII)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -30,15 +34,21 @@ class Proxies:
         """Return what URLs of this server begin with, as the client sees it."""
         scheme, host = request.scheme, request.host
         if self._trusts(request.remote or ""):
-            scheme = request.headers.get("X-Forwarded-Proto", scheme)
-            host = request.headers.get("X-Forwarded-Host", host)
-        return f"{sayable(scheme)}://{sayable(host)}"
+            scheme = _first(request, "X-Forwarded-Proto", _SCHEME) or scheme
+            host = _first(request, "X-Forwarded-Host", _HOST) or host
+        return f"{scheme}://{sayable(host)}"
 
     def _trusts(self, address: str) -> bool:
         if not self._trusted or not _is_address(address):
             return False
         parsed = ipaddress.ip_address(address)
         return any(parsed in network for network in self._trusted)
+
+
+def _first(request: web.Request, header: str, form: re.Pattern[str]) -> str | None:
+    """Return what the proxy nearest to the client said, if it has this form."""
+    said = request.headers.get(header, "").partition(",")[0].strip()
+    return said if form.fullmatch(said) else None
 
 
 def _is_address(text: str) -> bool:

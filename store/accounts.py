@@ -8,7 +8,7 @@ import psycopg2.errors
 
 from store.account import Account, Credentials, Details, Login, NewAccount
 from store.coalesce import Coalesced
-from store.connect import Database, Row
+from store.database import Database, Row
 from store.errors import Taken, Unstorable
 from store.rules import fold, is_nameable, is_storable
 

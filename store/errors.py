@@ -93,3 +93,8 @@ class Unavailable(Refused):
     def __init__(self, store: str, why: str) -> None:
         super().__init__(f"{store}: {why}")
         self.store = store
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, its name when it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

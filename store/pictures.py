@@ -9,9 +9,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from store.connect import Database
-from store.errors import BadToken, Flaw, NoSuchPicture
+import psycopg2.errors
+
+from store.database import Database
+from store.errors import BadToken, Flaw, NoSuchPicture, Unstorable
 from store.images import SIDES
+from store.rules import is_storable
 
 NO_PICTURE = 0
 """The gallery id that takes an account's picture away."""
@@ -47,17 +50,20 @@ class Pictures:
         """Make a gallery picture the account's, or with id 0 none. Raises NoSuchPicture."""
         if not 0 <= gallery_id <= _MAX_GALLERY_ID:
             raise NoSuchPicture
-        row = await self._database.row(
-            """select from account where id = %(account)s for update;
-               delete from picture where account_id = %(account)s
-                  and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s));
-               update account
-                  set picture_id = (select picture_id from gallery where id = %(gallery)s)
-                where id = %(account)s
-                  and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s))
-               returning id""",
-            {"account": account_id, "gallery": gallery_id},
-        )
+        try:
+            row = await self._database.row(
+                """select from account where id = %(account)s for update;
+                   delete from picture where account_id = %(account)s
+                      and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s));
+                   update account
+                      set picture_id = (select picture_id from gallery where id = %(gallery)s)
+                    where id = %(account)s
+                      and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s))
+                   returning id""",
+                {"account": account_id, "gallery": gallery_id},
+            )
+        except psycopg2.errors.ForeignKeyViolation:  # it was removed in this very moment
+            row = None
         if row is None:
             raise NoSuchPicture
 
@@ -93,10 +99,14 @@ class Pictures:
 
     async def exists(self, picture_id: str) -> bool:
         """Tell whether there is such a picture, without reading it."""
-        return bool(await self._database.row("select from picture where id = %s", (picture_id,)))
+        row = await self._database.row("select 1 from picture where id = %s", (picture_id,))
+        return row is not None
 
     async def add_to_gallery(self, group: str, name: str, sides: Sequence[bytes]) -> int:
-        """Add a picture to the gallery; return its id there."""
+        """Add a picture to the gallery; return its id there. Raises Unstorable."""
+        for field, text in (("group", group), ("name", name)):
+            if not is_storable(text):
+                raise Unstorable(field)
         row = await self._database.one(*insert_gallery_picture(group, name, sides))
         gallery_id: int = row[0]
         return gallery_id

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from store.connect import Database
+from store.database import Database
 from store.images import webp_sides
 from store.pictures import insert_gallery_picture
 from store.portraits import PORTRAITS, draw

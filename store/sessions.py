@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from store.coalesce import Coalesced
-from store.connect import Redis
 from store.errors import BadToken, Busy, Flaw, Refused
+from store.redis import Redis
 from store.session import (
     REVOKED,
     Grant,

@@ -11,8 +11,9 @@ import pytest
 from server import Settings
 from store.access import Access
 from store.accounts import Accounts
-from store.connect import Database, Redis, connect_database, connect_redis
+from store.database import Database, connect_database
 from store.passwords import Passwords
+from store.redis import Redis, connect_redis
 from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import Tokens

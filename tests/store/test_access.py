@@ -12,7 +12,6 @@ import redis.asyncio
 
 from store.access import REFRESH_KINDS, Access
 from store.account import Login, NewAccount
-from store.connect import Redis
 from store.errors import (
     BadCredentials,
     BadToken,
@@ -23,6 +22,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
+from store.redis import Redis
 from store.session import REVOKED, Grant, parse, set_key
 from store.sessions import Sessions
 

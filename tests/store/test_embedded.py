@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -192,7 +193,15 @@ def read_back(database_url: str, redis_url: str) -> tuple[int, bytes]:
         return answer, client.get("kept")
 
 
-def test_stores_are_stopped_and_their_data_is_kept(tmp_path):
+@pytest.fixture
+def short_directory(monkeypatch) -> Iterator[None]:
+    """What is made for sockets whose paths would be too long is gone after the test."""
+    with tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory:
+        monkeypatch.setattr(tempfile, "tempdir", directory)
+        yield
+
+
+def test_stores_are_stopped_and_their_data_is_kept(tmp_path, short_directory):
     """Under a path that no socket could have, with characters that need quoting."""
     path = tmp_path / ("very long " * 12) / "it's & 100% #1?"
     for again in (False, True):

@@ -1,0 +1,159 @@
+"""PostgreSQL: one deadline and one refusal for every statement.
+
+A statement that is not answered in time, and a server that is up but can't serve, are Unavailable.
+"""
+
+import asyncio
+import contextlib
+import re
+import select
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import aiopg.connection
+import psycopg2
+import psycopg2.extensions
+
+from store import hosts
+from store.errors import Unavailable, first_line
+from store.pool import Pool
+
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+_CANT_SERVE = re.compile(r"^(08|53|57P0|25006)")
+"""SQLSTATE classes of a PostgreSQL that is up and can't serve: connections, resources, shutting
+down, read-only."""
+
+
+def _poll_readable(
+    read: Sequence[int], _write: Sequence[int], _error: Sequence[int], _timeout: float
+) -> None:
+    """Do what aiopg wants of select.select: raise OSError when a descriptor is closed."""
+    poller = select.poll()
+    for descriptor in read:
+        poller.register(descriptor, select.POLLIN)
+    if any(event & select.POLLNVAL for _, event in poller.poll(0)):
+        raise OSError(9, "Bad file descriptor")
+
+
+# aiopg calls select.select on a failed query's descriptor. That can't see beyond 1023: with many
+# clients connected, a mere unique violation would leave its query waiting for ever.
+setattr(aiopg.connection, "select", types.SimpleNamespace(select=_poll_readable))  # noqa: B010
+
+
+class Database:
+    """PostgreSQL: rows in, rows out, each call within `deadline` seconds, pool wait included."""
+
+    def __init__(self, pool: Pool, deadline: float) -> None:
+        self._pool = pool
+        self.deadline = deadline
+
+    async def rows(
+        self, sql: str, parameters: Parameters = (), by: float | None = None
+    ) -> list[Row]:
+        """Run one statement and return its rows.
+
+        It must end by the event loop's time `by`, or within the deadline. Raises Unavailable, and
+        psycopg2's own errors for what the statement itself did wrong.
+        """
+        if by is None:
+            by = asyncio.get_running_loop().time() + self.deadline
+        try:
+            async with asyncio.timeout_at(by):
+                return await self._run(sql, parameters)
+        except TimeoutError:
+            raise Unavailable("postgresql", "no answer in time") from None
+        except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
+            raise Unavailable("postgresql", first_line(error)) from error
+        except psycopg2.Error as error:
+            if _CANT_SERVE.match(error.pgcode or ""):
+                raise Unavailable("postgresql", first_line(error)) from error
+            raise
+
+    async def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        """Run one statement and return its first row, None when it has none."""
+        rows = await self.rows(sql, parameters)
+        return rows[0] if rows else None
+
+    async def one(self, sql: str, parameters: Parameters = ()) -> Row:
+        """Run one statement that always has a row, and return it."""
+        rows = await self.rows(sql, parameters)
+        return rows[0]
+
+    async def ping(self) -> str | None:
+        """Return None when the server answers, else why it does not."""
+        try:
+            await self.row("select 1")
+        except Unavailable as refusal:
+            return str(refusal)
+        return None
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Callable[..., Awaitable[list[Row]]]]:
+        """Give a function that runs statements in one transaction, with no deadline.
+
+        It is committed at the end, or rolled back when anything is raised.
+        """
+        connection = await self._pool.take()
+        try:
+            cursor = await connection.cursor()
+
+            async def run(sql: str, parameters: Parameters = ()) -> list[Row]:
+                await cursor.execute(sql, parameters or None)
+                return await cursor.fetchall() if cursor.description else []
+
+            await run("begin")
+            yield run
+            await run("commit")
+            cursor.close()
+        except BaseException:
+            await connection.close()  # the server rolls back what nobody will commit
+            raise
+        finally:
+            self._pool.give_back(connection)
+
+    async def _run(self, sql: str, parameters: Parameters) -> list[Row]:
+        connection = await self._pool.take()
+        try:
+            cursor = await connection.cursor()
+            await cursor.execute(sql, parameters or None)
+            rows: list[Row] = await cursor.fetchall() if cursor.description else []
+            cursor.close()
+        except psycopg2.Error as error:
+            if _CANT_SERVE.match(error.pgcode or "08"):
+                await connection.close()  # its server is going away, or is not the primary
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            # aiopg says so when it was PostgreSQL that cancelled the statement.
+            raise Unavailable("postgresql", "the statement was cancelled") from None
+        finally:
+            self._pool.give_back(connection)
+        return rows
+
+    async def close(self) -> None:
+        """Close the pool; queries under way are given up."""
+        await self._pool.close()
+
+
+async def connect_database(url: str, pool_size: int, deadline: float) -> Database:
+    """Open a pool at its full size. Raises Unavailable when the server can't be reached."""
+    pool = Pool(lambda: hosts.connect(url, deadline), pool_size)
+    try:
+        await pool.fill()
+    except (psycopg2.Error, TimeoutError, OSError) as error:
+        raise Unavailable("postgresql", first_line(error)) from error
+    return Database(pool, deadline)
+
+
+def check_database_url(url: str) -> str:
+    """Return a libpq connection string as it is. Raises ValueError for what is none."""
+    try:
+        psycopg2.extensions.parse_dsn(url)
+    except psycopg2.ProgrammingError:
+        raise ValueError("no libpq connection string") from None  # its own error shows the password
+    return url
