@@ -30,6 +30,7 @@ Command = Sequence[Path | str]
 START_PATIENCE = 30
 STOP_PATIENCE = 20
 QUESTION_PATIENCE = 5
+_UNTAKEN = frozenset('"$`\\\n')
 _LONGEST_SOCKET = 100
 """Bytes of a socket's path, at most: Redis refuses 108."""
 
@@ -45,6 +46,8 @@ class InUse(CantRun):
 @contextlib.contextmanager
 def data_directory(path: Path) -> Iterator[Path]:
     """Make the data directory if need be and hold it alone. Raises CantRun."""
+    if _UNTAKEN & set(str(path.absolute())):
+        raise CantRun(f"the data directory {path} has a character that pg_ctl's shell would read")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -135,9 +138,9 @@ def redis(data: Path, say: Say) -> Iterator[str]:
         _wait_for("Redis", home / "log", [*client, "ping"], "PONG")
         yield redis_url(data)
     finally:
-        _answer([*client, "shutdown"])
         give_up = time.monotonic() + STOP_PATIENCE
         while _answer([*client, "ping"]) is not None and time.monotonic() < give_up:
+            _answer([*client, "shutdown"])  # again, if it was too busy to hear
             time.sleep(0.02)
 
 

@@ -124,6 +124,7 @@ async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
         max_connections=pool_size,
         timeout=deadline,
         socket_connect_timeout=deadline,
+        socket_timeout=deadline,
         retry=None,
         retry_on_error=[],
         client_name="latchkey",

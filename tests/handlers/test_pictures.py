@@ -134,6 +134,7 @@ async def test_hostile_files_are_refused_and_the_old_picture_stays(client, state
     for sent, blemish in HOSTILE.values():
         await play(client, [refused(*FORMS[form](sent)), UNCHANGED], names)
         assert ALLOWED.get(blemish, "JPEG, PNG, WebP and GIF") in names["why"]
+    await play(client, [refused({"id": 99}, {}), UNCHANGED], names)
     assert (state(), await served(client, names["own"])) == before
 
 
@@ -153,8 +154,7 @@ async def small(aiohttp_client, settings, clean):
 @pytest.mark.parametrize("form", FORMS)
 async def test_one_byte_too_many(small, form):
     fits, is_too_large = (FORMS[form](sent) for sent in (JPEG, JPEG + b"\0"))
-    rows = [SIGN_UP, upload(*fits), OWN, refused(*is_too_large, 413), UNCHANGED]
-    names = await play(small, rows)
+    names = await play(small, [SIGN_UP, upload(*fits), OWN, refused(*is_too_large, 413), UNCHANGED])
     assert f"At most {len(JPEG)} bytes" in names["why"]
 
 

@@ -77,7 +77,18 @@ def any_umask() -> Iterator[None]:
 
 
 @pytest.fixture
-def run_stores(tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
+def home(monkeypatch) -> Iterator[Path]:
+    """A directory for everything that running stores make, elsewhere for long paths too.
+
+    Not `tmp_path`: every start of pytest shuts that to other users, and PostgreSQL is one for root.
+    """
+    with tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory:
+        monkeypatch.setattr(tempfile, "tempdir", directory)
+        yield Path(directory)
+
+
+@pytest.fixture
+def run_stores() -> Iterator[Callable[..., tuple[str, str]]]:
     """Start both stores over a directory; return their URLs. They are stopped in the end."""
     with ExitStack() as stack:
 
@@ -160,26 +171,26 @@ def test_without_the_packages_it_is_told_what_to_install_or_to_set(run, tmp_path
             run(tmp_path, print).__enter__()
 
 
-def test_stores_left_running_by_a_killed_server_are_taken_over(tmp_path, run_stores):
+def test_stores_left_running_by_a_killed_server_are_taken_over(home, run_stores):
     """With all they know; and they are stopped in the end."""
     killed = subprocess.Popen(
-        [sys.executable, "-c", LEAVE_RUNNING, tmp_path],
+        [sys.executable, "-c", LEAVE_RUNNING, home],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     with killed:
         assert killed.stdout.readline() == "ready\n"
-        left = pids(tmp_path)
+        left = pids(home)
         killed.kill()
     assert all(map(is_running, left))
     said: list[str] = []
-    database_url, redis_url = run_stores(tmp_path, said)
+    database_url, redis_url = run_stores(home, said)
     assert [line.rpartition(" that ")[0] for line in said] == [
         "taking over the PostgreSQL",
         "taking over the Redis",
     ]
-    assert pids(tmp_path) == left
+    assert pids(home) == left
     assert read_back(database_url, redis_url) == (42, b"42")
 
 
@@ -193,17 +204,9 @@ def read_back(database_url: str, redis_url: str) -> tuple[int, bytes]:
         return answer, client.get("kept")
 
 
-@pytest.fixture
-def short_directory(monkeypatch) -> Iterator[None]:
-    """What is made for sockets whose paths would be too long is gone after the test."""
-    with tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory:
-        monkeypatch.setattr(tempfile, "tempdir", directory)
-        yield
-
-
-def test_stores_are_stopped_and_their_data_is_kept(tmp_path, short_directory):
+def test_stores_are_stopped_and_their_data_is_kept(home):
     """Under a path that no socket could have, with characters that need quoting."""
-    path = tmp_path / ("very long " * 12) / "it's & 100% #1?"
+    path = home / ("very long " * 12) / "it's & 100% #1?"
     for again in (False, True):
         with (
             data_directory(path) as data,
