@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test check format lock clean
+BENCH = .bench_cache/venv
+LOAD_HOST ?= http://127.0.0.1:8000
+LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
+
+.PHONY: run test check format lock bench load clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -26,8 +30,16 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group embedded -c requirements.txt -o requirements-embedded.txt
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -o requirements-dev.txt
 
+# Side by side with what people would pick instead; wrk and Node are used where they are there.
+bench: $(VENV)/run $(BENCH)/done
+	@$(BIN)/python bench/run.py $(BENCH_OPTIONS)
+
+# Mobile users against a server that runs already: `make run`, or LOAD_HOST=http://…
+load: $(BENCH)/done
+	$(BENCH)/bin/locust -f tests/load/locustfile.py --host $(LOAD_HOST) $(LOAD)
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .bench_cache
 
 $(VENV)/run: requirements.txt requirements-embedded.txt
 	@echo "latchkey: installing into $(VENV)"
@@ -38,4 +50,10 @@ $(VENV)/run: requirements.txt requirements-embedded.txt
 $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	@echo "latchkey: installing what the tests need"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(BENCH)/done: bench/requirements.txt
+	@echo "latchkey: installing what the benchmark needs"
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@

@@ -1,0 +1,21 @@
+// better-auth with accounts in PostgreSQL and sessions in Redis, as its "Secondary Storage" page has it.
+import { redisStorage } from "@better-auth/redis-storage";
+import { betterAuth } from "better-auth";
+import { bearer } from "better-auth/plugins";
+import { Redis } from "ioredis";
+import pg from "pg";
+
+export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
+export const redis = new Redis(process.env.REDIS_URL, { enableAutoPipelining: true });
+
+export const auth = betterAuth({
+  baseURL: "http://127.0.0.1",
+  secret: "only for the benchmark, on this machine",
+  database: pool,
+  secondaryStorage: redisStorage({ client: redis }),
+  emailAndPassword: { enabled: true },
+  plugins: [bearer()],
+  // On by default in production: a hundred requests in ten seconds from one address.
+  rateLimit: { enabled: false },
+  telemetry: { enabled: false },
+});

@@ -1,0 +1,8 @@
+"""djoser's routes; the benchmark reads `/auth/users/me/`."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("auth/", include("djoser.urls")),
+    path("auth/", include("djoser.urls.authtoken")),
+]
