@@ -13,7 +13,7 @@ run: $(VENV)/run
 	@exec $(BIN)/python server.py
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
