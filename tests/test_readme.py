@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers import DIALECTS
 from server import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,15 @@ def test_the_tour(port: int, tmp_path: Path):
     printed = [constant(answer) for answer in done.stdout.split(mark)[:-1]]
     assert printed == [constant(answer) for _, answer in steps()]
     assert len(printed) > 5
+
+
+def test_every_route_is_in_the_readme():
+    routes = {path for dialect in DIALECTS.values() for path in dialect.endpoints}
+    named = {re.sub(r"\{id.*\}", "<id>", path) for path in routes}
+    named |= {"/healthz", "/readyz", "/pictures/<random id>"}
+    shared = "/api/auth/{register,login,logout}/"
+    assert shared in README
+    assert [path for path in named if path not in README] == []
 
 
 def test_every_setting_is_in_the_readme():
