@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from handlers import cellars, drf, fardel, kust, lumotist, pictures, probes, shared, wicare
+from handlers.answers import Answer
 from handlers.dialect import Dialect, Endpoint, NotFound
 from handlers.front import RequestIds, expect, front
+from handlers.keys import ALLOW_ORIGIN
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -42,10 +44,12 @@ def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
             _claim(owners, f"/{name}{path}", name, endpoint)
             if prefix.strip("/") != name:
                 _claim(owners, prefix.rstrip("/") + path, name, endpoint)
-    ids = RequestIds()
+    ids, allow_origin = RequestIds(), app[ALLOW_ORIGIN]
 
     def add(path: str, route: str, endpoint: Endpoint) -> None:
-        app.router.add_route("*", path, front(endpoint, route, ids), expect_handler=expect)
+        app.router.add_route(
+            "*", path, front(endpoint, route, ids, allow_origin), expect_handler=expect
+        )
 
     for path, (_, endpoint) in owners.items():
         add(path, path, endpoint)
@@ -59,7 +63,7 @@ def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
     everywhere = Anywhere()
     app.router.register_resource(everywhere)
     unknown = Endpoint(_not_found, ALL_METHODS, drf.refuse)
-    everywhere.add_route("*", front(unknown, "*", ids), expect_handler=expect)
+    everywhere.add_route("*", front(unknown, "*", ids, allow_origin), expect_handler=expect)
 
 
 def _claim(
@@ -74,5 +78,5 @@ def _claim(
     owners[path] = (name, shared.tell_apart(by_name[shared.FORM], by_name[shared.REST]))
 
 
-async def _not_found(request: web.Request) -> web.Response:
+async def _not_found(request: web.Request) -> Answer:
     raise NotFound

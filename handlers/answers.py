@@ -1,26 +1,52 @@
-"""Answers: JSON, or nothing at all."""
+"""Answers: what a handler says, before handlers/wire.py puts it into HTTP."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from aiohttp import web
+
+JSON = "application/json"
 
 
-def json_response(
-    content: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
+@dataclass(slots=True)
+class Answer:
+    """A status, a body with its media type, and headers of its own.
+
+    What is added on the way out: headers that all answers of the route share, the request's id,
+    whether the connection ends behind this answer, and for the log `why` it refuses, if it does.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    media_type: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    shared: "SharedHeaders | None" = None
+    request_id: str = ""
+    closes: bool = False
+    why: str = ""
+
+    @property
+    def keep_alive(self) -> bool:
+        """Tell whether the connection is kept, as aiohttp asks it of its own responses."""
+        return not self.closes
+
+
+class SharedHeaders(dict[str, str]):
+    """Headers that many answers share; `lines` is how they are sent."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__(headers)
+        self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """Answer with JSON."""
-    return web.Response(
-        body=orjson.dumps(content),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-    )
+    return Answer(status, orjson.dumps(content), JSON, headers or {})
 
 
-def no_content() -> web.Response:
+def no_content() -> Answer:
     """Answer 204: no body, and no Content-Type to describe one (RFC 9110, 15.3.5)."""
-    return web.Response(status=204)
+    return Answer(204)
 
 
 def sayable(header: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import json_response
+from handlers.answers import Answer, json_response
 from handlers.authorization import token_of
 from handlers.body import parse_json, read_body
 from handlers.dialect import (
@@ -51,7 +51,7 @@ class InvalidData(Refused):
     """The fields are not what they must be; the text says why, if there is more to say."""
 
 
-async def register(request: web.Request) -> web.Response:
+async def register(request: web.Request) -> Answer:
     """Make an account and answer it, with its token."""
     _only_post(request)
     username, password = await read_credentials(request)
@@ -61,7 +61,7 @@ async def register(request: web.Request) -> web.Response:
     return json_response(await with_user(request, account, opened.token), 201)
 
 
-async def login(request: web.Request) -> web.Response:
+async def login(request: web.Request) -> Answer:
     """Answer the account and its token: the one it already has, if it has one."""
     _only_post(request)
     username, password = await read_credentials(request)
@@ -69,7 +69,7 @@ async def login(request: web.Request) -> web.Response:
     return json_response(await with_user(request, account, opened.token))
 
 
-async def logout(request: web.Request) -> web.Response:
+async def logout(request: web.Request) -> Answer:
     """End the session the request came with. The token is looked at before the method."""
     caller = await _caller(request)
     if request.method != "POST":
@@ -132,7 +132,7 @@ def timestamp(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def refuse(refusal: Refused) -> web.Response:
+def refuse(refusal: Refused) -> Answer:
     """Say no in one string."""
     match refusal:
         case Taken():
@@ -164,14 +164,14 @@ def refuse(refusal: Refused) -> web.Response:
             return _error(500, "Internal Server Error")
 
 
-def refuse_open(refusal: Refused) -> web.Response:
+def refuse_open(refusal: Refused) -> Answer:
     """Say no at register and login, where a wrong method is a 400."""
     if isinstance(refusal, WrongMethod):
         return _error(400, "Bad Request")
     return refuse(refusal)
 
 
-def _error(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:
+def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
     return json_response({"error": why}, status, headers)
 
 

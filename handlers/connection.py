@@ -1,27 +1,41 @@
 """Connections: what happens below the level of requests."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_urldispatcher import PlainResource, UrlMappingMatchInfo
 
 from handlers import drf
+from handlers.answers import Answer
 from handlers.dialect import NotFound
-from handlers.front import ALLOW_HEADERS
+from handlers.front import SHARED
+from handlers.wire import Outbox, as_response, encode
 
-NOWHERE = {
-    hdrs.SERVER: "Latchkey",
-    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
-    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: ALLOW_HEADERS,
-}
+NOWHERE: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*", **SHARED}
 
 _log = logging.getLogger("latchkey.connection")
+
+Handle = Callable[[Any], Awaitable[web.StreamResponse]]
 
 
 class Connection(RequestHandler):
     """A client's connection. What the HTTP parser refuses gets a bare 400 and one quiet line."""
 
-    __slots__ = ()
+    __slots__ = ("_outbox", "_plain")
+
+    def __init__(
+        self, manager: web.Server, *, outbox: Outbox, plain: bool, **settings: object
+    ) -> None:
+        """Make a connection whose answers leave through `outbox`.
+
+        `plain` says that no signal of the application has a part in what is sent.
+        """
+        super().__init__(manager, **settings)  # type: ignore[arg-type]  # they are aiohttp's own
+        self._outbox = outbox
+        self._plain = plain
 
     def handle_error(
         self,
@@ -40,14 +54,38 @@ class Connection(RequestHandler):
         return response
 
     async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+        self,
+        request: web.BaseRequest,
+        resp: web.StreamResponse | Answer,
+        start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; CONNECT has no path that a route could match, and gets a 404 here."""
+        """Send an answer; tell whether the client has gone.
+
+        CONNECT has no path that a route could match, and gets its 404 here.
+        """
+        if isinstance(resp, Answer) and self._plain and self._is_ordinary(request, resp):
+            if self._paused:
+                await self._drain_helper()
+            if self.transport is None or self.transport.is_closing():
+                return resp, True  # type: ignore[return-value]  # aiohttp asks its keep_alive only
+            self._outbox.send(self.transport, encode(resp))
+            return resp, False  # type: ignore[return-value]
+        self._outbox.empty()
         if isinstance(resp, web.HTTPException):
             resp = drf.refuse(NotFound())
-            resp.headers.update(NOWHERE)
+            resp.headers = NOWHERE
             _log.info("%s without a path was refused", request.method)
-        return await super().finish_response(request, resp, start_time)
+        response = as_response(resp) if isinstance(resp, Answer) else resp
+        return await super().finish_response(request, response, start_time)
+
+    def _is_ordinary(self, request: web.BaseRequest, answer: Answer) -> bool:
+        return (
+            request.keep_alive
+            and not answer.closes
+            and request.version == HttpVersion11
+            and request.method != hdrs.METH_HEAD
+            and not self._upgraded
+        )
 
 
 class _Bare(web.Response):
@@ -69,9 +107,35 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        return _Server(
+            _straight(self.app, made.request_handler),
+            request_factory=made.request_factory,
+            **made._kwargs,
+            outbox=Outbox(),
+            plain=not self.app.on_response_prepare,
+        )
 
     @property
     def open_connections(self) -> int:
         """How many clients are connected."""
         return len(self.server.connections) if self.server else 0
+
+
+def _straight(app: web.Application, resolve: Handle) -> Handle:
+    """Return a handler that finds plain paths in one look, and has aiohttp resolve all others."""
+    known: dict[str, UrlMappingMatchInfo] = {}
+    for resource in app.router.resources():
+        if type(resource) is PlainResource:
+            [route] = resource
+            match = known[resource.canonical] = UrlMappingMatchInfo({}, route)
+            match.add_app(app)
+            match.freeze()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        match = known.get(request.raw_path)
+        if match is None or hdrs.EXPECT in request.headers:
+            return await resolve(request)
+        request._match_info = match
+        return await match.handler(request)
+
+    return handle

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from handlers.keys import REFUSAL, REQUEST_ID
+from handlers.answers import Answer
+from handlers.keys import REQUEST_ID
 from store.errors import Refused
 
 _log = logging.getLogger("latchkey")
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
-Refuse = Callable[[Refused], web.Response]
+Handler = Callable[[web.Request], Awaitable[Answer]]
+Refuse = Callable[[Refused], Answer]
 
 
 class Malformed(Refused):
@@ -97,14 +98,18 @@ def answer(endpoint: Endpoint) -> Handler:
     """Return the handler to mount: the endpoint's own, with every refusal in its words."""
     handle, refuse = endpoint.handler, endpoint.refuse
 
-    async def answered(request: web.Request) -> web.Response:
+    async def answered(request: web.Request) -> Answer:
         try:
             return await handle(request)
         except Refused as refusal:
-            request[REFUSAL] = refusal
-            return refuse(refusal)
+            return _say_no(refusal)
         except Exception:
             _log.exception("unexpected error", extra={"request_id": request[REQUEST_ID]})
-            return refuse(Crashed())
+            return _say_no(Crashed())
+
+    def _say_no(refusal: Refused) -> Answer:
+        refused = refuse(refusal)
+        refused.why = type(refusal).__name__
+        return refused
 
     return answered

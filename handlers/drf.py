@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import allow_header, json_response, sayable
+from handlers.answers import Answer, allow_header, json_response, sayable
 from handlers.authorization import token_of
 from handlers.body import parse_json, parse_multipart, parse_urlencoded, read_body
 from handlers.dialect import (
@@ -46,8 +46,8 @@ from store.errors import (
 )
 from store.rules import MAX_NAME, is_email
 
-Open = Callable[[web.Request], Awaitable[web.Response]]
-Guarded = Callable[[web.Request, Caller], Awaitable[web.Response]]
+Open = Callable[[web.Request], Awaitable[Answer]]
+Guarded = Callable[[web.Request, Caller], Awaitable[Answer]]
 
 NON_FIELD = "non_field_errors"
 CANNOT_LOG_IN = "Unable to log in with provided credentials."
@@ -81,7 +81,7 @@ class Routes:
         """Add an endpoint that needs no token; a good one is ignored, a bad one refused."""
 
         def add(handler: Open) -> Open:
-            async def checked(request: web.Request) -> web.Response:
+            async def checked(request: web.Request) -> Answer:
                 await _caller(request)
                 _check_method(request, methods)
                 return await handler(request)
@@ -97,7 +97,7 @@ class Routes:
         """Add an endpoint that needs a token; its handler is given the caller."""
 
         def add(handler: Guarded) -> Guarded:
-            async def checked(request: web.Request) -> web.Response:
+            async def checked(request: web.Request) -> Answer:
                 caller = await _caller(request)
                 if caller is None:
                     raise MissingToken
@@ -212,7 +212,7 @@ async def read_data(request: web.Request) -> dict[str, Any]:
     return data
 
 
-def refuse(refusal: Refused) -> web.Response:
+def refuse(refusal: Refused) -> Answer:
     """Say no in the framework's words."""
     match refusal:
         case Errors():
@@ -280,7 +280,7 @@ def _check_method(request: web.Request, methods: tuple[str, ...]) -> None:
         raise WrongMethod(request.method, allow_header(methods))
 
 
-def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:
+def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
     return json_response({"detail": why}, status, headers)
 
 

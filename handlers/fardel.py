@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import allow_header, json_response, no_content
+from handlers.answers import Answer, allow_header, json_response, no_content
 from handlers.authorization import token_of
 from handlers.body import parse_json, read_body
 from handlers.dialect import (
@@ -67,7 +67,7 @@ class NotFresh(Refused):
     """What was asked needs a token that comes from a login."""
 
 
-async def register(request: web.Request) -> web.Response:
+async def register(request: web.Request) -> Answer:
     """Make an account and answer both its tokens."""
     data = await read_form(request)
     email, password = required(data, "email").strip(), required(data, "password")
@@ -81,7 +81,7 @@ async def register(request: web.Request) -> web.Response:
     return json_response({"message": "Successfully registered", **tokens})
 
 
-async def login(request: web.Request) -> web.Response:
+async def login(request: web.Request) -> Answer:
     """Answer both tokens, the ones the account has if it has them."""
     data = await read_form(request)
     name = Login(email=required(data, "email").strip())
@@ -91,26 +91,26 @@ async def login(request: web.Request) -> web.Response:
     return json_response({"message": "Successfully logined", **tokens})
 
 
-async def refresh_token(request: web.Request) -> web.Response:
+async def refresh_token(request: web.Request) -> Answer:
     """Answer a new access token, which is not fresh."""
     caller = await authenticate(request, REFRESH_KINDS)
     opened = await request.app[ACCESS].refresh(caller, ACCESS_GRANT)
     return json_response({"access_token": opened.token})
 
 
-async def logout(request: web.Request) -> web.Response:
+async def logout(request: web.Request) -> Answer:
     """End the session of an access token; the refresh token lives on."""
     await request.app[ACCESS].log_out(await authenticate(request))
     return json_response({"message": "Access token has been revoked"})
 
 
-async def logout_refresh(request: web.Request) -> web.Response:
+async def logout_refresh(request: web.Request) -> Answer:
     """End the session of a refresh token; the access token lives on."""
     await request.app[ACCESS].log_out(await authenticate(request, REFRESH_KINDS))
     return json_response({"message": "Refresh token has been revoked"})
 
 
-async def show_profile(request: web.Request) -> web.Response:
+async def show_profile(request: web.Request) -> Answer:
     """Answer who the caller is, if anyone."""
     try:
         token = token_of(request)
@@ -122,7 +122,7 @@ async def show_profile(request: web.Request) -> web.Response:
     return json_response({"user": user(caller.account)})
 
 
-async def update_profile(request: web.Request) -> web.Response:
+async def update_profile(request: web.Request) -> Answer:
     """Change the caller's names, e-mail and password, as far as they are given."""
     caller = await authenticate(request)
     data = await read_form(request) if await read_body(request) else {}
@@ -213,7 +213,7 @@ def user(account: Account) -> dict[str, Any]:
     return shown
 
 
-def refuse(refusal: Refused) -> web.Response:
+def refuse(refusal: Refused) -> Answer:
     """Say no with a message."""
     match refusal:
         case BadForm() | Malformed() | WrongMediaType() | Unstorable():
@@ -246,15 +246,15 @@ def refuse(refusal: Refused) -> web.Response:
             return _message(500, "Internal Server Error")
 
 
-def _message(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:
+def _message(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
     return json_response({"message": why}, status, headers)
 
 
-def _by_method(**handlers: Callable[[web.Request], Awaitable[web.Response]]) -> Endpoint:
+def _by_method(**handlers: Callable[[web.Request], Awaitable[Answer]]) -> Endpoint:
     """Return the endpoint of a path; the method is looked at first."""
     methods = tuple(handlers)
 
-    async def choose(request: web.Request) -> web.Response:
+    async def choose(request: web.Request) -> Answer:
         method = "GET" if request.method == "HEAD" and "GET" in handlers else request.method
         if method not in handlers:
             raise WrongMethod(method, allow_header(methods))

@@ -5,16 +5,24 @@ import itertools
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import json_response
+from handlers.answers import Answer, SharedHeaders, json_response
 from handlers.body import read_body
-from handlers.dialect import Endpoint, Handler, answer
-from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, REFUSAL, REQUEST_ID, REQUEST_LOG
+from handlers.dialect import Endpoint, answer
+from handlers.keys import BODY, DRAINING, REQUEST_ID, REQUEST_LOG
 from store.errors import Refused
 
-ALLOW_HEADERS = "Content-Type, Authorization"
+SHARED: dict[str, str] = {
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Content-Type, Authorization",
+    hdrs.SERVER: "Latchkey",
+}
+Mounted = Callable[[web.Request], Awaitable[Any]]
+"""What aiohttp calls: it hands the answer on as it is, to handlers/connection.py."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -33,38 +41,41 @@ class RequestIds:
         return f"{self._prefix}-{next(self._count):x}"
 
 
-def front(endpoint: Endpoint, route: str, ids: RequestIds) -> Handler:
-    """Return what is mounted for an endpoint: OPTIONS answered, the rest handed on, all logged."""
+def front(endpoint: Endpoint, route: str, ids: RequestIds, allow_origin: str) -> Mounted:
+    """Return what is mounted for an endpoint: OPTIONS answered, the rest handed on, all logged.
+
+    `allow_origin` is every answer's Access-Control-Allow-Origin, "" for none from here.
+    """
     answered = answer(endpoint)
     allow_methods = ", ".join([*endpoint.methods, "OPTIONS"])
+    origin = {str(hdrs.ACCESS_CONTROL_ALLOW_ORIGIN): allow_origin} if allow_origin else {}
+    shared = SharedHeaders({**origin, **SHARED})
 
-    async def fronted(request: web.Request) -> web.Response:
+    async def fronted(request: web.Request) -> Answer:
         started = time.perf_counter()
         app = request.app
         request_id = request[REQUEST_ID] = ids.of(request)
         if request.method == hdrs.METH_OPTIONS:
-            response = json_response({})
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = allow_methods
+            said = json_response({}, 200, {hdrs.ACCESS_CONTROL_ALLOW_METHODS: allow_methods})
         else:
-            response = await answered(request)
-            if hdrs.CONTENT_ENCODING in request.headers:  # aiohttp stumbles if it can't unpack it
-                with contextlib.suppress(Refused):
-                    await read_body(request)
-        headers = response.headers
-        if origin := app[ALLOW_ORIGIN]:
-            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = ALLOW_HEADERS
-        headers[hdrs.SERVER] = "Latchkey"
-        headers["X-Request-ID"] = request_id
-        if app[DRAINING].is_set() or isinstance(request.get(BODY), Refused):
-            response.force_close()  # what is left of a body that was refused is not read
-        seconds = time.perf_counter() - started
-        app[REQUEST_LOG].add(
-            request.method, route, response.status, seconds, request_id, _why(request)
+            said = await answered(request)
+        said.shared, said.request_id = shared, request_id
+        said.closes = app[DRAINING].is_set() or (
+            request.body_exists and await _was_refused(request)
         )
-        return response
+        seconds = time.perf_counter() - started
+        app[REQUEST_LOG].add(request.method, route, said.status, seconds, request_id, said.why)
+        return said
 
     return fronted
+
+
+async def _was_refused(request: web.Request) -> bool:
+    """Tell whether a body was refused: what is left of it is not read, so the connection ends."""
+    if hdrs.CONTENT_ENCODING in request.headers and request.method != hdrs.METH_OPTIONS:
+        with contextlib.suppress(Refused):
+            await read_body(request)  # aiohttp stumbles over what it can't unpack
+    return isinstance(request.get(BODY), Refused)
 
 
 async def expect(request: web.Request) -> None:
@@ -75,8 +86,3 @@ async def expect(request: web.Request) -> None:
     if request.headers[hdrs.EXPECT].lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # aiohttp counts this as the answer's beginning otherwise
-
-
-def _why(request: web.Request) -> str:
-    refusal = request.get(REFUSAL)
-    return type(refusal).__name__ if refusal else ""

@@ -58,7 +58,4 @@ REQUEST_ID = web.RequestKey("request_id", str)
 BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
 """The body, once it has been read, or why it could not be."""
 
-REFUSAL = web.RequestKey("refusal", Refused)
-"""Why a request was refused; not there when it was not."""
-
 REQUEST_LOG = web.AppKey("request_log", RequestLog)

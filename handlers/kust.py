@@ -16,7 +16,7 @@ from aiohttp import web
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from handlers import drf
-from handlers.answers import json_response, no_content
+from handlers.answers import Answer, json_response, no_content
 from handlers.body import Form
 from handlers.dialect import Dialect, NotFound
 from handlers.drf import (
@@ -59,7 +59,7 @@ routes = Routes(drf.refuse)
 
 
 @routes.open("/auth/users")
-async def register(request: web.Request) -> web.Response:
+async def register(request: web.Request) -> Answer:
     """Make an account. It has no token before its first login."""
     data = await read_data(request)
     name = data.get("username")
@@ -76,7 +76,7 @@ async def register(request: web.Request) -> web.Response:
 
 
 @routes.open("/auth/token/login")
-async def login(request: web.Request) -> web.Response:
+async def login(request: web.Request) -> Answer:
     """Answer the account's token: the one it already has, if it has one."""
     data = await read_data(request)
     optional = Text("username", required=False), replace(PASSWORD, required=False)
@@ -88,14 +88,14 @@ async def login(request: web.Request) -> web.Response:
 
 
 @routes.guarded("/auth/token/logout")
-async def logout(request: web.Request, caller: Caller) -> web.Response:
+async def logout(request: web.Request, caller: Caller) -> Answer:
     """End the session the request came with."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
 
 
 @routes.guarded("/auth/users/me", methods=("GET", "POST"))
-async def me(request: web.Request, caller: Caller) -> web.Response:
+async def me(request: web.Request, caller: Caller) -> Answer:
     """Answer who the caller is."""
     account = caller.account
     return json_response(
@@ -104,7 +104,7 @@ async def me(request: web.Request, caller: Caller) -> web.Response:
 
 
 @routes.guarded("/user/{id:[0-9]+}", methods=("GET", "POST"))
-async def user(request: web.Request, caller: Caller) -> web.Response:
+async def user(request: web.Request, caller: Caller) -> Answer:
     """Answer any account, by its id."""
     accounts, digits = request.app[ACCOUNTS], request.match_info["id"]
     details = await accounts.details(int(digits)) if len(digits) <= _LONGEST_ID else None

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from handlers import drf
-from handlers.answers import json_response
+from handlers.answers import Answer, json_response
 from handlers.body import MAX_BODY, read_body
 from handlers.dialect import Dialect, Malformed, TooLarge, WrongMediaType
 from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
@@ -41,7 +41,7 @@ BLEMISHES = {
 TAKEN = "user with this {} already exists."
 
 
-def refuse_register(refusal: Refused) -> web.Response:
+def refuse_register(refusal: Refused) -> Answer:
     """Say no to a registration: what is wrong with its fields comes wrapped."""
     match refusal:
         case Taken():
@@ -59,7 +59,7 @@ class NotBase64(Refused):
     """A picture was sent as text, and the text is no base64."""
 
 
-def refuse_picture(refusal: Refused) -> web.Response:
+def refuse_picture(refusal: Refused) -> Answer:
     """Say no to a picture: what is wrong with it, and what is allowed."""
     match refusal:
         case BadPicture():
@@ -75,7 +75,7 @@ def refuse_picture(refusal: Refused) -> web.Response:
             return drf.refuse(refusal)
 
 
-def _no_picture(why: str, status: int = 400) -> web.Response:
+def _no_picture(why: str, status: int = 400) -> Answer:
     return json_response({"success": False, "error": why}, status)
 
 
@@ -83,7 +83,7 @@ routes = Routes(drf.refuse)
 
 
 @routes.open("/account/register", refuse=refuse_register)
-async def register(request: web.Request) -> web.Response:
+async def register(request: web.Request) -> Answer:
     """Make an account and answer its token."""
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, EMAIL, PASSWORD)
@@ -93,7 +93,7 @@ async def register(request: web.Request) -> web.Response:
 
 
 @routes.open("/account/login")
-async def login(request: web.Request) -> web.Response:
+async def login(request: web.Request) -> Answer:
     """Answer the account's token: the one it already has, if it has one."""
     username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(Login(username), password, [GRANT])
@@ -101,14 +101,14 @@ async def login(request: web.Request) -> web.Response:
 
 
 @routes.guarded("/account/logout")
-async def logout(request: web.Request, caller: Caller) -> web.Response:
+async def logout(request: web.Request, caller: Caller) -> Answer:
     """End the session the request came with."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"success": True})
 
 
 @routes.guarded("/account/profile", methods=("GET",))
-async def profile(request: web.Request, caller: Caller) -> web.Response:
+async def profile(request: web.Request, caller: Caller) -> Answer:
     """Answer who the caller is."""
     account = caller.account
     data = {
@@ -122,14 +122,14 @@ async def profile(request: web.Request, caller: Caller) -> web.Response:
 
 
 @routes.guarded("/account/delete")
-async def delete(request: web.Request, caller: Caller) -> web.Response:
+async def delete(request: web.Request, caller: Caller) -> Answer:
     """Delete the caller's account, with its pictures and sessions."""
     await request.app[ACCESS].delete(caller)
     return json_response({"success": True})
 
 
 @routes.guarded("/account/get_pictures", methods=("GET",))
-async def get_pictures(request: web.Request, caller: Caller) -> web.Response:
+async def get_pictures(request: web.Request, caller: Caller) -> Answer:
     """List the gallery by its groups."""
     groups: dict[str, list[dict[str, Any]]] = {"male": [], "female": []}
     for picture in await request.app[PICTURES].gallery():
@@ -140,7 +140,7 @@ async def get_pictures(request: web.Request, caller: Caller) -> web.Response:
 
 
 @routes.guarded("/account/set_picture", "/acount/set_picture", refuse=refuse_picture)
-async def set_picture(request: web.Request, caller: Caller) -> web.Response:
+async def set_picture(request: web.Request, caller: Caller) -> Answer:
     """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
     pictures, account_id = request.app[PICTURES], caller.account.id
     limits = request.app[PICTURE_LIMITS]

@@ -8,7 +8,7 @@ import re
 from aiohttp import hdrs, web
 
 from handlers import drf
-from handlers.answers import allow_header
+from handlers.answers import Answer, allow_header
 from handlers.dialect import Endpoint, NotFound, WrongMethod
 from handlers.keys import PICTURES, PROXIES, PUBLIC_URL
 from store.images import SIDES
@@ -32,7 +32,7 @@ def picture_url(request: web.Request, picture_id: str | None) -> str:
     return f"{base}/pictures/{picture_id}"
 
 
-async def show(request: web.Request) -> web.Response:
+async def show(request: web.Request) -> Answer:
     """Answer a picture as WebP, 256 pixels a side or `?size=` 512 or 64."""
     if request.method not in ("GET", "HEAD"):
         raise WrongMethod(request.method, allow_header(METHODS))
@@ -46,11 +46,11 @@ async def show(request: web.Request) -> web.Response:
     if any(known.value in (etag, "*") for known in request.if_none_match or ()):
         if not await request.app[PICTURES].exists(picture_id):
             raise NotFound
-        return web.Response(status=304, headers=headers)
+        return Answer(304, headers=headers)
     content = await request.app[PICTURES].read(picture_id, int(side))
     if content is None:
         raise NotFound
-    return web.Response(body=content, content_type="image/webp", headers=headers)
+    return Answer(body=content, media_type="image/webp", headers=headers)
 
 
 ENDPOINT = Endpoint(show, METHODS, drf.refuse)

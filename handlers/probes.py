@@ -3,17 +3,17 @@
 from aiohttp import web
 
 from handlers import drf
-from handlers.answers import json_response
+from handlers.answers import Answer, json_response
 from handlers.dialect import Endpoint
 from handlers.keys import DRAINING, STORES
 
 
-async def health(request: web.Request) -> web.Response:
+async def health(request: web.Request) -> Answer:
     """Say that the process is up; touches no store."""
     return json_response({"status": "ok"})
 
 
-async def ready(request: web.Request) -> web.Response:
+async def ready(request: web.Request) -> Answer:
     """Say whether each store answers; 503 when one does not, or when this process is leaving."""
     stores = {name: await ping() for name, ping in request.app[STORES].items()}
     draining = request.app[DRAINING].is_set()

@@ -8,6 +8,7 @@ import contextlib
 
 from aiohttp import web
 
+from handlers.answers import Answer
 from handlers.body import parse_json, read_body
 from handlers.dialect import Endpoint, answer
 from store.errors import Refused
@@ -22,7 +23,7 @@ def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
     """Return the endpoint of a path that both dialects own."""
     speak_form, speak_rest = answer(form), answer(rest)
 
-    async def speak(request: web.Request) -> web.Response:
+    async def speak(request: web.Request) -> Answer:
         return await (speak_form if await speaks_form(request) else speak_rest)(request)
 
     return Endpoint(speak, tuple(dict.fromkeys(form.methods + rest.methods)), rest.refuse)

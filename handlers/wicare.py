@@ -10,7 +10,7 @@ import datetime
 from aiohttp import web
 
 from handlers import drf
-from handlers.answers import json_response, no_content
+from handlers.answers import Answer, json_response, no_content
 from handlers.dialect import Dialect
 from handlers.drf import OPTIONAL_EMAIL, PASSWORD, USERNAME, Routes, Text, read_data, read_fields
 from handlers.keys import ACCESS
@@ -24,7 +24,7 @@ routes = Routes(drf.refuse)
 
 
 @routes.open("/api/auth/register")
-async def register(request: web.Request) -> web.Response:
+async def register(request: web.Request) -> Answer:
     """Make an account and answer it, with its token."""
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
@@ -35,7 +35,7 @@ async def register(request: web.Request) -> web.Response:
 
 
 @routes.open("/api/auth/login")
-async def login(request: web.Request) -> web.Response:
+async def login(request: web.Request) -> Answer:
     """Answer the account's token, the one it has if it has one, and when it expires."""
     data = await read_data(request)
     field = "email" if "email" in data and "username" not in data else "username"
@@ -46,14 +46,14 @@ async def login(request: web.Request) -> web.Response:
 
 
 @routes.guarded("/api/auth/logout")
-async def logout(request: web.Request, caller: Caller) -> web.Response:
+async def logout(request: web.Request, caller: Caller) -> Answer:
     """End the session the request came with."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
 
 
 @routes.guarded("/api/auth/logoutall", "//api/auth/logoutall")
-async def logout_all(request: web.Request, caller: Caller) -> web.Response:
+async def logout_all(request: web.Request, caller: Caller) -> Answer:
     """End every session of the caller, in every dialect."""
     await request.app[ACCESS].end_all(caller.account.id)
     return no_content()

@@ -1,14 +1,17 @@
 """One PostgreSQL and one Redis for the run, emptied before each test; one application for each."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 import redis
-from aiohttp.test_utils import TestClient
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from handlers.connection import Runner
 from server import Settings, create_app
 from store import embedded
 
@@ -70,3 +73,18 @@ def settings(stores: tuple[str, str]) -> Settings:
 async def client(aiohttp_client, settings: Settings, clean: None) -> AsyncIterator[TestClient]:
     """A client of an application with these settings."""
     return await aiohttp_client(create_app(settings))
+
+
+class Server(TestServer):
+    """An application on connections of ours, as the program itself runs it."""
+
+    async def _make_runner(self, **settings: Any) -> Runner:
+        return Runner(self.app, **settings)
+
+
+@pytest.fixture
+def aiohttp_client(
+    aiohttp_client: Callable[..., Awaitable[TestClient]],
+) -> Callable[[web.Application], Awaitable[TestClient]]:
+    """Make clients of applications that are run as the program runs them."""
+    return lambda app: aiohttp_client(Server(app))
