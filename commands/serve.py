@@ -81,6 +81,7 @@ async def _serve(settings: "Settings", create_app: Callable[["Settings"], web.Ap
 async def _start(runner: Runner, settings: "Settings") -> None:
     await runner.setup()
     gc.collect()
+    gc.set_threshold(20_000, 20, 20)
     gc.freeze()  # else the collector walks the whole program again and again: p99 5 ms, not 20
     await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
     _greet(settings, runner.addresses[0][1])

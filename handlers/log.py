@@ -81,13 +81,17 @@ def set_up(stream: TextIO, *, as_json: bool) -> None:
 
 def utc(seconds: float) -> str:
     """Write a time as RFC 3339 has it, in UTC, with milliseconds."""
-    whole = int(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+    return _millisecond(int(seconds * 1000))
 
 
-@lru_cache(2)  # thousands of requests share a second
-def _second(whole: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+@lru_cache(4)  # under load a dozen requests share a millisecond
+def _millisecond(count: int) -> str:
+    return f"{_second(count // 1000)}.{count % 1000:03d}Z"
+
+
+@lru_cache(2)
+def _second(count: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(count))
 
 
 def _text_line(

@@ -111,11 +111,12 @@ async def logout(request: web.Request, caller: Caller) -> Answer:
 async def profile(request: web.Request, caller: Caller) -> Answer:
     """Answer who the caller is."""
     account = caller.account
+    created = account.created.astimezone(datetime.UTC)
     data = {
         "id": account.id,
         "username": account.username or "",
         "email": account.email or "",
-        "created": account.created.astimezone(datetime.UTC).strftime("%d-%m-%Y"),
+        "created": f"{created.day:02}-{created.month:02}-{created.year}",
         "picture": picture_url(request, account.picture_id),
     }
     return json_response({"success": True, "data": data})

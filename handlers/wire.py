@@ -24,12 +24,13 @@ class Outbox:
     """
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def send(self, transport: asyncio.Transport, content: bytes) -> None:
         """Have the content written soon."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.empty)
+            self._loop.call_soon(self.empty)
         self._waiting.append((transport, content))
 
     def empty(self) -> None:
@@ -42,19 +43,23 @@ class Outbox:
 
 def encode(answer: Answer) -> bytes:
     """Return what is sent for an answer to an HTTP/1.1 request."""
-    lines = [_STATUS[answer.status]]
-    if answer.shared:
-        lines.append(answer.shared.lines)
-    for name, value in answer.headers.items():
-        if "\r" in value or "\n" in value:
-            raise ValueError(f"a header may not hold a line break: {name}")
-        lines.append(f"{name}: {value}\r\n")
+    own = "".join(_line(name, value) for name, value in answer.headers.items())
     if answer.media_type:
-        lines.append(f"Content-Type: {answer.media_type}\r\n")
+        own += f"Content-Type: {answer.media_type}\r\n"
     if answer.status not in _BODILESS:
-        lines.append(f"Content-Length: {len(answer.body)}\r\n")
-    lines.append(f"X-Request-ID: {answer.request_id}\r\nDate: {rfc822_formatted_time()}\r\n\r\n")
-    return "".join(lines).encode() + answer.body
+        own += f"Content-Length: {len(answer.body)}\r\n"
+    shared = answer.shared.lines if answer.shared else ""
+    date = rfc822_formatted_time()
+    return (
+        f"{_STATUS[answer.status]}{shared}{own}"
+        f"X-Request-ID: {answer.request_id}\r\nDate: {date}\r\n\r\n"
+    ).encode() + answer.body
+
+
+def _line(name: str, value: str) -> str:
+    if "\r" in value or "\n" in value:
+        raise ValueError(f"a header may not hold a line break: {name}")
+    return f"{name}: {value}\r\n"
 
 
 def as_response(answer: Answer) -> web.Response:

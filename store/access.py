@@ -7,17 +7,18 @@ together with what entitled it.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.account import Account, Login, NewAccount
 from store.accounts import Accounts
+from store.coalesce import Coalesced
 from store.errors import (
     BadCredentials,
     BadToken,
     Busy,
     Flaw,
     Inactive,
+    Refused,
     Taken,
     Unavailable,
     Unstorable,
@@ -34,8 +35,7 @@ ACCESS_KINDS = frozenset({"token", "fresh", "access"})
 """The kinds of session that authenticate a request; a refresh token is none of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who makes a request: an account, through one of its sessions."""
 
     account: Account
@@ -49,21 +49,21 @@ class Access:
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
+        self._callers: Coalesced[str, Caller | Refused] = Coalesced(
+            self._look_up, sessions.deadline
+        )
 
     async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
         """Return whom a token stands for, as both stores have it now. Raises BadToken."""
-        session = await self._sessions.read(token)
-        account = await self._accounts.get(session.account_id)
-        if account is None:
-            raise BadToken(Flaw.REVOKED)
-        if not account.is_active:
-            raise BadToken(Flaw.INACTIVE)
-        if session.epoch != account.epoch:
-            raise BadToken(Flaw.REVOKED)
-        if session.kind not in kinds:
-            raise BadToken(Flaw.REFRESH if session.kind == "refresh" else Flaw.NOT_REFRESH)
-        self._sessions.touch(session)
-        return Caller(account, session)
+        found = await self._callers.get(self._sessions.sid_of(token))
+        if found is None:
+            raise BadToken(Flaw.EXPIRED)
+        if isinstance(found, Refused):
+            raise found
+        if found.session.kind not in kinds:
+            raise BadToken(Flaw.REFRESH if found.session.kind == "refresh" else Flaw.NOT_REFRESH)
+        self._sessions.touch(found.session)
+        return found
 
     async def register(
         self, new: NewAccount, password: str, grants: Sequence[Grant] = ()
@@ -163,6 +163,17 @@ class Access:
             raise BadToken(Flaw.REVOKED)
         await self._clean_up(account.id, account.epoch + 1)
 
+    async def _look_up(self, sids: list[str], by: float) -> dict[str, Caller | Refused]:
+        """Read the sessions, and then their accounts: no session is judged by an older row."""
+        sessions = await self._sessions.read(sids, by)
+        ids = {session.account_id for session in sessions.values() if session}
+        try:
+            accounts = await self._accounts.get_many(ids, by) if ids else {}
+        except Unavailable as refusal:  # an ended session needs no account to be told so
+            ended = BadToken(Flaw.REVOKED)
+            return {sid: refusal if session else ended for sid, session in sessions.items()}
+        return {sid: _judge(session, accounts) for sid, session in sessions.items()}
+
     async def _open(
         self, account: Account, grants: Sequence[Grant], regressed: bool
     ) -> list[Opened]:
@@ -179,3 +190,15 @@ class Access:
             _log.warning(
                 "sessions of account %d are over but still in Redis: %s", account_id, refusal
             )
+
+
+def _judge(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:
+    """Return the caller that a session stands for, or why it stands for none."""
+    account = accounts.get(session.account_id) if session else None
+    if session is None or account is None:
+        return BadToken(Flaw.REVOKED)
+    if not account.is_active:
+        return BadToken(Flaw.INACTIVE)
+    if session.epoch != account.epoch:
+        return BadToken(Flaw.REVOKED)
+    return Caller(account, session)

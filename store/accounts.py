@@ -1,6 +1,6 @@
 """Accounts in PostgreSQL: who there is, under which names, with which hash and epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -34,15 +34,20 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        deadline = database.deadline
-        self._by_id: Coalesced[int, Account] = Coalesced(self._fetch_by_id, deadline)
         self._by_name: Coalesced[tuple[str, str], Credentials] = Coalesced(
-            self._fetch_by_name, deadline
+            self._fetch_by_name, database.deadline
         )
 
-    async def get(self, account_id: int) -> Account | None:
-        """Return the account of this id as it is now, None when there is none."""
-        return await self._by_id.get(account_id) if 0 < account_id <= MAX_ID else None
+    async def get_many(self, ids: Iterable[int], by: float) -> dict[int, Account]:
+        """Return those of the accounts that there are, as they are now, in one round trip.
+
+        PostgreSQL must have answered by the event loop's time `by`.
+        """
+        known = ",".join(str(account_id) for account_id in ids if 0 < account_id <= MAX_ID)
+        rows = await self._database.rows(
+            f"select {_COLUMNS} from account where id = any(%s::bigint[])", (f"{{{known}}}",), by
+        )
+        return {row[0]: Account._make(row) for row in rows}
 
     async def details(self, account_id: int) -> Details | None:
         """Return all that is kept of an account, None when there is none."""
@@ -181,12 +186,6 @@ class Accounts:
             [part for field in _NAMES for part in (folded.get(field), own_id)],
         )
         return frozenset(field for field, taken in zip(_NAMES, row, strict=True) if taken)
-
-    async def _fetch_by_id(self, ids: list[int], by: float) -> dict[int, Account]:
-        rows = await self._database.rows(
-            f"select {_COLUMNS} from account where id = any(%s::bigint[])", (ids,), by
-        )
-        return {row[0]: Account(*row) for row in rows}
 
     async def _fetch_by_name(
         self, names: list[tuple[str, str]], by: float

@@ -35,14 +35,15 @@ class Coalesced(Generic[K, V]):
         batch: int = BATCH,
         in_flight: int = IN_FLIGHT,
     ) -> None:
+        self._loop = asyncio.get_running_loop()  # asking for it at each key costs a getpid(2)
         self._fetch = fetch
         self._deadline = deadline
         self._batch = batch
-        self._free = in_flight
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._since: dict[K, float] = {}
-        self._scheduled = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
+        self._called = False
+        self._workers = [self._loop.create_task(self._work()) for _ in range(in_flight)]
 
     def get(self, key: K) -> "asyncio.Future[V | None]":
         """Return a future of the key's value, None when there is none.
@@ -50,30 +51,37 @@ class Coalesced(Generic[K, V]):
         Each caller has a future of its own: cancelling one takes nobody else with it. It raises
         what `fetch` raised for the batch that the key was in.
         """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[V | None] = loop.create_future()
+        waiter: asyncio.Future[V | None] = self._loop.create_future()
         if (waiters := self._waiting.get(key)) is not None:
             waiters.append(waiter)
             return waiter
         self._waiting[key] = [waiter]
-        self._since[key] = loop.time()
-        if not self._scheduled and self._free:
-            self._scheduled = True
-            loop.call_soon(self._send)
+        self._since[key] = self._loop.time()
+        self._call()
         return waiter
 
-    def _send(self) -> None:
-        self._scheduled = False
-        while self._waiting and self._free:
+    def _call(self) -> None:
+        """Call a worker, who comes when this turn of the event loop is over."""
+        if self._idle and not self._called:
+            self._called = True
+            self._idle.pop().set_result(None)
+
+    async def _work(self) -> None:
+        """Send batches, one after the other, for ever: a task for each would cost more."""
+        while True:
+            while not self._waiting:
+                called = self._loop.create_future()
+                self._idle.append(called)
+                await called
+                self._called = False
             keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
             by = self._since[keys[0]] + self._deadline
             asked = {key: self._waiting.pop(key) for key in keys}
             for key in keys:
                 del self._since[key]
-            self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._answer(asked, by))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            if self._waiting:
+                self._call()
+            await self._answer(asked, by)
 
     async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]], by: float) -> None:
         try:
@@ -85,19 +93,14 @@ class Coalesced(Generic[K, V]):
         except asyncio.CancelledError:
             for waiter in _still_there(asked):
                 waiter.cancel()
-            raise
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise  # else it was the batch that was cancelled, and the next is another
         else:
             for key, waiters in asked.items():
                 value = found.get(key)
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(value)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._free += 1
-        if self._waiting:
-            self._send()
 
 
 def _still_there(asked: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:

@@ -48,6 +48,7 @@ class Database:
 
     def __init__(self, pool: Pool, deadline: float) -> None:
         self._pool = pool
+        self._loop = asyncio.get_running_loop()
         self.deadline = deadline
 
     async def rows(
@@ -59,10 +60,9 @@ class Database:
         psycopg2's own errors for what the statement itself did wrong.
         """
         if by is None:
-            by = asyncio.get_running_loop().time() + self.deadline
+            by = self._loop.time() + self.deadline
         try:
-            async with asyncio.timeout_at(by):
-                return await self._run(sql, parameters)
+            return await self._run(sql, parameters, by)
         except TimeoutError:
             raise Unavailable("postgresql", "no answer in time") from None
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
@@ -96,9 +96,8 @@ class Database:
 
         It is committed at the end, or rolled back when anything is raised.
         """
-        connection = await self._pool.take()
+        cursor = await self._pool.take()
         try:
-            cursor = await connection.cursor()
 
             async def run(sql: str, parameters: Parameters = ()) -> list[Row]:
                 await cursor.execute(sql, parameters or None)
@@ -107,23 +106,24 @@ class Database:
             await run("begin")
             yield run
             await run("commit")
-            cursor.close()
         except BaseException:
-            await connection.close()  # the server rolls back what nobody will commit
+            await cursor.connection.close()  # the server rolls back what nobody will commit
             raise
         finally:
-            self._pool.give_back(connection)
+            self._pool.give_back(cursor)
 
-    async def _run(self, sql: str, parameters: Parameters) -> list[Row]:
-        connection = await self._pool.take()
+    async def _run(self, sql: str, parameters: Parameters, by: float) -> list[Row]:
+        cursor = await self._pool.take(by)
+        # A timer that ends the connection costs a quarter of a timeout around the statement.
+        timer = self._loop.call_at(by, cursor.connection.close)
         try:
-            cursor = await connection.cursor()
             await cursor.execute(sql, parameters or None)
-            rows: list[Row] = await cursor.fetchall() if cursor.description else []
-            cursor.close()
+            return await cursor.fetchall() if cursor.description else []
         except psycopg2.Error as error:
+            if cursor.connection.closed and self._loop.time() >= by:
+                raise TimeoutError from None
             if _CANT_SERVE.match(error.pgcode or "08"):
-                await connection.close()  # its server is going away, or is not the primary
+                await cursor.connection.close()  # its server is going away, or is not the primary
             raise
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -132,8 +132,8 @@ class Database:
             # aiopg says so when it was PostgreSQL that cancelled the statement.
             raise Unavailable("postgresql", "the statement was cancelled") from None
         finally:
-            self._pool.give_back(connection)
-        return rows
+            timer.cancel()
+            self._pool.give_back(cursor)
 
     async def close(self) -> None:
         """Close the pool; queries under way are given up."""

@@ -5,7 +5,7 @@ A command that is not answered in time, and a server that is up but can't serve,
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Any
 
 import redis.asyncio
@@ -13,8 +13,16 @@ import redis.exceptions
 
 from store.coalesce import IN_FLIGHT
 from store.errors import Unavailable, first_line
+from store.reader import Reader
 
-_REDIS_CANT_SERVE = re.compile(
+_CANT_SERVE = (
+    redis.exceptions.ReadOnlyError
+    | redis.exceptions.ClusterDownError
+    | redis.exceptions.OutOfMemoryError
+    | redis.exceptions.TryAgainError
+    | redis.exceptions.MasterDownError
+)
+_SAYS_SO = re.compile(
     r"\b(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM|NOREPLICAS|BUSY)\b"
 )
 
@@ -25,7 +33,7 @@ class Redis:
     def __init__(self, client: "redis.asyncio.Redis", deadline: float) -> None:
         self.client = client
         self.deadline = deadline
-        self._readers: list[Any] = []
+        self._readers: list[Reader] = []
 
     async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
         """Await one command or pipeline, by the event loop's time `by` or within the deadline.
@@ -41,22 +49,8 @@ class Redis:
             if not task.done():
                 raise Unavailable("redis", "no answer in time")
             return task.result()
-        except redis.exceptions.TimeoutError:
-            raise Unavailable("redis", "no answer in time") from None
-        except (redis.exceptions.ConnectionError, OSError) as error:
-            raise Unavailable("redis", first_line(error)) from error
-        except (
-            redis.exceptions.ReadOnlyError,
-            redis.exceptions.ClusterDownError,
-            redis.exceptions.OutOfMemoryError,
-            redis.exceptions.TryAgainError,
-            redis.exceptions.MasterDownError,
-        ) as error:
-            raise Unavailable("redis", first_line(error)) from error
-        except redis.exceptions.ResponseError as error:
-            if _REDIS_CANT_SERVE.search(str(error)):
-                raise Unavailable("redis", first_line(error)) from error
-            raise
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise _as_refusal(error) from error
         finally:
             task.cancel()
 
@@ -66,41 +60,31 @@ class Redis:
         for _ in range(IN_FLIGHT):
             self._readers.append(await self.ask(self._new_reader()))
 
-    async def get_many(self, keys: list[str], by: float) -> Mapping[str, bytes]:
-        """Return the values of those of the keys that are there, read in one round trip."""
-        values: list[Any] = await self.ask(self._mget(keys), by)
-        return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+    async def get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+        """Return the values of the keys in their order, None for one that is not there.
 
-    async def _mget(self, keys: list[str]) -> list[Any]:
-        """Send MGET on a connection that is kept for it, beside the pool's.
-
-        redis-py's way from a command to its connection and back costs more than the command.
+        Redis must have answered by the event loop's time `by`. Raises Unavailable.
         """
-        connection = await self._reader()
+        reader = self._idle_reader() or await self.ask(self._new_reader(), by)
         try:
-            await connection.send_packed_command(
-                connection.pack_command("MGET", *keys), check_health=False
-            )
-            values: list[Any] = await connection.read_response()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        self._readers.append(connection)
+            values = await reader.mget(keys, by)
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise _as_refusal(error) from error
+        self._readers.append(reader)
         return values
 
-    async def _reader(self) -> Any:
+    def _idle_reader(self) -> Reader | None:
         while self._readers:
-            connection = self._readers.pop()
-            if not connection._reader.at_eof():  # it may have ended while it was idle
-                return connection
-            await connection.disconnect(nowait=True)
-        return await self._new_reader()
+            reader = self._readers.pop()
+            if reader.is_open:  # it may have ended while it was idle
+                return reader
+        return None
 
-    async def _new_reader(self) -> Any:
+    async def _new_reader(self) -> Reader:
         pool = self.client.connection_pool
         connection = pool.make_connection()  # type: ignore[no-untyped-call]
         await connection.connect()
-        return connection
+        return Reader(connection)
 
     async def ping(self) -> str | None:
         """Return None when the server answers, else why it does not."""
@@ -112,8 +96,8 @@ class Redis:
 
     async def close(self) -> None:
         """Close every connection."""
-        for connection in self._readers:
-            await connection.disconnect()
+        for reader in self._readers:
+            reader.close()
         await self.client.aclose()
 
 
@@ -143,6 +127,17 @@ def check_redis_url(url: str) -> str:
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("no Redis URL")
     return url
+
+
+def _as_refusal(error: Exception) -> Exception:
+    """Return the refusal that an error of the driver's amounts to; itself when it is a bug's."""
+    if isinstance(error, TimeoutError | redis.exceptions.TimeoutError):
+        return Unavailable("redis", "no answer in time")
+    if isinstance(error, OSError | redis.exceptions.ConnectionError | _CANT_SERVE):
+        return Unavailable("redis", first_line(error))
+    if isinstance(error, redis.exceptions.ResponseError) and _SAYS_SO.search(str(error)):
+        return Unavailable("redis", first_line(error))
+    return error
 
 
 def _forget(task: "asyncio.Future[Any]") -> None:

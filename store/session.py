@@ -12,6 +12,7 @@ by every register and extend.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 REVOKED = b"revoked"
 
@@ -29,8 +30,7 @@ class Grant:
         return f"{self.dialect}:{self.kind}:{sid}"
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """A session's record. `opened` is in seconds since 1970, `epoch` in microseconds."""
 
     sid: str

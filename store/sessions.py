@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store.coalesce import Coalesced
 from store.errors import BadToken, Busy, Flaw, Refused
 from store.redis import Redis
 from store.session import (
@@ -103,22 +102,26 @@ class Sessions:
         self._lifetimes = lifetimes
         self._set_lifetime = max(lifetimes.values()) + DAY
         self._per_account = per_account
-        self._records = Coalesced(redis.get_many, redis.deadline)
+        self.deadline = redis.deadline
         self._touches = Touches(self._extend)
 
-    async def read(self, token: str) -> Session:
-        """Return the session that a token names, as Redis has it now.
-
-        Its account and epoch are for the caller to judge. Raises BadToken, Unavailable.
-        """
+    def sid_of(self, token: str) -> str:
+        """Return the session that a token names, whether or not it is live. Raises BadToken."""
         sid = self._tokens.sid_of(token)
         if sid is None:
             raise BadToken(Flaw.FORGED)
-        record = await self._records.get(record_key(sid))
-        session = parse(sid, record)
-        if session is None:
-            raise BadToken(Flaw.REVOKED if record else Flaw.EXPIRED)
-        return session
+        return sid
+
+    async def read(self, sids: Sequence[str], by: float) -> dict[str, Session | None]:
+        """Return those of the sessions that have not run out, as Redis has them now.
+
+        One round trip. None stands for one that was ended; accounts and epochs are for the caller
+        to judge. Redis must have answered by the event loop's time `by`. Raises Unavailable.
+        """
+        records = await self._redis.get_many([record_key(sid) for sid in sids], by)
+        return {
+            sid: parse(sid, record) for sid, record in zip(sids, records, strict=True) if record
+        }
 
     def touch(self, session: Session) -> None:
         """Note that a session was used: its life is extended soon, in the background."""

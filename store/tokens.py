@@ -22,8 +22,11 @@ class Tokens:
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) < MIN_KEY_BYTES for key in keys):
             raise ValueError(f"secret keys need {MIN_KEY_BYTES} bytes each, and there must be one")
-        self._keys = {hashlib.sha256(key).hexdigest()[:8]: key for key in keys}
-        self.signing_key = next(iter(self._keys))
+        # Keyed once: a copy of one takes two thirds of what making it takes.
+        self._macs = {
+            hashlib.sha256(key).hexdigest()[:8]: hmac.new(key, digestmod="sha256") for key in keys
+        }
+        self.signing_key = next(iter(self._macs))
         """The id of the key that signs: 8 hex digits of its SHA-256."""
 
     def new_sid(self, size: int) -> str:
@@ -32,21 +35,26 @@ class Tokens:
 
     def knows(self, key_id: str) -> bool:
         """Tell whether the key of this id is still listed."""
-        return key_id in self._keys
+        return key_id in self._macs
 
     def derive(self, sid: str, key_id: str) -> str:
         """Return the token of a session that a listed key signed."""
-        return sid + _mac(self._keys[key_id], sid)
+        return sid + _cut(self._macs[key_id], bytes.fromhex(sid)).hex()
 
     def sid_of(self, token: str) -> str | None:
         """Return the session that a token names, or None when no listed key made it."""
         if not _TOKEN.fullmatch(token):
             return None
-        sid, mac = token[: len(token) // 2], token[len(token) // 2 :]
-        made = [hmac.compare_digest(_mac(key, sid), mac) for key in self._keys.values()]
-        return sid if any(made) else None
+        half = len(token) // 2
+        raw, mac = bytes.fromhex(token[:half]), bytes.fromhex(token[half:])
+        made = False
+        for keyed in self._macs.values():  # all of them, whichever made it
+            made |= hmac.compare_digest(_cut(keyed, raw), mac)
+        return token[:half] if made else None
 
 
-def _mac(key: bytes, sid: str) -> str:
-    raw = bytes.fromhex(sid)
-    return hmac.digest(key, raw, "sha256")[: len(raw)].hex()
+def _cut(keyed: hmac.HMAC, raw: bytes) -> bytes:
+    """Return the MAC of a session's id, cut to its length."""
+    mac = keyed.copy()
+    mac.update(raw)
+    return mac.digest()[: len(raw)]

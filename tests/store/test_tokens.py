@@ -75,10 +75,10 @@ def test_what_does_not_look_like_a_token_gets_no_further(change, monkeypatch):
     tokens = Tokens([OLD])
     token = "abcdef" + mint(tokens)[6:]
 
-    def fail(key, sid):
+    def fail(keyed, raw):
         pytest.fail("a key was tried")
 
-    monkeypatch.setattr(module, "_mac", fail)
+    monkeypatch.setattr(module, "_cut", fail)
     assert tokens.sid_of(change(token)) is None
 
 
