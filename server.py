@@ -118,6 +118,7 @@ class Settings:
 
     host: str = _text("127.0.0.1", "an address to listen on")
     port: int = _whole(8000, 0, 65535)
+    workers: int = _whole(1, 1, 1024)
     data_dir: str = _text("data", "a directory for the embedded stores")
     database_url: str = _setting("", check_database_url, "a libpq connection string")
     redis_url: str = _setting("", check_redis_url, "redis://, rediss:// or unix://")
@@ -239,7 +240,7 @@ async def _connect(
     tokens = Tokens([key.encode() for key in settings.secret_keys])
     sessions = Sessions(redis, tokens, settings.lifetimes, settings.sessions_per_account)
     closing.push_async_callback(sessions.finish)
-    wait, cores = settings.password_wait, usable_cores()
+    wait, cores = settings.password_wait, max(1, usable_cores() // settings.workers)
     passwords = Passwords(settings.bcrypt_rounds, cores, wait)
     closing.callback(passwords.close)
     images = Images(max(1, cores // 2), wait, settings.picture_max_pixels)

@@ -1,17 +1,19 @@
-"""`serve`: run the server in this process until it is told to stop."""
+"""`serve`: run the server, in this process or in several, until it is told to stop."""
 
 import asyncio
-import gc
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from commands.process import BACKLOG, make_runner, settle
 from commands.reach import run_stores
-from handlers import Conflict, keys, log
+from handlers import Conflict, log
 from handlers.connection import Runner
 from store.embedded import CantRun
 from store.errors import Unavailable
@@ -24,23 +26,21 @@ try:
 except ImportError:  # there is no uvloop for this platform
     from asyncio import run as run_loop  # type: ignore[assignment]  # of the two, one is there
 
-SHUTDOWN_SECONDS = 10.0
-"""How long the requests in flight may still take once the server stops."""
-LINGERING_SECONDS = 1.0
-"""How long a body that was refused is waited out, so that its client can read the answer."""
-BACKLOG = 4096
+CreateApp = Callable[["Settings"], web.Application]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(settings: "Settings", create_app: Callable[["Settings"], web.Application]) -> int:
+def run(settings: "Settings", create_app: CreateApp) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
     log.set_up(sys.stderr, as_json=settings.log_format == "json")
-    told: list[int] = []
-    for number in STOP_SIGNALS:  # stores that are just being started must be stopped, too
-        signal.signal(number, lambda number, _: told.append(number))
+    told = _note_signals()  # stores that are just being started must be stopped, too
     try:
         with run_stores(settings, _say) as reached:
-            return 0 if told else run_loop(_serve(reached, create_app))
+            if told:
+                return 0
+            if reached.workers == 1:
+                return run_loop(_serve(reached, create_app))
+            return _serve_with_workers(reached, create_app)
     except (CantRun, Conflict, Unavailable) as problem:
         print(f"latchkey: {problem}", file=sys.stderr)
         return 1
@@ -51,55 +51,68 @@ def run(settings: "Settings", create_app: Callable[["Settings"], web.Application
         return 1
 
 
-async def _serve(settings: "Settings", create_app: Callable[["Settings"], web.Application]) -> int:
+def _note_signals() -> list[int]:
+    told: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: told.append(number))
+    return told
+
+
+def _serve_with_workers(settings: "Settings", create_app: CreateApp) -> int:
+    """Serve with a manager, once what every worker will do at its start has been seen to work."""
+    from commands import workers  # noqa: PLC0415  # one process needs no manager
+
+    if run_loop(_can_start(settings, create_app)) and not _note_signals():
+        return workers.run(settings, create_app, partial(_greet, settings))
+    return 0
+
+
+async def _can_start(settings: "Settings", create_app: CreateApp) -> bool:
+    """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
+    async with _started(settings, create_app, Runner.setup) as (_, told):
+        return not told.done()
+
+
+async def _serve(settings: "Settings", create_app: CreateApp) -> int:
+    async with _started(settings, create_app, partial(_listen, settings)) as (runner, told):
+        if await told is signal.SIGTERM:
+            _say("draining")
+            await runner.drain(settings.drain_seconds)
+        _say("stopping")
+    return 0
+
+
+async def _listen(settings: "Settings", runner: Runner) -> None:
+    await runner.setup()
+    settle()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+    _greet(settings, runner.addresses[0][1])
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    settings: "Settings", create_app: CreateApp, start: Callable[[Runner], Awaitable[None]]
+) -> AsyncIterator[tuple[Runner, "asyncio.Future[signal.Signals]"]]:
+    """Give a runner that has been started, and a future of the signal to stop; it may be there."""
     told = asyncio.get_running_loop().create_future()
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, _tell, told, number)
-    app = create_app(settings)
-    runner = Runner(
-        app,
-        access_log=None,
-        keepalive_timeout=settings.keepalive_timeout,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-        lingering_time=LINGERING_SECONDS,
-    )
-    starting = asyncio.ensure_future(_start(runner, settings))
+    runner = make_runner(create_app(settings), settings)
+    starting = asyncio.ensure_future(start(runner))
     try:
         await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            if await told is signal.SIGTERM:
-                await _drain(runner, app, settings.drain_seconds)
-        _say("stopping")
+        yield runner, told
     finally:
         starting.cancel()
         await asyncio.wait((starting,))
         await runner.cleanup()
-    return 0
-
-
-async def _start(runner: Runner, settings: "Settings") -> None:
-    await runner.setup()
-    gc.collect()
-    gc.set_threshold(20_000, 20, 20)
-    gc.freeze()  # else the collector walks the whole program again and again: p99 5 ms, not 20
-    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-    _greet(settings, runner.addresses[0][1])
 
 
 def _tell(told: "asyncio.Future[signal.Signals]", number: signal.Signals) -> None:
     if not told.done():
         told.set_result(number)
-
-
-async def _drain(runner: Runner, app: web.Application, seconds: float) -> None:
-    """Close connections behind their next answer, so that no client meets a closed one."""
-    _say("draining")
-    app[keys.DRAINING].set()
-    give_up = asyncio.get_running_loop().time() + seconds
-    # aiohttp has no event for the last connection's going.
-    while runner.open_connections and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
 
 
 def _greet(settings: "Settings", port: int) -> None:

@@ -1,0 +1,115 @@
+"""`WORKERS=N`: N processes on one listening socket, under gunicorn.
+
+The manager holds the socket and the embedded stores. SIGTERM to it drains and ends every worker;
+SIGHUP starts new workers and drains the old ones, without a lost request.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from aiohttp.worker import GunicornUVLoopWebWorker
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, settle
+from store.errors import Unavailable
+
+if TYPE_CHECKING:
+    from server import Settings
+
+CreateApp = Callable[["Settings"], web.Application]
+
+
+def run(settings: "Settings", create_app: CreateApp, greet: Callable[[int], None]) -> int:
+    """Serve with several processes until SIGTERM or Ctrl-C; return the exit status.
+
+    `greet` is told the port once it is open.
+    """
+    manager = os.getpid()
+    try:
+        _Manager(settings, create_app, greet).run()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+        if os.getpid() != manager:  # what stands above on the stack is the manager's to end
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+    return 0
+
+
+class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    def __init__(
+        self, settings: "Settings", create_app: CreateApp, greet: Callable[[int], None]
+    ) -> None:
+        self.settings = settings
+        self._create_app = create_app
+        self._greet = greet
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self.settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        ours = {
+            "bind": f"{host}:{settings.port}",
+            "backlog": BACKLOG,
+            "workers": settings.workers,
+            "worker_class": Worker,
+            "logger_class": _Log,
+            "graceful_timeout": int(settings.drain_seconds + SHUTDOWN_SECONDS + 5),
+            "control_socket_disable": True,
+            "when_ready": self._ready,
+        }
+        for name, value in ours.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> web.Application:
+        return self._create_app(self.settings)
+
+    def _ready(self, arbiter: Arbiter) -> None:
+        self._greet(arbiter.LISTENERS[0].sock.getsockname()[1])
+
+
+class Worker(GunicornUVLoopWebWorker):
+    """aiohttp's worker, with connections of ours, that drains before it ends."""
+
+    async def _run(self) -> None:
+        settings: Settings = self.app.settings
+        runner = make_runner(self.wsgi, settings)
+        self.booted = True  # else gunicorn ends everything when a store is away for a while
+        try:
+            await runner.setup()
+        except Unavailable as problem:
+            self.log.warning("%s", problem)
+            sys.exit(1)
+        settle()
+        for listener in self.sockets:
+            await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
+        while self.alive and os.getppid() == self.ppid:
+            self.notify()
+            await self._wait_next_notify()
+        if not self._hurried:
+            for site in list(runner.sites):
+                await site.stop()  # the others go on to accept
+            await runner.drain(settings.drain_seconds, self.notify)
+        await runner.cleanup()
+
+    _hurried = False
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End without draining, as Ctrl-C does."""
+        self._hurried = True
+        super().handle_quit(sig, frame)
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """What gunicorn says goes where everything else goes."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
