@@ -109,12 +109,12 @@ class Runner(web.AppRunner):
     __slots__ = ()
 
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
+        made, outbox = await super()._make_server(), Outbox()
         return _Server(
-            _straight(self.app, made.request_handler),
+            _straight(self.app, made.request_handler, outbox),
             request_factory=made.request_factory,
             **made._kwargs,
-            outbox=Outbox(),
+            outbox=outbox,
             plain=not self.app.on_response_prepare,
         )
 
@@ -132,7 +132,7 @@ class Runner(web.AppRunner):
             await asyncio.sleep(0.02)
 
 
-def _straight(app: web.Application, resolve: Handle) -> Handle:
+def _straight(app: web.Application, resolve: Handle, outbox: Outbox) -> Handle:
     """Return a handler that finds plain paths in one look, and has aiohttp resolve all others."""
     known: dict[str, UrlMappingMatchInfo] = {}
     for resource in app.router.resources():
@@ -144,7 +144,10 @@ def _straight(app: web.Application, resolve: Handle) -> Handle:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         match = known.get(request.raw_path)
-        if match is None or hdrs.EXPECT in request.headers:
+        if hdrs.EXPECT in request.headers:
+            outbox.empty()  # "100 Continue" is written past it
+            return await resolve(request)
+        if match is None:
             return await resolve(request)
         request._match_info = match
         return await match.handler(request)

@@ -6,6 +6,8 @@ after its question arrived.
 
 import asyncio
 import itertools
+import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -17,6 +19,11 @@ BATCH = 512
 
 IN_FLIGHT = 2
 """Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
+
+
+AWAKE = 0.0004
+"""Seconds. To fall asleep and be woken by a store's answer takes longer than the answer, and as much
+CPU as to wait for it awake: a lone read took 464 µs, 320 with this, 280 and 291 of them the CPU's."""
 
 
 class Coalesced(Generic[K, V]):
@@ -81,7 +88,15 @@ class Coalesced(Generic[K, V]):
                 del self._since[key]
             if self._waiting:
                 self._call()
+            elif len(keys) == 1:
+                self._stay_awake(asked[keys[0]][0], time.perf_counter() + AWAKE)
             await self._answer(asked, by)
+
+    def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
+        """Keep the event loop turning until a lone key is answered, for AWAKE seconds at most."""
+        if not waiter.done() and time.perf_counter() < until:
+            os.sched_yield()  # the store may be waiting for this very core
+            self._loop.call_soon(self._stay_awake, waiter, until)
 
     async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]], by: float) -> None:
         try:

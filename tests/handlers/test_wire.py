@@ -1,0 +1,58 @@
+"""Answers on the wire: in the order of their requests, whole, and with no header that is two."""
+
+import asyncio
+import re
+
+import pytest
+
+from handlers.answers import Answer, SharedHeaders, json_response
+from handlers.wire import as_response, encode
+
+
+def get(number: int, path: str = "/healthz", more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Request-ID: {number}\r\n{more}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        get(2),
+        get(2, "/readyz"),
+        get(2, "/nowhere"),
+        get(2, "/healthz?a=b"),
+        get(2).replace(b"GET", b"HEAD"),
+        get(2, more="Expect: 100-continue\r\n"),
+    ],
+    ids=["plain", "slow", "unknown", "query", "HEAD", "Expect"],
+)
+async def test_answers_come_in_the_order_of_their_requests(client, odd):
+    """Also where some are written by aiohttp, and some are there before others."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(get(1) + odd + get(3) + get(4, more="Connection: close\r\n"))
+    async with asyncio.timeout(5):
+        received = (await reader.read()).decode()
+    writer.close()
+    assert re.findall(r"X-Request-ID: (\d)", received) == ["1", "2", "3", "4"]
+    if b"Expect" in odd:
+        order = [received.index(words) for words in ("ID: 1", "100 Continue", "ID: 2")]
+        assert order == sorted(order)
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b=c", "a\nb", "a\rb"])
+def test_a_header_with_a_line_break_is_never_sent(value):
+    with pytest.raises(ValueError, match="line break"):
+        encode(json_response({}, 200, {"Allow": value}))
+
+
+@pytest.mark.parametrize("status", [200, 204, 304, 404])
+async def test_both_ways_of_writing_say_the_same(status):
+    """What aiohttp is told is what is written without it."""
+    body, media_type = (b"", "") if status in (204, 304) else (b"{}", "application/json")
+    answer = Answer(status, body, media_type, {"ETag": '"a"'}, SharedHeaders({"Server": "b"}), "c")
+    head, _, sent = encode(answer).decode().partition("\r\n\r\n")
+    ours = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
+    ours.pop("Date")
+    theirs = as_response(answer)
+    assert sent.encode() == (theirs.body or b"") == body
+    ours.pop("Content-Length", None)
+    assert ours == dict(theirs.headers)
