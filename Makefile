@@ -7,7 +7,7 @@ BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
 LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test check format lock bench load clean
+.PHONY: run test faults check audit format lock bench load clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -15,10 +15,24 @@ run: $(VENV)/run
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# What breaks while the server is under load, and what must hold then; under ten minutes.
+faults: $(VENV)/dev
+	$(BIN)/python -m pytest tests/faults -m "slow or not slow" --timeout 180 -v
+
 check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory audit
+
+# Known vulnerabilities in what is pinned, where the advisories can be reached; they are found or not.
+audit: $(VENV)/dev
+	@said=$$($(BIN)/pip-audit --progress-spinner off --disable-pip --no-deps -r requirements.txt 2>&1) \
+	|| case "$$said" in *"known vulnerabilit"*) printf '%s\n' "$$said"; exit 1;; esac; \
+	case "$$said" in \
+	*"could not be audited"*) echo "pip-audit: skipped: the advisories can't be reached";; \
+	*"No known vulnerabilities"*) echo "pip-audit: no known vulnerabilities";; \
+	*) echo "pip-audit: skipped: the advisories can't be reached";; esac
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

@@ -19,12 +19,13 @@ import commands
 import handlers
 from handlers import cors, keys
 from handlers.log import RequestLog
-from handlers.proxies import Network, Proxies
+from handlers.proxies import PROXIES, Network, Proxies
 from store.access import Access
 from store.accounts import Accounts
 from store.connect import keep_trying
 from store.database import check_database_url, connect_database
 from store.images import Images
+from store.limits import Limit, Limits, parse_limit
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.redis import check_redis_url, connect_redis
@@ -107,6 +108,10 @@ def _one_of(default: str, *choices: str) -> Any:
     return _setting(default, parse, " or ".join(choices))
 
 
+def _rate(default: str) -> Any:
+    return _setting(parse_limit(default), parse_limit, 'a limit such as "20 per 5 minutes"')
+
+
 _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
 _SECRET = ("secret_keys", "database_url", "redis_url")
@@ -121,7 +126,12 @@ class Settings:
     workers: int = _whole(1, 1, 1024)
     data_dir: str = _text("data", "a directory for the embedded stores")
     database_url: str = _setting("", check_database_url, "a libpq connection string")
-    redis_url: str = _setting("", check_redis_url, "redis://, rediss:// or unix://")
+    redis_url: str = _setting(
+        "",
+        check_redis_url,
+        "redis://, rediss://, unix://, "
+        "redis+sentinel://host:port,.../service or redis+cluster://host:port,...",
+    )
     secret_keys: tuple[str, ...] = _setting(
         (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
     )
@@ -146,6 +156,10 @@ class Settings:
     access_token_lifetime: int = _whole(15 * 60, 1, 3650 * _DAY)
     refresh_token_lifetime: int = _whole(30 * _DAY, 1, 3650 * _DAY)
     sessions_per_account: int = _whole(100, 10, 1000)
+    rate_limits: str = _one_of("on", "on", "off")
+    login_limit: Limit = _rate("20 per 5 minutes")  # noqa: RUF009  # a field
+    address_limit: Limit = _rate("300 per 5 minutes")  # noqa: RUF009
+    register_limit: Limit = _rate("60 per hour")  # noqa: RUF009
     bcrypt_rounds: int = _whole(12, 4, 16)
     password_wait: float = _seconds(5, 0.1, 3600)
     store_timeout: float = _seconds(0.8, 0.05, 60)
@@ -200,7 +214,7 @@ def create_app(settings: Settings) -> web.Application:
     everywhere = settings.cors_origins == ("*",)
     app[keys.ALLOW_ORIGIN] = "*" if everywhere else ""
     app[keys.PUBLIC_URL] = settings.public_url
-    app[keys.PROXIES] = Proxies(settings.trusted_proxies)
+    app[PROXIES] = Proxies(settings.trusted_proxies)
     app[keys.BODY_TIMEOUT] = settings.body_timeout
     app[keys.PICTURE_LIMITS] = keys.PictureLimits(
         settings.picture_max_bytes, settings.picture_timeout
@@ -247,7 +261,12 @@ async def _connect(
     closing.callback(images.close)
     closing.callback(app[keys.REQUEST_LOG].flush)
     app[keys.ACCOUNTS], app[keys.PICTURES], app[keys.IMAGES] = accounts, pictures, images
-    app[keys.ACCESS] = Access(accounts, sessions, passwords)
+    limits = None
+    if settings.rate_limits == "on":
+        limits = Limits(
+            redis, settings.login_limit, settings.address_limit, settings.register_limit
+        )
+    app[keys.ACCESS] = Access(accounts, sessions, passwords, limits)
     app[keys.STORES] = {"postgresql": database.ping, "redis": redis.ping}
 
 

@@ -1,5 +1,6 @@
 """Answers: what a handler says, before handlers/wire.py puts it into HTTP."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,3 +58,8 @@ def sayable(header: str) -> str:
 def allow_header(methods: tuple[str, ...]) -> str:
     """Return the Allow header of a path with these methods, as Django words it."""
     return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the header that says when to come back (RFC 9110, 10.2.3)."""
+    return {"Retry-After": str(math.ceil(seconds))}

@@ -7,13 +7,12 @@ letters are those of any script; a field that is no string, and an empty passwor
 """
 
 import datetime
-import math
 import re
 from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import Answer, json_response
+from handlers.answers import Answer, json_response, retry_after
 from handlers.authorization import token_of
 from handlers.body import parse_json, read_body
 from handlers.dialect import (
@@ -28,6 +27,7 @@ from handlers.dialect import (
     WrongMethod,
 )
 from handlers.keys import ACCESS, ACCOUNTS
+from handlers.proxies import address_of
 from store.access import Caller
 from store.account import Account, Login, NewAccount
 from store.errors import (
@@ -37,6 +37,7 @@ from store.errors import (
     Inactive,
     Refused,
     Taken,
+    TooMany,
     Unavailable,
     Unstorable,
 )
@@ -57,7 +58,9 @@ async def register(request: web.Request) -> Answer:
     username, password = await read_credentials(request)
     check_username(username)
     access = request.app[ACCESS]
-    account, [opened] = await access.register(NewAccount(username), password, [GRANT])
+    account, [opened] = await access.register(
+        NewAccount(username), password, [GRANT], address=address_of(request)
+    )
     return json_response(await with_user(request, account, opened.token), 201)
 
 
@@ -65,7 +68,9 @@ async def login(request: web.Request) -> Answer:
     """Answer the account and its token: the one it already has, if it has one."""
     _only_post(request)
     username, password = await read_credentials(request)
-    account, [opened] = await request.app[ACCESS].log_in(Login(username), password, [GRANT])
+    account, [opened] = await request.app[ACCESS].log_in(
+        Login(username), password, [GRANT], address_of(request)
+    )
     return json_response(await with_user(request, account, opened.token))
 
 
@@ -157,8 +162,10 @@ def refuse(refusal: Refused) -> Answer:
             return _error(408, "Request Timeout")
         case TooLarge():
             return _error(413, "Request Entity Too Large")
+        case TooMany():
+            return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():
-            wait = {"Retry-After": str(math.ceil(refusal.retry_after))}
+            wait = retry_after(refusal.retry_after)
             return _error(503, "Service Unavailable", wait)
         case _:
             return _error(500, "Internal Server Error")

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from handlers.answers import Answer
 from handlers.keys import REQUEST_ID
-from store.errors import Refused
+from store.errors import Refused, Unavailable
 
 _log = logging.getLogger("latchkey")
 
@@ -109,7 +109,13 @@ def answer(endpoint: Endpoint) -> Handler:
 
     def _say_no(refusal: Refused) -> Answer:
         refused = refuse(refusal)
-        refused.why = type(refusal).__name__
+        refused.why = _name(refusal)
         return refused
 
     return answered
+
+
+def _name(refusal: Refused) -> str:
+    """Return what the log calls a refusal; a store that can't serve has its reason there."""
+    name = type(refusal).__name__
+    return f"{name}: {refusal}" if isinstance(refusal, Unavailable) else name

@@ -8,7 +8,6 @@ then comes the method, then the body.
 """
 
 import datetime
-import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import Answer, allow_header, json_response, sayable
+from handlers.answers import Answer, allow_header, json_response, retry_after, sayable
 from handlers.authorization import token_of
 from handlers.body import parse_json, parse_multipart, parse_urlencoded, read_body
 from handlers.dialect import (
@@ -41,6 +40,7 @@ from store.errors import (
     Inactive,
     Refused,
     Taken,
+    TooMany,
     Unavailable,
     Unstorable,
 )
@@ -238,8 +238,12 @@ def refuse(refusal: Refused) -> Answer:
             return _detail(413, "The request body is too large.")
         case WrongMediaType():
             return _detail(415, f'Unsupported media type "{refusal.media_type}" in request.')
+        case TooMany():
+            return _detail(
+                429, "Too many attempts, try again later.", retry_after(refusal.retry_after)
+            )
         case Busy() | Unavailable():
-            wait = {"Retry-After": str(math.ceil(refusal.retry_after))}
+            wait = retry_after(refusal.retry_after)
             return _detail(503, "Service temporarily unavailable, try again later.", wait)
         case _:
             return _detail(500, "A server error occurred.")

@@ -7,13 +7,12 @@ for the optional fields only; names have at most 254 characters; a header of ano
 malformed. A login looks its e-mail up as it is, trimmed.
 """
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import Answer, allow_header, json_response, no_content
+from handlers.answers import Answer, allow_header, json_response, no_content, retry_after
 from handlers.authorization import token_of
 from handlers.body import parse_json, read_body
 from handlers.dialect import (
@@ -29,6 +28,7 @@ from handlers.dialect import (
     WrongMethod,
 )
 from handlers.keys import ACCESS
+from handlers.proxies import address_of
 from store.access import ACCESS_KINDS, REFRESH_KINDS, Caller
 from store.account import Account, Login, NewAccount
 from store.errors import (
@@ -39,6 +39,7 @@ from store.errors import (
     Inactive,
     Refused,
     Taken,
+    TooMany,
     Unavailable,
     Unstorable,
 )
@@ -76,7 +77,9 @@ async def register(request: web.Request) -> Answer:
         first_name=optional_name(data, "first_name"),
         last_name=optional_name(data, "last_name"),
     )
-    _, [access, refresh] = await request.app[ACCESS].register(new, password, [FRESH, REFRESH])
+    _, [access, refresh] = await request.app[ACCESS].register(
+        new, password, [FRESH, REFRESH], address=address_of(request)
+    )
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully registered", **tokens})
 
@@ -86,7 +89,9 @@ async def login(request: web.Request) -> Answer:
     data = await read_form(request)
     name = Login(email=required(data, "email").strip())
     password = required(data, "password")
-    _, [access, refresh] = await request.app[ACCESS].log_in(name, password, [FRESH, REFRESH])
+    _, [access, refresh] = await request.app[ACCESS].log_in(
+        name, password, [FRESH, REFRESH], address_of(request)
+    )
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully logined", **tokens})
 
@@ -239,8 +244,10 @@ def refuse(refusal: Refused) -> Answer:
             return _message(408, "Request Timeout")
         case TooLarge():
             return _message(413, "Request Entity Too Large")
+        case TooMany():
+            return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():
-            wait = {"Retry-After": str(math.ceil(refusal.retry_after))}
+            wait = retry_after(refusal.retry_after)
             return _message(503, "Service Unavailable", wait)
         case _:
             return _message(500, "Internal Server Error")

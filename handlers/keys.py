@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from handlers.log import RequestLog
-from handlers.proxies import Proxies
 from store.access import Access
 from store.accounts import Accounts
 from store.errors import Refused
@@ -51,8 +50,6 @@ class PictureLimits:
 
 
 PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
-
-PROXIES = web.AppKey("proxies", Proxies)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")

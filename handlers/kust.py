@@ -31,6 +31,7 @@ from handlers.drf import (
     read_fields,
 )
 from handlers.keys import ACCESS, ACCOUNTS
+from handlers.proxies import address_of
 from store.access import Caller
 from store.account import Login, NewAccount
 from store.errors import BadCredentials
@@ -69,7 +70,7 @@ async def register(request: web.Request) -> Answer:
         data, USERNAME, OPTIONAL_EMAIL, replace(PASSWORD, checks=rules), also=errors
     )
     new = NewAccount(username, email or None, towns=towns)
-    account, _ = await request.app[ACCESS].register(new, password)
+    account, _ = await request.app[ACCESS].register(new, password, address=address_of(request))
     return json_response(
         {"email": account.email or "", "username": account.username, "id": account.id}
     )
@@ -83,7 +84,9 @@ async def login(request: web.Request) -> Answer:
     username, password = read_fields(data, *optional)
     if not username or not password:
         raise BadCredentials
-    _, [opened] = await request.app[ACCESS].log_in(Login(username), password, [GRANT])
+    _, [opened] = await request.app[ACCESS].log_in(
+        Login(username), password, [GRANT], address_of(request)
+    )
     return json_response({"auth_token": opened.token})
 
 

@@ -21,6 +21,7 @@ from handlers.dialect import Dialect, Malformed, TooLarge, WrongMediaType
 from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
 from handlers.keys import ACCESS, IMAGES, PICTURE_LIMITS, PICTURES
 from handlers.pictures import picture_url
+from handlers.proxies import address_of
 from store.access import Caller
 from store.account import Login, NewAccount
 from store.errors import BadPicture, Blemish, NoSuchPicture, Refused, Taken, Unstorable
@@ -88,7 +89,9 @@ async def register(request: web.Request) -> Answer:
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, EMAIL, PASSWORD)
     new = NewAccount(username, email)
-    _, [opened] = await request.app[ACCESS].register(new, password, [GRANT])
+    _, [opened] = await request.app[ACCESS].register(
+        new, password, [GRANT], address=address_of(request)
+    )
     return json_response({"success": True, "token": opened.token})
 
 
@@ -96,7 +99,9 @@ async def register(request: web.Request) -> Answer:
 async def login(request: web.Request) -> Answer:
     """Answer the account's token: the one it already has, if it has one."""
     username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
-    _, [opened] = await request.app[ACCESS].log_in(Login(username), password, [GRANT])
+    _, [opened] = await request.app[ACCESS].log_in(
+        Login(username), password, [GRANT], address_of(request)
+    )
     return json_response({"token": opened.token})
 
 

@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 from handlers import drf
 from handlers.answers import Answer, allow_header
 from handlers.dialect import Endpoint, NotFound, WrongMethod
-from handlers.keys import PICTURES, PROXIES, PUBLIC_URL
+from handlers.keys import PICTURES, PUBLIC_URL
+from handlers.proxies import PROXIES
 from store.images import SIDES
 
 DEFAULT_SIDE = 256

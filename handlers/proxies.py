@@ -45,6 +45,14 @@ class Proxies:
         return any(parsed in network for network in self._trusted)
 
 
+PROXIES = web.AppKey("proxies", Proxies)
+
+
+def address_of(request: web.Request) -> str:
+    """Return the address of the client that a request comes from."""
+    return request.app[PROXIES].address(request)
+
+
 def _first(request: web.Request, header: str, form: re.Pattern[str]) -> str | None:
     """Return what the proxy nearest to the client said, if it has this form."""
     said = request.headers.get(header, "").partition(",")[0].strip()

@@ -14,6 +14,7 @@ from handlers.answers import Answer, json_response, no_content
 from handlers.dialect import Dialect
 from handlers.drf import OPTIONAL_EMAIL, PASSWORD, USERNAME, Routes, Text, read_data, read_fields
 from handlers.keys import ACCESS
+from handlers.proxies import address_of
 from store.access import Caller
 from store.account import Login, NewAccount
 from store.session import Grant
@@ -29,7 +30,9 @@ async def register(request: web.Request) -> Answer:
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
     new = NewAccount(username, email or None)
-    account, [opened] = await request.app[ACCESS].register(new, password, [GRANT])
+    account, [opened] = await request.app[ACCESS].register(
+        new, password, [GRANT], address=address_of(request)
+    )
     user = {"id": account.id, "username": account.username, "email": account.email or ""}
     return json_response({"user": user, "token": opened.token})
 
@@ -40,7 +43,9 @@ async def login(request: web.Request) -> Answer:
     data = await read_data(request)
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
-    _, [opened] = await request.app[ACCESS].log_in(Login(**{field: name}), password, [GRANT])
+    _, [opened] = await request.app[ACCESS].log_in(
+        Login(**{field: name}), password, [GRANT], address_of(request)
+    )
     expiry = datetime.datetime.fromtimestamp(opened.ends, datetime.UTC)
     return json_response({"expiry": drf.timestamp(expiry), "token": opened.token})
 

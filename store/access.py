@@ -23,6 +23,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
+from store.limits import Limits
 from store.passwords import Passwords
 from store.session import Grant, Opened, Session
 from store.sessions import Outdated, Sessions
@@ -45,10 +46,18 @@ class Caller(NamedTuple):
 class Access:
     """Registers, logs in, authenticates and ends. Every method raises Unavailable."""
 
-    def __init__(self, accounts: Accounts, sessions: Sessions, passwords: Passwords) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        passwords: Passwords,
+        limits: Limits | None = None,
+    ) -> None:
+        """Work on these; without `limits` nobody's attempts are counted."""
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
+        self._limits = limits
         self._callers: Coalesced[str, Caller | Refused] = Coalesced(
             self._look_up, sessions.deadline
         )
@@ -66,13 +75,17 @@ class Access:
         return found
 
     async def register(
-        self, new: NewAccount, password: str, grants: Sequence[Grant] = ()
+        self, new: NewAccount, password: str, grants: Sequence[Grant] = (), address: str = ""
     ) -> tuple[Account, list[Opened]]:
-        """Make an account and open its first sessions. Raises Taken, Unstorable, Busy.
+        """Make an account and open its first sessions, for somebody at this address.
+
+        Raises Taken, Unstorable, Busy, TooMany.
 
         The sessions are opened first: a fault in Redis leaves no account behind, and a session of
         no account is never live.
         """
+        if self._limits:
+            await self._limits.register(address)
         hash = await self._passwords.hash(password)
         for _ in range(ROUNDS):
             identity = await self._accounts.new_identity()
@@ -91,13 +104,15 @@ class Access:
         raise Busy(1.0)
 
     async def log_in(
-        self, login: Login, password: str, grants: Sequence[Grant]
+        self, login: Login, password: str, grants: Sequence[Grant], address: str = ""
     ) -> tuple[Account, list[Opened]]:
         """Return the account and its sessions, the live ones it has or new ones.
 
         An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
-        Inactive, Unstorable, Busy.
+        Inactive, Unstorable, Busy, TooMany.
         """
+        if self._limits:
+            await self._limits.log_in(login, address)
         verified, newer = None, 0
         for _ in range(ROUNDS):
             found = await self._accounts.credentials(login)

@@ -22,8 +22,8 @@ IN_FLIGHT = 2
 
 
 AWAKE = 0.0004
-"""Seconds. To fall asleep and be woken by a store's answer takes longer than the answer, and as much
-CPU as to wait for it awake: a lone read took 464 µs, 320 with this, 280 and 291 of them the CPU's."""
+"""Seconds. To fall asleep and be woken by an answer takes longer than the answer, and as much CPU
+as waiting for it awake: a lone read took 464 µs, 320 with this, and 280 and 291 µs of CPU."""
 
 
 class Coalesced(Generic[K, V]):

@@ -85,6 +85,14 @@ class Busy(Refused):
         self.retry_after = retry_after
 
 
+class TooMany(Refused):
+    """This was tried too often from there; it may be tried again after `retry_after` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"retry after {retry_after:.0f} s")
+        self.retry_after = retry_after
+
+
 class Unavailable(Refused):
     """A store can't be reached, or is up and can't serve. Never to be told as a bad token."""
 

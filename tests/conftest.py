@@ -65,6 +65,7 @@ def settings(stores: tuple[str, str]) -> Settings:
         redis_url=stores[1],
         secret_keys=(KEY,),
         bcrypt_rounds=4,
+        rate_limits="off",
         database_pool=4,
     )
 

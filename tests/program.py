@@ -91,7 +91,13 @@ class Program:
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
-        defaults = {"PORT": "0", "BCRYPT_ROUNDS": "4", "DATABASE_POOL": "2", "STORE_TIMEOUT": "5"}
+        defaults = {
+            "PORT": "0",
+            "BCRYPT_ROUNDS": "4",
+            "DATABASE_POOL": "2",
+            "STORE_TIMEOUT": "5",
+            "RATE_LIMITS": "off",
+        }
         self._out, self._err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115  # __exit__
         self.process = subprocess.Popen(
             [sys.executable, "server.py", *arguments],

@@ -83,6 +83,11 @@ BAD = [
     ("CORS_ORIGINS", "https://app.example/path", "origins"),
     ("CORS_ORIGINS", "* https://app.example", "origins"),
     ("PUBLIC_URL", "accounts.example", "URL"),
+    ("RATE_LIMITS", "no", "on or off"),
+    ("LOGIN_LIMIT", "20", "20 per 5 minutes"),
+    ("LOGIN_LIMIT", "20 per fortnight", "20 per 5 minutes"),
+    ("ADDRESS_LIMIT", "0 per hour", "20 per 5 minutes"),
+    ("REGISTER_LIMIT", "1/second; 5/minute", "20 per 5 minutes"),
 ]
 
 
