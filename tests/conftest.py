@@ -14,8 +14,18 @@ from aiohttp.test_utils import TestClient, TestServer
 from handlers.connection import Runner
 from server import Settings, create_app
 from store import embedded
+from tests.secrecy import watching
 
 KEY = "a key for the tests, long enough for one"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def secrecy() -> Iterator[None]:
+    """No token and no password of any test may stand in any line of any log."""
+    with pytest.MonkeyPatch.context() as patch, watching(patch) as watch:
+        yield
+    leaks = watch.leaks()
+    assert not leaks, f"logged: {leaks}"
 
 
 @pytest.fixture(scope="session")

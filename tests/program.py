@@ -23,6 +23,7 @@ from typing import IO, Any, Self
 import psycopg2
 
 from server import Settings
+from tests.secrecy import WATCH
 
 ROOT = Path(__file__).parent.parent
 KEY = secrets.token_hex(32)
@@ -68,6 +69,9 @@ class Client:
         head = {name.replace("_", "-"): value for name, value in headers.items()}
         if token:
             head["Authorization"] = f"Token {token}"
+            WATCH.tokens.add(token)
+        if isinstance(data, dict):
+            WATCH.note_password(data.get("password"))
         body = None if data is None else json.dumps(data)
         if body is not None:
             head["Content-Type"] = "application/json"
@@ -125,6 +129,7 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        WATCH.lines.append(self.err)
         self._out.close()
         self._err.close()
 

@@ -1,0 +1,85 @@
+"""Every secret that the tests use, every line that is logged meanwhile, and whether they meet."""
+
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from handlers.log import RequestLog, TextFormatter
+from store.passwords import Passwords
+from store.tokens import Tokens
+
+_HEX = re.compile(r"[0-9a-f]{40,}")
+SHORTEST = 8
+"""Characters of a password that is looked for: a shorter one may stand in a line by chance."""
+
+
+class Watch(logging.Handler):
+    """Gathers secrets and lines; `leaks` are the secrets that stand in the lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(TextFormatter())
+        self.tokens: set[str] = set()
+        self.passwords: set[str] = set()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what is logged."""
+        self.lines.append(self.format(record))
+
+    def note_password(self, password: object) -> None:
+        """Remember a password, if it is long enough to be told from anything else."""
+        if isinstance(password, str) and len(password) >= SHORTEST and len(set(password)) > 3:
+            self.passwords.add(password)
+
+    def leaks(self) -> set[str]:
+        """Return the secrets that were logged."""
+        text = "\n".join(self.lines)
+        hexes = _HEX.findall(text)
+        tokens = {token for token in self.tokens if any(token in run for run in hexes)}
+        return tokens | {password for password in self.passwords if password in text}
+
+
+WATCH = Watch()
+
+
+@contextmanager
+def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    """Watch this process: its tokens, its passwords, its two kinds of log."""
+
+    def derive(original: Callable[..., str], *args: Any) -> str:
+        token = original(*args)
+        WATCH.tokens.add(token)
+        return token
+
+    async def hash_(original: Callable[..., Any], self: Passwords, password: str) -> Any:
+        WATCH.note_password(password)
+        return await original(self, password)
+
+    async def verify(original: Callable[..., Any], self: Passwords, password: str, h: Any) -> Any:
+        WATCH.note_password(password)
+        return await original(self, password, h)
+
+    def flush(original: Callable[..., None], self: RequestLog) -> None:
+        WATCH.lines += self._lines
+        original(self)
+
+    for owner, name, ours in (
+        (Tokens, "derive", derive),
+        (Passwords, "hash", hash_),
+        (Passwords, "verify", verify),
+        (RequestLog, "flush", flush),
+    ):
+        patch.setattr(owner, name, functools.partialmethod(_around, ours, getattr(owner, name)))
+    logging.getLogger().addHandler(WATCH)
+    yield WATCH
+    logging.getLogger().removeHandler(WATCH)
+
+
+def _around(self: Any, ours: Callable[..., Any], original: Callable[..., Any], *args: Any) -> Any:
+    return ours(original, self, *args)
