@@ -10,10 +10,14 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
-from handlers.answers import Answer
+from handlers.answers import JSON, Answer, SharedHeaders
 
 _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _BODILESS = (204, 304)
+_OF_JSON = SharedHeaders(
+    {"Content-Type": JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+)
+"""What JSON is sent with: no cache keeps a token, no browser takes it for a page."""
 
 
 class Outbox:
@@ -44,7 +48,9 @@ class Outbox:
 def encode(answer: Answer) -> bytes:
     """Return what is sent for an answer to an HTTP/1.1 request."""
     own = "".join(_line(name, value) for name, value in answer.headers.items())
-    if answer.media_type:
+    if answer.media_type == JSON:
+        own += _OF_JSON.lines
+    elif answer.media_type:
         own += f"Content-Type: {answer.media_type}\r\n"
     if answer.status not in _BODILESS:
         own += f"Content-Length: {len(answer.body)}\r\n"
@@ -65,13 +71,16 @@ def _line(name: str, value: str) -> str:
 def as_response(answer: Answer) -> web.Response:
     """Return aiohttp's own form of an answer."""
     headers = {**(answer.shared or {}), **answer.headers}
+    if answer.media_type == JSON:
+        headers |= _OF_JSON
+    elif answer.media_type:
+        headers["Content-Type"] = answer.media_type
     if answer.request_id:
         headers["X-Request-ID"] = answer.request_id
     response = web.Response(
         status=answer.status,
         body=answer.body or None,
         headers=headers,
-        content_type=answer.media_type or None,
     )
     if answer.closes:
         response.force_close()

@@ -44,6 +44,15 @@ def test_a_header_with_a_line_break_is_never_sent(value):
         encode(json_response({}, 200, {"Allow": value}))
 
 
+async def test_json_is_kept_by_nobody_and_taken_for_nothing_else(client):
+    """RFC 9111, 5.2.2.5; the version of what runs is nobody's business."""
+    for path in ("/healthz", "/account/profile", "/nowhere"):
+        async with client.get(path) as answer:
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Server"] == "Latchkey"
+
+
 @pytest.mark.parametrize("status", [200, 204, 304, 404])
 async def test_both_ways_of_writing_say_the_same(status):
     """What aiohttp is told is what is written without it."""
