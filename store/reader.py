@@ -10,6 +10,8 @@ from typing import Any
 import hiredis
 import redis.exceptions
 
+_ROLE: bytes = hiredis.pack_command(("ROLE",))
+
 
 class Reader(asyncio.Protocol):
     """A connection that answers one MGET at a time."""
@@ -37,8 +39,7 @@ class Reader(asyncio.Protocol):
         answer = self._answer = self._loop.create_future()
         timer = self._loop.call_at(by, self._fail, TimeoutError())
         try:
-            command = hiredis.pack_command(("MGET", *keys))  # type: ignore[arg-type]  # says one
-            self._transport.write(command)
+            self._transport.write(self._pack(keys))
             values: list[bytes | None] = await answer
         except BaseException:
             self.close()
@@ -46,6 +47,10 @@ class Reader(asyncio.Protocol):
         finally:
             timer.cancel()
         return values
+
+    def _pack(self, keys: list[str]) -> bytes:
+        command: bytes = hiredis.pack_command(("MGET", *keys))  # type: ignore[arg-type]  # says one
+        return command
 
     def data_received(self, data: bytes) -> None:
         """Take what Redis sends."""
@@ -68,3 +73,67 @@ class Reader(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if self._answer and not self._answer.done():
             self._answer.set_exception(error)
+
+
+class PrimaryReader(Reader):
+    """Reads from a primary only: a replica would answer too, from old data.
+
+    Each MGET is followed by ROLE. Who is a primary after it was one when it answered.
+    """
+
+    _values: list[bytes | None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the connection still stands and leads to the latest primary known."""
+        end = self._connection
+        return super().is_open and (end.host, end.port) == end.connection_pool.master_address
+
+    def _pack(self, keys: list[str]) -> bytes:
+        return super()._pack(keys) + _ROLE
+
+    def data_received(self, data: bytes) -> None:
+        """Take what Redis sends: the values, then its role."""
+        self._parser.feed(data)
+        while (reply := self._parser.gets()) is not False:
+            if isinstance(reply, hiredis.ReplyError):
+                self._fail(redis.exceptions.ResponseError(str(reply)))
+            elif self._values is None:
+                self._values = reply
+            elif reply[0] != b"master":
+                self._fail(redis.exceptions.ReadOnlyError("the primary has become a replica"))
+            elif self._answer and not self._answer.done():
+                self._answer.set_result(self._values)
+                self._values = None
+
+
+class NodeReader(Reader):
+    """Reads from a node of a cluster, which takes no MGET over several slots: a GET for each key.
+
+    An answer may be a hiredis.ReplyError: it is its key's alone.
+    """
+
+    _expected = 0
+
+    def _pack(self, keys: list[str]) -> bytes:
+        self._expected = len(keys)
+        self._replies: list[Any] = []
+        return b"".join([hiredis.pack_command(("GET", key)) for key in keys])  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the node sends, until there is an answer for each key."""
+        self._parser.feed(data)
+        while (reply := self._parser.gets()) is not False:
+            self._replies.append(reply)
+        if len(self._replies) == self._expected and self._answer and not self._answer.done():
+            self._answer.set_result(self._replies)
+
+
+def take_open(readers: list[Reader]) -> Reader | None:
+    """Take a reader whose connection still stands: one may have ended while it was idle."""
+    while readers:
+        reader = readers.pop()
+        if reader.is_open:
+            return reader
+        reader.close()
+    return None

@@ -4,35 +4,32 @@ A command that is not answered in time, and a server that is up but can't serve,
 """
 
 import asyncio
-import re
+import contextlib
 from collections.abc import Awaitable
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
+from store.cluster import Cluster
 from store.coalesce import IN_FLIGHT
-from store.errors import Unavailable, first_line
-from store.reader import Reader
+from store.errors import Unavailable
+from store.reader import PrimaryReader, Reader, take_open
+from store.redis_errors import as_refusal
+from store.sentinel import watch_primary
+from store.topology import Nodes, Sentinels, parse_redis_url
 
-_CANT_SERVE = (
-    redis.exceptions.ReadOnlyError
-    | redis.exceptions.ClusterDownError
-    | redis.exceptions.OutOfMemoryError
-    | redis.exceptions.TryAgainError
-    | redis.exceptions.MasterDownError
-)
-_SAYS_SO = re.compile(
-    r"\b(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM|NOREPLICAS|BUSY)\b"
-)
+WATCH = 1.0
+"""Seconds between two questions to the Sentinels: how long an old primary may be read from."""
 
 
 class Redis:
     """Redis: each call within `deadline` seconds, pool wait included; the driver never retries."""
 
-    def __init__(self, client: "redis.asyncio.Redis", deadline: float) -> None:
+    def __init__(self, client: Any, deadline: float, reader: type[Reader] = Reader) -> None:
         self.client = client
         self.deadline = deadline
+        self._reader = reader
         self._readers: list[Reader] = []
 
     async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
@@ -50,13 +47,13 @@ class Redis:
                 raise Unavailable("redis", "no answer in time")
             return task.result()
         except (redis.exceptions.RedisError, OSError) as error:
-            raise _as_refusal(error) from error
+            raise as_refusal(error) from error
         finally:
             task.cancel()
 
     async def fill(self) -> None:
         """Reach the server, and open what look-ups will need. Raises Unavailable."""
-        await self.ask(self.client.ping())
+        await self.ask(self._ping())
         for _ in range(IN_FLIGHT):
             self._readers.append(await self.ask(self._new_reader()))
 
@@ -65,34 +62,31 @@ class Redis:
 
         Redis must have answered by the event loop's time `by`. Raises Unavailable.
         """
-        reader = self._idle_reader() or await self.ask(self._new_reader(), by)
+        reader = take_open(self._readers) or await self.ask(self._new_reader(), by)
         try:
             values = await reader.mget(keys, by)
         except (redis.exceptions.RedisError, OSError) as error:
-            raise _as_refusal(error) from error
+            raise as_refusal(error) from error
         self._readers.append(reader)
         return values
 
-    def _idle_reader(self) -> Reader | None:
-        while self._readers:
-            reader = self._readers.pop()
-            if reader.is_open:  # it may have ended while it was idle
-                return reader
-        return None
-
     async def _new_reader(self) -> Reader:
         pool = self.client.connection_pool
-        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        connection = pool.make_connection()
         await connection.connect()
-        return Reader(connection)
+        return self._reader(connection)
 
     async def ping(self) -> str | None:
         """Return None when the server answers, else why it does not."""
         try:
-            await self.ask(self.client.ping())
+            await self.ask(self._ping())
         except Unavailable as refusal:
             return str(refusal)
         return None
+
+    def _ping(self) -> Awaitable[Any]:
+        answer: Awaitable[Any] = self.client.ping()
+        return answer
 
     async def close(self) -> None:
         """Close every connection."""
@@ -101,8 +95,90 @@ class Redis:
         await self.client.aclose()
 
 
+class BehindSentinel(Redis):
+    """The primary of a service that Sentinels watch."""
+
+    def __init__(self, at: Sentinels, pool_size: int, deadline: float) -> None:
+        self._sentinel, client = watch_primary(at, pool_size, deadline)
+        super().__init__(client, deadline, PrimaryReader)
+        self._watching: asyncio.Task[None] | None = None
+
+    async def fill(self) -> None:
+        """Find the primary, and go on asking for it. Raises Unavailable."""
+        await super().fill()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH)
+            with contextlib.suppress(Unavailable):  # whoever needs Redis is told
+                await self.ask(self.client.connection_pool.get_master_address())
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._watching:
+            self._watching.cancel()
+        await super().close()
+        await self._sentinel.aclose()
+
+
+class OnCluster(Redis):
+    """A cluster: look-ups go to all nodes at once."""
+
+    def __init__(self, at: Nodes, pool_size: int, deadline: float) -> None:
+        super().__init__(Cluster(at, pool_size, deadline), deadline)
+        self._turns = asyncio.Semaphore(pool_size)  # redis-py refuses where its pools wait
+
+    async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
+        """As on one Redis. After a failure the cluster is looked at anew."""
+        try:
+            return await super().ask(self._in_turn(command), by)
+        except Unavailable:
+            self.client.refresh()
+            raise
+
+    async def _in_turn(self, command: Any) -> Any:
+        try:
+            async with self._turns:
+                return await command
+        finally:
+            if asyncio.iscoroutine(command):
+                command.close()  # else Python complains of one that never began
+
+    async def fill(self) -> None:
+        """Learn the nodes, and reach each primary. Raises Unavailable."""
+        await self.ask(self.client.initialize())
+        await self.ask(self._ping())
+
+    def _ping(self) -> Awaitable[Any]:
+        answer: Awaitable[Any] = self.client.ping(target_nodes=Cluster.PRIMARIES)
+        return answer
+
+    async def get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+        """As on one Redis: the keys of each node in one round trip."""
+        values: list[bytes | None] = await self.ask(self.client.get_many(keys, by), by)
+        return values
+
+
 async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
     """Make a client and reach the server once. Raises Unavailable when it can't be reached."""
+    client: Redis
+    match parse_redis_url(url):
+        case Sentinels() as at:
+            client = BehindSentinel(at, pool_size, deadline)
+        case Nodes() as at:
+            client = OnCluster(at, pool_size, deadline)
+        case _:
+            client = Redis(_single(url, pool_size, deadline), deadline)
+    try:
+        await client.fill()
+    except Unavailable:
+        await client.close()
+        raise
+    return client
+
+
+def _single(url: str, pool_size: int, deadline: float) -> "redis.asyncio.Redis":
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=pool_size,
@@ -113,31 +189,13 @@ async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
         retry_on_error=[],
         client_name="latchkey",
     )
-    client = Redis(redis.asyncio.Redis.from_pool(pool), deadline)
-    try:
-        await client.fill()
-    except Unavailable:
-        await client.close()
-        raise
-    return client
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def check_redis_url(url: str) -> str:
     """Return a Redis URL as it is. Raises ValueError for what is none."""
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("no Redis URL")
+    parse_redis_url(url)
     return url
-
-
-def _as_refusal(error: Exception) -> Exception:
-    """Return the refusal that an error of the driver's amounts to; itself when it is a bug's."""
-    if isinstance(error, TimeoutError | redis.exceptions.TimeoutError):
-        return Unavailable("redis", "no answer in time")
-    if isinstance(error, OSError | redis.exceptions.ConnectionError | _CANT_SERVE):
-        return Unavailable("redis", first_line(error))
-    if isinstance(error, redis.exceptions.ResponseError) and _SAYS_SO.search(str(error)):
-        return Unavailable("redis", first_line(error))
-    return error
 
 
 def _forget(task: "asyncio.Future[Any]") -> None:

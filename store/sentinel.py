@@ -1,0 +1,68 @@
+"""A primary behind Redis Sentinel: redis-py's client, and what keeps replicas from answering.
+
+The Sentinels are asked whenever a connection is made, and once a second besides: a primary that
+was frozen or cut off believes in itself until a Sentinel tells it otherwise. Whoever connects asks
+the server for its own role too, since a Sentinel's news may be old.
+"""
+
+from typing import Any
+
+import redis.asyncio
+import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from store.topology import Place, Sentinels
+
+
+class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
+    """Connections to the present primary; who wants one when all are in use waits."""
+
+    async def get_master_address(self) -> Place:
+        """Ask the Sentinels. When there is a new primary, no connection to the old is kept."""
+        before: Place | None = self.master_address
+        try:
+            address: Place = await super().get_master_address()  # type: ignore[no-untyped-call]
+        except MasterNotFoundError as error:  # its own text is three lines for each Sentinel
+            raise redis.exceptions.ConnectionError(
+                "no Sentinel names a primary that is up"
+            ) from error
+        if address != before:
+            await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+        return address
+
+
+def watch_primary(at: Sentinels, pool_size: int, deadline: float) -> tuple[Sentinel, Any]:
+    """Return a client of the Sentinels, and a client of the primary that they name."""
+    patience = deadline / (len(at.places) + 1)  # a Sentinel that hangs must not use up all the time
+    asking = {
+        "socket_timeout": patience,
+        "socket_connect_timeout": patience,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": "latchkey",
+        **at.asking,
+    }
+    sentinel = Sentinel(at.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    options = {
+        "max_connections": pool_size,
+        "timeout": deadline,
+        "socket_timeout": deadline,
+        "socket_connect_timeout": deadline,
+        "retry": None,
+        "retry_on_error": [],
+        "client_name": "latchkey",
+        "redis_connect_func": _greet,
+        **at.options,
+    }
+    client = sentinel.master_for(at.service, connection_pool_class=PrimaryPool, **options)
+    return sentinel, client
+
+
+async def _greet(connection: Any) -> None:
+    """Do what redis-py does with a new connection; refuse a server that is no primary."""
+    await connection.on_connect()
+    await connection.send_command("ROLE")
+    role = await connection.read_response()
+    if role[0] != b"master":
+        raise redis.exceptions.ConnectionError("what the Sentinels call the primary is a replica")

@@ -1,0 +1,259 @@
+"""Redis behind Sentinels and as a cluster: the sessions' protocol, and what may move."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.crc import key_slot
+
+from store.errors import Unavailable
+from store.redis import Redis, connect_redis
+from store.session import Grant, record_key
+from store.sessions import Sessions
+from store.tokens import Tokens
+from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
+
+PATIENCE = 20.0
+"""A deadline that no busy machine reaches."""
+ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
+GRANTS = [Grant("kust"), Grant("wicare", sid_bytes=16), Grant("lumotist"), Grant("fardel", "fresh")]
+LIFETIMES = {"token": 1000, "fresh": 1000, "access": 1000, "refresh": 1000}
+DAY = 86_400
+
+
+# What is the same everywhere
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Nodes]:
+    with clustered(3) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def sentinel() -> Iterator[Watched]:
+    with watched(replicas=1, sentinels=1, down_after=PATIENCE) as servers:
+        yield servers
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, size: int = 4, deadline: float = PATIENCE) -> AsyncIterator[Redis]:
+    client = await connect_redis(url, size, deadline)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.fixture(params=["cluster", "sentinel"])
+async def anywhere(request) -> AsyncIterator[Redis]:
+    async with connected(request.getfixturevalue(request.param).url) as client:
+        yield client
+
+
+def sessions_in(client: Redis) -> Sessions:
+    return Sessions(client, Tokens([b"x" * 32]), LIFETIMES, 10)
+
+
+def soon() -> float:
+    return asyncio.get_running_loop().time() + PATIENCE
+
+
+async def live(sessions: Sessions, token: str) -> bool:
+    sid = sessions.sid_of(token)
+    return (await sessions.read([sid], soon())).get(sid) is not None
+
+
+async def test_sessions_are_opened_read_and_closed(anywhere):
+    sessions = sessions_in(anywhere)
+    for account in range(ACCOUNT, ACCOUNT + 5):  # on different nodes
+        opened = [await sessions.open(account, EPOCH, grant) for grant in GRANTS]
+        again = [await sessions.open(account, EPOCH, grant) for grant in GRANTS]
+        assert [each.token for each in again] == [each.token for each in opened]
+        first = sessions.sid_of(opened[0].token)
+        [session] = (await sessions.read([first], soon())).values()
+        await sessions.close(session)
+        tokens = [each.token for each in opened]
+        assert [await live(sessions, token) for token in tokens] == [False, True, True, True]
+        await sessions.close_older(account, EPOCH + 1)
+        assert not any([await live(sessions, token) for token in tokens])
+
+
+async def test_the_sessions_that_are_too_many_end(anywhere):
+    """A pipeline over several nodes, and a script's answer."""
+    sessions = sessions_in(anywhere)
+    opened = [await sessions.open(50, EPOCH, Grant("fardel", "access")) for _ in range(12)]
+    states = [await live(sessions, each.token) for each in opened]
+    assert sum(states) == 10
+    assert states[-1]
+
+
+async def test_sessions_are_extended_by_use(anywhere):
+    sessions = sessions_in(anywhere)
+    opened = await sessions.open(60, EPOCH, Grant("kust"))
+    key = record_key(sessions.sid_of(opened.token))
+    [session] = (await sessions.read([sessions.sid_of(opened.token)], soon())).values()
+    await anywhere.ask(anywhere.client.expire(key, 100))
+    sessions.touch(session._replace(opened=int(time.time()) - DAY))
+    await sessions.finish()
+    assert await anywhere.ask(anywhere.client.ttl(key)) > 100
+
+
+async def test_many_keys_are_answered_in_their_order(anywhere):
+    keys = [f"many:{number}" for number in range(300)]
+    for key in keys[::2]:
+        await anywhere.ask(anywhere.client.set(key, key))
+    values = await anywhere.get_many(keys, soon())
+    assert values == [key.encode() if n % 2 == 0 else None for n, key in enumerate(keys)]
+
+
+async def test_more_at_once_than_connections_wait_for_their_turn(anywhere):
+    asked = (anywhere.ask(anywhere.client.echo(str(n), **first(anywhere))) for n in range(60))
+    assert await asyncio.gather(*asked) == [b"%d" % n for n in range(60)]
+
+
+def first(anywhere: Redis) -> dict[str, object]:
+    """Return which node is to be asked, where there are several."""
+    if hasattr(anywhere.client, "get_primaries"):
+        return {"target_nodes": anywhere.client.get_primaries()[0]}
+    return {}
+
+
+async def test_idle_connections_that_have_ended_are_not_used(anywhere, cluster, sentinel):
+    for _ in range(2):
+        sets = (anywhere.ask(anywhere.client.set(f"idle:{n}", n)) for n in range(40))
+        gets = (anywhere.get_many([f"idle:{n}"], soon()) for n in range(4))
+        await asyncio.gather(*sets, *gets)
+        for server in (*cluster.servers, *sentinel.servers):
+            server.ask("CLIENT", "KILL", "TYPE", "normal")
+        await asyncio.sleep(0.05)
+    assert await anywhere.ping() is None
+
+
+# Sentinels
+
+
+async def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(sentinel):
+    with socket.create_server((HOST, 0)) as mute:
+        places = f"{HOST}:{mute.getsockname()[1]},{HOST}:{sentinel.sentinels[0].port}"
+        async with connected(f"redis+sentinel://{places}/accounts", deadline=2.0) as client:
+            assert await client.ping() is None
+
+
+async def test_sentinels_that_are_away_stop_nobody(sentinel, monkeypatch):
+    """Connections to the primary stand; only new ones need a Sentinel."""
+    monkeypatch.setattr("store.redis.WATCH", 0.02)
+    async with connected(sentinel.url, deadline=0.4) as client:
+        await client.ask(client.client.set("alone", "1"))
+        sentinel.sentinels[0].freeze()
+        try:
+            give_up = time.monotonic() + 1.0  # some questions of the watch fail meanwhile
+            while time.monotonic() < give_up:
+                assert await client.ask(client.client.get("alone"), soon()) == b"1"
+                assert await client.get_many(["alone"], soon()) == [b"1"]
+                await asyncio.sleep(0.01)
+        finally:
+            sentinel.sentinels[0].bring_back()
+        assert not client._watching.done()
+
+
+async def test_a_service_that_no_sentinel_knows_is_unavailable(sentinel):
+    with pytest.raises(Unavailable, match="no Sentinel"):
+        await connect_redis(f"{sentinel.url}x", 4, PATIENCE)
+
+
+async def test_a_primary_that_became_a_replica_is_not_read_from(sentinel):
+    """Its connections stand, it answers from old data, and the Sentinel has not noticed yet."""
+    old, new = sentinel.servers
+    async with connected(sentinel.url) as client:
+        await client.ask(client.client.set("stale", "yes"))
+        assert await client.get_many(["stale"], soon()) == [b"yes"]
+        old.ask("REPLICAOF", HOST, new.port)
+        try:
+            assert old.ask("GET", "stale") == b"yes"
+            for _ in range(4):  # kept connections, then new ones
+                with pytest.raises(Unavailable, match="replica"):
+                    await client.get_many(["stale"], soon())
+            for command in (client.client.set("stale", "no"), client.client.getex("stale", ex=9)):
+                with pytest.raises(Unavailable):
+                    await client.ask(command)
+            with pytest.raises(Unavailable, match="replica"):
+                await connect_redis(sentinel.url, 4, PATIENCE)
+        finally:
+            old.ask("REPLICAOF", "NO", "ONE")
+        assert await client.get_many(["stale"], soon()) == [b"yes"]
+
+
+async def test_readers_leave_a_primary_when_the_sentinels_name_another(sentinel):
+    """Though it is a primary in its own eyes, as one that was cut off or frozen is."""
+    async with connected(sentinel.url) as client:
+        await client.get_many(["left"], soon())
+        client.client.connection_pool.master_address = (HOST, 1)  # what a Sentinel said
+        kept = client._readers[:]
+        await client.get_many(["left"], soon())
+        assert not any(reader.is_open and reader in kept for reader in client._readers)
+
+
+# Cluster
+
+
+def slot_of(nodes: Nodes, name: str) -> int:
+    """Return the slot that keys in braces like this share."""
+    return key_slot(f"{{{name}}}".encode())
+
+
+async def fill_slot(client: Redis, name: str) -> list[str]:
+    keys = [f"{{{name}}}:{number}" for number in range(20)]
+    for key in keys:
+        await client.ask(client.client.set(key, key))
+    return keys
+
+
+async def is_all_well(client: Redis, keys: list[str]) -> None:
+    """Read, write and run a script, with several connections to each node."""
+    values = [key.encode() for key in keys]
+    for _ in range(5):
+        assert await client.get_many(keys, soon()) == values
+    script = "return redis.call('GET', KEYS[1])"
+    asked = [client.ask(client.client.eval(script, 1, key)) for key in keys]
+    asked += [client.ask(client.client.getex(key, ex=900)) for key in keys]
+    assert await asyncio.gather(*asked) == values * 2
+    pipeline = client.client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.set(key, key, xx=True, keepttl=True)
+        pipeline.eval(script, 1, key)
+    assert (await client.ask(pipeline.execute()))[1::2] == values
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["to another node", "to a node without slots"])
+async def test_keys_of_a_slot_that_moves_are_found(cluster, new):
+    """Before it, half-way, when all keys have gone, and when everybody knows."""
+    name = f"moving-{new}"
+    slot = slot_of(cluster, name)
+    async with connected(cluster.url, size=8) as client:
+        keys = await fill_slot(client, name)
+        await is_all_well(client, keys)
+        others = [each for each in cluster.servers if each is not cluster.owner(slot)]
+        target = cluster.join() if new else others[0]
+        cluster.begin_to_move(slot, target)
+        await is_all_well(client, keys)
+        cluster.move_keys(slot, target, len(keys) // 2)
+        await is_all_well(client, keys)
+        cluster.move_keys(slot, target, len(keys))
+        await is_all_well(client, keys)
+        cluster.end_move(slot, target)
+        await is_all_well(client, keys)
+
+
+async def test_a_cluster_that_is_not_there_is_unavailable():
+    with pytest.raises(Unavailable):
+        await connect_redis("redis+cluster://127.0.0.1:1,127.0.0.1:2", 4, PATIENCE)
+
+
+async def test_a_redis_that_is_no_cluster_is_unavailable(sentinel):
+    place = f"{HOST}:{sentinel.servers[0].port}"
+    with pytest.raises(Unavailable, match="Cluster mode"):
+        await connect_redis(f"redis+cluster://{place}", 4, PATIENCE)
