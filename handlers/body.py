@@ -21,6 +21,8 @@ MAX_BODY = 1024 * 1024
 
 
 _MAX_FIELDS = 1000
+_MAX_ESCAPES = 50_000
+"""A megabyte of them would hold the event loop for a fifth of a second; no client has so many."""
 _CHARSET = re.compile(r"ascii|utf-(7|8|16|32)|iso8859-|cp\d|koi8-|gb|big5|euc_|shift_jis")
 
 
@@ -45,7 +47,10 @@ async def read_body(
             request[BODY] = refusal
     body = request[BODY]
     if isinstance(body, Refused):
-        raise body
+        try:
+            raise body
+        finally:
+            del body  # else its traceback leads to itself, and only the collector frees it
     return body
 
 
@@ -88,6 +93,8 @@ class Form(dict[str, Any]):
 def parse_urlencoded(body: bytes, charset: str | None) -> Form:
     """Return the fields of an urlencoded form. Raises Malformed."""
     try:
+        if body.count(b"%") > _MAX_ESCAPES:
+            raise ValueError("too many escapes")
         text = _decode(body, charset or "utf-8")
         return Form(
             parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)

@@ -1,11 +1,13 @@
 """Connections: what happens below the level of requests."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_urldispatcher import PlainResource, UrlMappingMatchInfo
 
@@ -17,6 +19,9 @@ from handlers.keys import DRAINING
 from handlers.wire import Outbox, as_response, encode
 
 NOWHERE: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*", **SHARED}
+
+WAITED_OUT = 16 * 1024 * 1024
+"""Bytes of a body that nobody reads which are taken in, so that its client can read the answer."""
 
 _log = logging.getLogger("latchkey.connection")
 
@@ -72,6 +77,8 @@ class Connection(RequestHandler):
                 return resp, True  # type: ignore[return-value]  # aiohttp asks its keep_alive only
             self._outbox.send(self.transport, encode(resp))
             resp.body = b""  # aiohttp keeps an idle connection's last answer; orjson's take 4 KiB
+            if not request.content.is_eof():
+                await self._wait_out(request.content)
             return resp, False  # type: ignore[return-value]
         self._outbox.empty()
         if isinstance(resp, web.HTTPException):
@@ -79,7 +86,25 @@ class Connection(RequestHandler):
             resp.headers = NOWHERE
             _log.info("%s without a path was refused", request.method)
         response = as_response(resp) if isinstance(resp, Answer) else resp
-        return await super().finish_response(request, response, start_time)
+        sent, gone = await super().finish_response(request, response, start_time)
+        if not gone and not request.content.is_eof():
+            await self._wait_out(request.content)
+        return sent, gone
+
+    async def _wait_out(self, body: StreamReader) -> None:
+        """Drop what is left of a body; one that is too long ends the connection.
+
+        aiohttp's own way has a limit of time alone, and takes in 100 MB and more in its second.
+        """
+        left = WAITED_OUT
+        with contextlib.suppress(
+            TimeoutError, web.RequestPayloadError, HttpProcessingError, OSError
+        ):
+            async with asyncio.timeout(self._lingering_time):
+                while left > 0 and not body.is_eof():
+                    left -= len(await body.readany())
+        if not body.is_eof():
+            self._lingering_time = 0.0  # aiohttp closes at once
 
     def _is_ordinary(self, request: web.BaseRequest, answer: Answer) -> bool:
         return (

@@ -1,0 +1,130 @@
+"""What an answer's time tells of a login: not whether there is such an account.
+
+That tokens are compared in constant time is shown in tests/store/test_tokens.py.
+"""
+
+import itertools
+import json
+import random
+import statistics
+import time
+
+import bcrypt
+import psycopg2
+import pytest
+import redis
+
+from server import create_app, read_settings
+from store.database import Database
+from tests.faults.crowd import Line, MakeClient, on, post
+from tests.handlers.tongues import TONGUES
+from tests.program import registration
+
+OUTCOMES = {
+    "unknown": ("nobody", "right"),
+    "wrong": ("active", "wrong"),
+    "inactive": ("gone", "right"),
+}
+"""Which account asks, with which password."""
+DIALECTS = list(TONGUES)
+
+
+@pytest.fixture
+async def port(
+    aiohttp_client: MakeClient,
+    stores: tuple[str, str],
+    database: "psycopg2.extensions.connection",
+    clean: None,
+    rounds: int,
+) -> int:
+    """A server where one account is active and one is not."""
+    settings = read_settings(on(stores, BCRYPT_ROUNDS=f"{rounds}"))
+    port = (await aiohttp_client(create_app(settings))).port
+    line = await Line.open(port)
+    for name in ("active", "gone"):
+        new = json.dumps(registration(name, "right")).encode()
+        assert (await line.ask(post("/account/register", new))).status == 200
+    await line.close()
+    with database.cursor() as cursor:
+        cursor.execute("update account set is_active = false where username = 'gone'")
+    return port
+
+
+def login(dialect: str, outcome: str) -> bytes:
+    name, password = OUTCOMES[outcome]
+    by = TONGUES[dialect].logs_in_by[0]
+    fields = {by: registration(name)[by], "password": password}
+    return post(TONGUES[dialect].login.split()[1], json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("rounds", [4])
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_refused_logins_do_the_same_work(
+    port: int, dialect: str, redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+):
+    """Unknown, wrong or inactive: one bcrypt, one statement, and nothing of Redis."""
+    line, work = await Line.open(port), {}
+    hashed, asked = counted(monkeypatch, bcrypt, "checkpw"), counted(monkeypatch, Database, "rows")
+    for outcome in OUTCOMES:
+        hashed.clear()
+        asked.clear()
+        before = redis_client.info()["total_commands_processed"]
+        reply = await line.ask(login(dialect, outcome))
+        assert reply.status in (400, 401)
+        commands = redis_client.info()["total_commands_processed"] - before - 1
+        costs = {int(kept.split(b"$")[2]) for _, kept in hashed}
+        work[outcome] = len(hashed), costs, [sql for _, sql, *_ in asked], commands
+    await line.close()
+    [one] = {repr(each) for each in work.values()}
+    calls, costs, statements, commands = work["unknown"]
+    assert (calls, costs, len(statements), commands) == (1, {4}, 1, 0), one
+
+
+def counted(patch: pytest.MonkeyPatch, owner: object, name: str) -> list[tuple[object, ...]]:
+    """Have the calls of a function counted: return a list to which their arguments go."""
+    calls: list[tuple[object, ...]] = []
+    really = getattr(owner, name)
+    patch.setattr(owner, name, lambda *given: calls.append(given) or really(*given))
+    return calls
+
+
+MOST_TRIES = 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [8])
+async def test_refused_logins_take_the_same_time(port: int):
+    """Medians over a hundred of each, in any order, are within a twentieth of one another.
+
+    Over all dialects; those of each one, where there is a fifth of the tries, within a tenth. More
+    are made for as long as they are not: what is left in the end is no noise of the machine's.
+    """
+    line = await Line.open(port)
+    requests = [(name, each, login(name, each)) for name in DIALECTS for each in OUTCOMES]
+    seconds: dict[tuple[str, str], list[float]] = {(name, each): [] for name, each, _ in requests}
+    for tries in range(1, MOST_TRIES + 1):
+        random.shuffle(requests)  # what follows upon what must not matter
+        for name, each, request in requests:
+            begun = time.perf_counter()
+            await line.ask(request)
+            seconds[name, each].append(time.perf_counter() - begun)
+        if tries >= 100 and tries % 50 == 0:
+            in_one = max(spread([name], seconds) for name in DIALECTS)
+            in_all = spread(DIALECTS, seconds)
+            if in_all < 0.05 and in_one < 0.1:
+                break
+    await line.close()
+    assert in_all < 0.05
+    assert in_one < 0.1
+
+
+def spread(dialects: list[str], seconds: dict[tuple[str, str], list[float]]) -> float:
+    """Say what the medians of some dialects are; return how far they are from one another."""
+    medians = {
+        each: statistics.median(itertools.chain(*(seconds[name, each] for name in dialects)))
+        for each in OUTCOMES
+    }
+    said = ", ".join(f"{each} {1000 * median:.2f}" for each, median in medians.items())
+    between = max(medians.values()) / min(medians.values()) - 1
+    print(f"{' '.join(dialects)}: {said} ms, {100 * between:.1f} % between them")
+    return between
