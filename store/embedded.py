@@ -33,6 +33,8 @@ QUESTION_PATIENCE = 5
 _UNTAKEN = frozenset('"$`\\\n')
 _LONGEST_SOCKET = 100
 """Bytes of a socket's path, at most: Redis refuses 108."""
+_DISCREET = "-c log_min_error_statement=panic -c log_error_verbosity=terse"
+"""Else PostgreSQL writes e-mails and hashes into its log whenever a name is taken."""
 
 
 class CantRun(Exception):
@@ -108,7 +110,7 @@ def postgresql(data: Path, say: Say) -> Iterator[str]:
             for stale in (home / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
                 stale.unlink(missing_ok=True)
             options = f"-h '' -k {shlex.quote(str(sockets))} -c unix_socket_permissions=0700"
-            start: Command = ["-o", f"{options} -c max_connections=200", "start"]
+            start: Command = ["-o", f"{options} -c max_connections=200 {_DISCREET}", "start"]
             _run([*control, "-l", home / "log", *start], user, home / "log")
         _wait_for(
             "PostgreSQL",
