@@ -4,7 +4,18 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from handlers import cellars, drf, fardel, kust, lumotist, pictures, probes, shared, wicare
+from handlers import (
+    cellars,
+    description,
+    drf,
+    fardel,
+    kust,
+    lumotist,
+    pictures,
+    probes,
+    shared,
+    wicare,
+)
 from handlers.answers import Answer
 from handlers.dialect import Dialect, Endpoint, NotFound
 from handlers.front import RequestIds, expect, front
@@ -57,6 +68,8 @@ def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
     add("/healthz", "/healthz", probes.HEALTH)
     add("/readyz", "/readyz", probes.READY)
     add("/pictures/{id}", "/pictures/{id}", pictures.ENDPOINT)
+    for path, endpoint in description.endpoints(mounts).items():
+        add(path, path, endpoint)
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].refuse)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown)

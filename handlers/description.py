@@ -1,0 +1,60 @@
+"""The dialects as programs read them: OpenAPI descriptions, from openapi/<dialect>.json.
+
+Each is served under its dialect's name, and /openapi.json is all of them in one, where a path
+begins with the name under which it always answers. In a file, components and operations bear the
+dialect's name, so that none clash.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from handlers import drf
+from handlers.answers import JSON, Answer, allow_header
+from handlers.dialect import Endpoint, WrongMethod
+
+DIRECTORY = Path(__file__).parent.parent / "openapi"
+METHODS = ("GET",)
+
+
+def endpoints(names: Iterable[str]) -> dict[str, Endpoint]:
+    """Return what serves the descriptions of these dialects, by its path."""
+    files = {name: DIRECTORY / f"{name}.json" for name in names}
+    contents = {name: file.read_bytes() for name, file in files.items() if file.exists()}
+    apart = {f"/{name}/openapi.json": _serve(content) for name, content in contents.items()}
+    documents = {name: orjson.loads(content) for name, content in contents.items()}
+    return {"/openapi.json": _serve(orjson.dumps(together(documents))), **apart}
+
+
+def together(documents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one description of several dialects."""
+    versions = [document["info"]["version"] for document in documents.values()]
+    paths: dict[str, Any] = {}
+    components: dict[str, dict[str, Any]] = {}
+    for name, document in documents.items():
+        paths |= {f"/{name}{path}": item for path, item in document["paths"].items()}
+        for kind, named in document["components"].items():
+            components.setdefault(kind, {}).update(named)
+    tags = [
+        {"name": name, "description": document["info"]["description"]}
+        for name, document in documents.items()
+    ]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Latchkey", "version": max(versions, default="0")},
+        "tags": tags,
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _serve(content: bytes) -> Endpoint:
+    async def show(request: web.Request) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            raise WrongMethod(request.method, allow_header(METHODS))
+        return Answer(body=content, media_type=JSON)
+
+    return Endpoint(show, METHODS, drf.refuse)

@@ -1,0 +1,217 @@
+"""The OpenAPI descriptions: all that the dialects have, nothing else, and true."""
+
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+
+from handlers import DIALECTS, description
+from handlers.dialect import Crashed, TooLarge, TooSlow, WrongMethod
+from server import create_app
+from store.errors import Busy, TooMany, Unavailable
+
+ROOT = Path(__file__).parent.parent
+FILES = {name: ROOT / "openapi" / f"{name}.json" for name in DIALECTS}
+DOCUMENTS = {name: json.loads(file.read_text()) for name, file in FILES.items()}
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+ALWAYS = (Crashed(), Busy(1), Unavailable("redis", "gone"))
+WITH_A_BODY = (TooSlow(), TooLarge(1))
+
+
+def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
+    """Return every method of every path, with its operation."""
+    for path, item in document["paths"].items():
+        yield from ((path, method, item[method]) for method in item if method in METHODS)
+
+
+ALL = [(name, *each) for name, document in DOCUMENTS.items() for each in operations(document)]
+OPERATIONS = [pytest.param(name, path, op, id=op["operationId"]) for name, path, _, op in ALL]
+
+
+def look_up(document: Any, node: Any) -> Any:
+    """Follow a reference, if this is one."""
+    if "$ref" not in node:
+        return node
+    found = document
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def check(document: Any, operation: Any, status: int, headers: Any, body: bytes) -> None:
+    """Hold an answer against what is written of it."""
+    told = look_up(document, operation["responses"][str(status)])
+    for name in told.get("headers", {}):
+        assert headers.get(name), f"{status} without {name}"
+    if "content" not in told:
+        assert body == b""
+        return
+    schema = told["content"]["application/json"]["schema"]
+    whole = {"components": document["components"], "allOf": [schema]}
+    jsonschema_rs.validator_for(whole).validate(json.loads(body))
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_endpoint_and_nothing_else(name: str):
+    described = {
+        (path.rstrip("/"), method.upper()) for path, method, _ in operations(DOCUMENTS[name])
+    }
+    there = {
+        (re.sub(r":[^}]*", "", path), method)
+        for path, endpoint in DIALECTS[name].endpoints.items()
+        for method in endpoint.methods
+    }
+    assert described == there
+
+
+@pytest.mark.parametrize("name", [*DIALECTS, "all"])
+def test_valid(name: str):
+    document = DOCUMENTS[name] if name in DOCUMENTS else description.together(DOCUMENTS)
+    schemathesis.openapi.from_dict(document).validate()
+    named = [op["operationId"] for _, _, op in operations(document)]
+    assert len(named) == len(set(named))
+    text = json.dumps(document)
+    used = set(re.findall(r'"#/components/(\w+/[\w.-]+)"', text))
+    used |= {f"securitySchemes/{each}" for each in re.findall(r'"(\w+\.\w+)": \[\]', text)}
+    parts = {f"{kind}/{key}" for kind, keys in document["components"].items() for key in keys}
+    assert used == parts
+    assert all(part.split("/")[1].split(".")[0] in (name, *DIALECTS) for part in parts)
+
+
+def test_what_is_invalid_is_found():
+    broken = json.loads(FILES["kust"].read_text())
+    broken["paths"]["/auth/users/"]["post"]["responses"] = ["200"]
+    with pytest.raises(Exception, match="schema"):
+        schemathesis.openapi.from_dict(broken).validate()
+
+
+def test_one_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert {document["info"]["version"] for document in DOCUMENTS.values()} == {version}
+    assert description.together(DOCUMENTS)["info"]["version"] == version
+
+
+async def test_served(client):
+    for name, file in FILES.items():
+        answer = await client.get(f"/{name}/openapi.json")
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        assert await answer.read() == file.read_bytes()
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    everything = await (await client.get("/openapi.json")).json()
+    assert everything == description.together(DOCUMENTS)
+    paths = {f"/{name}{path}" for name, document in DOCUMENTS.items() for path in document["paths"]}
+    assert set(everything["paths"]) == paths
+
+
+async def test_served_again_and_again(client):
+    """An answer that has been sent keeps nothing of its body; the next one has all of it."""
+    bodies = [await (await client.get("/openapi.json")).read() for _ in range(3)]
+    assert len(set(bodies)) == 1
+    head = await client.head("/openapi.json")
+    assert (head.status, await head.read()) == (200, b"")
+    assert (await client.post("/openapi.json")).status == 405
+
+
+async def test_only_what_is_mounted(aiohttp_client, settings, clean):
+    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": "/v1"})))
+    everything = await (await client.get("/openapi.json")).json()
+    assert {path.split("/")[1] for path in everything["paths"]} == {"kust"}
+    assert [tag["name"] for tag in everything["tags"]] == ["kust"]
+    assert (await client.get("/kust/openapi.json")).status == 200
+    assert (await client.get("/wicare/openapi.json")).status == 404
+
+
+def example_of(document: Any, operation: Any) -> Any:
+    body = look_up(document, operation.get("requestBody", {}))
+    return body.get("content", {}).get("application/json", {}).get("example")
+
+
+async def sign_up(client, name: str) -> dict[str, str]:
+    """Register as the example has it; return each scheme's token, of fardel and of lumotist."""
+    document = DOCUMENTS[name]
+    found = {op["operationId"]: (path, op) for path, _, op in operations(document)}
+    path, operation = found[f"{name}_register"]
+    answer = await client.post(f"/{name}{path}", json=example_of(document, operation))
+    assert answer.status in (200, 201)
+    told = await answer.json()
+    if name == "fardel":
+        return {"Access": told["access_token"], "Refresh": told["refresh_token"]}
+    path, operation = found[f"{name}_login"]
+    answer = await client.post(f"/{name}{path}", json=example_of(document, operation))
+    told = await answer.json()
+    token = told.get("token") or told["auth_token"]
+    return {"Token": token, "Bearer": token}
+
+
+@pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
+async def test_examples(client, name: str, path: str, operation: Any):
+    """What is asked as the example has it succeeds, and is answered as it is described."""
+    document = DOCUMENTS[name]
+    [method] = [method for each, method, op in operations(document) if op is operation]
+    headers = {}
+    if not operation["operationId"].endswith("_register"):
+        tokens = await sign_up(client, name)
+        for scheme in operation["security"][-1:]:
+            [scheme_name] = scheme
+            headers["Authorization"] = f"Bearer {tokens[scheme_name.split('.')[1]]}"
+    path = path.replace("{id}", "1")
+    example = example_of(document, operation)
+    answer = await client.request(method, f"/{name}{path}", json=example, headers=headers)
+    assert answer.status in (200, 201, 204), await answer.read()
+    check(document, operation, answer.status, answer.headers, await answer.read())
+
+
+@pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
+def test_examples_of_answers(name: str, path: str, operation: Any):
+    """They fit what is said of them."""
+    document = DOCUMENTS[name]
+    for status, node in operation["responses"].items():
+        content = look_up(document, node).get("content", {}).get("application/json", {})
+        if "example" in content:
+            headers = dict.fromkeys(look_up(document, node).get("headers", {}), "1")
+            body = json.dumps(content["example"]).encode()
+            check(document, operation, int(status), headers, body)
+
+
+@pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
+def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
+    """A store that is away, a crash, too many logins: as the dialect says it, as it is written."""
+    document = DOCUMENTS[name]
+    endpoints = {re.sub(r":[^}]*", "", key): one for key, one in DIALECTS[name].endpoints.items()}
+    endpoint = endpoints[path.rstrip("/")]
+    refusals = [*ALWAYS, WrongMethod("TRACE", "POST, OPTIONS")]
+    if "requestBody" in operation:
+        refusals += WITH_A_BODY
+    if operation["operationId"].endswith(("_login", "_register")):
+        refusals.append(TooMany(1))
+    else:
+        assert "429" not in operation["responses"]
+    for refusal in refusals:
+        said = endpoint.refuse(refusal)
+        check(document, operation, said.status, said.headers, said.body)
+
+
+async def test_a_body_that_is_too_large(aiohttp_client, settings, clean):
+    """Where it is read it is a 413, as described; where it is not, there is none to describe."""
+    client = await aiohttp_client(create_app(replace(settings, picture_max_bytes=2**20)))
+    fields = {"username": "ada", "email": "ada@example.com", "password": "correct horse"}
+    token = (await (await client.post("/account/register", json=fields)).json())["token"]
+    head = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    large = b"x" * (2**20 * 4 // 3 + 2**16 + 1)
+    for name, path, method, operation in ALL:
+        if "requestBody" not in operation:
+            assert "413" not in operation["responses"]
+            continue
+        sent = io.BytesIO(large)  # aiohttp warns of large bytes
+        answer = await client.request(method, f"/{name}{path}", data=sent, headers=head)
+        assert answer.status == 413
+        check(DOCUMENTS[name], operation, 413, answer.headers, await answer.read())
