@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_urldispatcher import PlainResource, UrlMappingMatchInfo
@@ -78,7 +78,7 @@ class Connection(RequestHandler):
             self._outbox.send(self.transport, encode(resp))
             resp.body = b""  # aiohttp keeps an idle connection's last answer; orjson's take 4 KiB
             if not request.content.is_eof():
-                await self._wait_out(request.content)
+                await self._wait_out(request)
             return resp, False  # type: ignore[return-value]
         self._outbox.empty()
         if isinstance(resp, web.HTTPException):
@@ -88,21 +88,23 @@ class Connection(RequestHandler):
         response = as_response(resp) if isinstance(resp, Answer) else resp
         sent, gone = await super().finish_response(request, response, start_time)
         if not gone and not request.content.is_eof():
-            await self._wait_out(request.content)
+            await self._wait_out(request)
         return sent, gone
 
-    async def _wait_out(self, body: StreamReader) -> None:
+    async def _wait_out(self, request: web.BaseRequest) -> None:
         """Drop what is left of a body; one that is too long ends the connection.
 
-        aiohttp's own way has a limit of time alone, and takes in 100 MB and more in its second.
+        aiohttp's own way has a limit of time alone: in a second it took in hundreds of megabytes.
         """
-        left = WAITED_OUT
+        body, left = request.content, WAITED_OUT
+        self._current_request = request  # whose body ends with the connection
         with contextlib.suppress(
             TimeoutError, web.RequestPayloadError, HttpProcessingError, OSError
         ):
             async with asyncio.timeout(self._lingering_time):
                 while left > 0 and not body.is_eof():
                     left -= len(await body.readany())
+        self._current_request = None
         if not body.is_eof():
             self._lingering_time = 0.0  # aiohttp closes at once
 
