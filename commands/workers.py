@@ -77,6 +77,8 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
 class Worker(GunicornUVLoopWebWorker):
     """aiohttp's worker, with connections of ours, that drains before it ends."""
 
+    _hurried = False
+
     async def _run(self) -> None:
         settings: Settings = self.app.settings
         runner = make_runner(self.wsgi, settings)
@@ -97,8 +99,6 @@ class Worker(GunicornUVLoopWebWorker):
                 await site.stop()  # the others go on to accept
             await runner.drain(settings.drain_seconds, self.notify)
         await runner.cleanup()
-
-    _hurried = False
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """End without draining, as Ctrl-C does."""
