@@ -18,7 +18,7 @@ import psutil
 from bench import machine, peers
 from bench.accounts import Accounts, name_of
 from bench.machine import CantRun
-from server import Settings
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = "/account/profile"

@@ -5,7 +5,7 @@ from dataclasses import fields
 from bench.figures import REQUESTS, Figure, Result, compare
 from bench.machine import CantRun, on
 from bench.stage import Stage
-from server import Settings
+from settings import Settings
 
 WORKERS = Figure("workers", "two workers on two cores, against one on one", "two workers")
 

@@ -2,19 +2,17 @@
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from aiohttp import web
 
 from commands import account, gallery, serve
+from settings import Settings
 
-if TYPE_CHECKING:
-    from server import Settings
-
-CreateApp = Callable[["Settings"], web.Application]
+CreateApp = Callable[[Settings], web.Application]
 
 
-def run(arguments: list[str], settings: "Settings", create_app: CreateApp) -> int:
+def run(arguments: list[str], settings: Settings, create_app: CreateApp) -> int:
     """Do what the arguments say; return the exit status."""
     parser = _Parser(
         prog="server.py",

@@ -7,17 +7,15 @@ import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from commands.reach import database_of, reach_stores
+from settings import Settings
 from store.account import Details
 from store.accounts import Accounts
 from store.embedded import CantRun
 from store.errors import Refused, Taken, Unstorable
 from store.rules import MAX_NAME, is_email
-
-if TYPE_CHECKING:
-    from server import Settings
 
 
 class BadInput(Exception):
@@ -92,7 +90,7 @@ def add(parser: ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(settings: "Settings", arguments: Namespace) -> int:
+def run(settings: Settings, arguments: Namespace) -> int:
     """Change what is to be changed, and print the account; return the exit status."""
     try:
         changes = dict(map(_parse, arguments.assignments))
@@ -107,7 +105,7 @@ def run(settings: "Settings", arguments: Namespace) -> int:
     return 0
 
 
-async def _change(settings: "Settings", name: str, changes: dict[str, Any]) -> Details:
+async def _change(settings: Settings, name: str, changes: dict[str, Any]) -> Details:
     async with database_of(settings) as database:
         accounts = Accounts(database)
         found = await accounts.find(name)

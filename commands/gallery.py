@@ -5,18 +5,15 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.reach import database_of, reach_stores
+from settings import Settings
 from store.embedded import CantRun
 from store.errors import BadPicture, Refused, Unstorable
 from store.images import squares
 from store.pictures import Pictures
 
-if TYPE_CHECKING:
-    from server import Settings
-
-Action = Callable[["Settings", Namespace, Pictures], Awaitable[str]]
+Action = Callable[[Settings, Namespace, Pictures], Awaitable[str]]
 
 
 def add(parser: ArgumentParser) -> None:
@@ -35,7 +32,7 @@ def add(parser: ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(settings: "Settings", arguments: Namespace) -> int:
+def run(settings: Settings, arguments: Namespace) -> int:
     """Do what is asked and say what was done; return the exit status."""
     try:
         with reach_stores(settings) as reached:
@@ -52,27 +49,27 @@ def run(settings: "Settings", arguments: Namespace) -> int:
     return 0
 
 
-async def _act(settings: "Settings", arguments: Namespace) -> str:
+async def _act(settings: Settings, arguments: Namespace) -> str:
     async with database_of(settings) as database:
         action: Action = arguments.action
         return await action(settings, arguments, Pictures(database))
 
 
-async def _list(settings: "Settings", arguments: Namespace, pictures: Pictures) -> str:
+async def _list(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
     rows = [("ID", "GROUP", "NAME", "PICTURE")]
     for each in await pictures.gallery():
         rows.append((str(each.id), each.group, each.name, f"/pictures/{each.picture_id}"))
     return "\n".join(f"{a:>4}  {b:<10}  {c:<16}  {d}" for a, b, c, d in rows)
 
 
-async def _add(settings: "Settings", arguments: Namespace, pictures: Pictures) -> str:
+async def _add(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
     sent = await asyncio.to_thread(arguments.file.read_bytes)
     sides = await asyncio.to_thread(squares, sent, settings.picture_max_pixels)
     gallery_id = await pictures.add_to_gallery(arguments.group, arguments.name, sides)
     return f"{arguments.name} is picture {gallery_id}"
 
 
-async def _remove(settings: "Settings", arguments: Namespace, pictures: Pictures) -> str:
+async def _remove(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
     shown = await pictures.remove_from_gallery(arguments.id)
     if shown is None:
         raise LookupError(f"the gallery has no picture {arguments.id}")

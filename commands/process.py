@@ -1,14 +1,11 @@
 """One process that serves: how its connections are run, and how it settles."""
 
 import gc
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from handlers.connection import Runner
-
-if TYPE_CHECKING:
-    from server import Settings
+from settings import Settings
 
 SHUTDOWN_SECONDS = 10.0
 """How long the requests in flight may still take once the server stops."""
@@ -19,7 +16,7 @@ _NEW_OBJECTS = 20_000
 """The collector looks for cycles this often: a request makes few, and its default finds none."""
 
 
-def make_runner(app: web.Application, settings: "Settings") -> Runner:
+def make_runner(app: web.Application, settings: Settings) -> Runner:
     """Return what runs an application on connections of ours."""
     return Runner(
         app,

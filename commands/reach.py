@@ -4,18 +4,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from settings import Settings
 from store import embedded
 from store.database import Database, connect_database
 from store.schema import prepare
 
-if TYPE_CHECKING:
-    from server import Settings
-
 
 @contextlib.contextmanager
-def run_stores(settings: "Settings", say: Callable[[str], None]) -> Iterator["Settings"]:
+def run_stores(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
     """Run the embedded stores that the settings leave to us; yield settings that name both.
 
     Raises embedded.CantRun, InUse when another process runs them already.
@@ -33,7 +30,7 @@ def run_stores(settings: "Settings", say: Callable[[str], None]) -> Iterator["Se
 
 
 @contextlib.contextmanager
-def reach_stores(settings: "Settings") -> Iterator["Settings"]:
+def reach_stores(settings: Settings) -> Iterator[Settings]:
     """Yield settings that name both stores: running ones, or else ones run for this long."""
     try:
         with run_stores(settings, lambda _: None) as reached:
@@ -43,7 +40,7 @@ def reach_stores(settings: "Settings") -> Iterator["Settings"]:
 
 
 @contextlib.asynccontextmanager
-async def database_of(settings: "Settings") -> AsyncIterator[Database]:
+async def database_of(settings: Settings) -> AsyncIterator[Database]:
     """Connect to the database, its tables made. Raises Unavailable."""
     database = await connect_database(settings.database_url, 1, settings.store_timeout)
     try:
@@ -53,7 +50,7 @@ async def database_of(settings: "Settings") -> AsyncIterator[Database]:
         await database.close()
 
 
-def _named(settings: "Settings", data: Path) -> "Settings":
+def _named(settings: Settings, data: Path) -> Settings:
     return replace(
         settings,
         database_url=settings.database_url or embedded.postgresql_url(data),

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -15,22 +14,20 @@ from commands.process import BACKLOG, make_runner, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
 from handlers.connection import Runner
+from settings import Settings
 from store.embedded import CantRun
 from store.errors import Unavailable
-
-if TYPE_CHECKING:
-    from server import Settings
 
 try:
     from uvloop import run as run_loop
 except ImportError:  # there is no uvloop for this platform
     from asyncio import run as run_loop  # type: ignore[assignment]  # of the two, one is there
 
-CreateApp = Callable[["Settings"], web.Application]
+CreateApp = Callable[[Settings], web.Application]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(settings: "Settings", create_app: CreateApp) -> int:
+def run(settings: Settings, create_app: CreateApp) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
     log.set_up(sys.stderr, as_json=settings.log_format == "json")
     told = _note_signals()  # stores that are just being started must be stopped, too
@@ -58,7 +55,7 @@ def _note_signals() -> list[int]:
     return told
 
 
-def _serve_with_workers(settings: "Settings", create_app: CreateApp) -> int:
+def _serve_with_workers(settings: Settings, create_app: CreateApp) -> int:
     """Serve with a manager, once what every worker will do at its start has been seen to work."""
     from commands import workers  # noqa: PLC0415  # one process needs no manager
 
@@ -67,13 +64,13 @@ def _serve_with_workers(settings: "Settings", create_app: CreateApp) -> int:
     return 0
 
 
-async def _can_start(settings: "Settings", create_app: CreateApp) -> bool:
+async def _can_start(settings: Settings, create_app: CreateApp) -> bool:
     """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
     async with _started(settings, create_app, Runner.setup) as (_, told):
         return not told.done()
 
 
-async def _serve(settings: "Settings", create_app: CreateApp) -> int:
+async def _serve(settings: Settings, create_app: CreateApp) -> int:
     async with _started(settings, create_app, partial(_listen, settings)) as (runner, told):
         if await told is signal.SIGTERM:
             _say("draining")
@@ -82,7 +79,7 @@ async def _serve(settings: "Settings", create_app: CreateApp) -> int:
     return 0
 
 
-async def _listen(settings: "Settings", runner: Runner) -> None:
+async def _listen(settings: Settings, runner: Runner) -> None:
     await runner.setup()
     settle()
     await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
@@ -91,7 +88,7 @@ async def _listen(settings: "Settings", runner: Runner) -> None:
 
 @contextlib.asynccontextmanager
 async def _started(
-    settings: "Settings", create_app: CreateApp, start: Callable[[Runner], Awaitable[None]]
+    settings: Settings, create_app: CreateApp, start: Callable[[Runner], Awaitable[None]]
 ) -> AsyncIterator[tuple[Runner, "asyncio.Future[signal.Signals]"]]:
     """Give a runner that has been started, and a future of the signal to stop; it may be there."""
     told = asyncio.get_running_loop().create_future()
@@ -115,7 +112,7 @@ def _tell(told: "asyncio.Future[signal.Signals]", number: signal.Signals) -> Non
         told.set_result(number)
 
 
-def _greet(settings: "Settings", port: int) -> None:
+def _greet(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     mounted = ", ".join(f"{name} at {prefix}" for name, prefix in settings.dialects.items())

@@ -7,7 +7,7 @@ SIGHUP starts new workers and drains the old ones, without a lost request.
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from aiohttp.worker import GunicornUVLoopWebWorker
@@ -16,15 +16,13 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, settle
+from settings import Settings
 from store.errors import Unavailable
 
-if TYPE_CHECKING:
-    from server import Settings
-
-CreateApp = Callable[["Settings"], web.Application]
+CreateApp = Callable[[Settings], web.Application]
 
 
-def run(settings: "Settings", create_app: CreateApp, greet: Callable[[int], None]) -> int:
+def run(settings: Settings, create_app: CreateApp, greet: Callable[[int], None]) -> int:
     """Serve with several processes until SIGTERM or Ctrl-C; return the exit status.
 
     `greet` is told the port once it is open.
@@ -44,7 +42,7 @@ def run(settings: "Settings", create_app: CreateApp, greet: Callable[[int], None
 
 class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(
-        self, settings: "Settings", create_app: CreateApp, greet: Callable[[int], None]
+        self, settings: Settings, create_app: CreateApp, greet: Callable[[int], None]
     ) -> None:
         self.settings = settings
         self._create_app = create_app

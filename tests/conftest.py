@@ -12,7 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from handlers.connection import Runner
-from server import Settings, create_app
+from server import create_app
+from settings import Settings
 from store import embedded
 from tests.secrecy import watching
 

@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 
 import psycopg2
 
-from server import Settings
+from settings import Settings
 from tests.secrecy import WATCH
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,8 @@ import pytest
 
 import commands
 from handlers.keys import PICTURES
-from server import Settings, create_app
+from server import create_app
+from settings import Settings
 from store.database import connect_database
 from store.images import SIDES
 from store.schema import prepare

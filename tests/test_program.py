@@ -20,7 +20,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from server import Settings
+from settings import Settings
 from tests.program import (
     KEY,
     PASSWORD,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from handlers import DIALECTS
-from server import Settings
+from settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server import BadSetting, Settings, read_settings
+from settings import BadSetting, Settings, read_settings
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789abcdef0123456789abcdef"
@@ -146,6 +146,44 @@ def test_redis_url_needs_secret_keys():
     assert "SECRET_KEYS" in line
     assert "REDIS_URL" in line
     assert read_settings({"DATABASE_URL": "postgresql://localhost/x"}).secret_keys == ()
+
+
+def test_a_secret_may_be_in_a_file(tmp_path):
+    """As containers and their orchestrators hand secrets over, a line's end behind them."""
+    given = {"SECRET_KEYS": f"{KEY}\n{KEY}x\n", "REDIS_URL": "redis://:hunter2@localhost\n"}
+    for name, text in given.items():
+        (tmp_path / name).write_text(text)
+    settings = read_settings({f"{name}_FILE": str(tmp_path / name) for name in given})
+    assert settings.secret_keys == (KEY, f"{KEY}x")
+    assert settings.redis_url == "redis://:hunter2@localhost"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file or directory"), (b"\xff\xfe", "no text"), (b"hunter2", "32 bytes")],
+    ids=["no file", "no text", "too short"],
+)
+def test_a_file_that_holds_no_secret_is_told(tmp_path, content, why):
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSetting, match=why) as caught:
+        read_settings({"SECRET_KEYS_FILE": str(file)})
+    [line] = str(caught.value).splitlines()
+    assert "SECRET_KEYS" in line
+    assert "hunter2" not in line
+
+
+def test_a_secret_is_given_once(tmp_path):
+    (tmp_path / "keys").write_text(KEY)
+    both = {"SECRET_KEYS": KEY, "SECRET_KEYS_FILE": str(tmp_path / "keys")}
+    with pytest.raises(BadSetting, match="both set"):
+        read_settings(both)
+
+
+def test_only_secrets_are_read_from_files(tmp_path):
+    (tmp_path / "port").write_text("9000")
+    assert read_settings({"PORT_FILE": str(tmp_path / "port")}) == Settings()
 
 
 def run_server(directory, **environment):

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from commands.process import LINGERING_SECONDS
-from server import create_app, read_settings
+from server import create_app
+from settings import read_settings
 from tests.faults.crowd import (
     HOST,
     Line,

@@ -18,7 +18,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 from psycopg2.extensions import parse_dsn
 
-from server import Settings, create_app, read_settings
+from server import create_app
+from settings import Settings, read_settings
 from tests.faults.crowd import HOST, MakeClient, Readers, milliseconds, on
 from tests.handlers.contract import play
 from tests.handlers.tongues import (

@@ -14,7 +14,8 @@ import psycopg2
 import pytest
 import redis
 
-from server import create_app, read_settings
+from server import create_app
+from settings import read_settings
 from store.database import Database
 from tests.faults.crowd import Line, MakeClient, on, post
 from tests.handlers.tongues import TONGUES

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import pytest
 from aiohttp.test_utils import TestClient
 
-from server import Settings
+from settings import Settings
 
 Raw = Callable[[TestClient, bytes], Awaitable[bytes]]
 

@@ -11,7 +11,8 @@ import commands
 import handlers
 from handlers.answers import json_response
 from handlers.dialect import Dialect, Endpoint
-from server import BadSetting, Settings, create_app, read_settings
+from server import create_app
+from settings import BadSetting, Settings, read_settings
 
 # The document says that these two share them, and a rule tells the requests apart.
 SHARED = {

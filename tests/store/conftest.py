@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server import Settings
+from settings import Settings
 from store.access import Access
 from store.accounts import Accounts
 from store.database import Database, connect_database

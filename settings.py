@@ -1,0 +1,206 @@
+"""The settings: their names, their defaults and what is allowed. README.md lists them."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import handlers
+from handlers.proxies import Network
+from store.database import check_database_url
+from store.limits import Limit, parse_limit
+from store.redis import check_redis_url
+from store.tokens import MIN_KEY_BYTES
+
+
+class BadSetting(Exception):
+    """A setting's value can't be used; the text names it, the value and what is allowed."""
+
+
+def _setting(default: Any, parse: Callable[[str], Any], allowed: str) -> Any:
+    return field(default_factory=lambda: default, metadata={"parse": parse, "allowed": allowed})
+
+
+def _whole(default: int, low: int, high: int) -> Any:
+    def parse(text: str) -> int:
+        if not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return _setting(default, parse, f"a whole number from {low} to {high}")
+
+
+def _seconds(default: float, low: float, high: float) -> Any:
+    def parse(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise ValueError
+        return float(text)
+
+    return _setting(default, parse, f"a number of seconds from {low:g} to {high:g}")
+
+
+def _text(default: str, allowed: str) -> Any:
+    return _setting(default, str.strip, allowed)
+
+
+def _parse_dialects(text: str) -> dict[str, str]:
+    pairs = [word.partition("=") for word in text.split()]
+    mounts = {name: prefix for name, _, prefix in pairs}
+    if not pairs or len(mounts) < len(pairs) or mounts.keys() - handlers.DIALECTS.keys():
+        raise ValueError
+    if not all(re.fullmatch(r"/[\w.~/-]*", prefix, re.ASCII) for prefix in mounts.values()):
+        raise ValueError
+    return mounts
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _parse_keys(text: str) -> tuple[str, ...]:
+    found = _words(text)
+    if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
+        raise ValueError
+    return found
+
+
+def _parse_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", text.strip()):
+        raise ValueError
+    return text.strip().rstrip("/")
+
+
+def _parse_origins(text: str) -> tuple[str, ...]:
+    origins = _words(text)
+    if origins != ("*",) and not all(re.fullmatch(r"[a-z+.-]+://[^/\s*]+", o) for o in origins):
+        raise ValueError
+    return origins
+
+
+def _parse_networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(word, strict=False) for word in _words(text))
+
+
+def _networks(default: str) -> Any:
+    allowed = "addresses or networks, separated by spaces or commas"
+    return _setting(_parse_networks(default), _parse_networks, allowed)
+
+
+def _one_of(default: str, *choices: str) -> Any:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError
+        return text
+
+    return _setting(default, parse, " or ".join(choices))
+
+
+def _rate(default: str) -> Any:
+    return _setting(parse_limit(default), parse_limit, 'a limit such as "20 per 5 minutes"')
+
+
+_NAMES = ", ".join(handlers.DIALECTS)
+_DAY = 86_400
+_SECRET = ("secret_keys", "database_url", "redis_url")
+"""Never shown. Each may be in a file instead, which its name with _FILE gives."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting: its name in the environment is the field's in capitals."""
+
+    host: str = _text("127.0.0.1", "an address to listen on")
+    port: int = _whole(8000, 0, 65535)
+    workers: int = _whole(1, 1, 1024)
+    data_dir: str = _text("data", "a directory for the embedded stores")
+    database_url: str = _setting("", check_database_url, "a libpq connection string")
+    redis_url: str = _setting(
+        "",
+        check_redis_url,
+        "redis://, rediss://, unix://, "
+        "redis+sentinel://host:port,.../service or redis+cluster://host:port,...",
+    )
+    secret_keys: tuple[str, ...] = _setting(
+        (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
+    )
+    dialects: Mapping[str, str] = _setting(
+        dict.fromkeys(handlers.DIALECTS, "/"),
+        _parse_dialects,
+        f"name=/prefix, each name once, separated by spaces; the names are {_NAMES}",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        ("*",), _parse_origins, "* alone, or origins like https://app.example, separated by spaces"
+    )
+    trusted_proxies: tuple[Network, ...] = _networks("")
+    public_url: str = _setting("", _parse_url, "a URL that begins with http:// or https://")
+    picture_max_bytes: int = _whole(5 * 1024 * 1024, 1024, 256 * 1024 * 1024)
+    picture_max_pixels: int = _whole(25_000_000, 4096, 500_000_000)
+    picture_timeout: float = _seconds(60, 0.1, 3600)
+    session_lifetime: int = _whole(14 * _DAY, 1, 3650 * _DAY)
+    access_token_lifetime: int = _whole(15 * 60, 1, 3650 * _DAY)
+    refresh_token_lifetime: int = _whole(30 * _DAY, 1, 3650 * _DAY)
+    sessions_per_account: int = _whole(100, 10, 1000)
+    rate_limits: str = _one_of("on", "on", "off")
+    login_limit: Limit = _rate("20 per 5 minutes")  # noqa: RUF009  # a field
+    address_limit: Limit = _rate("300 per 5 minutes")  # noqa: RUF009
+    register_limit: Limit = _rate("60 per hour")  # noqa: RUF009
+    bcrypt_rounds: int = _whole(12, 4, 16)
+    password_wait: float = _seconds(5, 0.1, 3600)
+    store_timeout: float = _seconds(0.8, 0.05, 60)
+    start_timeout: float = _seconds(30, 0, 3600)
+    database_pool: int = _whole(8, 1, 500)
+    redis_pool: int = _whole(32, 1, 5000)
+    keepalive_timeout: float = _seconds(75, 1, 3600)
+    body_timeout: float = _seconds(10, 0.1, 3600)
+    drain_seconds: float = _seconds(3, 0, 600)
+    log_format: str = _one_of("text", "text", "json")
+
+    @property
+    def lifetimes(self) -> dict[str, int]:
+        """Seconds that a session of each kind lives."""
+        access = self.access_token_lifetime
+        return {
+            "token": self.session_lifetime,
+            "fresh": access,
+            "access": access,
+            "refresh": self.refresh_token_lifetime,
+        }
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that an environment gives. Raises BadSetting."""
+    texts = {each.name: _given(environment, each.name) for each in fields(Settings)}
+    given = {
+        each.name: _parse(each, texts[each.name]) for each in fields(Settings) if texts[each.name]
+    }
+    settings = Settings(**given)
+    if settings.redis_url and not settings.secret_keys:
+        raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
+    return settings
+
+
+def _given(environment: Mapping[str, str], name: str) -> str:
+    """Return what is given for a setting, or stands in the file that is given for it."""
+    variable = name.upper()
+    text = environment.get(variable, "").strip()
+    file = environment.get(f"{variable}_FILE", "").strip() if name in _SECRET else ""
+    if not file:
+        return text
+    if text:
+        raise BadSetting(f"{variable} and {variable}_FILE are both set: give one")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or "it is no text"
+        raise BadSetting(f"{variable}_FILE is {file!r}, which can't be read: {why}") from None
+
+
+def _parse(each: "Field[Any]", text: str) -> Any:
+    try:
+        return each.metadata["parse"](text)
+    except ValueError:
+        shown = "(not shown)" if each.name in _SECRET else repr(text)
+        allowed = each.metadata["allowed"]
+        raise BadSetting(f"{each.name.upper()} is {shown}: allowed is {allowed}") from None
