@@ -41,8 +41,9 @@ format: $(VENV)/dev
 # Re-makes every pin, transitive ones too, from pyproject.toml.
 lock:
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra tracing -c requirements.txt -o requirements-tracing.txt
 	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group embedded -c requirements.txt -o requirements-embedded.txt
-	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -o requirements-dev.txt
+	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -c requirements-tracing.txt -o requirements-dev.txt
 
 # Side by side with what people would pick instead; wrk and Node are used where they are there.
 bench: $(VENV)/run $(BENCH)/done
@@ -61,9 +62,9 @@ $(VENV)/run: requirements.txt requirements-embedded.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-embedded.txt
 	@touch $@
 
-$(VENV)/dev: $(VENV)/run requirements-dev.txt
+$(VENV)/dev: $(VENV)/run requirements-dev.txt requirements-tracing.txt
 	@echo "latchkey: installing what the tests need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-tracing.txt
 	@touch $@
 
 $(BENCH)/done: bench/requirements.txt
