@@ -70,20 +70,31 @@ class Stage:
         with servers.peer(found, self.server_core, urls, self.headers(name)) as server:
             yield server
 
-    def in_turn(self, *sides: Callable[[], Sample]) -> list[tuple[Sample, ...]]:
-        """Run the sides one after the other, again and again: A B, A B, and so on."""
+    def in_turn(self, *sides: Callable[[], Sample], times: int = 1) -> list[tuple[Sample, ...]]:
+        """Run the sides one after the other, again and again: A B, A B, and so on.
+
+        There are `times` as many pairs as usual.
+        """
         rounds: list[tuple[Sample, ...]] = []
-        for number in range(1, self.pairs + 1):
+        pairs = self.pairs * times
+        for number in range(1, pairs + 1):
             samples = tuple(side() for side in sides)
             rounds.append(samples)
             ratio = samples[0].value / samples[1].value
-            self.progress.tick(f"pair {number} of {self.pairs}: {ratio:.2f}")
+            self.progress.tick(f"pair {number} of {pairs}: {ratio:.2f}")
         return rounds
 
     def reads_in_turn(
-        self, one: Server, other: Server, connections: int, seconds: int = 0
+        self,
+        one: Server,
+        other: Server,
+        connections: int,
+        seconds: int = 0,
+        *,
+        warm_up: int = 1,
+        times: int = 1,
     ) -> list[tuple[Sample, ...]]:
-        """Warm both up, then have wrk read from them in turn."""
+        """Warm both up for some seconds, then have wrk read from them in turn."""
 
         def run(server: Server) -> Callable[[], Sample]:
             def side() -> Sample:
@@ -91,8 +102,8 @@ class Stage:
                 server.settle()
                 return sample
 
-            load.reads(server, connections, 1)
+            load.reads(server, connections, warm_up)
             server.settle()
             return side
 
-        return self.in_turn(run(one), run(other))
+        return self.in_turn(run(one), run(other), times=times)
