@@ -7,7 +7,7 @@ BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
 LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test faults check audit format lock bench load clean
+.PHONY: run test faults slow deploy-check check audit format lock bench load clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -18,6 +18,14 @@ test: $(VENV)/dev
 # What breaks while the server is under load, and what must hold then; under ten minutes.
 faults: $(VENV)/dev
 	$(BIN)/python -m pytest tests/faults -m "slow or not slow" --timeout 180 -v
+
+# The image, with whatever can build it here, and the balancer; what is missing is skipped, by name.
+deploy-check: $(VENV)/dev
+	$(BIN)/python -m pytest deploy/tests -v --timeout 600
+
+# What takes long or needs more programs: a browser, every command of the documentation, Citus' triggers.
+slow: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --ignore tests/faults
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -15,6 +17,7 @@ import commands
 import handlers
 from handlers import cors, keys
 from handlers.log import RequestLog
+from handlers.metrics import METRICS, Metrics
 from handlers.proxies import PROXIES, Proxies
 from settings import BadSetting, Settings, read_settings
 from store.access import Access
@@ -23,6 +26,7 @@ from store.connect import keep_trying
 from store.database import connect_database
 from store.images import Images
 from store.limits import Limits
+from store.metrics import StoreMetrics, count_together, make_registry
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.redis import connect_redis
@@ -30,6 +34,9 @@ from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import Tokens
 from store.workers import usable_cores
+
+if TYPE_CHECKING:
+    from handlers.tracing import Tracing
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -48,21 +55,54 @@ def create_app(settings: Settings) -> web.Application:
     )
     app[keys.DRAINING] = asyncio.Event()
     app[keys.REQUEST_LOG] = RequestLog(sys.stderr, as_json=settings.log_format == "json")
-    handlers.mount(app, settings.dialects)
+    registry = make_registry(shared=settings.workers > 1)
+    app[METRICS] = Metrics(
+        registry, StoreMetrics(registry), settings.metrics_allow, shared=settings.workers > 1
+    )
+    tracing = _tracing(app, settings)
+    around = tracing.around if tracing else None
+    handlers.mount(app, settings.dialects, with_docs=settings.docs == "on", around=around)
     if not everywhere:
         cors.narrow(app, settings.cors_origins)
 
     async def stores(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as closing:
-            await _connect(app, settings, closing)
+            if tracing:
+                with _understood():
+                    await closing.enter_async_context(tracing.sending())
+            await _connect(app, settings, closing, tracing)
             yield
 
     app.cleanup_ctx.append(stores)
     return app
 
 
+def _tracing(app: web.Application, settings: Settings) -> "Tracing | None":
+    """Return what makes traces, None when they are off: then OpenTelemetry is not imported."""
+    if settings.tracing == "off":
+        return None
+    from handlers.tracing import TRACING, Tracing  # noqa: PLC0415
+
+    with _understood():
+        tracing = app[TRACING] = Tracing()
+    tracing.name_in(app[keys.REQUEST_LOG], as_json=settings.log_format == "json")
+    return tracing
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Say which of OpenTelemetry's own settings it can't use as it is said of ours."""
+    try:
+        yield
+    except ValueError as problem:
+        raise BadSetting(f"TRACING is on, and OpenTelemetry says: {problem}") from None
+
+
 async def _connect(
-    app: web.Application, settings: Settings, closing: contextlib.AsyncExitStack
+    app: web.Application,
+    settings: Settings,
+    closing: contextlib.AsyncExitStack,
+    tracing: "Tracing | None",
 ) -> None:
     """Connect both stores and give them to the handlers; what is to be closed goes on the stack."""
     deadline, patience = settings.store_timeout, settings.start_timeout
@@ -79,7 +119,13 @@ async def _connect(
     await prepare(database)
     accounts, pictures = Accounts(database), Pictures(database)
     tokens = Tokens([key.encode() for key in settings.secret_keys])
-    sessions = Sessions(redis, tokens, settings.lifetimes, settings.sessions_per_account)
+    sessions = Sessions(
+        redis,
+        tokens,
+        settings.lifetimes,
+        settings.sessions_per_account,
+        imported_tokens=settings.imported_tokens == "on",
+    )
     closing.push_async_callback(sessions.finish)
     wait, cores = settings.password_wait, max(1, usable_cores() // settings.workers)
     passwords = Passwords(settings.bcrypt_rounds, cores, wait)
@@ -87,13 +133,20 @@ async def _connect(
     images = Images(max(1, cores // 2), wait, settings.picture_max_pixels)
     closing.callback(images.close)
     closing.callback(app[keys.REQUEST_LOG].flush)
+    closing.callback(app[METRICS].flush)
     app[keys.ACCOUNTS], app[keys.PICTURES], app[keys.IMAGES] = accounts, pictures, images
     limits = None
     if settings.rate_limits == "on":
         limits = Limits(
             redis, settings.login_limit, settings.address_limit, settings.register_limit
         )
-    app[keys.ACCESS] = Access(accounts, sessions, passwords, limits)
+    access = app[keys.ACCESS] = Access(accounts, sessions, passwords, limits)
+    metrics = app[METRICS].stores
+    metrics.count_stores(database, redis, settings.database_pool, settings.redis_pool)
+    metrics.count_access(access)
+    metrics.count_threads(passwords, images)
+    if tracing:
+        tracing.trace_stores(database, redis, accounts, access, passwords, images)
     app[keys.STORES] = {"postgresql": database.ping, "redis": redis.ping}
 
 
@@ -101,14 +154,30 @@ def _say(what: str) -> None:
     print(f"latchkey: {what}", flush=True)
 
 
+@contextlib.contextmanager
+def _counting_together(several: bool) -> Iterator[None]:
+    """Give several processes a directory to count in, which prometheus-client asks for so."""
+    if not several:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="latchkey-metrics-") as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        count_together()
+        yield
+
+
 def main() -> int:
     """Run the command line; return the exit status."""
     try:
         settings = read_settings(os.environ)
-        return commands.run(sys.argv[1:], settings, create_app)
+        with _counting_together(settings.workers > 1):
+            return commands.run(sys.argv[1:], settings, create_app)
     except BadSetting as problem:
         print(f"latchkey: {problem}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

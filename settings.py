@@ -1,5 +1,6 @@
-"""The settings: their names, their defaults and what is allowed. README.md lists them."""
+"""The settings: their names, their defaults and what is allowed. docs/settings.md lists them."""
 
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -105,6 +106,8 @@ _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
 _SECRET = ("secret_keys", "database_url", "redis_url")
 """Never shown. Each may be in a file instead, which its name with _FILE gives."""
+_PRIVATE = "127.0.0.0/8 ::1 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fe80::/10"
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ class Settings:
     session_lifetime: int = _whole(14 * _DAY, 1, 3650 * _DAY)
     access_token_lifetime: int = _whole(15 * 60, 1, 3650 * _DAY)
     refresh_token_lifetime: int = _whole(30 * _DAY, 1, 3650 * _DAY)
+    imported_tokens: str = _one_of("off", "on", "off")
     sessions_per_account: int = _whole(100, 10, 1000)
     rate_limits: str = _one_of("on", "on", "off")
     login_limit: Limit = _rate("20 per 5 minutes")  # noqa: RUF009  # a field
@@ -156,6 +160,9 @@ class Settings:
     body_timeout: float = _seconds(10, 0.1, 3600)
     drain_seconds: float = _seconds(3, 0, 600)
     log_format: str = _one_of("text", "text", "json")
+    tracing: str = _one_of("off", "on", "off")
+    metrics_allow: tuple[Network, ...] = _networks(_PRIVATE)
+    docs: str = _one_of("on", "on", "off")
 
     @property
     def lifetimes(self) -> dict[str, int]:
@@ -163,6 +170,7 @@ class Settings:
         access = self.access_token_lifetime
         return {
             "token": self.session_lifetime,
+            "imported": self.session_lifetime,
             "fresh": access,
             "access": access,
             "refresh": self.refresh_token_lifetime,
@@ -178,7 +186,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**given)
     if settings.redis_url and not settings.secret_keys:
         raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
+    if settings.tracing == "on" and not _is_installed(_EXPORTER):
+        raise BadSetting(
+            "TRACING is on, but OpenTelemetry is not installed: "
+            "pip install -r requirements-tracing.txt"
+        )
     return settings
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is what it would be part of
+        return False
 
 
 def _given(environment: Mapping[str, str], name: str) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import bcrypt
 
 from bench.stores import DATABASES, Stores
-from store.passwords import PREFIX
+from store.hashes import NATIVE
 from store.session import Grant, Session, record_key, set_key
 from store.tokens import Tokens
 
@@ -51,25 +51,27 @@ def seed(stores: Stores, name: str, count: int, rounds: int, headers: Path) -> A
     key, epoch = secrets.token_hex(32), time.time_ns() // 1000
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest().encode()
     # One hash for all: nobody's speed depends on it, and hashing is slow on purpose.
-    hash = PREFIX + bcrypt.hashpw(digest, bcrypt.gensalt(rounds)).decode()
-    _fill_postgresql(stores, name, _rows(count, hash, epoch), count)
+    hash = NATIVE + bcrypt.hashpw(digest, bcrypt.gensalt(rounds)).decode()
+    fill_postgresql(stores, name, rows(count, hash, epoch), count)
     signer = Tokens([key.encode()])
     sids = [secrets.token_hex(GRANT.sid_bytes) for _ in range(count)]
-    _fill_redis(stores, name, _commands(sids, signer.signing_key, epoch))
+    fill_redis(stores, name, _commands(sids, signer.signing_key, epoch))
     tokens = [signer.derive(sid, signer.signing_key) for sid in sids]
     drawn = random.sample(tokens, min(count, MOST_HEADERS))
     headers.write_text("".join(f"Token {token}\n" for token in drawn))
     return Accounts(key, tokens, headers)
 
 
-def _rows(count: int, hash: str, epoch: int) -> Iterator[str]:
+def rows(count: int, hash: str, epoch: int) -> Iterator[str]:
+    """Write accounts as COPY takes them."""
     for number in range(count):
         name = name_of(number)
         email = f"{name}@example.com"
         yield f"{number + 1}\t{name}\t{email}\t{name}\t{email}\t{hash}\t{epoch}\n"
 
 
-def _fill_postgresql(stores: Stores, name: str, rows: Iterator[str], count: int) -> None:
+def fill_postgresql(stores: Stores, name: str, rows: Iterator[str], count: int) -> None:
+    """Replace the accounts of one database."""
     with stores.postgresql(name) as cursor:
         cursor.execute("begin; truncate account cascade")
         while chunk := "".join(islice(rows, CHUNK)):
@@ -84,25 +86,26 @@ def _commands(sids: list[str], key_id: str, epoch: int) -> Iterator[bytes]:
     for number, sid in enumerate(sids, start=1):
         session = Session(sid, number, GRANT.dialect, GRANT.kind, epoch, key_id, now)
         names = set_key(number)
-        yield _packed("SET", record_key(sid), session.record(), "EX", str(LIFETIME))
-        yield _packed("ZADD", names, str(now + LIFETIME), session.name)
-        yield _packed("EXPIRE", names, str(LIFETIME + 86_400))
+        yield packed("SET", record_key(sid), session.record(), "EX", str(LIFETIME))
+        yield packed("ZADD", names, str(now + LIFETIME), session.name)
+        yield packed("EXPIRE", names, str(LIFETIME + 86_400))
 
 
-def _packed(*words: str) -> bytes:
+def packed(*words: str) -> bytes:
+    """Return a command as Redis takes it."""
     return (f"*{len(words)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in words)).encode()
 
 
-def _fill_redis(stores: Stores, name: str, commands: Iterator[bytes]) -> None:
+def fill_redis(stores: Stores, name: str, commands: Iterator[bytes]) -> None:
     """Send everything with replies off: packing commands through the driver takes far longer."""
     address = unquote(urlsplit(stores.urls(name)["REDIS_URL"]).path)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
-        connection.sendall(_packed("SELECT", str(DATABASES.index(name))))
-        connection.sendall(_packed("CLIENT", "REPLY", "OFF"))
+        connection.sendall(packed("SELECT", str(DATABASES.index(name))))
+        connection.sendall(packed("CLIENT", "REPLY", "OFF"))
         while chunk := b"".join(islice(commands, CHUNK)):
             connection.sendall(chunk)
-        connection.sendall(_packed("CLIENT", "REPLY", "ON"))
+        connection.sendall(packed("CLIENT", "REPLY", "ON"))
         said = b""
         while said.count(b"\r\n") < 2:  # one for SELECT, one for ON
             said += connection.recv(4096)

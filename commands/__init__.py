@@ -6,24 +6,87 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from commands import account, gallery, serve
+from commands import account, check, gallery, serve, sessions
 from settings import Settings
 
 CreateApp = Callable[[Settings], web.Application]
+
+ABOUT = """\
+Latchkey, a lightweight asynchronous account server for mobile back ends: registration, login,
+sessions, profiles and profile pictures, in the dialects of existing Django and Flask back ends.
+Without a command it serves."""
+
+MORE = """\
+settings:
+  All are environment variables, in docs/settings.md. With neither DATABASE_URL nor REDIS_URL the
+  server runs a PostgreSQL and a Redis of its own, and keeps them in DATA_DIR (`data`). The other
+  commands find the same stores by the same settings, whether the server runs or not.
+
+examples:
+  python server.py                            serve on http://127.0.0.1:8000
+  HOST=0.0.0.0 WORKERS=4 python server.py     serve with four processes, to everybody
+  python server.py check                      before the first start, and when something is odd
+  python server.py account set mika is_active=false
+  python server.py account import users.csv --check
+  python server.py sessions list mika
+  python server.py sessions end mika
+  python server.py COMMAND --help             more about a command
+
+exit status:
+  0  done
+  1  not done: one line on stderr says why, and begins with `latchkey: `
+  2  a setting or an argument can't be used"""
+
+SERVE = """\
+Serve until SIGTERM, which lets the requests in flight end first, or Ctrl-C. With WORKERS of two or
+more, SIGHUP starts new processes and drains the old ones, without a lost request."""
+
+CHECK = """\
+Read the settings, reach both stores, and say what is wrong, one line each: ok, note, warning or
+WRONG. The exit status is 1 when anything is WRONG, 2 when a setting can't be used. Nothing is
+changed but a counter in Redis that expires."""
+
+ACCOUNT = """\
+What no endpoint shows, makes or changes of an account; and all of them in, or out. The server may
+run meanwhile, and need not."""
+
+GALLERY = """\
+The pictures that every account may choose from. Ten are drawn at the first start; from then on the
+gallery is yours."""
+
+SESSIONS = """\
+A session is what a login opens; an account has one of each dialect and kind. Ending is at once and
+for good, whatever Redis forgets: PostgreSQL decides."""
 
 
 def run(arguments: list[str], settings: Settings, create_app: CreateApp) -> int:
     """Do what the arguments say; return the exit status."""
     parser = _Parser(
         prog="server.py",
-        description="Latchkey, an account server for mobile back ends. Settings are environment "
-        "variables; the README lists them.",
+        description=ABOUT,
+        epilog=MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=lambda settings, _: serve.run(settings, create_app))
-    commands = parser.add_subparsers(metavar="COMMAND")
-    commands.add_parser("serve", help="run the server (the default)")
-    account.add(commands.add_parser("account", help="show an account, or change it"))
-    gallery.add(commands.add_parser("gallery", help="list the gallery, add to it, remove from it"))
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    commands.add_parser("serve", help="run the server (the default)", description=SERVE)
+    check.add(
+        commands.add_parser("check", help="say what is wrong, if anything", description=CHECK),
+        create_app,
+    )
+    account.add(
+        commands.add_parser(
+            "account", help="show, make, change, delete, import accounts", description=ACCOUNT
+        )
+    )
+    sessions.add(
+        commands.add_parser("sessions", help="list sessions, or end them", description=SESSIONS)
+    )
+    gallery.add(
+        commands.add_parser(
+            "gallery", help="list the gallery, add to it, remove from it", description=GALLERY
+        )
+    )
     chosen = parser.parse_args(arguments)
     status: int = chosen.run(settings, chosen)
     return status

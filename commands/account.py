@@ -1,76 +1,40 @@
-"""`account show` and `account set`: what an operator sees and changes of one account."""
+"""`account`: an operator sees, makes, changes and deletes one account, and lists all."""
 
 import asyncio
 import dataclasses
+import datetime
 import json
-import re
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from commands.reach import database_of, reach_stores
+from commands import transfer
+from commands.asking import agrees, is_at_a_terminal, new_password
+from commands.fields import PARSE, BadInput, parse_assignment
+from commands.reach import access_of, database_of, reach_stores
 from settings import Settings
-from store.account import Details
-from store.accounts import Accounts
+from store.account import Details, NewAccount
+from store.accounts import MAX_ID, Accounts
 from store.embedded import CantRun
-from store.errors import Refused, Taken, Unstorable
-from store.rules import MAX_NAME, is_email
+from store.errors import Busy, Refused, Taken, Unstorable
+from store.listing import list_accounts
 
+Act = Callable[[Settings, Namespace], Awaitable[str]]
 
-class BadInput(Exception):
-    """What was asked can't be done; the text is one line that says why."""
+CREATE = """\
+Make an account, whose password is typed twice, or is the first line of standard input where that is
+no terminal. What a dialect asks of a name, a password or an e-mail does not matter here: the names
+must be free and can be stored, that is all."""
 
+RENEW = """\
+Give an account another password, which ends its sessions at once. It is typed twice, or is the
+first line of standard input where that is no terminal."""
 
-def _flag(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
+DELETE = """\
+Delete an account, its pictures and its sessions, for good."""
 
-
-def _numbers(text: str) -> list[int]:
-    numbers = [int(word) for word in re.split(r"[\s,\[\]]+", text) if word]
-    if any(abs(number) >= 2**63 for number in numbers):
-        raise ValueError
-    return numbers
-
-
-def _name(text: str) -> str | None:
-    if len(text) > MAX_NAME:
-        raise ValueError
-    return text or None
-
-
-def _email(text: str) -> str | None:
-    if text and not is_email(text):
-        raise ValueError
-    return text or None
-
-
-def _days(text: str) -> int:
-    if abs(int(text)) >= 2**31:
-        raise ValueError
-    return int(text)
-
-
-PARSE: dict[str, tuple[Callable[[str], Any], str]] = {
-    **dict.fromkeys(
-        ("is_active", "is_staff", "is_superuser", "is_admin"), (_flag, "true or false")
-    ),
-    **dict.fromkeys(
-        ("towns", "groups", "user_permissions", "cellar", "wants"),
-        (_numbers, "whole numbers, separated by commas"),
-    ),
-    **dict.fromkeys(("address", "address2", "city", "state", "zipcode"), (str, "text")),
-    **dict.fromkeys(
-        ("username", "first_name", "last_name", "group"),
-        (_name, f"at most {MAX_NAME} characters"),
-    ),
-    "email": (_email, "an e-mail address"),
-    "days_count": (_days, "a whole number"),
-}
-"""By field, how its value is read, and what is allowed."""
-
-COLUMNS = {"group": "group_name"}
-"""Fields whose column is called otherwise: `group` is a word of SQL's."""
+_AT_BIRTH = {each.name for each in dataclasses.fields(NewAccount)}
 
 
 def add(parser: ArgumentParser) -> None:
@@ -78,54 +42,162 @@ def add(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     show = actions.add_parser("show", help="print an account")
     change = actions.add_parser("set", help="change fields of an account")
-    for action in (show, change):
+    create = actions.add_parser("create", help="make an account", description=CREATE)
+    password = actions.add_parser("password", help="set a password", description=RENEW)
+    delete = actions.add_parser("delete", help="delete an account", description=DELETE)
+    lists = actions.add_parser("list", help="list accounts, those with the lowest ids first")
+    for action in (show, change, password, delete):
         action.add_argument("name", metavar="NAME", help="its username or e-mail")
-        action.set_defaults(assignments=[])
-    change.add_argument(
-        "assignments",
-        nargs="+",
-        metavar="FIELD=VALUE",
-        help=f"the fields are {', '.join(PARSE)}; is_active=false ends the account's sessions",
-    )
-    parser.set_defaults(run=run)
+    fields = f"the fields are {', '.join(PARSE)}"
+    for action, note in ((change, "; is_active=false ends the account's sessions"), (create, "")):
+        action.add_argument("assignments", nargs="+", metavar="FIELD=VALUE", help=fields + note)
+    delete.add_argument("--yes", action="store_true", help="go on without asking")
+    lists.add_argument("--limit", type=_whole, default=100, metavar="N", help="at most; else 100")
+    lists.add_argument("--after", type=_whole, default=0, metavar="ID", help="ids above this one")
+    lists.add_argument("--match", default="", metavar="TEXT", help="what a name begins with")
+    for action, act, always in (
+        (show, _show, " (as always)"),
+        (change, _set, " (as always)"),
+        (create, _create, ""),
+        (password, _password, ""),
+        (delete, _delete, ""),
+        (lists, _list, ""),
+    ):
+        action.add_argument("--json", action="store_true", help=f"print JSON{always}")
+        action.set_defaults(run=lambda settings, chosen, act=act: run(settings, chosen, act))
+    transfer.add(actions)
 
 
-def run(settings: Settings, arguments: Namespace) -> int:
-    """Change what is to be changed, and print the account; return the exit status."""
+def run(settings: Settings, chosen: Namespace, act: Act) -> int:
+    """Do what is asked, and print what there is to say; return the exit status."""
+    if act is _delete and not (chosen.yes or is_at_a_terminal()):
+        _complain(f"this deletes {chosen.name!r}, and there is no terminal to ask at; say --yes")
+        return 2
     try:
-        changes = dict(map(_parse, arguments.assignments))
         with reach_stores(settings) as reached:
-            details = asyncio.run(_change(reached, arguments.name, changes))
+            print(asyncio.run(_acting(act, reached, chosen)))
     except (BadInput, CantRun, Refused) as problem:
-        print(f"latchkey: {_say(problem)}", file=sys.stderr)
+        _complain(_say(problem))
         return 1
-    shown = dataclasses.asdict(details)
-    shown["group"] = shown.pop("group_name")
-    print(json.dumps(shown, indent=2, default=str, ensure_ascii=False))
+    except (KeyboardInterrupt, EOFError):
+        _complain("nothing was done")
+        return 1
     return 0
 
 
-async def _change(settings: Settings, name: str, changes: dict[str, Any]) -> Details:
+async def _acting(act: Act, settings: Settings, chosen: Namespace) -> str:
+    return await act(settings, chosen)
+
+
+async def _show(settings: Settings, chosen: Namespace) -> str:
     async with database_of(settings) as database:
         accounts = Accounts(database)
-        found = await accounts.find(name)
-        if found and changes:
-            await accounts.change(found.id, changes)
-            found = await accounts.details(found.id)
-        if found is None:
-            raise BadInput(f"there is no account {name!r}")
-        return found
+        return _as_json(_shown(await _found(accounts, chosen.name)))
 
 
-def _parse(assignment: str) -> tuple[str, Any]:
-    field, equals, text = assignment.partition("=")
-    if not equals or field not in PARSE:
-        raise BadInput(f"{assignment!r} is no FIELD=VALUE; the fields are {', '.join(PARSE)}")
-    parse, allowed = PARSE[field]
-    try:
-        return COLUMNS.get(field, field), parse(text)
-    except (ValueError, KeyError):
-        raise BadInput(f"{field} is {text!r}: allowed is {allowed}") from None
+async def _set(settings: Settings, chosen: Namespace) -> str:
+    changes = dict(map(parse_assignment, chosen.assignments))
+    async with database_of(settings) as database:
+        accounts = Accounts(database)
+        found = await _found(accounts, chosen.name)
+        await accounts.change(found.id, changes)
+        return _as_json(_shown(_still(await accounts.details(found.id), chosen.name)))
+
+
+async def _create(settings: Settings, chosen: Namespace) -> str:
+    values = dict(map(parse_assignment, chosen.assignments))
+    if not (values.get("username") or values.get("email")):
+        raise BadInput("an account needs a username or an email")
+    new = NewAccount(**{name: value for name, value in values.items() if name in _AT_BIRTH})
+    later = {name: value for name, value in values.items() if name not in _AT_BIRTH}
+    password = new_password()
+    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
+        account, _ = await access.register(new, password)
+        if later:
+            await accounts.change(account.id, later)
+        details = _still(await accounts.details(account.id), "of this name")
+    return _as_json(_shown(details)) if chosen.json else f"{_called(details)} is made"
+
+
+async def _password(settings: Settings, chosen: Namespace) -> str:
+    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
+        found = await _found(accounts, chosen.name)
+        if not await access.set_password(found.id, new_password()):
+            raise _nobody(chosen.name)
+    said = {"id": found.id, "password": "changed"}
+    over = "has another password; its sessions are over"
+    return _as_json(said) if chosen.json else f"{_called(found)} {over}"
+
+
+async def _delete(settings: Settings, chosen: Namespace) -> str:
+    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
+        found = await _found(accounts, chosen.name)
+        if not chosen.yes and not agrees(f"This deletes {_called(found)}, for good."):
+            raise BadInput("nothing was deleted")
+        if not await access.remove(found.id):
+            raise _nobody(chosen.name)
+    said = {"id": found.id, "deleted": True}
+    return _as_json(said) if chosen.json else f"{_called(found)} is deleted"
+
+
+async def _list(settings: Settings, chosen: Namespace) -> str:
+    async with database_of(settings) as database:
+        found = await list_accounts(
+            database, after=chosen.after, limit=chosen.limit, match=chosen.match
+        )
+    return _as_json(list(map(_shown, found))) if chosen.json else _as_table(found)
+
+
+async def _found(accounts: Accounts, name: str) -> Details:
+    return _still(await accounts.find(name), name)
+
+
+def _still(details: Details | None, name: str) -> Details:
+    if details is None:
+        raise _nobody(name)
+    return details
+
+
+def _nobody(name: str) -> BadInput:
+    return BadInput(f"there is no account {name!r}")
+
+
+def _whole(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= MAX_ID):
+        raise ArgumentTypeError("a whole number is wanted")
+    return int(text)
+
+
+def _called(account: Details) -> str:
+    names = [name for name in (account.username, account.email) if name]
+    return f"account {account.id} ({', '.join(names)})"
+
+
+def _shown(details: Details) -> dict[str, Any]:
+    shown = dataclasses.asdict(details)
+    shown["group"] = shown.pop("group_name")
+    return shown
+
+
+def _as_json(shown: object) -> str:
+    return json.dumps(shown, indent=2, default=str, ensure_ascii=False)
+
+
+def _as_table(found: Sequence[Details]) -> str:
+    rows = [("ID", "USERNAME", "E-MAIL", "CREATED (UTC)", "")]
+    for each in found:
+        created = f"{each.created.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S}"
+        off = "" if each.is_active else "disabled"
+        rows.append((str(each.id), each.username or "", each.email or "", created, off))
+    wide = [max(len(row[n]) for row in rows) for n in range(4)]
+    return "\n".join(
+        f"{a:>{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:<{wide[3]}}  {e}".rstrip()
+        for a, b, c, d, e in rows
+    )
+
+
+def _complain(what: str) -> None:
+    print(f"latchkey: {what}", file=sys.stderr)
 
 
 def _say(problem: Exception) -> str:
@@ -134,5 +206,7 @@ def _say(problem: Exception) -> str:
             return f"another account has this {' and this '.join(sorted(problem.fields))}"
         case Unstorable():
             return f"{problem.field} can't be stored: it is too long, or holds NUL"
+        case Busy():
+            return f"it takes too long: {problem}"
         case _:
             return str(problem)

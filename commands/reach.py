@@ -7,8 +7,13 @@ from pathlib import Path
 
 from settings import Settings
 from store import embedded
+from store.accounts import Accounts
 from store.database import Database, connect_database
+from store.operator import Operator
+from store.passwords import Passwords
+from store.redis import connect_redis
 from store.schema import prepare
+from store.tokens import Tokens
 
 
 @contextlib.contextmanager
@@ -20,6 +25,7 @@ def run_stores(settings: Settings, say: Callable[[str], None]) -> Iterator[Setti
     if settings.database_url and settings.redis_url:
         yield settings
         return
+    embedded.check_installed(postgresql=not settings.database_url, redis=not settings.redis_url)
     with contextlib.ExitStack() as stack:
         data = stack.enter_context(embedded.data_directory(Path(settings.data_dir)))
         if not settings.database_url:
@@ -48,6 +54,24 @@ async def database_of(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@contextlib.asynccontextmanager
+async def access_of(
+    settings: Settings, *, redis_may_be_away: bool = False
+) -> AsyncIterator[tuple[Accounts, Operator]]:
+    """Connect to both stores, for what spans accounts and sessions. Raises Unavailable."""
+    async with contextlib.AsyncExitStack() as closing:
+        database = await closing.enter_async_context(database_of(settings))
+        redis = await connect_redis(
+            settings.redis_url, 1, settings.store_timeout, at_once=not redis_may_be_away
+        )
+        closing.push_async_callback(redis.close)
+        passwords = Passwords(settings.bcrypt_rounds, 1, settings.password_wait)
+        closing.callback(passwords.close)
+        accounts, tokens = Accounts(database), Tokens([k.encode() for k in settings.secret_keys])
+        lifetimes, per_account = settings.lifetimes, settings.sessions_per_account
+        yield accounts, Operator.over(accounts, redis, tokens, lifetimes, per_account, passwords)
 
 
 def _named(settings: Settings, data: Path) -> Settings:

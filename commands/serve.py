@@ -118,6 +118,10 @@ def _greet(settings: Settings, port: int) -> None:
     mounted = ", ".join(f"{name} at {prefix}" for name, prefix in settings.dialects.items())
     _say(f"serving on {url}")
     _say(f"dialects: {mounted}; each also under its own name")
+    if "kust" in settings.dialects:
+        _say("kust shows every account to every account, as its document has it")
+    if settings.docs == "on":
+        _say(f"try the API on {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]
     if "lumotist" in settings.dialects:
         account = f"{url}{settings.dialects['lumotist'].rstrip('/')}/account"

@@ -14,6 +14,7 @@ from aiohttp.worker import GunicornUVLoopWebWorker
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from prometheus_client.multiprocess import mark_process_dead
 
 from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, settle
 from settings import Settings
@@ -28,6 +29,7 @@ def run(settings: Settings, create_app: CreateApp, greet: Callable[[int], None])
     `greet` is told the port once it is open.
     """
     manager = os.getpid()
+    mark_process_dead(manager)  # type: ignore[no-untyped-call]  # it has tried the start itself
     try:
         _Manager(settings, create_app, greet).run()
     except SystemExit as end:
@@ -61,6 +63,7 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
             "graceful_timeout": int(settings.drain_seconds + SHUTDOWN_SECONDS + 5),
             "control_socket_disable": True,
             "when_ready": self._ready,
+            "child_exit": _forget_gauges,
         }
         for name, value in ours.items():
             self.cfg.set(name, value)
@@ -70,6 +73,11 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
 
     def _ready(self, arbiter: Arbiter) -> None:
         self._greet(arbiter.LISTENERS[0].sock.getsockname()[1])
+
+
+def _forget_gauges(arbiter: Arbiter, worker: Any) -> None:
+    """Count a worker that has ended no more in what is there now: its requests stay counted."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 class Worker(GunicornUVLoopWebWorker):

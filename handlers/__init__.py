@@ -1,16 +1,18 @@
 """What clients see: the dialects, and the few paths that belong to none of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
 from handlers import (
     cellars,
     description,
+    docs,
     drf,
     fardel,
     kust,
     lumotist,
+    metrics,
     pictures,
     probes,
     shared,
@@ -18,7 +20,7 @@ from handlers import (
 )
 from handlers.answers import Answer
 from handlers.dialect import Dialect, Endpoint, NotFound
-from handlers.front import RequestIds, expect, front
+from handlers.front import Mounted, RequestIds, expect, front
 from handlers.keys import ALLOW_ORIGIN
 
 DIALECTS: dict[str, Dialect] = {
@@ -30,6 +32,9 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 ALL_METHODS = ("GET", "POST", "PUT")
+
+Around = Callable[[Mounted, str, str], Mounted]
+"""What makes of a thing to mount, its route and its dialect, if it has one, another to mount."""
 
 
 class Conflict(Exception):
@@ -46,37 +51,52 @@ class Anywhere(web.PlainResource):
         return {}
 
 
-def mount(app: web.Application, mounts: Mapping[str, str]) -> None:
-    """Mount the named dialects, each at its prefix and under its own name. Raises Conflict."""
+def mount(
+    app: web.Application,
+    mounts: Mapping[str, str],
+    *,
+    with_docs: bool = False,
+    around: Around | None = None,
+) -> None:
+    """Mount the named dialects, each at its prefix and under its own name. Raises Conflict.
+
+    `around` is put around each, if it is given.
+    """
     owners: dict[str, tuple[str, Endpoint]] = {}
     for name, prefix in mounts.items():
-        dialect = DIALECTS[name]
-        for path, endpoint in dialect.endpoints.items():
+        for path, endpoint in DIALECTS[name].endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)
             if prefix.strip("/") != name:
                 _claim(owners, prefix.rstrip("/") + path, name, endpoint)
     ids, allow_origin = RequestIds(), app[ALLOW_ORIGIN]
 
-    def add(path: str, route: str, endpoint: Endpoint) -> None:
-        app.router.add_route(
-            "*", path, front(endpoint, route, ids, allow_origin), expect_handler=expect
-        )
+    def fronted(endpoint: Endpoint, route: str, dialect: str = "") -> Mounted:
+        mounted = front(endpoint, route, dialect, ids, allow_origin)
+        return around(mounted, route, dialect) if around else mounted
 
-    for path, (_, endpoint) in owners.items():
-        add(path, path, endpoint)
-        add(path + "/", path, endpoint)
+    def add(path: str, route: str, endpoint: Endpoint, dialect: str = "") -> None:
+        mounted = fronted(endpoint, route, dialect)
+        app.router.add_route("*", path, mounted, expect_handler=expect)
+
+    for path, (owner, endpoint) in owners.items():
+        dialect = owner if owner in DIALECTS else ""
+        add(path, path, endpoint, dialect)
+        add(path + "/", path, endpoint, dialect)
     add("/healthz", "/healthz", probes.HEALTH)
     add("/readyz", "/readyz", probes.READY)
+    add("/metrics", "/metrics", metrics.ENDPOINT)
     add("/pictures/{id}", "/pictures/{id}", pictures.ENDPOINT)
     for path, endpoint in description.endpoints(mounts).items():
         add(path, path, endpoint)
+    for path, endpoint in docs.endpoints(mounts).items() if with_docs else ():
+        add(path, path, endpoint)
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].refuse)
-        add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown)
+        add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)
     everywhere = Anywhere()
     app.router.register_resource(everywhere)
     unknown = Endpoint(_not_found, ALL_METHODS, drf.refuse)
-    everywhere.add_route("*", front(unknown, "*", ids, allow_origin), expect_handler=expect)
+    everywhere.add_route("*", fronted(unknown, "*"), expect_handler=expect)
 
 
 def _claim(
@@ -88,7 +108,8 @@ def _claim(
     if {owner, name} != {shared.FORM, shared.REST}:
         raise Conflict(f"{owner} and {name} both answer at {path}")
     by_name = {owner: other, name: endpoint}
-    owners[path] = (name, shared.tell_apart(by_name[shared.FORM], by_name[shared.REST]))
+    both = shared.tell_apart(by_name[shared.FORM], by_name[shared.REST])
+    owners[path] = (f"{owner} or {name}", both)
 
 
 async def _not_found(request: web.Request) -> Answer:

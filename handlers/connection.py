@@ -16,7 +16,7 @@ from handlers.answers import Answer
 from handlers.dialect import NotFound
 from handlers.front import SHARED
 from handlers.keys import DRAINING
-from handlers.wire import Outbox, as_response, encode
+from handlers.wire import AT_ONCE, Outbox, as_response, encode
 
 NOWHERE: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*", **SHARED}
 
@@ -114,6 +114,7 @@ class Connection(RequestHandler):
             and not answer.closes
             and request.version == HttpVersion11
             and request.method != hdrs.METH_HEAD
+            and len(answer.body) <= AT_ONCE
             and not self._upgraded
         )
 

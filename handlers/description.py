@@ -6,6 +6,7 @@ dialect's name, so that none clash.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,21 @@ METHODS = ("GET",)
 
 def endpoints(names: Iterable[str]) -> dict[str, Endpoint]:
     """Return what serves the descriptions of these dialects, by its path."""
-    files = {name: DIRECTORY / f"{name}.json" for name in names}
-    contents = {name: file.read_bytes() for name, file in files.items() if file.exists()}
-    apart = {f"/{name}/openapi.json": _serve(content) for name, content in contents.items()}
-    documents = {name: orjson.loads(content) for name, content in contents.items()}
-    return {"/openapi.json": _serve(orjson.dumps(together(documents))), **apart}
+    apart = {f"/{name}/openapi.json": _serve(_read(name)) for name in names if _read(name)}
+    return {"/openapi.json": _serve(_together(tuple(names))), **apart}
+
+
+@cache  # a program makes its application once, but the tests a thousand times
+def _read(name: str) -> bytes:
+    file = DIRECTORY / f"{name}.json"
+    return file.read_bytes() if file.exists() else b""
+
+
+@cache
+def _together(names: tuple[str, ...]) -> bytes:
+    return orjson.dumps(
+        together({name: orjson.loads(_read(name)) for name in names if _read(name)})
+    )
 
 
 def together(documents: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from aiohttp import hdrs, web
 from handlers.answers import Answer, SharedHeaders, json_response
 from handlers.body import read_body
 from handlers.dialect import Endpoint, answer
-from handlers.keys import BODY, DRAINING, REQUEST_ID, REQUEST_LOG
+from handlers.keys import BODY, DRAINING, REQUEST_ID, REQUEST_LOG, SPOKEN
+from handlers.metrics import METRICS
 from store.errors import Refused
 
 SHARED: dict[str, str] = {
@@ -41,9 +42,12 @@ class RequestIds:
         return f"{self._prefix}-{next(self._count):x}"
 
 
-def front(endpoint: Endpoint, route: str, ids: RequestIds, allow_origin: str) -> Mounted:
+def front(
+    endpoint: Endpoint, route: str, dialect: str, ids: RequestIds, allow_origin: str
+) -> Mounted:
     """Return what is mounted for an endpoint: OPTIONS answered, the rest handed on, all logged.
 
+    `dialect` is "" for a path that belongs to none, or where the request tells which it speaks.
     `allow_origin` is every answer's Access-Control-Allow-Origin, "" for none from here.
     """
     answered = answer(endpoint)
@@ -65,6 +69,8 @@ def front(endpoint: Endpoint, route: str, ids: RequestIds, allow_origin: str) ->
         )
         seconds = time.perf_counter() - started
         app[REQUEST_LOG].add(request.method, route, said.status, seconds, request_id, said.why)
+        spoken = dialect or request.get(SPOKEN, "")
+        app[METRICS].note(spoken, route, request.method, said.status, said.why, seconds)
         return said
 
     return fronted

@@ -52,6 +52,8 @@ class PictureLimits:
 PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+SPOKEN = web.RequestKey("spoken", str)
+"""The dialect of a request, where its path alone does not tell."""
 BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
 """The body, once it has been read, or why it could not be."""
 

@@ -30,19 +30,21 @@ class Proxies:
             address = hop
         return address
 
+    def scheme(self, request: web.Request) -> str:
+        """Return the scheme that the client used."""
+        if self._trusts(request.remote or ""):
+            return _first(request, "X-Forwarded-Proto", _SCHEME) or request.scheme
+        return request.scheme
+
     def base_url(self, request: web.Request) -> str:
         """Return what URLs of this server begin with, as the client sees it."""
-        scheme, host = request.scheme, request.host
+        host = request.host
         if self._trusts(request.remote or ""):
-            scheme = _first(request, "X-Forwarded-Proto", _SCHEME) or scheme
             host = _first(request, "X-Forwarded-Host", _HOST) or host
-        return f"{scheme}://{sayable(host)}"
+        return f"{self.scheme(request)}://{sayable(host)}"
 
     def _trusts(self, address: str) -> bool:
-        if not self._trusted or not _is_address(address):
-            return False
-        parsed = ipaddress.ip_address(address)
-        return any(parsed in network for network in self._trusted)
+        return is_within(address, self._trusted)
 
 
 PROXIES = web.AppKey("proxies", Proxies)
@@ -51,6 +53,14 @@ PROXIES = web.AppKey("proxies", Proxies)
 def address_of(request: web.Request) -> str:
     """Return the address of the client that a request comes from."""
     return request.app[PROXIES].address(request)
+
+
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Tell whether an address is of one of the networks; what is no address is of none."""
+    if not networks or not _is_address(address):
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in networks)
 
 
 def _first(request: web.Request, header: str, form: re.Pattern[str]) -> str | None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from handlers.answers import Answer
 from handlers.body import parse_json, read_body
 from handlers.dialect import Endpoint, answer
+from handlers.keys import SPOKEN
 from store.errors import Refused
 
 FORM = "wicare"
@@ -24,7 +25,9 @@ def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
     speak_form, speak_rest = answer(form), answer(rest)
 
     async def speak(request: web.Request) -> Answer:
-        return await (speak_form if await speaks_form(request) else speak_rest)(request)
+        is_form = await speaks_form(request)
+        request[SPOKEN] = FORM if is_form else REST
+        return await (speak_form if is_form else speak_rest)(request)
 
     return Endpoint(speak, tuple(dict.fromkeys(form.methods + rest.methods)), rest.refuse)
 

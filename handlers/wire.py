@@ -1,16 +1,23 @@
 """From an answer to bytes (RFC 9112), and out of the process in bursts.
 
 An answer to an ordinary request is written here, for a fifth of what aiohttp's own response takes;
-all others (HTTP/1.0, HEAD, a connection that closes, CORS_ORIGINS) are handed to aiohttp.
+all others (HTTP/1.0, HEAD, a connection that closes, CORS_ORIGINS, a long body) are handed to
+aiohttp.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
 from handlers.answers import JSON, Answer, SharedHeaders
+
+AT_ONCE = 256 * 1024
+"""Bytes of a body that are sent at once. A longer one goes out as its client takes it in: else a
+thousand that ask and do not read hold a thousand copies."""
+_PIECE = 64 * 1024
 
 _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _BODILESS = (204, 304)
@@ -77,11 +84,20 @@ def as_response(answer: Answer) -> web.Response:
         headers["Content-Type"] = answer.media_type
     if answer.request_id:
         headers["X-Request-ID"] = answer.request_id
+    long = len(answer.body) > AT_ONCE
+    if long:
+        headers["Content-Length"] = str(len(answer.body))
     response = web.Response(
         status=answer.status,
-        body=answer.body or None,
+        body=_pieces(answer.body) if long else answer.body or None,
         headers=headers,
     )
     if answer.closes:
         response.force_close()
     return response
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    # aiohttp would take a BytesIO, and copy all of it.
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]

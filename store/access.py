@@ -5,10 +5,12 @@ ends sessions raises the epoch first, and whatever opens one does it under an ep
 together with what entitled it.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from store import imported
 from store.account import Account, Login, NewAccount
 from store.accounts import Accounts
 from store.coalesce import Coalesced
@@ -25,14 +27,16 @@ from store.errors import (
 )
 from store.limits import Limits
 from store.passwords import Passwords
+from store.redis import Redis
 from store.session import Grant, Opened, Session
 from store.sessions import Outdated, Sessions
+from store.tokens import Tokens
 
 _log = logging.getLogger("latchkey.access")
 
 ROUNDS = 8
 REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "fresh", "access"})
+ACCESS_KINDS = frozenset({"token", "fresh", "access", imported.KIND})
 """The kinds of session that authenticate a request; a refresh token is none of them."""
 
 
@@ -62,11 +66,25 @@ class Access:
             self._look_up, sessions.deadline
         )
 
+    @classmethod
+    def over(
+        cls,
+        accounts: Accounts,
+        redis: Redis,
+        tokens: Tokens,
+        lifetimes: Mapping[str, int],
+        per_account: int,
+        passwords: Passwords,
+    ) -> Self:
+        """Return one whose sessions are in this Redis; nobody's attempts are counted."""
+        return cls(accounts, Sessions(redis, tokens, lifetimes, per_account), passwords)
+
     async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
         """Return whom a token stands for, as both stores have it now. Raises BadToken."""
-        found = await self._callers.get(self._sessions.sid_of(token))
+        sid = self._sessions.sid_of(token)
+        found = await self._callers.get(sid)
         if found is None:
-            raise BadToken(Flaw.EXPIRED)
+            raise BadToken(Flaw.FORGED if imported.is_digest(sid) else Flaw.EXPIRED)
         if isinstance(found, Refused):
             raise found
         if found.session.kind not in kinds:
@@ -97,10 +115,11 @@ class Access:
                 logged_in = bool(grants)
                 account = await self._accounts.insert(identity, new, hash, logged_in=logged_in)
             except (Taken, Unstorable):
-                for session in opened:
-                    await self._sessions.discard(identity[0], session)
+                await self._discard(identity[0], opened)
                 raise
-            return account, opened
+            if account is not None:
+                return account, opened
+            await self._discard(identity[0], opened)  # an import gave this id away meanwhile
         raise Busy(1.0)
 
     async def log_in(
@@ -125,10 +144,24 @@ class Access:
                 raise Inactive
             if await self._accounts.record_login(account.id, account.epoch):
                 try:
-                    return account, await self._open(account, grants, account.epoch < newer)
+                    opened = await self._open(account, grants, account.epoch < newer)
                 except Outdated as outdated:
                     newer = outdated.epoch
+                else:
+                    await self._renew_hash(account.id, found.hash, password)
+                    return account, opened
         raise Busy(1.0)
+
+    async def _renew_hash(self, account_id: int, kept: str, password: str) -> None:
+        """Replace a hash that came from elsewhere, or is of another cost than those made now.
+
+        The password is the same, so no session ends; and if it can't be done now, the login is as
+        good, and the next one will try again.
+        """
+        if self._passwords.is_outdated(kept):
+            with contextlib.suppress(Refused):
+                fresh = await self._passwords.hash(password)
+                await self._accounts.replace_hash(account_id, kept, fresh)
 
     async def log_out(self, caller: Caller) -> None:
         """End the session that the request came with."""
@@ -187,7 +220,7 @@ class Access:
         except Unavailable as refusal:  # an ended session needs no account to be told so
             ended = BadToken(Flaw.REVOKED)
             return {sid: refusal if session else ended for sid, session in sessions.items()}
-        return {sid: _judge(session, accounts) for sid, session in sessions.items()}
+        return {sid: judge(session, accounts) for sid, session in sessions.items()}
 
     async def _open(
         self, account: Account, grants: Sequence[Grant], regressed: bool
@@ -196,6 +229,10 @@ class Access:
             await self._sessions.open(account.id, account.epoch, grant, regressed=regressed)
             for grant in grants
         ]
+
+    async def _discard(self, account_id: int, opened: Sequence[Opened]) -> None:
+        for session in opened:
+            await self._sessions.discard(account_id, session)
 
     async def _clean_up(self, account_id: int, epoch: int) -> None:
         # The sessions are over once PostgreSQL has said so: a Redis that is away changes nothing.
@@ -207,7 +244,7 @@ class Access:
             )
 
 
-def _judge(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:
+def judge(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:
     """Return the caller that a session stands for, or why it stands for none."""
     account = accounts.get(session.account_id) if session else None
     if session is None or account is None:

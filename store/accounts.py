@@ -1,5 +1,6 @@
 """Accounts in PostgreSQL: who there is, under which names, with which hash and epoch."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -13,6 +14,8 @@ from store.errors import Taken, Unstorable
 from store.rules import fold, is_nameable, is_storable
 
 MAX_ID = 2**63 - 1
+BATCH_SECONDS = 60.0
+"""What an operator waits for one statement about many accounts."""
 
 _NAMES = ("username", "email")
 _TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
@@ -69,6 +72,16 @@ class Accounts:
         )
         return Details(*row) if row else None
 
+    async def ids_of(self, field: str, names: Iterable[str]) -> dict[str, int]:
+        """Return the ids of accounts by username or e-mail, which `field` says; as given."""
+        folded = {name: fold(name) for name in names if is_nameable(name) and is_storable(name)}
+        rows = await self._database.rows(
+            f"select {field}_folded, id from account where {field}_folded = any(%s::text[])",
+            (list(folded.values()),),
+        )
+        ids: dict[str, int] = dict(rows)
+        return {name: ids[key] for name, key in folded.items() if key in ids}
+
     async def credentials(self, login: Login) -> Credentials | None:
         """Return what a login by this name is verified against, None when there is no account.
 
@@ -86,8 +99,8 @@ class Accounts:
 
     async def insert(
         self, identity: tuple[int, int], new: NewAccount, hash: str, *, logged_in: bool
-    ) -> Account:
-        """Insert an account and return it.
+    ) -> Account | None:
+        """Insert an account and return it; None when another one has been given its id.
 
         Raises Taken, with every field that is, or Unstorable.
         """
@@ -97,16 +110,16 @@ class Accounts:
             "first_name": new.first_name,
             "last_name": new.last_name,
         }
-        [row] = await self._write(
+        rows = await self._write(
             f"""insert into account (username, email, first_name, last_name, username_folded,
                     email_folded, id, session_epoch, password, towns, last_login)
                 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
                     case when %s then now() end)
-                returning {_COLUMNS}""",
+                on conflict (id) do nothing returning {_COLUMNS}""",
             values,
             (*identity, hash, list(new.towns), logged_in),
         )
-        return Account(*row)
+        return Account(*rows[0]) if rows else None
 
     async def change(
         self, account_id: int, changes: Mapping[str, Any], epoch: int | None = None
@@ -145,6 +158,13 @@ class Accounts:
         )
         return row is not None
 
+    async def replace_hash(self, account_id: int, kept: str, fresh: str) -> None:
+        """Keep another hash of the same password, if `kept` still is the one that is kept."""
+        await self._database.rows(
+            "update account set password = %s where id = %s and password = %s returning id",
+            (fresh, account_id, kept),
+        )
+
     async def raise_epoch(self, account_id: int) -> int | None:
         """End every session the account has; return its new epoch, None when it is gone."""
         row = await self._database.row(
@@ -152,6 +172,31 @@ class Accounts:
             (account_id,),
         )
         return row[0] if row else None
+
+    async def raise_epochs(self, after: int, count: int) -> tuple[int, int] | None:
+        """End every session of the next `count` accounts, those with the lowest ids above `after`.
+
+        Return the highest of these ids and how many they were, None when there is none left. For
+        many accounts at once it may take BATCH_SECONDS.
+        """
+        [(last, ended)] = await self._database.rows(
+            f"""with raised as (
+                    update account set session_epoch = {_RAISED}
+                     where id > %(after)s and id <= (select max(id) from (
+                           select id from account where id > %(after)s
+                            order by id limit %(count)s) as batch)
+                    returning id)
+                select max(id), count(*) from raised""",
+            {"after": after, "count": count},
+            asyncio.get_running_loop().time() + BATCH_SECONDS,
+        )
+        return (last, ended) if ended else None
+
+    async def count(self) -> int:
+        """Count the accounts. With a million of them it may take a second."""
+        by = asyncio.get_running_loop().time() + BATCH_SECONDS
+        [(count,)] = await self._database.rows("select count(*) from account", (), by)
+        return int(count)
 
     async def delete(self, account_id: int, epoch: int) -> bool:
         """Delete the account and its pictures, if it still has this epoch; tell whether it had."""

@@ -28,7 +28,7 @@ from redis.exceptions import (
 )
 
 from store.reader import NodeReader, Reader, take_open
-from store.topology import Nodes
+from store.topology import PLAIN, Nodes
 
 REDIRECTIONS = 8
 PAUSE = 0.25
@@ -60,6 +60,7 @@ class Cluster(RedisCluster):
             "socket_connect_timeout": deadline,
             "retry": Retry(NoBackoff(), 0),
             "client_name": "latchkey",
+            **PLAIN,
             **at.options,
         }
         places = [ClusterNode(host, port) for host, port in at.places]

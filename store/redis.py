@@ -17,7 +17,7 @@ from store.errors import Unavailable
 from store.reader import PrimaryReader, Reader, take_open
 from store.redis_errors import as_refusal
 from store.sentinel import watch_primary
-from store.topology import Nodes, Sentinels, parse_redis_url
+from store.topology import PLAIN, Nodes, Sentinels, parse_redis_url
 
 WATCH = 1.0
 """Seconds between two questions to the Sentinels: how long an old primary may be read from."""
@@ -160,8 +160,13 @@ class OnCluster(Redis):
         return values
 
 
-async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
-    """Make a client and reach the server once. Raises Unavailable when it can't be reached."""
+async def connect_redis(
+    url: str, pool_size: int, deadline: float, *, at_once: bool = True
+) -> Redis:
+    """Make a client and reach the server once. Raises Unavailable when it can't be reached.
+
+    Unless `at_once`, it is only reached when it is first asked.
+    """
     client: Redis
     match parse_redis_url(url):
         case Sentinels() as at:
@@ -171,7 +176,8 @@ async def connect_redis(url: str, pool_size: int, deadline: float) -> Redis:
         case _:
             client = Redis(_single(url, pool_size, deadline), deadline)
     try:
-        await client.fill()
+        if at_once:
+            await client.fill()
     except Unavailable:
         await client.close()
         raise
@@ -188,6 +194,7 @@ def _single(url: str, pool_size: int, deadline: float) -> "redis.asyncio.Redis":
         retry=None,
         retry_on_error=[],
         client_name="latchkey",
+        **PLAIN,
     )
     return redis.asyncio.Redis.from_pool(pool)
 

@@ -1,26 +1,123 @@
-"""Making the tables and the default gallery, once, however many servers start together."""
+"""The database's schema: made where there is none, and brought up to date where it is older.
+
+However many servers start together: one does it, the others wait. docs/migrations.md has the rules.
+"""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from store.database import Database
+import psycopg2
+import psycopg2.errors
+
+from store.database import Database, Row
+from store.errors import Unavailable, first_line
 from store.images import webp_sides
 from store.pictures import insert_gallery_picture
 from store.portraits import PORTRAITS, draw
 
+_log = logging.getLogger("latchkey.schema")
+
+Run = Callable[..., Awaitable[list[Row]]]
+
 SCHEMA = Path(__file__).parent.parent / "schema.sql"
+MIGRATIONS = Path(__file__).parent / "migrations"
+FIRST = 1
+"""The version of the first release's schema, which does not say so itself."""
+
+ROUNDS = 10
+PAUSE = 1.0
+"""Seconds between two rounds, when a migration did not get its locks."""
 
 _LOCK = 0x6C61746368  # "latch": any number will do, as long as all servers use the same
 
+# Whatever the role or the database has been given: a server that waited must see what the others
+# did, and waiting, or drawing the gallery, must not be cut short.
+_PATIENTLY = """set transaction isolation level read committed;
+set local statement_timeout = 0;
+set local lock_timeout = 0;
+set local idle_in_transaction_session_timeout = 0"""
 
-async def prepare(database: Database) -> None:
-    """Make what is not there yet. Takes a second or two the first time, to draw the gallery."""
-    async with database.transaction() as run:
-        await run("select pg_advisory_xact_lock(%s)", (_LOCK,))
-        [(there,)] = await run("select to_regclass('gallery') is not null")
-        if there:
-            return
+# While a migration waits for its lock, whoever wants the table waits behind it. Not under
+# deadlock_timeout, 1 s: only after that does PostgreSQL end an autovacuum that is in the way.
+_NOT_FOR_LONG = "set local lock_timeout = '2s'"
+
+
+async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
+    """Make the schema and the gallery, or run the migrations that are missing: all, or nothing.
+
+    Takes a second or two the first time, to draw the gallery. A newer schema is left as it is.
+    Raises Unavailable, also when the database does not let us.
+    """
+    for left in reversed(range(ROUNDS)):
+        try:
+            async with database.transaction() as run:
+                return await _prepare(run, migrations)
+        except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as error:
+            if not left:
+                raise _cant(error) from error
+            _log.warning("the database can't be migrated yet: %s", first_line(error))
+            await asyncio.sleep(PAUSE)
+        except (psycopg2.Error, OSError) as error:
+            raise _cant(error) from error
+
+
+async def version_of(ask: Run) -> int | None:
+    """Return the version of the schema that is there, None when there is none.
+
+    `ask` runs a statement and returns its rows, as `Database.rows` does.
+    """
+    [(says, made)] = await ask(
+        "select to_regclass('schema_version') is not null, to_regclass('gallery') is not null"
+    )
+    if not says:
+        return FIRST if made else None
+    [(version,)] = await ask("select version from schema_version")
+    return int(version)
+
+
+def newest(migrations: Path = MIGRATIONS) -> int:
+    """Return the version of this program's schema."""
+    return max(_by_number(migrations), default=FIRST)
+
+
+async def _prepare(run: Run, migrations: Path) -> None:
+    await run(_PATIENTLY)
+    await run("select pg_advisory_xact_lock(%s)", (_LOCK,))
+    version = await version_of(run)
+    if version is None:
         await run(SCHEMA.read_text())
-        for portrait in PORTRAITS:
-            sides = webp_sides(await asyncio.to_thread(draw, portrait))
-            await run(*insert_gallery_picture(portrait.group, portrait.name, sides))
+        await _hang_gallery(run)
+        version = await version_of(run) or FIRST
+    if version > newest(migrations):
+        _log.warning(
+            "the database is of version %d, this program knows %d: going on, for what a newer "
+            "release adds is in nobody's way",
+            version,
+            newest(migrations),
+        )
+    await _migrate(run, version, _by_number(migrations))
+
+
+async def _migrate(run: Run, version: int, migrations: dict[int, Path]) -> None:
+    for number, file in sorted(migrations.items()):
+        if number > version:
+            _log.info("migrating the database from %d to %d", number - 1, number)
+            await run(_NOT_FOR_LONG)
+            await run(file.read_text())
+            await run("update schema_version set version = %s", (number,))
+
+
+async def _hang_gallery(run: Run) -> None:
+    for portrait in PORTRAITS:
+        sides = webp_sides(await asyncio.to_thread(draw, portrait))
+        await run(*insert_gallery_picture(portrait.group, portrait.name, sides))
+
+
+def _by_number(migrations: Path) -> dict[int, Path]:
+    return {int(file.name.partition("_")[0]): file for file in migrations.glob("*.sql")}
+
+
+def _cant(error: Exception) -> Unavailable:
+    return Unavailable("postgresql", f"the schema can't be prepared: {first_line(error)}")

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
-from store.topology import Place, Sentinels
+from store.topology import PLAIN, Place, Sentinels
 
 
 class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
@@ -41,6 +41,7 @@ def watch_primary(at: Sentinels, pool_size: int, deadline: float) -> tuple[Senti
         "socket_connect_timeout": patience,
         "retry": Retry(NoBackoff(), 0),
         "client_name": "latchkey",
+        **PLAIN,
         **at.asking,
     }
     sentinel = Sentinel(at.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
@@ -53,6 +54,7 @@ def watch_primary(at: Sentinels, pool_size: int, deadline: float) -> tuple[Senti
         "retry_on_error": [],
         "client_name": "latchkey",
         "redis_connect_func": _greet,
+        **PLAIN,
         **at.options,
     }
     client = sentinel.master_for(at.service, connection_pool_class=PrimaryPool, **options)

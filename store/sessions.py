@@ -6,10 +6,12 @@ written down: change a step only with a model that shows that the change holds.
 What is kept, and under which keys: store/session.py.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from store import imported
 from store.errors import BadToken, Busy, Flaw, Refused
 from store.redis import Redis
 from store.session import (
@@ -29,7 +31,7 @@ DAY = 86_400
 ROUNDS = 8
 MANY = frozenset({"access"})
 """Kinds of which an account may have any number in one dialect; of the others it has one."""
-BY_USE = frozenset({"token"})
+BY_USE = frozenset({"token", imported.KIND})
 """Kinds whose life is extended by use; the others are extended by what hands them out."""
 
 # KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.
@@ -95,19 +97,29 @@ class Sessions:
     """Opens, reads, extends and ends sessions. `lifetimes` has the seconds of each kind."""
 
     def __init__(
-        self, redis: Redis, tokens: Tokens, lifetimes: Mapping[str, int], per_account: int
+        self,
+        redis: Redis,
+        tokens: Tokens,
+        lifetimes: Mapping[str, int],
+        per_account: int,
+        *,
+        imported_tokens: bool = False,
     ) -> None:
+        """Keep them in `redis`; with `imported_tokens`, look up tokens that are none of ours."""
         self._redis = redis
         self._tokens = tokens
         self._lifetimes = lifetimes
         self._set_lifetime = max(lifetimes.values()) + DAY
         self._per_account = per_account
+        self._imported_tokens = imported_tokens
         self.deadline = redis.deadline
         self._touches = Touches(self._extend)
 
     def sid_of(self, token: str) -> str:
         """Return the session that a token names, whether or not it is live. Raises BadToken."""
         sid = self._tokens.sid_of(token)
+        if sid is None and self._imported_tokens:
+            sid = imported.digest_of(token)
         if sid is None:
             raise BadToken(Flaw.FORGED)
         return sid
@@ -182,6 +194,25 @@ class Sessions:
         ended = await self._redis.ask(pipeline.execute())
         over = [name for name, is_over in zip(names, ended, strict=True) if is_over]
         await self._take_out(account_id, over)
+
+    async def standing(self, account_id: int) -> list[tuple[Session, float]]:
+        """Return those of the account's sessions whose records stand, those that end first first.
+
+        Each comes with the time at which it ends, in seconds since 1970. Accounts and epochs are
+        for the caller to judge. Raises Unavailable.
+        """
+        by = asyncio.get_running_loop().time() + self.deadline
+        found: list[tuple[bytes, float]] = await self._redis.ask(
+            self._redis.client.zrange(set_key(account_id), 0, -1, withscores=True), by
+        )
+        ends = {name.decode().rpartition(":")[2]: score for name, score in found}
+        sessions = await self.read(list(ends), by) if ends else {}
+        return [(session, ends[sid]) for sid, session in sessions.items() if session]
+
+    async def adopt(self, dialect: str, tokens: Sequence[imported.Imported]) -> list[bool]:
+        """Open a session for each token that another application made: imported.adopt."""
+        lifetime = self._lifetimes[imported.KIND]
+        return await imported.adopt(self._redis, dialect, tokens, lifetime, self._set_lifetime)
 
     async def finish(self) -> None:
         """Write what is still to be extended."""

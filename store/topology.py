@@ -16,8 +16,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio.connection import parse_url
+from redis.maint_notifications import MaintNotificationsConfig
 
 Place = tuple[str, int]
+
+PLAIN = {
+    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    "driver_info": None,
+}
+"""For every client. With the notifications of Redis Enterprise, on by default, redis-py hands out
+pooled connections that have ended: after a restart of Redis the next login was a 503. And it looks
+its own version up for each connection, 2 ms, to tell Redis of it."""
 
 _PLACE = re.compile(r"(?:\[([\da-fA-F:.]+)\]|([^\s\[\]:]+)):(\d{1,5})")
 _OPTION = re.compile(r"(ssl(_\w+)?|socket_\w+|health_check_interval|client_name)")

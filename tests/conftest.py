@@ -77,7 +77,7 @@ def settings(stores: tuple[str, str]) -> Settings:
         secret_keys=(KEY,),
         bcrypt_rounds=4,
         rate_limits="off",
-        database_pool=4,
+        database_pool=2,
     )
 
 

@@ -33,8 +33,10 @@ class Watch(logging.Handler):
         self.lines.append(self.format(record))
 
     def note_password(self, password: object) -> None:
-        """Remember a password, if it is long enough to be told from anything else."""
-        if isinstance(password, str) and len(password) >= SHORTEST and len(set(password)) > 3:
+        """Remember a password, if it can be told from anything else: by its length, for one."""
+        if not isinstance(password, str) or password.strip().lower() == "password":
+            return
+        if len(password) >= SHORTEST and len(set(password)) > 3:
             self.passwords.add(password)
 
     def leaks(self) -> set[str]:

@@ -1,7 +1,14 @@
-"""`account show` and `account set`: what an operator sees and changes of one account."""
+"""`account`: what an operator sees, makes, changes and deletes of one account; the list of all."""
 
+import asyncio
+import io
 import json
 import os
+import pty
+import select
+import subprocess
+import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -9,6 +16,7 @@ import pytest
 
 import commands
 from server import create_app
+from store.accounts import Accounts
 from tests.handlers.contract import Row, play
 from tests.handlers.drf_sentences import (
     CANNOT_LOG_IN,
@@ -28,7 +36,7 @@ from tests.handlers.kust_rows import (
     token,
     user,
 )
-from tests.program import KEY, Program
+from tests.program import KEY, PATIENCE, ROOT, Program
 
 SECOND = {**SIGN_UP.answer, "id": 2}
 SIGN_UP_KUST3 = register(KUST3, "kust3", "kust3@gmail.com", 2)
@@ -93,6 +101,7 @@ def is_one_line(text, *words):
     assert [word for word in words if word not in line] == [], line
 
 
+@pytest.mark.slow
 async def test_show_prints_the_account_by_username_or_email(client, account):
     await play(
         client, [register(KUST3, "kust3", "kust3@gmail.com"), replace(SIGN_UP, answer=SECOND)]
@@ -157,6 +166,7 @@ async def test_set_shows_in_the_dialects_at_once_and_ends_no_session(client, acc
         assert cellar[field] == changed[field]
 
 
+@pytest.mark.slow
 async def test_set_renames_and_the_new_names_log_in(client, account):
     await play(client, [SIGN_UP])
     shown = account("set", "kust2@gmail.com", "username=Åsa", "email=ASA@Åsa.example")
@@ -262,6 +272,7 @@ EXIT_1 = {
 
 @pytest.mark.usefixtures("accounts")
 @pytest.mark.parametrize(("words", "where", "said"), EXIT_1.values(), ids=EXIT_1)
+@pytest.mark.slow
 def test_exit_status_1(start, words, where, said):
     ran = start(*words, **where)
     assert (ran.wait(), ran.out) == (1, "")
@@ -277,15 +288,269 @@ def empty_database(database, settings):
         cursor.execute("drop database empty")
 
 
+@pytest.mark.slow
 def test_there_is_nobody_before_the_server_has_run(start, empty_database):
     ran = start("show", "nobody", DATABASE_URL=empty_database)
     assert (ran.wait(), ran.out) == (1, "")
     is_one_line(ran.err, "nobody")
 
 
-@pytest.mark.parametrize("words", [[], ["show"], ["set", "kust2"], ["disable", "kust2"]])
+USAGES = [
+    [],
+    ["show"],
+    ["set", "kust2"],
+    ["disable", "kust2"],
+    ["create"],
+    ["password"],
+    ["password", "kust2", "secret"],
+    ["delete"],
+    ["list", "--limit", "-1"],
+    ["list", "--after", "x"],
+    ["list", "--after", str(2**63)],
+]
+
+
+@pytest.mark.parametrize("words", USAGES)
 def test_too_few_words_are_a_usage(settings, capsys, words):
     with pytest.raises(SystemExit) as ended:
         commands.run(["account", *words], settings, create_app)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("latchkey: ")
+
+
+@pytest.fixture
+def run(settings, capsys, monkeypatch):
+    """Run `account …` with a line on standard input; return the exit status and what it says."""
+
+    async def run(*words, given="", **other):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        arguments, where = ["account", *words], replace(settings, **other)
+        status = await asyncio.to_thread(commands.run, arguments, where, create_app)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+async def test_create_makes_an_account_that_logs_in(client, run):
+    """By no dialect's rules: the operator may give any name and any password."""
+    fields = ["username=kust 2!", "email=Kust2@gmail.com", "towns=3,1", "is_staff=true", "city=Åre"]
+    status, out, err = await run("create", *fields, given="x\n")
+    assert (status, out, err) == (0, "account 1 (kust 2!, Kust2@gmail.com) is made\n", "")
+    [shown] = json.loads((await run("list", "--json"))[1])
+    wanted = {"username": "kust 2!", "towns": [3, 1], "is_staff": True, "city": "Åre"}
+    assert {field: shown[field] for field in wanted} == wanted
+    login = {"username": "KUST 2!", "password": "x"}
+    await play(client, [Row("POST /auth/token/login", login, 200, {"auth_token": "<a = 40 hex>"})])
+
+
+async def test_create_prints_json(client, run):
+    made = json.loads((await run("create", "--json", "username=a", "zipcode=1", given="x"))[1])
+    assert made == json.loads((await run("show", "--json", "a"))[1])
+    assert made == json.loads((await run("show", "a"))[1])
+    assert (made["id"], made["username"], made["email"], made["zipcode"]) == (1, "a", None, "1")
+
+
+NOT_MADE = {
+    "no name": (["first_name=Kim"], "x\n", "username or an email"),
+    "no password": (["username=kim"], "", "no password was given"),
+    "an empty password": (["username=kim"], "\n", "no password was given"),
+    "no text for a password": (["username=kim"], "\udcff\n", "password can't be stored"),
+    "no field": (["username=kim", "password=secret"], "x\n", "the fields are"),
+    "a taken name": (["username=KUST2"], "x\n", "another account has this username"),
+    "taken names": (["username=KUST2", "email=KUST2@gmail.com"], "x\n", "email and this username"),
+    "NUL": (["username=a\0b"], "x\n", "username can't be stored"),
+    "a bad value": (["username=kim", "days_count=x"], "x\n", "days_count is 'x'"),
+}
+
+
+@pytest.mark.parametrize(("words", "given", "said"), NOT_MADE.values(), ids=NOT_MADE)
+async def test_what_can_not_be_made(client, run, words, given, said):
+    await play(client, [SIGN_UP])
+    status, out, err = await run("create", *words, given=given)
+    assert (status, out) == (1, "")
+    is_one_line(err, said, "latchkey: ")
+    assert len(json.loads((await run("list", "--json"))[1])) == 1
+
+
+NEW = "another pass word \t"
+NEW_LOGIN = {**LOGIN, "password": NEW}
+GONE = Row("POST /auth/token/login", LOGIN, 400, CANNOT_LOG_IN)
+
+
+async def test_a_new_password_ends_every_session(client, run, redis_client):
+    names = await play(client, [SIGN_UP, LOG_IN])
+    status, out, err = await run("password", "KUST2", given=NEW + "\n")
+    said = "account 1 (kust2, kust2@gmail.com) has another password; its sessions are over\n"
+    assert (status, out, err) == (0, said, "")
+    assert redis_client.get(f"session:{names['token'][:20]}") == b"revoked"
+    again = Row("POST /auth/token/login", NEW_LOGIN, 200, {"auth_token": "<new token = 40 hex>"})
+    await play(client, [ended("token", INVALID_TOKEN), GONE, again], names)
+    _, out, _ = await run("password", "--json", "kust2", given="x")
+    assert json.loads(out) == {"id": 1, "password": "changed"}
+
+
+async def test_delete_takes_the_account_and_its_sessions(client, run, redis_client):
+    names = await play(client, [SIGN_UP, SIGN_UP_KUST3, LOG_IN])
+    status, out, err = await run("delete", "kust2@gmail.com", "--yes")
+    assert (status, out, err) == (0, "account 1 (kust2, kust2@gmail.com) is deleted\n", "")
+    assert redis_client.get(f"session:{names['token'][:20]}") == b"revoked"
+    await play(client, [ended("token", INVALID_TOKEN), GONE], names)
+    status, _, err = await run("delete", "kust2", "--yes")
+    assert status == 1
+    is_one_line(err, "there is no account 'kust2'")
+    assert json.loads((await run("delete", "--json", "--yes", "kust3"))[1])["deleted"] is True
+    assert json.loads((await run("list", "--json"))[1]) == []
+
+
+@pytest.mark.parametrize("words", [["password", "kust2"], ["delete", "--yes", "kust2"]])
+async def test_sessions_end_though_redis_is_away(client, run, words):
+    """PostgreSQL decides."""
+    names = await play(client, [SIGN_UP, LOG_IN])
+    status, out, _ = await run(*words, given=NEW, redis_url="redis://127.0.0.1:1")
+    assert (status, out[:9]) == (0, "account 1")
+    await play(client, [ended("token", INVALID_TOKEN), GONE], names)
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 0), (100, 1)])
+async def test_somebody_ends_the_sessions_while_the_account_is_deleted(
+    client, run, monkeypatch, times, status
+):
+    """The epoch that the deletion goes by is another one then: it takes that, for a few rounds."""
+    await play(client, [SIGN_UP])
+    delete, left = Accounts.delete, list(range(times))
+
+    async def meanwhile(self, account_id, epoch):
+        if left and left.pop() is not None:
+            await self.raise_epoch(account_id)
+        return await delete(self, account_id, epoch)
+
+    monkeypatch.setattr(Accounts, "delete", meanwhile)
+    ended_with, _, err = await run("delete", "--yes", "kust2")
+    assert ended_with == status
+    if status:
+        is_one_line(err, "it takes too long")
+    assert len(json.loads((await run("list", "--json"))[1])) == status
+
+
+async def test_a_session_that_is_opened_while_the_account_is_deleted_ends(
+    client, run, monkeypatch, redis_client
+):
+    """It bears the epoch that the deletion has raised; what Redis keeps of it is revoked, too."""
+    await play(client, [SIGN_UP])
+    delete, loop, tokens = Accounts.delete, asyncio.get_running_loop(), []
+
+    async def log_in():
+        answer = await client.post("/auth/token/login", json=LOGIN)
+        tokens.append((await answer.json())["auth_token"])
+
+    async def meanwhile(self, *whose):
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(log_in(), loop))
+        return await delete(self, *whose)
+
+    monkeypatch.setattr(Accounts, "delete", meanwhile)
+    assert (await run("delete", "--yes", "kust2"))[0] == 0
+    assert redis_client.get(f"session:{tokens[0][:20]}") == b"revoked"
+
+
+@pytest.mark.parametrize("words", [["password", "nobody"], ["delete", "--yes", "nobody"]])
+async def test_nobody_has_no_password_and_is_not_deleted(client, run, words):
+    status, out, err = await run(*words, given=NEW)
+    assert (status, out) == (1, "")
+    is_one_line(err, "there is no account 'nobody'")
+
+
+async def test_delete_does_not_go_on_unasked(client, run):
+    await play(client, [SIGN_UP])
+    status, out, err = await run("delete", "kust2", given="y\n")
+    assert (status, out) == (2, "")
+    is_one_line(err, "kust2", "--yes")
+    assert len(json.loads((await run("list", "--json"))[1])) == 1
+
+
+def at_a_terminal(stores, words, *typed):
+    """Run `account …` at a terminal; type each line once it is asked for. Return what it says."""
+    where = {"DATABASE_URL": stores[0], "REDIS_URL": stores[1], "SECRET_KEYS": KEY}
+    environment = {**os.environ, **where, "BCRYPT_ROUNDS": "4"}
+    ours, its = pty.openpty()
+    ran = subprocess.Popen(
+        [sys.executable, "server.py", "account", *words],
+        cwd=ROOT,
+        env=environment,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    )
+    os.close(its)
+    said, asked, left = b"", 0, list(typed)
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up and select.select([ours], [], [], PATIENCE)[0]:
+        try:
+            said += os.read(ours, 4096)
+        except OSError:  # it has ended
+            break
+        if left and said[asked:].endswith((b": ", b"] ")):
+            asked = len(said)
+            os.write(ours, f"{left.pop(0)}\n".encode())
+    os.close(ours)
+    return ran.wait(PATIENCE), said.decode()
+
+
+@pytest.mark.slow
+async def test_at_a_terminal_a_password_is_typed_twice_and_not_shown(client, stores):
+    await play(client, [SIGN_UP])
+    ask = ["password", "kust2"]
+    status, said = await asyncio.to_thread(at_a_terminal, stores, ask, NEW_WORD, NEW_WORD)
+    assert status == 0, said
+    assert NEW_WORD not in said
+    login = {**LOGIN, "password": NEW_WORD}
+    await play(client, [Row("POST /auth/token/login", login, 200, {"auth_token": "<b = 40 hex>"})])
+    status, said = await asyncio.to_thread(at_a_terminal, stores, ask, "one", "other")
+    assert status == 1
+    assert said.endswith("latchkey: the two passwords differ\r\n")
+
+
+NEW_WORD = "another-word"
+
+
+@pytest.mark.parametrize(("typed", "status"), [("y", 0), ("", 1)])
+@pytest.mark.slow
+async def test_at_a_terminal_delete_asks(client, stores, run, typed, status):
+    await play(client, [SIGN_UP])
+    ended_with, said = await asyncio.to_thread(at_a_terminal, stores, ["delete", "kust2"], typed)
+    assert ended_with == status, said
+    assert "This deletes account 1 (kust2, kust2@gmail.com), for good. Go on? [y/N] " in said
+    assert len(json.loads((await run("list", "--json"))[1])) == status
+
+
+async def test_list(client, run, database):
+    people = [("kim", "kim@x.example"), ("KIMBERLY", None), (None, "Kim@y.example"), ("%", None)]
+    for username, email in people:
+        names = [f"username={username}"] if username else []
+        await run("create", *names, *([f"email={email}"] if email else []), given="x")
+    await run("set", "kimberly", "is_active=false")
+    with database.cursor() as cursor:
+        cursor.execute("update account set created = '2021-01-09 12:00:00+00'")
+
+    async def ids(*words):
+        status, out, err = await run("list", "--json", *words)
+        assert (status, err) == (0, "")
+        return [each["id"] for each in json.loads(out)]
+
+    assert await ids() == [1, 2, 3, 4]
+    assert await ids("--limit", "2") == [1, 2]
+    assert await ids("--limit", "2", "--after", "2") == [3, 4]
+    assert await ids("--match", "Kim") == [1, 2, 3]
+    assert await ids("--match", "kimb") == [2]
+    assert await ids("--match", "KIM@") == [1, 3]
+    assert await ids("--match", "%") == [4]
+    assert await ids("--match", "x") == []
+    assert await ids("--match", "n" * 10_000) == []
+    assert await ids("--match", "\udcff") == []
+    assert (await run("list"))[1].splitlines() == [
+        "ID  USERNAME  E-MAIL         CREATED (UTC)",
+        " 1  kim       kim@x.example  2021-01-09 12:00:00",
+        " 2  KIMBERLY                 2021-01-09 12:00:00  disabled",
+        " 3            Kim@y.example  2021-01-09 12:00:00",
+        " 4  %                        2021-01-09 12:00:00",
+    ]

@@ -258,6 +258,7 @@ def test_exit_status_1(start, files, words, where, said):
     is_one_line(ran.err, said)
 
 
+@pytest.mark.slow
 def test_as_a_program(start, file):
     adds = start("add", str(file), *GIVEN)
     assert (adds.wait(), adds.out, adds.err) == (0, "Mika is picture 11\n", "")

@@ -129,8 +129,10 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
         "starting Redis",
         f"serving on {url}",
         f"dialects: {dialects}",
+        "kust shows every account to every account, as its document has it",
+        f"try the API on {url}/docs",
     ]
-    assert cold_start.out.count(f" {url}/") == 3
+    assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 1 == 3
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     register, login, profile = cold_start.answers
@@ -146,6 +148,7 @@ def test_what_a_cold_start_makes_is_for_its_owner_alone(cold_start: ColdStart):
     assert path.stat().st_mode & 0o066 == 0
 
 
+@pytest.mark.slow
 def test_a_warm_start_gets_ready(data: Data):
     """A second start on the same data directory gets ready, and makes nothing anew."""
     started = time.monotonic()
@@ -167,6 +170,7 @@ def test_a_prefix_moves_the_documented_paths(start: Start, deployment: dict[str,
     assert there.json == own.json
     assert server.ask("POST", "/account/login", login).status == 404
     assert "dialects: lumotist at /v1" in server.out
+    assert "kust" not in server.out
     paths = [line.partition(f":{server.port}")[2] for line in server.lines_to_try()]
     assert [path for path in paths if server.ask("GET", path).status == 404] == []
 
@@ -193,6 +197,7 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize(
     ("setting", "shown", "allowed"), BAD_SETTINGS, ids=[next(iter(row[0])) for row in BAD_SETTINGS]
 )
+@pytest.mark.slow
 def test_a_bad_setting_is_one_line(
     setting: dict[str, str], shown: str, allowed: str, tmp_path: Path
 ):
@@ -206,6 +211,7 @@ def test_a_bad_setting_is_one_line(
     assert status == 2
 
 
+@pytest.mark.slow
 def test_redis_without_keys_is_one_line(deployment: dict[str, str]):
     """A Redis of one's own needs SECRET_KEYS: it may be shared with other servers."""
     status, [line] = failure(REDIS_URL=deployment["REDIS_URL"])
@@ -214,12 +220,14 @@ def test_redis_without_keys_is_one_line(deployment: dict[str, str]):
     assert status == 2
 
 
+@pytest.mark.slow
 def test_an_unknown_command_is_one_line():
     status, [line] = failure("nosuch")
     assert "nosuch" in line
     assert status == 2
 
 
+@pytest.mark.slow
 def test_a_second_run_on_one_data_directory_is_one_line(data: Data, start: Start):
     """The second says so and ends; the first notices nothing."""
     first = start(**on(data))
@@ -229,6 +237,7 @@ def test_a_second_run_on_one_data_directory_is_one_line(data: Data, start: Start
     assert first.ask("GET", "/readyz").status == 200
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_one_line_and_leaves_no_store(data: Data):
     """Whoever can't listen stops the stores that it has started."""
     with socket.create_server(("127.0.0.1", 0)) as owner:
@@ -295,6 +304,7 @@ def test_readyz_names_the_store_that_is_away(
     assert "Traceback" not in server.err
 
 
+@pytest.mark.slow
 def test_a_database_that_refuses_connections_is_a_503(
     start: Start, deployment: dict[str, str], name: str
 ):
@@ -376,6 +386,7 @@ def answer_to_a_register_during(server: Program, name: str, stop: Stop) -> None:
     assert (answer.status, answer.json["success"]) == (200, True)
 
 
+@pytest.mark.slow
 def test_no_drain_finishes_what_is_in_flight(start: Start, deployment: dict[str, str], name: str):
     """SIGTERM with DRAIN_SECONDS=0 closes at once, but not on a request."""
     server = start(**deployment, BCRYPT_ROUNDS="13", DRAIN_SECONDS="0")
@@ -458,6 +469,7 @@ def test_nothing_is_lost_when_it_is_killed(data: Data, name: str, also_the_store
     assert data.pids() == {}
 
 
+@pytest.mark.slow
 def test_a_stale_pid_of_somebody_else_is_no_obstacle(data: Data):
     """A pid file may name a process that has nothing to do with it: in a new container, say."""
     with Program(**on(data)) as killed:
@@ -558,6 +570,7 @@ HALVES = {
 }
 
 
+@pytest.mark.slow
 def test_half_a_head_is_cut(impatient: Program):
     """A head that is not whole within KEEPALIVE_TIMEOUT is not waited for; others are served."""
     with ExitStack() as stack:
@@ -578,6 +591,7 @@ def read_all_to_end(open: dict[str, socket.socket], patience: float) -> dict[str
     }
 
 
+@pytest.mark.slow
 def test_a_head_that_trickles_in_is_cut(impatient: Program):
     """A byte now and then buys no time: the limit is for the whole head."""
     with impatient.connect() as connection:
@@ -600,6 +614,7 @@ def is_cut(connection: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_a_connection_in_use_is_not_cut(impatient: Program):
     """The limit is for what is idle or unfinished: regular requests keep a connection."""
     with impatient.client() as client:
@@ -718,6 +733,7 @@ def descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_a_taken_name_is_refused_beside_very_many_clients(
     descriptors: None, start: Start, deployment: dict[str, str], name: str
 ):

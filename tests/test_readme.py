@@ -1,92 +1,178 @@
-"""The README's tour runs as it stands, and the README names every setting."""
+"""The README and docs/: commands print what is shown, and settings, routes and links are right."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handlers import DIALECTS
 from settings import Settings
+from tests.pages import PAGES, README, ROOT, Place, constant, free_port, steps
+from tests.store.databases import own_database
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+OPERATING = ROOT / "docs/operating.md"
+SETTINGS = (ROOT / "docs/settings.md").read_text()
+ROUTES = "".join((ROOT / name).read_text() for name in ("README.md", "docs/dialects.md"))
+ALERTS = (ROOT / "deploy/prometheus/alerts.yaml").read_text()
 
-VARIES = (
-    (re.compile(r"\b([0-9a-f]{64}|[0-9a-f]{40})\b"), "<token>"),
-    (re.compile(r"\b\d\d-\d\d-\d{4}\b"), "<date>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
-    (re.compile(r"/pictures/[\w-]{22}\b"), "/pictures/<id>"),
+WITH_COMMANDS = [page for page in PAGES if steps(page) and page != OPERATING]
+ROW = re.compile(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (.*?) \| (.*?) \|", re.MULTILINE)
+REDIS_CONF = "port {port}\nbind 127.0.0.1\ndir {path}/redis\npidfile {path}/redis.pid\n" + (
+    'appendonly yes\nsave ""\ndaemonize yes\n'
 )
 
 
-def steps() -> list[tuple[str, str]]:
-    """Return the tour's command lines, each with the answer printed below it."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    found = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    return [(command, answer.strip()) for command, _, answer in (s.partition("\n") for s in found)]
-
-
-def constant(answer: str) -> str:
-    for pattern, placeholder in VARIES:
-        answer = pattern.sub(placeholder, answer)
-    return answer.strip()
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    """A server as `make run` starts it, with stores of its own, on a free port."""
-    environment = {**os.environ, "PORT": "0", "DATA_DIR": str(tmp_path / "data")}
-    server = subprocess.Popen(
-        [sys.executable, "server.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        for line in server.stdout:
-            if match := re.search(r"serving on http://127\.0\.0\.1:(\d+)", line):
-                yield int(match[1])
-                break
-        else:
-            pytest.fail("the server did not start")
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
+def running(tmp_path: Path) -> Iterator[Place]:
+    """A place where a server runs as `make run` starts it, with stores of its own."""
+    place = Place(tmp_path, free_port(), {"DATA_DIR": str(tmp_path / "data")})
+    place.furnish()
+    (tmp_path / "etc/env").touch()
+    assert place.run(["systemctl start latchkey"]) == ["\n"]
+    yield place
+    place.run(["systemctl stop latchkey"])
 
 
-def test_the_tour(port: int, tmp_path: Path):
-    """Every command line of the README prints what the README shows."""
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed")
-    (tmp_path / ".curlrc").write_text(f'connect-to = "127.0.0.1:8000:127.0.0.1:{port}"\n')
-    mark = "--- next ---"
-    script = "".join(f"{command}\necho\necho '{mark}'\n" for command, _ in steps())
-    done = subprocess.run(
-        ["bash", "-e"],
-        input=script,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "CURL_HOME": str(tmp_path)},
-        check=True,
-    )
-    printed = [constant(answer) for answer in done.stdout.split(mark)[:-1]]
-    assert printed == [constant(answer) for _, answer in steps()]
-    assert len(printed) > 5
+@pytest.fixture
+def deployed(tmp_path: Path, stores: tuple[str, str]) -> Iterator[Place]:
+    """A place with a PostgreSQL database and a Redis that no server runs, and settings in files."""
+    redis_port = free_port()
+    redis_url = f"redis://127.0.0.1:{redis_port}/0"
+    with own_database(stores) as database_url:
+        place = Place(tmp_path, free_port(), {"REDIS_URL": redis_url})
+        place.furnish()
+        (tmp_path / "etc/redis.conf").write_text(REDIS_CONF.format(port=redis_port, path=tmp_path))
+        (tmp_path / "etc/env").write_text(
+            f"DATABASE_URL='{database_url}'\nREDIS_URL={redis_url}\n"
+            f"SECRET_KEYS_FILE={tmp_path}/etc/secret_keys\n"
+        )
+        assert place.run(["systemctl start redis"]) == ["\n"]
+        yield place
+        place.run(["systemctl stop latchkey", "systemctl stop redis"])
 
 
-def test_every_route_is_in_the_readme():
+def check_commands(page: Path, place: Place) -> None:
+    commands, shown = zip(*steps(page), strict=True)
+    printed = place.run(list(commands))
+    assert as_text(commands, printed) == as_text(commands, shown)
+
+
+def as_text(commands: Sequence[str], answers: Sequence[str]) -> list[str]:
+    pairs = zip(commands, map(constant, answers), strict=True)
+    return "\n".join(f"$ {command}\n{answer}" for command, answer in pairs).splitlines()
+
+
+def at_its_time(page: Path) -> Any:
+    """The tour is always tried; the other pages take a minute."""
+    return page if page.name == "README.md" else pytest.param(page, marks=pytest.mark.slow)
+
+
+needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+
+
+@needs_curl
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "page", [*map(at_its_time, WITH_COMMANDS)], ids=[*map(name_of, WITH_COMMANDS)]
+)
+def test_commands(page: Path, running: Place):
+    """Every command line of a page prints what the page shows."""
+    check_commands(page, running)
+
+
+@needs_curl
+@pytest.mark.timeout(180)
+@pytest.mark.slow
+def test_commands_of_an_operator(deployed: Place):
+    """Backup, restore and a change of keys, on stores that outlive the server."""
+    check_commands(OPERATING, deployed)
+
+
+def test_there_are_commands():
+    counts = {name_of(page): len(steps(page)) for page in PAGES}
+    assert counts["README.md"] > 5
+    assert counts["docs/getting-started.md"] > 5
+    assert counts["docs/operating.md"] > 20
+
+
+def test_every_route_is_named():
     routes = {path for dialect in DIALECTS.values() for path in dialect.endpoints}
     named = {re.sub(r"\{id.*\}", "<id>", path) for path in routes}
-    named |= {"/healthz", "/readyz", "/pictures/<random id>"}
-    shared = "/api/auth/{register,login,logout}/"
-    assert shared in README
-    assert [path for path in named if path not in README] == []
+    named |= {"/pictures/<random id>", "/openapi.json", "/docs"}
+    assert "/api/auth/{register,login,logout}/" in ROUTES
+    assert [path for path in named if path not in ROUTES] == []
+    probes = ("/healthz", "/readyz", "/metrics")
+    assert [path for path in probes if path not in OPERATING.read_text()] == []
 
 
-def test_every_setting_is_in_the_readme():
-    missing = [each.name for each in fields(Settings) if f"`{each.name.upper()}`" not in README]
-    assert missing == []
+def settings_table() -> dict[str, tuple[str, str]]:
+    """Return the default and what is allowed, as the page has them, by the setting's name."""
+    rows = ROW.findall(SETTINGS)
+    assert len({name for name, _, _ in rows}) == len(rows), "a setting has two rows"
+    return {name.strip("`"): (default, allowed) for name, default, allowed in rows}
+
+
+def test_every_setting_has_a_row():
+    names = {each.name.upper() for each in fields(Settings)}
+    assert settings_table().keys() == names
+
+
+@pytest.mark.parametrize("each", fields(Settings), ids=lambda each: each.name)
+def test_the_default_of_a_setting(each):
+    """What stands in backticks is read as a setting is; without them there is no default."""
+    default, real = settings_table()[each.name.upper()][0], getattr(Settings(), each.name)
+    if given := re.match("`(.+?)`", default):
+        assert each.metadata["parse"](given[1]) == real
+    else:
+        assert not real
+
+
+@pytest.mark.parametrize("each", fields(Settings), ids=lambda each: each.name)
+def test_what_is_allowed_of_a_setting(each):
+    allowed = settings_table()[each.name.upper()][1]
+    real = each.metadata["allowed"]
+    if bounds := re.fullmatch(r"a .*number.* from (\S+) to (\S+)", real):
+        assert allowed == "{} to {}".format(*bounds.groups())
+    elif re.fullmatch(r"\w+ or \w+", real):
+        assert set(re.findall(r"`(\w+)`", allowed)) == set(real.split(" or "))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that a page's headings have."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[str]:
+    """Return what a page links to, but for other sites."""
+    found = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    return [link for link in found if "://" not in link]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path):
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_leads_to_every_page():
+    linked = {link.partition("#")[0] for link in links(README)}
+    assert {name_of(page) for page in PAGES[1:]} <= linked
+
+
+def test_every_alert_has_a_section():
+    alerts = re.findall(r"alert: (\w+)", ALERTS)
+    assert alerts
+    sections = re.findall(r"^### (Latchkey\w+)$", OPERATING.read_text(), re.MULTILINE)
+    assert sections == alerts

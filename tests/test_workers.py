@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import signal
 import tempfile
 import threading
@@ -119,6 +120,39 @@ def test_workers_are_replaced_under_load_and_no_request_is_lost(server: Program)
     assert all(reader.closed for reader in readers)
 
 
+def counted(server: Program, sample: str) -> float:
+    """Return a sample of /metrics, 0 when it is not there."""
+    text = server.ask("GET", "/metrics").body.decode()
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_whichever_worker_is_asked_its_metrics_are_those_of_all(server: Program):
+    """New workers go on counting where the old ones stopped; what is there now, they replace."""
+    old = both_serve(server)
+    token = server.register("counted")
+    asked = (
+        'latchkey_requests_total{dialect="lumotist",method="GET",'
+        'route="/account/profile",status="200"}'
+    )
+    pool = 'latchkey_store_connections_limit{store="postgresql"}'
+    before = counted(server, asked)
+
+    def read(times: int) -> None:
+        for _ in range(times):  # a connection each: both workers come to serve
+            assert server.ask("GET", "/account/profile", None, token).status == 200
+
+    read(30)
+    assert wait_for(lambda: counted(server, asked) == before + 30)
+    assert counted(server, pool) == 4
+    server.process.send_signal(signal.SIGHUP)
+    both_serve(server, frozenset(old))
+    assert wait_for(lambda: not any(is_running(pid) for pid in old))
+    read(10)
+    assert wait_for(lambda: counted(server, asked) == before + 40)
+    assert wait_for(lambda: counted(server, pool) == 4)
+
+
 def test_a_worker_that_dies_is_replaced(server: Program):
     old = both_serve(server)
     one = min(old)
@@ -128,6 +162,7 @@ def test_a_worker_that_dies_is_replaced(server: Program):
     assert server.log_in("reload", PASSWORD)
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_there_ends_all_of_it():
     """No worker is started again and again for nothing, and one line says why."""
     stores = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": "host=127.0.0.1 port=1"}

@@ -80,6 +80,7 @@ def finish(program: Program, runs: list[Run], patience: float) -> Counter[str]:
     return Counter(first for first, _ in answers if first in DIALECTS)
 
 
+@pytest.mark.slow
 def test_a_few_of_everything(program: Program, tmp_path: Path):
     """The same few requests in every run."""
     few = ("--phases", "examples,fuzzing", "-n", "8", "--seed", "1")

@@ -41,6 +41,7 @@ def everybody(server: Program, data: Data) -> list[psutil.Process]:
     return [*family(server), *stores, *(c for each in stores for c in each.children(True))]
 
 
+@pytest.mark.slow
 def test_nothing_listens_but_one_port_of_this_machine(running: tuple[Program, Data]):
     """The server's own, on 127.0.0.1; the stores have none, and a manager has no other."""
     server, data = running

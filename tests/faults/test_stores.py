@@ -32,7 +32,7 @@ GROWN = 6
 
 CASES = [
     pytest.param(kill, "redis", 2, id="redis-kill-2s"),
-    pytest.param(freeze, "postgresql", 2.5, id="postgresql-freeze-2.5s"),
+    pytest.param(freeze, "postgresql", 2.5, id="postgresql-freeze-2.5s", marks=pytest.mark.slow),
     *(
         pytest.param(way, store, 10, id=f"{store}-{way.__name__}-10s", marks=pytest.mark.slow)
         for store in ("redis", "postgresql")

@@ -65,7 +65,7 @@ async def test_refused_logins_do_the_same_work(
 ):
     """Unknown, wrong or inactive: one bcrypt, one statement, and nothing of Redis."""
     line, work = await Line.open(port), {}
-    hashed, asked = counted(monkeypatch, bcrypt, "checkpw"), counted(monkeypatch, Database, "rows")
+    hashed, asked = counted(monkeypatch, bcrypt, "checkpw"), counted(monkeypatch, Database, "_run")
     for outcome in OUTCOMES:
         hashed.clear()
         asked.clear()

@@ -159,6 +159,7 @@ FIRST = st.integers(0, len(READ) - 1)
 
 @fixed(50)
 @given(value=VALUES, first=FIRST)
+@pytest.mark.slow
 async def test_any_json(client, database, value, first):
     await send_everywhere(client, database, written(value), "application/json", first)
 
@@ -171,6 +172,7 @@ async def test_any_values_of_known_fields(client, database, given_fields, first)
 
 @fixed(70)
 @given(sent=BYTES, first=FIRST)
+@pytest.mark.slow
 async def test_any_bytes_of_any_content_type(client, database, sent, first):
     kind, body = sent
     await send_everywhere(client, database, body, kind, first)

@@ -463,3 +463,22 @@ async def test_a_copy_of_redis_holds_no_token(access, core, redis_client):
         found = re.findall(rf"(?i)(?=([0-9a-f]{{{size}}}))", copy)
         assert [text for text in found if core.tokens.sid_of(text.lower())] == []
     assert not any(token in copy or token[len(token) // 2 :] in copy for token in tokens)
+
+
+async def test_an_id_that_an_import_gave_away_meanwhile_is_not_used_twice(core, monkeypatch):
+    """Who registers in that very moment gets another, and its sessions with it."""
+    real, taken = core.accounts.new_identity, []
+
+    async def too_late():
+        identity = await real()
+        if not taken:
+            taken.append(
+                await core.accounts.insert(identity, NewAccount("ada"), "!", logged_in=False)
+            )
+        return identity
+
+    monkeypatch.setattr(core.accounts, "new_identity", too_late)
+    account, [opened] = await core.access.register(KIM, PASSWORD, [KUST])
+    assert account.id > taken[0].id
+    assert (await core.access.authenticate(opened.token)).account.id == account.id
+    assert await core.redis.client.exists(set_key(taken[0].id)) == 0

@@ -142,6 +142,7 @@ async def test_a_frozen_postgresql_is_unavailable_and_then_answers_again(reach, 
         assert await asyncio.gather(*asked) == [(n,) for n in range(7, 13)]
 
 
+@pytest.mark.slow
 async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, own_stores):
     """While the pool would replace its connections, too, and when it is first connected."""
     main = postmaster(operator)
@@ -157,6 +158,7 @@ async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, 
         assert await soon(lambda: database.row("select 1")) == (1,)
 
 
+@pytest.mark.slow
 async def test_a_frozen_redis_is_unavailable_and_then_answers_again(own_stores):
     """Within the deadline, the wait for a connection included."""
     async with redis_client_of(own_stores[1], 4, DEADLINE) as client:

@@ -171,6 +171,7 @@ def test_without_the_packages_it_is_told_what_to_install_or_to_set(run, tmp_path
             run(tmp_path, print).__enter__()
 
 
+@pytest.mark.slow
 def test_stores_left_running_by_a_killed_server_are_taken_over(home, run_stores):
     """With all they know; and they are stopped in the end."""
     killed = subprocess.Popen(

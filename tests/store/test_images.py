@@ -279,6 +279,7 @@ for path in bombs:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere peaks have other units")
+@pytest.mark.slow
 def test_memory_is_bounded(tmp_path):
     """What is refused takes next to none, what is kept less than 20 bytes a pixel."""
     files = {"first": JPEG, **{name: sent for name, (sent, _) in HOSTILE.items()}}

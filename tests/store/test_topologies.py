@@ -14,6 +14,7 @@ from store.redis import Redis, connect_redis
 from store.session import Grant, record_key
 from store.sessions import Sessions
 from store.tokens import Tokens
+from store.topology import Single
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 
 PATIENCE = 20.0
@@ -48,7 +49,13 @@ async def connected(url: str, size: int = 4, deadline: float = PATIENCE) -> Asyn
         await client.close()
 
 
-@pytest.fixture(params=["cluster", "sentinel"])
+@pytest.fixture
+def alone(sentinel: Watched) -> Single:
+    """The primary itself, over TCP: redis-py treats a socket of Unix otherwise."""
+    return Single(f"redis://{HOST}:{sentinel.primary().port}")
+
+
+@pytest.fixture(params=["cluster", "sentinel", "alone"])
 async def anywhere(request) -> AsyncIterator[Redis]:
     async with connected(request.getfixturevalue(request.param).url) as client:
         yield client

@@ -1,0 +1,74 @@
+"""The fields of an account that an operator sets, and how their values are read."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from store.rules import MAX_NAME, is_email
+
+
+class BadInput(Exception):
+    """What was asked can't be done; the text is one line that says why."""
+
+
+def _flag(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = [int(word) for word in re.split(r"[\s,\[\]]+", text) if word]
+    if any(abs(number) >= 2**63 for number in numbers):
+        raise ValueError
+    return numbers
+
+
+def _name(text: str) -> str | None:
+    if len(text) > MAX_NAME:
+        raise ValueError
+    return text or None
+
+
+def _email(text: str) -> str | None:
+    if text and not is_email(text):
+        raise ValueError
+    return text or None
+
+
+def _days(text: str) -> int:
+    if abs(int(text)) >= 2**31:
+        raise ValueError
+    return int(text)
+
+
+PARSE: dict[str, tuple[Callable[[str], Any], str]] = {
+    **dict.fromkeys(
+        ("is_active", "is_staff", "is_superuser", "is_admin"), (_flag, "true or false")
+    ),
+    **dict.fromkeys(
+        ("towns", "groups", "user_permissions", "cellar", "wants"),
+        (_numbers, "whole numbers, separated by commas"),
+    ),
+    **dict.fromkeys(("address", "address2", "city", "state", "zipcode"), (str, "text")),
+    **dict.fromkeys(
+        ("username", "first_name", "last_name", "group"),
+        (_name, f"at most {MAX_NAME} characters"),
+    ),
+    "email": (_email, "an e-mail address"),
+    "days_count": (_days, "a whole number"),
+}
+"""By field, how its value is read, and what is allowed."""
+
+COLUMNS = {"group": "group_name"}
+"""Fields whose column is called otherwise: `group` is a word of SQL's."""
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Return the column and the value of FIELD=VALUE. Raises BadInput."""
+    field, equals, text = assignment.partition("=")
+    if not equals or field not in PARSE:
+        raise BadInput(f"{assignment!r} is no FIELD=VALUE; the fields are {', '.join(PARSE)}")
+    parse, allowed = PARSE[field]
+    try:
+        return COLUMNS.get(field, field), parse(text)
+    except (ValueError, KeyError):
+        raise BadInput(f"{field} is {text!r}: allowed is {allowed}") from None

@@ -1,0 +1,169 @@
+"""`sessions`: which sessions an account has, ending them, and ending all that there are."""
+
+import asyncio
+import datetime
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from commands import adopt
+from commands.reach import access_of, database_of, reach_stores
+from settings import Settings
+from store.accounts import Accounts
+from store.embedded import CantRun
+from store.errors import Refused, Unavailable
+from store.operator import Operator
+from store.session import Session
+
+BATCH = 10_000
+"""Accounts in one statement."""
+SHOWN = 6
+"""Characters of a session's id that are shown: enough to tell two apart, of no use to anybody."""
+UNREACHED = "redis://nobody.invalid"
+"""In place of a Redis that is not needed: it may be what has failed."""
+
+ALL = """\
+End every session of every account: after PostgreSQL was restored from a backup, or has failed over
+to a replica that had missed commits. Stop every server before, and start none until this is done.
+Redis need not be there."""
+
+Standing = list[tuple[Session, float]]
+
+
+class Refusal(Exception):
+    """What was asked is not done; the text is one line that says why."""
+
+
+def add(parser: ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    lists = actions.add_parser("list", help="list an account's live sessions, in every dialect")
+    lists.add_argument("name", metavar="NAME", help="its username or e-mail")
+    lists.add_argument("--json", action="store_true", help="as JSON")
+    lists.set_defaults(run=lambda settings, chosen: _run(settings, chosen, _list))
+    adopt.add(actions.add_parser("import", help="have tokens of another application go on"))
+    ends = actions.add_parser(
+        "end", help="end an account's sessions, or all that there are", epilog=f"--all: {ALL}"
+    )
+    whose = ends.add_mutually_exclusive_group(required=True)
+    whose.add_argument("name", metavar="NAME", nargs="?", help="its username or e-mail")
+    whose.add_argument("--all", action="store_true", help="of every account; see below")
+    ends.add_argument("--yes", action="store_true", help="with --all: go on without asking")
+    ends.set_defaults(run=_end)
+
+
+def _end(settings: Settings, chosen: Namespace) -> int:
+    if not chosen.all:
+        return _run(settings, chosen, _end_of_one)
+    if not chosen.yes and not sys.stdin.isatty():
+        print(
+            "latchkey: this ends the sessions of all accounts, and there is no terminal to ask at; "
+            "say --yes to go on",
+            file=sys.stderr,
+        )
+        return 2
+    return _run(replace(settings, redis_url=UNREACHED), chosen, _end_of_all)
+
+
+def _run(
+    settings: Settings, chosen: Namespace, act: Callable[[Settings, Namespace], Awaitable[str]]
+) -> int:
+    """Act, and print what there is to say; return the exit status."""
+
+    async def acting(reached: Settings) -> str:
+        return await act(reached, chosen)
+
+    try:
+        with reach_stores(settings) as reached:
+            print(asyncio.run(acting(reached)))
+    except (CantRun, Refusal, Refused) as problem:
+        print(f"latchkey: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _list(settings: Settings, chosen: Namespace) -> str:
+    async with access_of(settings) as (accounts, access):
+        standing = await access.live_sessions(await _id_of(accounts, chosen.name))
+    return _as_json(standing) if chosen.json else _as_table(standing)
+
+
+async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
+    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
+        account_id = await _id_of(accounts, chosen.name)
+        count = await _count(access, account_id)
+        await access.end_all(account_id)
+    if count is None:
+        return (
+            f"{chosen.name} has no session any more; Redis is away, and can't say how many it had"
+        )
+    return f"{chosen.name} had {_number(count, 'session')}; none is left"
+
+
+async def _count(access: Operator, account_id: int) -> int | None:
+    try:
+        return len(await access.live_sessions(account_id))
+    except Unavailable as refusal:
+        if refusal.store != "redis":
+            raise
+        return None  # PostgreSQL alone can end them
+
+
+async def _end_of_all(settings: Settings, chosen: Namespace) -> str:
+    async with database_of(settings) as database:
+        accounts = Accounts(database)
+        count = await accounts.count()
+        if not chosen.yes:
+            _ask(f"This ends every session of {_number(count, 'account')}. Go on? [y/N] ")
+        ended, last = 0, 0
+        while raised := await accounts.raise_epochs(last, BATCH):
+            last, ended = raised[0], ended + raised[1]
+            print(f"latchkey: {ended} of {_number(count, 'account')}", file=sys.stderr, flush=True)
+    return f"the sessions of {_number(ended, 'account')} are over"
+
+
+def _ask(question: str) -> None:
+    print(question, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refusal("nothing was ended")
+
+
+async def _id_of(accounts: Accounts, name: str) -> int:
+    found = await accounts.find(name)
+    if found is None:
+        raise Refusal(f"there is no account {name!r}")
+    return found.id
+
+
+def _as_table(standing: Standing) -> str:
+    rows = [("DIALECT", "KIND", "SESSION", "OPENED (UTC)", "ENDS (UTC)")]
+    for session, ends in standing:
+        opened, until = (f"{_utc(each):%Y-%m-%d %H:%M:%S}" for each in (session.opened, ends))
+        rows.append((session.dialect, session.kind, session.sid[:SHOWN], opened, until))
+    return "\n".join(f"{a:<8}  {b:<7}  {c:<7}  {d:<19}  {e}" for a, b, c, d, e in rows)
+
+
+def _as_json(standing: Standing) -> str:
+    return json.dumps(
+        [
+            {
+                "dialect": session.dialect,
+                "kind": session.kind,
+                "session": session.sid[:SHOWN],
+                "opened": f"{_utc(session.opened):%Y-%m-%dT%H:%M:%SZ}",
+                "ends": f"{_utc(ends):%Y-%m-%dT%H:%M:%SZ}",
+            }
+            for session, ends in standing
+        ],
+        indent=2,
+    )
+
+
+def _number(count: int, of_what: str) -> str:
+    return f"{count} {of_what}" if count == 1 else f"{count} {of_what}s"
+
+
+def _utc(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -1,0 +1,242 @@
+"""`account import` and `account export`: accounts move in, and out, by the million."""
+
+import asyncio
+import contextlib
+import csv
+import json
+import os
+import stat
+import sys
+from argparse import Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from textwrap import fill
+from typing import Any, BinaryIO, TextIO
+
+from commands.columns import COLUMNS, MAY_BE_NULL, SQL_NAMES, Reader, is_known
+from commands.lines import FORMATS, Lines, NoAccounts, csv_field, read_records
+from commands.progress import Progress
+from commands.reach import database_of, reach_stores
+from commands.sentences import number, sentence, summary
+from commands.sessions import UNREACHED
+from settings import Settings
+from store.embedded import CantRun
+from store.errors import Refused
+from store.exports import export_accounts
+from store.imports import Import, open_import
+from store.incoming import Problem, Tally
+
+CHUNK = 5_000
+"""Lines in memory at a time."""
+
+
+class NotDone(Exception):
+    """What was asked is not done, or not all of it; the text is one line that says why."""
+
+
+IMPORT = """\
+Import accounts from CSV with a header line, or from JSON lines, with the password hashes as another
+application made them (Django, werkzeug, bcrypt): nobody needs a new password. Everything is checked
+first; where a line has a problem, nothing is imported. An account that is there already, with the
+same username, e-mail and (if given) id, is passed over: after an interruption, run it again."""
+
+COLUMNS_HELP = f"""\
+The columns:
+{fill(", ".join(COLUMNS), 98, initial_indent="  ", subsequent_indent="  ")}
+
+  Needed are username or email, and password: the hash, or ! for none. What is empty is not given.
+  Names that Django and Flask use are known, too: date_joined, password_hash, active and so on.
+  Times without a zone are UTC. Pictures are not moved, and nobody's sessions."""
+
+EXPORT = """\
+Write every account, in the form that import reads, password hashes included: keep it as secret as
+the database. Pictures and sessions are not in it. JSON lines keep everything as it is."""
+
+
+def add(actions: Any) -> None:
+    """Describe both commands' arguments."""
+    imports = actions.add_parser(
+        "import",
+        help="import accounts from CSV or JSON lines, hashes included",
+        description=IMPORT,
+        epilog=COLUMNS_HELP,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    imports.add_argument("file", metavar="FILE", help="- for standard input")
+    which = imports.add_mutually_exclusive_group()
+    which.add_argument("--check", action="store_true", help="only say what is wrong, line by line")
+    which.add_argument("--skip", action="store_true", help="import all but the lines with problems")
+    imports.add_argument("--format", choices=FORMATS, help="else told by the content")
+    imports.add_argument(
+        "--ignore-column", metavar="NAME", action="append", default=[], help="pass over a column"
+    )
+    imports.set_defaults(run=run_import)
+    exports = actions.add_parser(
+        "export", help="export all accounts, hashes included", description=EXPORT
+    )
+    exports.add_argument("file", metavar="FILE", nargs="?", default="-", help="else to stdout")
+    exports.add_argument("--format", choices=FORMATS, default="jsonl", help="jsonl if not given")
+    exports.set_defaults(run=run_export)
+
+
+def run_import(settings: Settings, chosen: Namespace) -> int:
+    """Judge a file of accounts, and import it; return the exit status."""
+
+    def act(url: str) -> int:
+        with _opened(chosen.file) as stream, open_import(url) as importing:
+            return _import(importing, stream, chosen)
+
+    return _run(settings, act, "what was imported stays; run it again to go on")
+
+
+def run_export(settings: Settings, chosen: Namespace) -> int:
+    """Write every account; return the exit status."""
+
+    def act(url: str) -> int:
+        with export_accounts(url) as (count, accounts), _written(chosen.file) as stream:
+            _export(count, accounts, stream, chosen.format)
+        where = "standard output" if chosen.file == "-" else chosen.file
+        _say(
+            f"{where} holds {number(count, 'account')} with their password hashes: keep it as "
+            "secret as the database; pictures are not in it"
+        )
+        return 0
+
+    return _run(settings, act, "the export is not whole")
+
+
+def _run(settings: Settings, act: Callable[[str], int], stopped: str) -> int:
+    try:
+        # Redis is not needed: it may be away.
+        with reach_stores(replace(settings, redis_url=UNREACHED)) as reached:
+            asyncio.run(_prepare(reached))
+            return act(reached.database_url)
+    except BrokenPipeError:  # whoever reads has seen enough; nor shall the end of Python complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as problem:
+        _say(f"{problem.filename or 'the file'}: {os.strerror(problem.errno or 0)}")
+    except (CantRun, NoAccounts, NotDone, Refused) as problem:
+        _say(str(problem))
+    except KeyboardInterrupt:
+        _say(f"stopped: {stopped}")
+    return 1
+
+
+async def _prepare(settings: Settings) -> None:
+    async with database_of(settings):
+        pass
+
+
+def _import(importing: Import, stream: BinaryIO, chosen: Namespace) -> int:
+    if not importing.is_alone():
+        _say("waiting until another import has ended")
+        importing.wait_for_others()
+    _read(importing, stream, chosen)
+    _say_if_terminal("checking")
+    tally = importing.judge()
+    for problem in importing.problems():
+        print(sentence(problem))
+    print(*summary(tally, importing.problems_by_kind()), sep="\n", flush=True)
+    whole = importing.concerns_all()
+    if chosen.check:
+        return 1 if tally.with_problems or whole else 0
+    if whole or (tally.with_problems and not chosen.skip):
+        help = "" if whole else ", or --skip those lines"
+        raise NotDone(f"nothing was imported: solve the problems{help}")
+    return _insert(importing, tally)
+
+
+def _read(importing: Import, stream: BinaryIO, chosen: Namespace) -> None:
+    lines, reader = Lines(stream), Reader(frozenset(chosen.ignore_column))
+    records = read_records(lines, chosen.format, is_known)
+    size, progress = _size(stream), Progress(sys.stderr, "read", "lines")
+    while chunk := list(islice(records, CHUNK)):
+        accounts, problems = [], []
+        for record in chunk:
+            account, wrong = reader.read(record)
+            accounts += [account] if account else []
+            problems += wrong
+        importing.add(accounts, problems)
+        progress.at(lines.number, lines.bytes / size if size else None)
+    progress.end()
+
+
+def _insert(importing: Import, tally: Tally) -> int:
+    progress = Progress(sys.stderr, "imported", f"of {tally.new} accounts")
+    lost: list[Problem] = []
+    done = seen = 0
+    for inserted, missed in importing.insert():
+        done, seen, lost = done + inserted, seen + inserted + len(missed), lost + missed
+        progress.at(done, seen / tally.new)
+    progress.end()
+    for problem in lost:
+        print(sentence(problem))
+    print(
+        f"{number(done, 'account')} imported in {progress.seconds:.1f} s, "
+        f"{tally.already_there} already there, {tally.with_problems + len(lost)} left out",
+        flush=True,
+    )
+    if lost:
+        raise NotDone(f"{number(len(lost), 'line')} lost a race and was not imported; see above")
+    return 0
+
+
+def _export(count: int, accounts: Iterator[dict[str, Any]], stream: TextIO, format: str) -> None:
+    write = _csv_writer(stream) if format == "csv" else _json_writer(stream)
+    progress = Progress(sys.stderr, "exported", f"of {count} accounts")
+    for done, account in enumerate(accounts, 1):
+        write([account[SQL_NAMES.get(name, name)] for name in COLUMNS])
+        if done % CHUNK == 0:
+            progress.at(done, done / count)
+    progress.end()
+
+
+def _json_writer(stream: TextIO) -> Callable[[Sequence[Any]], object]:
+    def write(values: Sequence[Any]) -> object:
+        account = dict(zip(COLUMNS, values, strict=True))
+        return stream.write(
+            json.dumps(account, default=datetime.isoformat, ensure_ascii=False) + "\n"
+        )
+
+    return write
+
+
+def _csv_writer(stream: TextIO) -> Callable[[Sequence[Any]], object]:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    nullable = [name in MAY_BE_NULL for name in COLUMNS]
+    return lambda values: writer.writerow(map(csv_field, values, nullable))
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    with open(name, "rb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _written(name: str) -> Iterator[TextIO]:
+    """Open a file for nobody but its owner, or standard output: a descriptor of our own."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    descriptor = os.dup(sys.stdout.fileno()) if name == "-" else os.open(name, flags, 0o600)
+    with open(descriptor, "w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+def _size(stream: BinaryIO) -> int:
+    found = os.fstat(stream.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _say_if_terminal(what: str) -> None:
+    if sys.stderr.isatty():
+        _say(what)
+
+
+def _say(what: str) -> None:
+    print(f"latchkey: {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,19 @@
+"""What a deployment's parts are tested with: the tests' real stores, an image, a balancer."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.tests.engines import Engine, find_engine
+from tests.conftest import clean, database, redis_client, stores  # noqa: F401  # fixtures
+
+
+@pytest.fixture(scope="session")
+def image() -> Iterator[Engine]:
+    """The image, built from the project's Dockerfile, and what runs it."""
+    engine = find_engine()
+    if engine is None:
+        pytest.skip("no container engine: neither ../shared/container, docker nor podman answers")
+    engine.build()
+    yield engine
+    engine.clean()

@@ -1,0 +1,165 @@
+"""Password hashes that other applications made, and what each of them costs to verify.
+
+Django's `pbkdf2_sha256$ pbkdf2_sha1$ scrypt$ argon2$ bcrypt$ bcrypt_sha256$` and unusable `!`,
+werkzeug's `pbkdf2:` and `scrypt:`, and bare bcrypt. The formats are read here; what is computed is
+computed by OpenSSL, argon2-cffi and bcrypt, which let other threads run meanwhile.
+
+Formats: django/contrib/auth/hashers.py and werkzeug/security.py, as of Django 5.2, Werkzeug 3.1.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+
+import argon2
+import bcrypt
+
+NATIVE = "bcrypt_sha256$"
+"""What ours begin with: Django's BCryptSHA256."""
+
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-9]|2[0-4])\$[./A-Za-z0-9]{53}")
+_BCRYPT_BYTES = 72
+"""Bcrypt reads no further; what made these hashes cut there, bcrypt 5 refuses to."""
+_MOST_ITERATIONS = 20_000_000
+_MOST_MEMORY = 2**30
+"""Beyond these a login would take many seconds, or all of the memory: nobody made such a hash."""
+_DIGESTS = ("sha1", "sha256", "sha512")
+
+Check = Callable[[bytes], bool]
+
+
+def is_native(hash: str, rounds: int) -> bool:
+    """Tell whether a hash is as one that is made now, at bcrypt cost `rounds`."""
+    return hash.startswith(f"{NATIVE}$2b${rounds:02}$")
+
+
+def is_usable(hash: str) -> bool:
+    """Tell whether some password could be the one of a hash; Django's `!` says none is."""
+    return not hash.startswith("!")
+
+
+def reader_of(hash: str) -> Check:
+    """Return what tells whether a password, in UTF-8, is the one that a hash was made of.
+
+    It takes a core for some tenths of a second. Raises ValueError, whose text holds nothing of the
+    hash, when it is of no known format.
+    """
+    if not is_usable(hash):
+        return lambda password: False
+    name = re.match(r"[a-z0-9_]*[$:]|", hash)
+    read = _READERS.get(name[0] if name else "")
+    if read is None:
+        raise ValueError("its format is not known")
+    try:
+        return read(hash)
+    except (ValueError, argon2.exceptions.InvalidHashError):
+        raise ValueError("it is damaged, or asks for too much work") from None
+
+
+def digest(password: bytes) -> bytes:
+    """Return what bcrypt is given instead of a password: no limit of 72 bytes, and no NUL."""
+    return hashlib.sha256(password).hexdigest().encode()
+
+
+def _bcrypt_sha256(hash: str) -> Check:
+    kept = _bcrypt_part(hash.removeprefix(NATIVE))
+    return lambda password: bcrypt.checkpw(digest(password), kept)
+
+
+def _django_bcrypt(hash: str) -> Check:
+    return _bcrypt(hash.removeprefix("bcrypt$"))
+
+
+def _bcrypt(hash: str) -> Check:
+    kept = _bcrypt_part(hash)
+
+    def check(password: bytes) -> bool:
+        # C libraries end a password at a NUL, and nobody could have logged in with more.
+        return b"\0" not in password and bcrypt.checkpw(password[:_BCRYPT_BYTES], kept)
+
+    return check
+
+
+def _bcrypt_part(text: str) -> bytes:
+    if not _BCRYPT.fullmatch(text):
+        raise ValueError
+    return text.encode()
+
+
+def _django_argon2(hash: str) -> Check:
+    kept = hash.removeprefix("argon2")
+    if argon2.extract_parameters(kept).memory_cost * 1024 > _MOST_MEMORY:
+        raise ValueError
+    hasher = argon2.PasswordHasher()
+
+    def check(password: bytes) -> bool:
+        try:
+            return hasher.verify(kept, password)
+        except argon2.exceptions.VerificationError:
+            return False
+
+    return check
+
+
+def _django_pbkdf2(hash: str) -> Check:
+    method, iterations, salt, kept = hash.split("$")
+    name = method.removeprefix("pbkdf2_")
+    return _pbkdf2(name, int(iterations), salt, base64.b64decode(kept, validate=True))
+
+
+def _werkzeug_pbkdf2(hash: str) -> Check:
+    method, salt, kept = hash.split("$")
+    _, name, iterations = method.split(":")
+    return _pbkdf2(name, int(iterations), salt, bytes.fromhex(kept))
+
+
+def _pbkdf2(name: str, iterations: int, salt: str, kept: bytes) -> Check:
+    if name not in _DIGESTS or not 0 < iterations <= _MOST_ITERATIONS:
+        raise ValueError
+    if len(kept) != hashlib.new(name).digest_size:
+        raise ValueError
+
+    def check(password: bytes) -> bool:
+        made = hashlib.pbkdf2_hmac(name, password, salt.encode(), iterations)
+        return hmac.compare_digest(made, kept)
+
+    return check
+
+
+def _django_scrypt(hash: str) -> Check:
+    _, n, salt, r, p, kept = hash.split("$")
+    return _scrypt(int(n), int(r), int(p), salt, base64.b64decode(kept, validate=True))
+
+
+def _werkzeug_scrypt(hash: str) -> Check:
+    method, salt, kept = hash.split("$")
+    _, n, r, p = method.split(":")
+    return _scrypt(int(n), int(r), int(p), salt, bytes.fromhex(kept))
+
+
+def _scrypt(n: int, r: int, p: int, salt: str, kept: bytes) -> Check:
+    memory = 132 * n * r * p  # what werkzeug allows OpenSSL; 128 is too tight
+    if min(n - 1, r, p) < 1 or n & (n - 1) or memory > _MOST_MEMORY or len(kept) != 64:
+        raise ValueError
+
+    def check(password: bytes) -> bool:
+        made = hashlib.scrypt(password, salt=salt.encode(), n=n, r=r, p=p, maxmem=memory)
+        return hmac.compare_digest(made, kept)
+
+    return check
+
+
+_READERS: dict[str, Callable[[str], Check]] = {
+    NATIVE: _bcrypt_sha256,
+    "bcrypt$": _django_bcrypt,
+    "argon2$": _django_argon2,
+    "pbkdf2_sha256$": _django_pbkdf2,
+    "pbkdf2_sha1$": _django_pbkdf2,
+    "scrypt$": _django_scrypt,
+    "pbkdf2:": _werkzeug_pbkdf2,
+    "scrypt:": _werkzeug_scrypt,
+    "$": _bcrypt,
+}
+"""By what a hash begins with, how it is read."""

@@ -1,0 +1,157 @@
+"""The stores' configuration in deploy/: the very files are run, and a server serves from them."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from tests.faults.crowd import HOST
+from tests.faults.test_pgbouncer import PROGRAM, Bouncer, direct, free_port
+from tests.program import KEY, PASSWORD, Program
+from tests.redis_servers import Server, Watched, wait_for
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NAME, SECRET = "latchkey", "a secret of PgBouncer's"
+LOGIN = {"username": "mika", "password": PASSWORD}
+
+pytestmark = pytest.mark.slow
+
+
+def changed(file: Path, **values: str) -> str:
+    """Return a configuration file's text with the values of some lines changed."""
+    text = file.read_text()
+    for name, value in values.items():
+        text, times = re.subn(
+            rf"(?m)^({name.replace('_', '[_ ]')}( = | )).*$", rf"\g<1>{value}", text
+        )
+        assert times == 1, name
+    return text
+
+
+@pytest.fixture
+def bouncer(stores: tuple[str, str], tmp_path: Path) -> Iterator[Bouncer]:
+    """Run PgBouncer by deploy/pgbouncer.ini, before a database and a role of its own."""
+    if PROGRAM is None:
+        pytest.skip("pgbouncer is not installed")
+    for level in (tmp_path, *tmp_path.parents[:2]):
+        level.chmod(0o755)  # it does not run as root
+    found = Bouncer(tmp_path, parse_dsn(stores[0])["host"], free_port())
+    (tmp_path / "users").write_text(f'"{NAME}" "{SECRET}"\n')
+    (tmp_path / "ini").write_text(
+        changed(
+            DEPLOY / "pgbouncer.ini",
+            latchkey=f"host={found.sockets} port=5432 dbname={NAME}",
+            listen_addr=HOST,
+            listen_port=str(found.port),
+            auth_file=str(tmp_path / "users"),
+        )
+    )
+    with direct(stores, "postgres") as cursor:
+        cursor.execute(f"create role {NAME} login")
+        cursor.execute(f"create database {NAME} owner {NAME}")
+        found.start()
+        yield found
+        found.kill()
+        cursor.execute(f"drop database {NAME} with (force)")
+        cursor.execute(f"drop role {NAME}")
+
+
+def url_of(bouncer: Bouncer, secret: str) -> str:
+    """Return a DATABASE_URL with options, which PostgreSQL never gets to see."""
+    options = "target_session_attrs=primary&options=-c%20work_mem%3D8MB"
+    return f"postgresql://{NAME}:{quote(secret)}@{HOST}:{bouncer.port}/{NAME}?{options}"
+
+
+def test_a_server_serves_through_pgbouncer_as_it_is_configured(
+    clean: None, stores: tuple[str, str], bouncer: Bouncer
+):
+    more = {"REDIS_URL": stores[1], "SECRET_KEYS": KEY, "DATABASE_POOL": "8"}
+    with Program(DATABASE_URL=url_of(bouncer, SECRET), **more) as server:
+        server.serve().register("mika")
+        server.log_in("mika")
+        assert server.ask("GET", "/readyz").status == 200
+    with direct(stores, NAME) as cursor:
+        cursor.execute("select count(*) from account")
+        assert cursor.fetchone() == (1,)
+    with Program(DATABASE_URL=url_of(bouncer, "wrong"), START_TIMEOUT="0", **more) as stranger:
+        assert stranger.wait() == 1
+        assert "authentication failed" in stranger.err
+
+
+@contextmanager
+def started(*servers: Server) -> Iterator[None]:
+    try:
+        for each in servers:
+            each.home.mkdir(exist_ok=True)
+            each.start()
+        yield
+    finally:
+        for each in servers:
+            if hasattr(each, "process"):
+                each.kill()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """Run a primary, a replica and three Sentinels by the files in deploy/redis."""
+
+    def make(name: str, text: str, *arguments: str) -> Server:
+        file = tmp_path / f"{name}.conf"  # its own: they write into it
+        file.write_text(text)
+        return Server(tmp_path / name, free_port(), (str(file), *arguments))
+
+    rules = changed(DEPLOY / "redis/redis.conf", bind=HOST)
+    primary = make("primary", rules)
+    replica = make("replica", rules, "--replicaof", HOST, str(primary.port))
+    monitor = {"sentinel_monitor": f"accounts {HOST} {primary.port} 2"}
+    rules = changed(DEPLOY / "redis/sentinel.conf", bind=HOST, **monitor)
+    sentinels = [make(f"sentinel-{number}", rules, "--sentinel") for number in range(3)]
+    found = Watched([primary, replica], sentinels)
+    with started(*found.servers, *sentinels):
+        wait_for(
+            lambda: found.replicas() == [replica] and found.primary(), "a primary and its copy"
+        )
+        yield found
+
+
+def test_a_server_serves_from_redis_as_it_is_configured(
+    clean: None, stores: tuple[str, str], watched: Watched
+):
+    """Without a replica that keeps up nothing is written that a failover would lose."""
+    more = {"REDIS_URL": watched.url, "SECRET_KEYS": KEY}
+    with Program(DATABASE_URL=stores[0], **more) as server:
+        token = server.serve().register("mika")
+        primary, replica = watched.servers
+        for name, value in (("maxmemory-policy", b"noeviction"), ("appendonly", b"yes")):
+            assert list(primary.ask("config", "get", name).values()) == [value]
+        replica.kill()
+        wait_for(lambda: not primary.ask("role")[2], "the replica's end")
+        refused = server.ask("POST", "/account/login", LOGIN)
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+        assert server.ask("GET", "/account/profile", token=token).status == 200
+        replica.start()
+        wait_for(lambda: watched.replicas() == [replica], "the replica")
+        assert wait_for(lambda: server.ask("POST", "/account/login", LOGIN).status == 200, "logins")
+
+
+def test_a_replica_takes_over_as_it_is_configured(
+    clean: None, stores: tuple[str, str], watched: Watched
+):
+    """Reads go on; with one server left nothing can be written, as said in the file."""
+    with Program(DATABASE_URL=stores[0], REDIS_URL=watched.url, SECRET_KEYS=KEY) as server:
+        token = server.serve().register("mika")
+        primary, replica = watched.servers
+        primary.kill()
+        begun = time.monotonic()
+        wait_for(lambda: server.ask("GET", "/account/profile", token=token).status == 200, "reads")
+        print(f"reads went on after {time.monotonic() - begun:.1f} s")
+        wait_for(lambda: watched.primary() is replica, "all Sentinels' agreement")
+        assert server.ask("POST", "/account/login", LOGIN).status == 503
+        primary.bring_back()
+        wait_for(lambda: watched.replicas() == [primary], "the old primary as a replica")
+        assert wait_for(lambda: server.ask("POST", "/account/login", LOGIN).status == 200, "logins")

@@ -1,0 +1,279 @@
+"""The page at /docs: it is all there, nothing of it is elsewhere, and nothing else is served."""
+
+import asyncio
+import contextlib
+import re
+import socket
+import sys
+import tracemalloc
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from handlers import DIALECTS, docs
+from handlers.wire import AT_ONCE
+from server import create_app
+
+PAGES = ("/docs", "/docs/")
+FILES = [f"/docs/{name}" for name in [*docs.SWAGGER_UI, *docs.OURS]]
+EVERYTHING = [*PAGES, *FILES]
+LARGEST = "/docs/swagger-ui-bundle.js"
+POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "font-src 'self' data:",
+    "connect-src 'self'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+}
+
+
+class Page(HTMLParser):
+    """What a page names, and what a browser runs or shows without fetching it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.inline: list[str] = []
+        self.dialects: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.names += [attributes[name] for name in ("src", "href") if name in attributes]
+        self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
+        self.inline += [tag] * (tag == "style" or (tag == "script" and "src" not in attributes))
+        self.dialects += attributes.get("data-dialects", "").split()
+
+
+async def get(client, path, **headers):
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = await client.get(URL(path, encoded=True), headers=sent)
+    return answer, await answer.read()
+
+
+async def page(client, path):
+    return Page((await get(client, path))[1].decode())
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_the_page(client, path):
+    answer, body = await get(client, path)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b"<title>Latchkey</title>" in body
+    found = Page(body.decode())
+    assert found.dialects == list(DIALECTS)
+    assert found.inline == []
+
+
+async def test_headers(client):
+    for path in EVERYTHING:
+        answer, _ = await get(client, path)
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+        assert (len(policy), set(policy)) == (len(POLICY), POLICY)
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        assert answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_all_that_the_page_names_is_served_and_kept_for_ever(client, path):
+    named = (await page(client, path)).names
+    urls = [URL(path).join(URL(name)) for name in named]
+    assert sorted(url.path for url in urls) == sorted(FILES)
+    kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+    for url in urls:
+        answer, body = await get(client, str(url))
+        assert (answer.status, answer.content_type) == (200, kinds[Path(url.path).suffix])
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert len(body) > 100
+
+
+async def test_nothing_is_named_below_the_root(client):
+    """A proxy may serve all of this below a path of its own."""
+    for path in PAGES:
+        assert not [name for name in (await page(client, path)).names if name.startswith("/")]
+    _, script = await get(client, "/docs/page.js")
+    assert re.findall(rb"""["'`]/\w""", script) == []
+
+
+async def test_nothing_is_fetched_from_elsewhere(client):
+    for path in (*PAGES, "/docs/page.js", "/docs/page.css"):
+        assert re.findall(rb"//\w.{20}", (await get(client, path))[1]) == []
+    for path in ("/docs/page.css", "/docs/swagger-ui.css"):
+        _, style = await get(client, path)
+        assert b"@import" not in style
+        assert set(re.findall(rb"url\(\W*(\w+:)", style)) <= {b"data:"}
+        assert len(re.findall(rb"url\(", style)) == len(re.findall(rb"url\(\W*data:", style))
+
+
+async def test_the_script_asks_nobody_for_a_verdict(client):
+    """Left alone, Swagger UI sends the address of what it shows to a validator of its makers."""
+    _, script = await get(client, "/docs/page.js")
+    assert b'validatorUrl: "none"' in script
+
+
+async def test_gzip_for_those_who_take_it(client):
+    for path in EVERYTHING:
+        plain, content = await get(client, path, Accept_Encoding="identity")
+        assert "Content-Encoding" not in plain.headers
+        packed, same = await get(client, path, Accept_Encoding="gzip")
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert same == content
+        assert int(packed.headers["Content-Length"]) < len(content)
+        assert int(plain.headers["Content-Length"]) == len(content)
+
+
+async def test_what_counts_as_taking_gzip(client):
+    for accepted, packed in [
+        ("gzip", True),
+        ("br, GZip;q=0.8", True),
+        ("deflate, gzip; q=0.001", True),
+        ("", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("x-gzip-not", False),
+    ]:
+        answer, _ = await get(client, "/docs/page.css", Accept_Encoding=accepted)
+        assert ("Content-Encoding" in answer.headers) == packed, accepted
+
+
+async def test_what_is_known_is_not_sent_again(client):
+    for path in EVERYTHING:
+        first, content = await get(client, path)
+        assert first.headers["Cache-Control"] == "no-cache"
+        tag = first.headers["ETag"]
+        for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+            answer, body = await get(client, path, If_None_Match=known)
+            assert (answer.status, body, answer.headers["ETag"]) == (304, b"", tag)
+        answer, body = await get(client, path, If_None_Match='"other"')
+        assert (answer.status, body) == (200, content)
+
+
+async def test_a_file_of_another_version_is_not_kept(client):
+    """A page of the new version may ask a server of the old one while they change."""
+    tag = (await get(client, LARGEST))[0].headers["ETag"].strip('W/"')
+    for version, kept in ((tag, True), ("0123456789abcdef", False), ("", False)):
+        answer, _ = await get(client, f"{LARGEST}?v={version}")
+        assert answer.status == 200
+        assert ("immutable" in answer.headers["Cache-Control"]) == kept
+
+
+async def test_other_methods(client):
+    for path in EVERYTHING:
+        got, _ = await get(client, path)
+        head = await client.head(path)
+        assert (head.status, await head.read()) == (200, b"")
+        for name in ("Content-Type", "Content-Length", "ETag", "Content-Security-Policy"):
+            assert head.headers[name] == got.headers[name]
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            answer = await client.request(method, path)
+            assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        answer = await client.options(path)
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Methods"] == "GET, OPTIONS"
+
+
+async def test_nothing_else_is_there(client, raw):
+    for path in (
+        "/docs/../settings.py",
+        "/docs/../openapi/page.js",
+        "/docs/%2e%2e/settings.py",
+        "/docs/..%2fsettings.py",
+        "/docs/..%5csettings.py",
+        "/docs//etc/passwd",
+        "/docs/%2fetc%2fpasswd",
+        "/docs/page.js%00",
+        "/docs/page.js/",
+        "/docs/page.js/../page.css",
+        "/docs/PAGE.JS",
+        "/docs/page.html",
+        "/docs/swagger-ui.js",
+        "/docs/oauth2-redirect.html",
+        "/docs/VERSION",
+        "/docs/nothing",
+        "/docs//",
+        "/lumotist/docs",
+    ):
+        answer = await raw(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 404 "), path
+        assert answer.endswith(b'{"detail":"Not found."}'), path
+
+
+async def test_only_what_is_mounted(aiohttp_client, settings, clean):
+    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": "/v1"})))
+    assert (await page(client, "/docs")).dialects == ["kust"]
+
+
+async def test_off(aiohttp_client, settings, clean):
+    client = await aiohttp_client(create_app(replace(settings, docs="off")))
+    for path in EVERYTHING:
+        answer, body = await get(client, path)
+        assert (answer.status, body) == (404, b'{"detail":"Not found."}')
+    assert (await get(client, "/openapi.json"))[0].status == 200
+    assert (await get(client, "/kust/openapi.json"))[0].status == 200
+
+
+async def test_the_files_are_read_once_and_not_before_they_are_asked_for(
+    aiohttp_client, settings, clean, monkeypatch
+):
+    reads, read = Counter(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: (reads.update([file.name]), read(file))[1])
+    client = await aiohttp_client(create_app(settings))
+    assert (await get(client, "/healthz"))[0].status == 200
+    assert not {Path(path).name for path in FILES} & set(reads)
+    answers = await asyncio.gather(*(get(client, path) for path in EVERYTHING * 3))
+    assert {answer.status for answer, _ in answers} == {200}
+    assert {reads[Path(path).name] for path in FILES} == {1}
+
+
+async def test_the_package_is_not_imported(client):
+    """It would bring Flask with it."""
+    assert (await get(client, LARGEST))[0].status == 200
+    assert "flask_swagger_ui" not in sys.modules
+
+
+def test_without_the_package_the_server_does_not_start(settings, monkeypatch):
+    monkeypatch.setattr(docs, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match="DOCS=on"):
+        create_app(settings)
+    create_app(replace(settings, docs="off"))
+
+
+async def ask_and_do_not_read(client, stack):
+    """Ask for the largest file, again and again: a system's buffers have room for two or three."""
+    slow = stack.enter_context(socket.socket())
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(slow, (client.host, client.port))
+    await loop.sock_sendall(slow, f"GET {LARGEST} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 5)
+    return slow
+
+
+@pytest.mark.slow
+async def test_who_does_not_read_costs_little(client):
+    """Else a thousand clients that do so hold gigabytes."""
+    _, content = await get(client, LARGEST, Accept_Encoding="identity")
+    with contextlib.ExitStack() as stack:
+        stack.callback(tracemalloc.stop)
+        tracemalloc.start()
+        slow = [await ask_and_do_not_read(client, stack) for _ in range(10)]
+        await asyncio.sleep(1)
+        assert tracemalloc.get_traced_memory()[0] < len(slow) * AT_ONCE
+        slow[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+        received = bytearray()
+        while len(received) < 5 * len(content) or not received.endswith(content[-100:]):
+            more = asyncio.get_running_loop().sock_recv(slow[0], 2**20)
+            received += await asyncio.wait_for(more, 5)
+    assert received.count(content) == 5

@@ -1,0 +1,220 @@
+"""GET /metrics: what is counted, and who may see it."""
+
+import asyncio
+import re
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server import create_app
+from store.limits import parse_limit
+from tests.handlers.contract import play
+from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
+
+BASE = ("postgresql", "redis")
+
+
+async def scrape(client):
+    """Return every sample, by its name and labels."""
+    answer = await client.get("/metrics")
+    assert answer.status == 200
+    families = text_string_to_metric_families(await answer.text())
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def sample(name, **labels):
+    return (name, *sorted(labels.items()))
+
+
+async def log_in(client, path="/account/login", **changed):
+    return (await client.post(path, json={**LOGIN, **changed})).status
+
+
+async def test_requests_are_counted_by_route_dialect_method_and_status(client):
+    await play(client, [SIGN_UP, profile(), profile()])
+    assert (await client.get("/account/profile")).status == 401
+    assert (await client.post("/wicare/api/auth/login/", json={})).status == 400
+    assert (await client.get("/nowhere/at/all")).status == 404
+    samples = await scrape(client)
+
+    def count(route, method, status, dialect="lumotist"):
+        labels = {"dialect": dialect, "route": route, "method": method, "status": status}
+        return samples.get(sample("latchkey_requests_total", **labels), 0)
+
+    assert count("/account/profile", "GET", "200") == 2
+    assert count("/account/profile", "GET", "401") == 1
+    assert count("/account/register", "POST", "200") == 1
+    assert count("/wicare/api/auth/login", "POST", "400", "wicare") == 1
+    assert count("*", "GET", "404", "") == 1
+    took = {"dialect": "lumotist", "route": "/account/profile"}
+    assert samples[sample("latchkey_request_seconds_count", **took)] == 3
+    assert samples[sample("latchkey_request_seconds_bucket", le="+Inf", **took)] == 3
+    assert 0 < samples[sample("latchkey_request_seconds_sum", **took)] < 3
+
+
+async def test_refusals_are_counted_by_what_the_log_calls_them(client):
+    await play(client, [SIGN_UP])
+    await log_in(client, password="wrong")
+    await client.get("/account/profile")
+    await client.get("/nowhere")
+    samples = await scrape(client)
+    refusals = {key[1:]: value for key, value in samples.items() if "refusals" in key[0]}
+    assert refusals == {
+        (("dialect", "lumotist"), ("refusal", "BadCredentials")): 1,
+        (("dialect", "lumotist"), ("refusal", "MissingToken")): 1,
+        (("dialect", ""), ("refusal", "NotFound")): 1,
+    }
+
+
+async def test_a_shared_path_is_counted_for_the_dialect_that_was_spoken(client):
+    await client.post("/api/auth/login/", json={"username": "x", "password": "y"})
+    await client.post("/api/auth/login/", json={"email": "x@example.com", "password": "y"})
+    samples = await scrape(client)
+    spoken = {
+        dict(key[1:])["dialect"]
+        for key in samples
+        if key[0] == "latchkey_requests_total" and ("route", "/api/auth/login") in key
+    }
+    assert spoken == {"wicare", "fardel"}
+
+
+async def test_what_a_client_makes_up_makes_no_series(client):
+    """Neither its path nor its method is a label: it could make any number of them."""
+    for number in range(3):
+        await client.request("PROPFIND", f"/made/up/{number}")
+    text = await (await client.get("/metrics")).text()
+    assert not re.search("made|propfind", text, re.IGNORECASE)
+    assert 'method="other",route="*"' in text
+
+
+async def test_logins_are_counted_by_outcome(aiohttp_client, settings, clean, database):
+    limit = parse_limit("5/hour")
+    client = await aiohttp_client(
+        create_app(replace(settings, rate_limits="on", login_limit=limit))
+    )
+    await play(client, [SIGN_UP])
+    assert [await log_in(client), await log_in(client, password="wrong")] == [200, 400]
+    assert await log_in(client, "/kust/auth/token/login/") == 200
+    with database.cursor() as cursor:
+        cursor.execute("update account set is_active = false")
+    assert await log_in(client) == 400
+    assert [await log_in(client), await log_in(client)] == [400, 429]
+    samples = await scrape(client)
+    counted = {
+        (labels["dialect"], labels["outcome"]): value
+        for (name, *pairs), value in samples.items()
+        if name == "latchkey_logins_total" and (labels := dict(pairs))
+    }
+    assert counted == {
+        ("lumotist", "success"): 1,
+        ("lumotist", "wrong"): 1,
+        ("kust", "success"): 1,
+        ("lumotist", "inactive"): 2,
+        ("lumotist", "limited"): 1,
+    }
+
+
+async def test_registrations_are_counted_by_outcome(client):
+    await play(client, [SIGN_UP])
+    assert (await client.post("/account/register", json=TEST)).status == 400
+    samples = await scrape(client)
+    assert samples[sample("latchkey_registrations_total", outcome="success")] == 1
+    assert samples[sample("latchkey_registrations_total", outcome="taken")] == 1
+
+
+async def test_sessions_are_counted_once_when_they_begin_and_end(client):
+    """A login that returns the session that is there opens none."""
+    await play(client, [SIGN_UP])
+    given = await (await client.post("/account/login", json=LOGIN)).json()
+    await client.post("/kust/auth/token/login/", json=LOGIN)
+    await client.post("/account/logout", headers=token(given["token"]))
+    samples = await scrape(client)
+    ours, kusts = {"dialect": "lumotist", "kind": "token"}, {"dialect": "kust", "kind": "token"}
+    assert samples[sample("latchkey_sessions_opened_total", **ours)] == 1
+    assert samples[sample("latchkey_sessions_opened_total", **kusts)] == 1
+    assert samples[sample("latchkey_sessions_closed_total", **ours)] == 1
+    assert sample("latchkey_sessions_closed_total", **kusts) not in samples
+
+
+async def test_look_ups_and_connections_are_counted(client, settings):
+    [given] = [(await (await client.post("/account/register", json=TEST)).json())["token"]]
+    asking = [client.get("/account/profile", headers=token(given)) for _ in range(20)]
+    assert {answer.status for answer in await asyncio.gather(*asking)} == {200}
+    samples = await scrape(client)
+    batches = samples[sample("latchkey_lookup_batch_keys_count", lookup="session")]
+    keys = samples[sample("latchkey_lookup_batch_keys_sum", lookup="session")]
+    assert 1 <= batches <= keys <= 20
+    for store, limit in zip(BASE, (settings.database_pool, settings.redis_pool), strict=True):
+        assert samples[sample("latchkey_store_connections_limit", store=store)] == limit
+        assert samples[sample("latchkey_store_calls_in_flight", store=store)] == 0
+        assert samples[sample("latchkey_store_seconds_count", store=store)] > 1
+        assert samples[sample("latchkey_store_errors_total", store=store)] == 0
+
+
+async def test_the_wait_for_a_thread_is_counted(client):
+    await client.post("/account/register", json=TEST)
+    assert await asyncio.gather(*(log_in(client) for _ in range(5))) == [200] * 5
+    samples = await scrape(client)
+    assert samples[sample("latchkey_queue_wait_seconds_count", work="password")] == 6
+    assert samples[sample("latchkey_queue_depth", work="password")] == 0
+
+
+@pytest.mark.parametrize("store", BASE)
+async def test_a_store_that_is_away_is_counted(aiohttp_client, clean, outages, store):
+    client = await aiohttp_client(create_app(outages.settings))
+    given = (await (await client.post("/account/register", json=TEST)).json())["token"]
+    outages.take_away(store)
+    assert (await client.get("/account/profile", headers=token(given))).status == 503
+    counted = (await scrape(client))[sample("latchkey_store_errors_total", store=store)]
+    outages.bring_back(store)
+    assert counted == 1
+
+
+@pytest.mark.parametrize(
+    ("allow", "proxies", "forwarded", "status"),
+    [
+        ("127.0.0.1", "", "", 200),
+        ("10.0.0.0/8", "", "", 404),
+        ("127.0.0.1", "", "127.0.0.1", 404),
+        ("10.0.0.0/8", "127.0.0.1", "10.1.2.3", 200),
+        ("127.0.0.1", "127.0.0.1", "198.51.100.7", 404),
+        ("0.0.0.0/0", "127.0.0.1", "198.51.100.7", 200),
+    ],
+    ids=["allowed", "not", "behind a stranger", "behind a proxy", "public", "all"],
+)
+async def test_who_may_see_them(aiohttp_client, settings, clean, allow, proxies, forwarded, status):
+    """Behind a proxy that is not trusted, everybody has the proxy's own address: nobody may."""
+    networks = {
+        "metrics_allow": tuple(map(ip_network, allow.split())),
+        "trusted_proxies": tuple(map(ip_network, proxies.split())),
+    }
+    client = await aiohttp_client(create_app(replace(settings, **networks)))
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    answer = await client.get("/metrics", headers=headers)
+    assert answer.status == status
+    assert ("latchkey_" in await answer.text()) == (status == 200)
+
+
+async def test_the_formats(client):
+    plain = await client.get("/metrics")
+    assert plain.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    open_metrics = await client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert open_metrics.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert (await open_metrics.text()).endswith("# EOF\n")
+    odd = {"Accept": "application/openmetrics-text; version=no"}
+    assert (await client.get("/metrics", headers=odd)).status == 200
+    refused = await client.post("/metrics")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+async def test_no_secret_and_no_name_is_a_label(client):
+    given = (await (await client.post("/account/register", json=TEST)).json())["token"]
+    await client.get(f"/account/profile?token={given}", headers=token(given))
+    text = await (await client.get("/metrics")).text()
+    assert not re.search(rf"{given}|test@test\.com|username", text)

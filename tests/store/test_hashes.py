@@ -1,0 +1,164 @@
+"""Hashes that real Django, werkzeug and bcrypt make are verified, and what is none is told."""
+
+import bcrypt
+import pytest
+from argon2 import PasswordHasher
+from django.conf import settings as django_settings
+from django.contrib.auth import hashers
+from werkzeug.security import generate_password_hash
+
+from store.errors import Unstorable
+from store.hashes import NATIVE, digest, is_native, is_usable, reader_of
+from store.passwords import Passwords
+
+if not django_settings.configured:
+    django_settings.configure(
+        PASSWORD_HASHERS=[
+            f"django.contrib.auth.hashers.{name}"
+            for name in (
+                "PBKDF2PasswordHasher",
+                "PBKDF2SHA1PasswordHasher",
+                "Argon2PasswordHasher",
+                "BCryptSHA256PasswordHasher",
+                "BCryptPasswordHasher",
+                "ScryptPasswordHasher",
+            )
+        ]
+    )
+
+RIGHT = "pässword 🔑"
+LONG = "x" * 72
+
+
+def by_django(algorithm, **cost):
+    """Let Django make one, cheaper than its defaults where it takes an argument for that."""
+    hasher = hashers.get_hasher(algorithm)
+    hasher.rounds = 4
+    return hasher.encode(RIGHT, hasher.salt(), **cost)
+
+
+def bare(version, password=RIGHT):
+    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+    return made.replace("$2b$", f"${version}$", 1)
+
+
+MADE = {
+    "Django's pbkdf2_sha256": lambda: by_django("pbkdf2_sha256", iterations=1000),
+    "Django's pbkdf2_sha1": lambda: by_django("pbkdf2_sha1", iterations=1000),
+    "Django's argon2": lambda: by_django("argon2"),
+    "Django's bcrypt_sha256": lambda: by_django("bcrypt_sha256"),
+    "Django's bcrypt": lambda: by_django("bcrypt"),
+    "Django's scrypt": lambda: by_django("scrypt", n=1024),
+    "werkzeug's scrypt": lambda: generate_password_hash(RIGHT),
+    "werkzeug's scrypt, smaller": lambda: generate_password_hash(RIGHT, "scrypt:1024:16:2"),
+    "werkzeug's pbkdf2": lambda: generate_password_hash(RIGHT, "pbkdf2:sha256:1000"),
+    "werkzeug's pbkdf2, sha1": lambda: generate_password_hash(RIGHT, "pbkdf2:sha1:1000"),
+    "werkzeug's pbkdf2, sha512": lambda: generate_password_hash(RIGHT, "pbkdf2:sha512:1000"),
+    **{f"${version}$": lambda version=version: bare(version) for version in ("2a", "2b", "2y")},
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_what_others_made_is_verified(make):
+    check = reader_of(make())
+    assert check(RIGHT.encode())
+    for wrong in (RIGHT + "x", RIGHT[:-1], ""):
+        assert not check(wrong.encode())
+
+
+def test_django_itself_takes_what_we_make():
+    """The way back: ours is a format of Django's."""
+    assert is_native(by_django("bcrypt_sha256"), 4)
+    ours = NATIVE + bcrypt.hashpw(digest(RIGHT.encode()), bcrypt.gensalt(4)).decode()
+    assert hashers.check_password(RIGHT, ours)
+
+
+@pytest.mark.parametrize("hash", ["bcrypt", "bare"])
+def test_bcrypt_alone_reads_72_bytes_as_it_did(hash):
+    """Who had a longer password logged in with its beginning, and must go on to."""
+    kept = "bcrypt$" + bare("2b", LONG) if hash == "bcrypt" else bare("2b", LONG)
+    check = reader_of(kept)
+    assert check(LONG.encode())
+    assert check((LONG + " and more").encode())
+    assert not check(LONG[:-1].encode())
+
+
+def test_nobody_has_the_password_of_an_unusable_hash():
+    for hash in (hashers.make_password(None), "!", "!!", "!" + bare("2b")):
+        assert not is_usable(hash)
+        assert not reader_of(hash)(b"")
+        assert not reader_of(hash)(hash.encode())
+
+
+GOOD = {
+    "pbkdf2_sha256": "pbkdf2_sha256$1000$salt$" + "A" * 43 + "=",
+    "werkzeug": "scrypt:32768:8:1$salt$" + "0" * 128,
+    "argon2": "argon2" + PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x"),
+    "bcrypt": bare("2b"),
+}
+BAD = {
+    "nothing": "",
+    "plain text": "hunter2",
+    "a name and no more": "pbkdf2_sha256$",
+    "md5": "md5$salt$5f4dcc3b5aa765d61d8327deb882cf99",
+    "sha1": "sha1$salt$5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8",
+    "crypt": "$6$rounds=5000$salt$hash",
+    "phpass": "$P$BIRXVj/ZG0YRiBH8gnRy0x72p5RQn0",
+    "cut off": GOOD["pbkdf2_sha256"][:-4],
+    "no base64": GOOD["pbkdf2_sha256"].replace("A", "é"),
+    "no number": GOOD["pbkdf2_sha256"].replace("1000", "many"),
+    "no work": GOOD["pbkdf2_sha256"].replace("1000", "0"),
+    "too much work": GOOD["pbkdf2_sha256"].replace("1000", "99999999999"),
+    "another digest": "pbkdf2:md5:1000$salt$" + "0" * 32,
+    "too much memory": GOOD["werkzeug"].replace("32768", str(2**30)),
+    "no power of two": GOOD["werkzeug"].replace("32768", "32767"),
+    "no hex": GOOD["werkzeug"].replace("0", "z"),
+    "argon2 cut off": GOOD["argon2"][:30],
+    "argon2 with too much memory": GOOD["argon2"].replace("m=8,", "m=99999999,"),
+    "bcrypt cut off": GOOD["bcrypt"][:-1],
+    "bcrypt that takes a year": GOOD["bcrypt"].replace("$04$", "$31$"),
+    "bcrypt of another version": GOOD["bcrypt"].replace("$2b$", "$2x$"),
+    "ours, damaged": "bcrypt_sha256$$2b$12$short",
+}
+
+
+@pytest.mark.parametrize("hash", GOOD.values(), ids=GOOD)
+def test_these_are_read(hash):
+    reader_of(hash)
+
+
+@pytest.mark.parametrize("hash", BAD.values(), ids=BAD)
+def test_what_can_not_be_verified_is_told_and_not_shown(hash):
+    with pytest.raises(ValueError, match="it") as caught:
+        reader_of(hash)
+    assert len(hash) < 4 or hash not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.fixture
+def passwords():
+    made = Passwords(4, 1, 1000)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("hash", ["!", None], ids=["unusable", "nobody"])
+async def test_what_nobody_can_have_costs_one_bcrypt(passwords, monkeypatch, hash):
+    done = []
+    real = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *args: done.append(1) or real(*args))
+    assert not await passwords.verify(RIGHT, hash)
+    assert done == [1]
+
+
+async def test_half_a_character_is_no_password_of_anybody(passwords):
+    with pytest.raises(Unstorable):
+        await passwords.verify("\ud83d", GOOD["bcrypt"])
+
+
+async def test_what_is_outdated(passwords):
+    assert not passwords.is_outdated(await passwords.hash(RIGHT))
+    other = Passwords(5, 1, 1000)
+    assert passwords.is_outdated(await other.hash(RIGHT))
+    assert all(passwords.is_outdated(each) for each in GOOD.values())
+    other.close()

@@ -1,0 +1,131 @@
+"""Tokens that another application made: good until they are ended, and never handed out."""
+
+import hashlib
+import secrets
+import time
+
+import pytest
+
+from store.account import Login, NewAccount
+from store.errors import BadToken, Flaw
+from store.imported import Imported, adopt
+from store.session import Grant, record_key, set_key
+from store.sessions import DAY, Sessions
+
+KIM, KIMS, PASSWORD = NewAccount("kim", "kim@example.com"), Login("kim"), "pw"
+GRANT, LIFETIME = Grant("lumotist"), 1000
+
+
+@pytest.fixture
+def token():
+    return secrets.token_hex(20)
+
+
+@pytest.fixture
+async def access(core, settings):
+    """A server that looks imported tokens up."""
+    sessions = Sessions(core.redis, core.tokens, settings.lifetimes, 10, imported_tokens=True)
+    core.access._sessions = sessions
+    yield core.access
+    await sessions.finish()
+
+
+@pytest.fixture
+async def kim(core):
+    account, _ = await core.access.register(KIM, PASSWORD)
+    return account
+
+
+async def take(core, account, token):
+    entry = Imported(token, account.id, account.epoch)
+    return await adopt(core.redis, "lumotist", [entry], LIFETIME, LIFETIME + DAY)
+
+
+async def flaw(access, token):
+    try:
+        await access.authenticate(token)
+    except BadToken as refused:
+        return refused.flaw
+    return None
+
+
+async def test_it_stands_for_its_account(core, access, kim, token):
+    assert await flaw(access, token) == Flaw.FORGED
+    assert await take(core, kim, token) == [True]
+    caller = await access.authenticate(token)
+    assert caller.account.id == kim.id
+    assert (caller.session.dialect, caller.session.kind) == ("lumotist", "imported")
+
+
+async def test_redis_holds_no_such_token(core, access, kim, token, redis_client):
+    await take(core, kim, token)
+    sid = hashlib.sha256(token.encode()).hexdigest()
+    [name] = redis_client.zrange(set_key(kim.id), 0, -1)
+    assert name.decode() == f"lumotist:imported:{sid}"
+    assert token not in redis_client.get(record_key(sid)).decode()
+    assert 0 < redis_client.ttl(record_key(sid)) <= LIFETIME
+    assert redis_client.ttl(set_key(kim.id)) > LIFETIME
+
+
+async def test_a_login_opens_a_session_of_its_own(core, access, kim, token):
+    await take(core, kim, token)
+    _, [opened] = await access.log_in(KIMS, PASSWORD, [GRANT])
+    assert opened.token != token
+    assert await flaw(access, token) is None
+    assert await flaw(access, opened.token) is None
+
+
+async def test_a_logout_ends_it_and_no_other(core, access, kim, token, redis_client):
+    other = secrets.token_hex(20)
+    await take(core, kim, token)
+    await take(core, kim, other)
+    await access.log_out(await access.authenticate(token))
+    assert [await flaw(access, each) for each in (token, other)] == [Flaw.REVOKED, None]
+    assert redis_client.zcard(set_key(kim.id)) == 1
+
+
+async def test_the_epoch_ends_it(core, access, kim, token):
+    await take(core, kim, token)
+    await access.end_all(kim.id)
+    assert await flaw(access, token) == Flaw.REVOKED
+
+
+async def test_one_of_an_older_epoch_is_never_live(core, access, kim, token):
+    """Whoever ended all sessions meanwhile has ended those that are still to come in, too."""
+    await core.accounts.raise_epoch(kim.id)
+    await take(core, kim, token)
+    assert await flaw(access, token) == Flaw.REVOKED
+
+
+async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, access, kim, token):
+    other = secrets.token_hex(20)
+    await take(core, kim, token)
+    await take(core, kim, other)
+    await access.log_out(await access.authenticate(token))
+    entries = [Imported(each, kim.id, kim.epoch) for each in (token, other)]
+    assert await adopt(core.redis, "lumotist", entries, LIFETIME, LIFETIME + DAY) == [False, True]
+    assert [await flaw(access, each) for each in (token, other)] == [Flaw.REVOKED, None]
+
+
+async def test_use_extends_it(core, access, kim, token, redis_client, monkeypatch):
+    await take(core, kim, token)
+    key = record_key(hashlib.sha256(token.encode()).hexdigest())
+    later = time.time() + DAY
+    monkeypatch.setattr("store.sessions.time.time", lambda: later)
+    await access.authenticate(token)
+    await access._sessions.finish()
+    assert redis_client.ttl(key) > LIFETIME
+
+
+async def test_off_it_is_no_token_and_nothing_is_asked(core, kim, token, redis_client):
+    await take(core, kim, token)
+    before = redis_client.info()["total_commands_processed"]
+    assert await flaw(core.access, token) == Flaw.FORGED
+    assert redis_client.info()["total_commands_processed"] == before + 1
+
+
+@pytest.mark.parametrize("junk", ["", "x", "A" * 40, "0" * 39, "0" * 41, "0" * 64, "é" * 40])
+async def test_what_can_be_no_such_token_is_not_looked_up(core, access, redis_client, junk):
+    before = redis_client.info()["total_commands_processed"]
+    assert await flaw(access, junk) == Flaw.FORGED
+    assert redis_client.info()["total_commands_processed"] == before + 1

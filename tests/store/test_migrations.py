@@ -1,0 +1,153 @@
+"""A first release's database, brought up to date: in every detail, by one of many, or not."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from server import create_app
+from store.errors import Unavailable
+from store.schema import MIGRATIONS, newest
+from tests.program import KEY, PASSWORD, Program
+from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
+from tests.store.test_schema import prepare_at, version_at
+
+SERVERS = 10
+ONCE = "create table done_once (number integer); insert into done_once values (1)"
+"""Fails when it is run twice."""
+HALF = "create table half (id integer); update account set address = 'half'; select 1 / 0"
+REPEATABLE = "default_transaction_isolation = 'repeatable read'"
+"""Under which who has waited does not see what the others did."""
+
+
+@pytest.fixture
+def old(stores) -> Iterator[str]:
+    """A database as the first release has left it."""
+    with own_database(stores, *FIRST_RELEASE) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def fresh_catalog(stores):
+    with own_database(stores) as url:
+        asyncio.run(prepare_at(url))
+        yield catalog(url)
+
+
+@pytest.fixture
+def migrations(tmp_path) -> Path:
+    """A copy of the migrations, to add some to."""
+    return Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
+
+
+def add(migrations: Path, sql: str) -> int:
+    """Add one more migration; return its number."""
+    number = newest(migrations) + 1
+    (migrations / f"{number:04d}_more.sql").write_text(sql)
+    return number
+
+
+async def test_a_first_release_becomes_what_a_fresh_database_is(old, fresh_catalog):
+    before = rows(old)
+    assert await version_at(old) == 1
+    assert await prepare_at(old) == newest()
+    assert catalog(old) == fresh_catalog
+    assert rows(old) == before
+    assert ask(old, "select nextval('account_id'), count(*) from account") == [(8, 3)]
+
+
+async def test_the_comparison_sees_every_kind_of_change(old, fresh_catalog):
+    await prepare_at(old)
+    for change in (
+        "alter table account alter is_staff set default true",
+        "alter table account alter username type varchar(254)",
+        "alter table account alter address drop not null",
+        "alter table picture alter side_64 set storage external",
+        "alter table account set (fillfactor = 80)",
+        'alter table account alter city type text collate "C"',
+        "alter table account rename constraint account_email_taken to taken",
+        "drop index account_picture",
+        "create index more on account (created)",
+        "alter sequence account_id increment 2",
+        "alter table gallery alter id drop identity",
+    ):
+        before = catalog(old)
+        ask(old, change)
+        assert catalog(old) != before, change
+    assert catalog(old) != fresh_catalog
+
+
+async def test_the_server_serves_on_it(old, settings, aiohttp_client, clean, caplog):
+    caplog.set_level(logging.INFO)
+    client = await aiohttp_client(create_app(replace(settings, database_url=old)))
+    assert "migrating the database from 1 to 2" in caplog.messages
+    login = {"username": "MIKA", "password": PASSWORD}
+    answer = await client.post("/account/login", json=login)
+    assert answer.status == 200
+    token = (await answer.json())["token"]
+    answer = await client.get("/account/profile", headers={"Authorization": f"Token {token}"})
+    data = (await answer.json())["data"]
+    assert (data["id"], data["username"], data["created"]) == (1, "Mika", "09-01-2021")
+    picture = await client.session.get(data["picture"])
+    assert await picture.read() == bytes.fromhex("524946461256")
+    new = {"username": "new", "email": "new@example.com", "password": PASSWORD}
+    assert (await client.post("/account/register", json=new)).status == 200
+
+
+@pytest.mark.parametrize("scripts", [FIRST_RELEASE, ()], ids=["old", "empty"])
+@pytest.mark.parametrize("options", [(), (REPEATABLE,)], ids=["", "repeatable read"])
+@pytest.mark.slow
+async def test_of_ten_that_start_at_once_one_migrates(stores, migrations, scripts, options, caplog):
+    caplog.set_level(logging.INFO)
+    last = add(migrations, ONCE)
+    with own_database(stores, *scripts, options=options) as url:
+        starts = (prepare_at(url, migrations) for _ in range(SERVERS))
+        assert await asyncio.gather(*starts) == [last] * SERVERS
+        assert ask(url, "select number from done_once") == [(1,)]
+        assert ask(url, "select count(*) from gallery") == [(2 if scripts else 10,)]
+    steps = range(1 if scripts else newest(), last)
+    said = [each for each in caplog.messages if each.startswith("migrating")]
+    assert said == [f"migrating the database from {n} to {n + 1}" for n in steps]
+
+
+@pytest.mark.slow
+def test_of_processes_too(stores, old, fresh_catalog):
+    with ExitStack() as stack:
+        where = {"DATABASE_URL": old, "REDIS_URL": stores[1], "SECRET_KEYS": KEY}
+        ran = [stack.enter_context(Program("gallery", "list", **where)) for _ in range(4)]
+        assert [each.wait() for each in ran] == [0] * 4, [each.err for each in ran]
+        assert len({each.out for each in ran}) == 1
+        assert catalog(old) == fresh_catalog
+
+
+async def test_a_failed_migration_leaves_everything_as_it_was(old, migrations):
+    """Also what those before it had done already."""
+    before = catalog(old), rows(old)
+    last = add(migrations, HALF)
+    with pytest.raises(Unavailable, match="can't be prepared: division by zero"):
+        await prepare_at(old, migrations)
+    assert (catalog(old), rows(old)) == before
+    assert await version_at(old) == 1
+    (migrations / f"{last:04d}_more.sql").write_text(ONCE)
+    assert await prepare_at(old, migrations) == last
+
+
+def test_a_server_that_can_not_migrate_says_so_in_one_line(stores, old):
+    """Something else has the name of its table."""
+    ask(old, "create sequence schema_version")
+    where = {"DATABASE_URL": old, "REDIS_URL": stores[1], "SECRET_KEYS": KEY}
+    with Program(**where) as ran:
+        assert ran.wait() == 1
+        last = ran.err.splitlines()[-1]
+    assert last.startswith("latchkey: postgresql: the schema can't be prepared: ")
+
+
+async def test_a_migration_runs_once(old, migrations):
+    last = add(migrations, ONCE)
+    assert await prepare_at(old, migrations) == last
+    assert await prepare_at(old, migrations) == last

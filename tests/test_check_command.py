@@ -1,0 +1,367 @@
+"""`check`: what it says of settings, stores and this machine, and with which exit status."""
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+import commands
+from commands.check import judge_database, judge_redis, judge_settings
+from handlers import Conflict
+from server import create_app
+from settings import Settings
+from store.facts import DatabaseFacts, RedisFacts
+from store.schema import newest
+from tests.program import KEY, ROOT, Program
+from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
+from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
+from tests.store.test_schema import prepare_at
+
+NEWEST = newest()
+LINE = re.compile(r"(ok|note|warning|WRONG) +(\S.*)")
+SECRET = "hidden-from-everybody"
+
+
+@pytest.fixture
+def where(stores, clean):
+    return {
+        "DATABASE_URL": stores[0],
+        "REDIS_URL": stores[1],
+        "SECRET_KEYS": KEY,
+        "RATE_LIMITS": "on",
+    }
+
+
+@pytest.fixture
+def start(where):
+    with ExitStack() as stack:
+        yield lambda **other: stack.enter_context(Program("check", **(where | other)))
+
+
+@pytest.fixture
+def check(settings, clean, capsys):
+    """Run `check` in this process, with some other settings; return what it says by level."""
+
+    def run(**other):
+        where = replace(settings, **{"port": 0, "rate_limits": "on", **other})
+        return judged(commands.run(["check"], where, create_app), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def check_alone(start):
+    """Run `check` as a program, with some other settings; return what it says by level."""
+
+    def run(**other):
+        ran = start(**other)
+        return judged(ran.wait(), ran.out, ran.err)
+
+    return run
+
+
+def judged(status, out, err):
+    """Look at the exit status; return what was said, by level."""
+    found = levels(out)
+    wrong, count = len(found.get("WRONG", [])), len(out.splitlines())
+    assert err == (f"latchkey: {wrong} of {count} lines are WRONG\n" if wrong else "")
+    assert status == (1 if wrong else 0)
+    assert KEY not in out
+    return found
+
+
+def levels(out):
+    found = {}
+    for line in out.splitlines():
+        level, what = LINE.fullmatch(line).groups()
+        found.setdefault(level, []).append(what)
+    return found
+
+
+def test_all_is_well(check_alone, check, stores):
+    asyncio.run(prepare_at(stores[0]))
+    found = check_alone()
+    assert found.keys() - {"ok", "note", "warning"} == set()
+    assert [each for each in found.get("warning", []) if "files" not in each] == []
+    said = "\n".join(found["ok"])
+    for part in ("PostgreSQL 1", "Redis 6.2", "SECRET_KEYS: 1", "append-only", "evicts nothing"):
+        assert part in said
+    assert f"version {NEWEST}, as this program's" in said
+    assert "DATABASE_POOL x WORKERS is 2, of" in said
+    assert "127.0.0.1:0 can be listened on" in said
+    [kust] = found["note"]
+    assert "every account to every account" in kust
+    assert "note" not in check(dialects={"lumotist": "/"})
+
+
+def test_both_stores_are_away(check_alone):
+    found = check_alone(
+        DATABASE_URL=f"postgresql://{SECRET}:{SECRET}@127.0.0.1:1/x",
+        REDIS_URL=f"redis://{SECRET}:{SECRET}@127.0.0.1:1",
+    )
+    postgresql, redis = found["WRONG"]
+    assert postgresql.startswith("postgresql: ")
+    assert redis.startswith("redis: ")
+    assert SECRET not in str(found)
+
+
+def test_a_password_that_is_wrong_is_not_shown(check, stores):
+    """PostgreSQL takes any here; Redis takes none, and says so."""
+    separator = "&" if "?" in stores[1] else "?"
+    found = check(redis_url=f"{stores[1]}{separator}username=x&password={SECRET}")
+    [redis] = found["WRONG"]
+    assert redis.startswith("redis: ")
+    assert SECRET not in str(found)
+
+
+def test_a_bad_setting(start):
+    ran = start(PORT="x")
+    assert (ran.wait(), ran.out) == (2, "")
+    assert ran.err == "latchkey: PORT is 'x': allowed is a whole number from 0 to 65535\n"
+
+
+VERSIONS = {
+    "empty": ((), None, "ok", "the database is empty"),
+    "older": (
+        FIRST_RELEASE,
+        None,
+        "warning",
+        f"version 1: the next start migrates it to {NEWEST}",
+    ),
+    "newer": ((), 99, "warning", "version 99, of a newer release"),
+}
+
+
+@pytest.mark.parametrize(("scripts", "version", "level", "said"), VERSIONS.values(), ids=VERSIONS)
+def test_the_schema_is_looked_at_and_left_alone(check, stores, scripts, version, level, said):
+    with own_database(stores, *scripts) as url:
+        if version:
+            asyncio.run(prepare_at(url))
+            ask(url, f"update schema_version set version = {version}")
+        before = catalog(url), rows(url) if scripts else None
+        assert [each for each in check(database_url=url)[level] if said in each]
+        assert (catalog(url), rows(url) if scripts else None) == before
+
+
+def test_a_database_that_can_not_be_written_to(check, stores):
+    with own_database(stores, options=["default_transaction_read_only = on"]) as url:
+        [wrong] = check(database_url=url)["WRONG"]
+    assert wrong == "PostgreSQL is read-only: every login fails"
+
+
+@pytest.mark.slow
+def test_a_table_that_is_somebody_elses(check, stores):
+    with own_database(stores) as url:
+        asyncio.run(prepare_at(url))
+        ask(url, "create role nobodys login")
+        try:
+            found = check(database_url=url.replace("user=postgres", "user=nobodys"))
+        finally:
+            ask(url, "drop role nobodys")
+    assert found["WRONG"] == ["postgresql: permission denied for table schema_version"]
+
+
+def test_more_connections_than_there_are(check):
+    warnings = check(workers=50, database_pool=4)["warning"]
+    [said] = [each for each in warnings if "DATABASE_POOL" in each]
+    assert "is 200, and PostgreSQL takes 197" in said
+
+
+@pytest.fixture(scope="module")
+def redis_servers() -> Iterator[Watched]:
+    with watched(replicas=1, sentinels=1) as servers:
+        yield servers
+
+
+def test_a_redis_that_forgets(check, redis_servers):
+    primary, _ = redis_servers.servers
+    url = f"redis://{HOST}:{primary.port}"
+    primary.ask("config", "set", "maxmemory-policy", "allkeys-lru")
+    found = check(redis_url=url)
+    said = "\n".join(found["warning"])
+    assert "maxmemory-policy allkeys-lru" in said
+    assert "no append-only file" in said
+    primary.ask("config", "set", "maxmemory-policy", "noeviction")
+    assert "maxmemory" not in "\n".join(check(redis_url=url)["warning"])
+
+
+def test_a_redis_that_is_full(check, redis_servers):
+    primary, _ = redis_servers.servers
+    primary.ask("config", "set", "maxmemory", "1")
+    try:
+        [wrong] = check(redis_url=f"redis://{HOST}:{primary.port}")["WRONG"]
+    finally:
+        primary.ask("config", "set", "maxmemory", "0")
+    assert wrong.startswith("Redis can't count attempts: redis: ")
+
+
+def test_a_redis_that_may_not_be_asked(check, redis_servers):
+    primary, _ = redis_servers.servers
+    primary.ask("acl", "setuser", "mute", "on", f">{SECRET}", "~*", "+@all", "-info")
+    url = f"redis://mute:{SECRET}@{HOST}:{primary.port}"
+    found = check(redis_url=url)
+    [wrong] = found["WRONG"]
+    assert "info" in wrong
+    assert SECRET not in str(found)
+    primary.ask("acl", "setuser", "mute", "+info", "-eval", "-evalsha")
+    [wrong] = check(redis_url=url)["WRONG"]
+    assert wrong.startswith("Redis can't count attempts: ")
+
+
+def test_a_replica(check, redis_servers):
+    [replica] = redis_servers.replicas()
+    found = check(redis_url=f"redis://{HOST}:{replica.port}")
+    assert "a replica" in found["WRONG"][0]
+    assert "can't count" in found["WRONG"][1]
+
+
+def test_behind_sentinels(check, redis_servers):
+    found = check(redis_url=redis_servers.url)
+    assert "WRONG" not in found
+    assert "Redis is a primary" in found["ok"]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Nodes]:
+    with clustered(2) as nodes:
+        yield nodes
+
+
+@pytest.mark.slow
+def test_on_a_cluster_each_primary_is_looked_at(check, cluster):
+    cluster.servers[1].ask("config", "set", "maxmemory-policy", "volatile-lru")
+    found = check(redis_url=cluster.url)
+    assert Counter(found["ok"])["Redis is a primary"] == 2
+    assert len([each for each in found["warning"] if "volatile-lru" in each]) == 1
+    assert "WRONG" not in found
+
+
+@pytest.mark.slow
+def test_the_port(check, where):
+    with Program(**where) as server:
+        port = server.serve().port
+        ours = f"127.0.0.1:{port} is listened on by this server"
+        assert ours in check(port=port)["ok"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        [wrong] = check(port=port)["WRONG"]
+    assert wrong == f"127.0.0.1:{port} can't be listened on: Address already in use"
+
+
+@pytest.fixture
+def data_dir() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory:
+        yield directory
+
+
+@pytest.mark.slow
+def test_with_embedded_stores(data_dir):
+    """Before the first start, and beside the server."""
+    where = {"DATA_DIR": data_dir, "RATE_LIMITS": "on"}
+    with Program("check", **where) as ran:
+        assert ran.wait() == 0, ran.out
+        found = levels(ran.out)
+    assert "the database is empty: the first start makes its tables" in found["ok"]
+    assert "SECRET_KEYS: made, and kept in DATA_DIR" in found["ok"]
+    with Program(**where) as server:
+        server.serve()
+        with Program("check", **where) as ran:
+            assert ran.wait() == 0, ran.out
+            assert f"the schema is of version {NEWEST}, as this program's" in ran.out
+
+
+def test_embedded_stores_that_can_not_run(check, tmp_path):
+    (tmp_path / "data").write_text("a file")
+    [wrong] = check(data_dir=str(tmp_path / "data"), database_url="")["WRONG"]
+    assert "data directory" in wrong
+
+
+def test_few_open_files(where):
+    line = f"ulimit -n 256; exec '{sys.executable}' server.py check"
+    ran = subprocess.run(
+        ["bash", "-c", line],
+        check=False,
+        cwd=ROOT,
+        env={**where, "PORT": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    [files] = [each for each in levels(ran.stdout)["warning"] if "files" in each]
+    assert files.startswith("only 256 files may be open")
+
+
+WELL = DatabaseFacts("18.0", 18, NEWEST, True, True, True, 97, 0.2)
+
+DATABASES = {
+    "old": (replace(WELL, version="12.9", major=12), "WRONG", "12.9 is too old"),
+    "standby": (replace(WELL, is_primary=False, is_writable=False), "WRONG", "a standby"),
+    "forgetful": (replace(WELL, is_durable=False), "warning", "fsync"),
+    "few connections": (replace(WELL, connections=7), "warning", "takes 7 connections"),
+    "fast clock": (replace(WELL, ahead=1.1), "warning", "1.1 s ahead of"),
+    "slow clock": (replace(WELL, ahead=-61.0), "warning", "61.0 s behind"),
+}
+
+
+@pytest.mark.parametrize(("facts", "level", "said"), DATABASES.values(), ids=DATABASES)
+def test_a_database_that_will_not_do(facts, level, said):
+    assert {level for level, _ in judge_database(WELL, Settings())} == {"ok"}
+    [found] = [each for each in judge_database(facts, Settings()) if each.level != "ok"]
+    assert found.level == level
+    assert said in found.what
+
+
+GOOD = RedisFacts("6.2.0", True, "noeviction", True, -0.2)
+
+REDISES = {
+    "old": (replace(GOOD, version="6.0.20"), "WRONG", "6.0.20 is too old"),
+    "replica": (replace(GOOD, is_primary=False), "WRONG", "a replica"),
+    "evicts": (replace(GOOD, policy="volatile-ttl"), "warning", "volatile-ttl"),
+    "forgets": (replace(GOOD, keeps=False), "warning", "appendonly"),
+    "fast clock": (replace(GOOD, ahead=2.0), "warning", "2.0 s ahead of"),
+}
+
+
+@pytest.mark.parametrize(("facts", "level", "said"), REDISES.values(), ids=REDISES)
+def test_a_redis_that_will_not_do(facts, level, said):
+    for fine in (GOOD, replace(GOOD, version="10.0.1"), replace(GOOD, ahead=None)):
+        assert {level for level, _ in judge_redis(fine)} == {"ok"}
+    [found] = [each for each in judge_redis(facts) if each.level != "ok"]
+    assert found.level == level
+    assert said in found.what
+
+
+SETTINGS = {
+    "proxies": (Settings(host="0.0.0.0"), "TRUSTED_PROXIES is empty and HOST is 0.0.0.0"),  # noqa: S104
+    "by a name": (Settings(host="example.com"), "TRUSTED_PROXIES"),
+    "limits": (Settings(rate_limits="off"), "RATE_LIMITS is off"),
+}
+
+
+@pytest.mark.parametrize(("settings", "said"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_to_be_warned_of(settings, said):
+    def warnings(settings):
+        found = judge_settings(settings, create_app)
+        return [each.what for each in found if each.level == "warning" and "files" not in each.what]
+
+    for fine in (Settings(), Settings(host="::1"), Settings(host="localhost")):
+        assert warnings(fine) == []
+    [warning] = warnings(settings)
+    assert said in warning
+
+
+def test_dialects_that_collide(where, settings, capsys):
+    def collide(_):
+        raise Conflict("one and two both answer at /both")
+
+    assert commands.run(["check"], replace(settings, port=0), collide) == 1
+    [wrong] = levels(capsys.readouterr().out)["WRONG"]
+    assert wrong == "DIALECTS: one and two both answer at /both"

@@ -1,0 +1,638 @@
+"""`account import` and `account export`: accounts move in, and out, and nobody notices."""
+
+import asyncio
+import datetime
+import io
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import commands
+from commands import progress
+from commands.columns import COLUMNS, Reader
+from commands.lines import Record
+from commands.progress import Progress
+from server import create_app
+from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
+from tests.store.databases import ask
+
+DATA = Path(__file__).parent / "files"
+UTC = datetime.UTC
+
+
+@pytest.fixture
+def account(settings, capsys, clean):
+    """Run `account …`; return the exit status and what it has printed."""
+
+    def run(*words, **other):
+        arguments = ["account", *map(str, words)]
+        status = commands.run(arguments, replace(settings, **other), create_app)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def check(account, tmp_path):
+    """Check lines; return those that have a problem, each with what is said of it."""
+
+    def run(text, *words):
+        file = tmp_path / "accounts"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        status, out, err = account("import", "--check", *words, file)
+        assert err == ""
+        said = [line.partition(": ") for line in out.splitlines() if line.startswith("line")]
+        assert status == (1 if said else 0)
+        return [(where.removeprefix("line "), what) for where, _, what in said]
+
+    return run
+
+
+@pytest.fixture
+def bring_in(account, tmp_path):
+    """Import lines, and return what `account show` has for each of these names."""
+
+    def run(text, *names):
+        file = tmp_path / "accounts"
+        file.write_text(text)
+        status, out, err = account("import", file)
+        assert (status, err) == (0, ""), out + err
+        listed = json.loads(account("list", "--json", "--limit", "10000")[1])
+        by_name = {each["username"]: each for each in listed}
+        return [by_name[name] for name in names]
+
+    return run
+
+
+def is_one_line(text, *words):
+    [line] = text.splitlines()
+    assert text == f"{line}\n"
+    assert line.startswith("latchkey: ")
+    assert [word for word in words if word not in line] == [], line
+
+
+def json_line(**values):
+    return json.dumps({"username": "kim", "password": "!", **values}) + "\n"
+
+
+def count(database):
+    with database.cursor() as cursor:
+        cursor.execute("select count(*) from account")
+        return cursor.fetchone()[0]
+
+
+KIM = {"username": "Kim", "email": "Kim@Example.com", "is_active": True}
+LEE = {"username": "lee", "email": None}
+FILES = {
+    "django_auth_user.csv": (
+        {
+            **KIM,
+            "id": 41,
+            "last_name": "O'Hara, Jr.",
+            "is_staff": True,
+            "is_superuser": False,
+            "created": "2021-01-09 12:00:00+00:00",
+            "last_login": "2021-02-03 04:05:06.789000+00:00",
+        },
+        {**LEE, "id": 42, "is_superuser": True, "is_active": False, "last_login": None},
+    ),
+    "django_dumpdata.jsonl": (
+        {**KIM, "id": 41, "last_name": "O'Hara, Jr.", "is_staff": True, "groups": [1, 2]},
+        {**LEE, "id": 42, "first_name": "", "is_active": False, "user_permissions": [7]},
+    ),
+    "flask_users.csv": (
+        {**KIM, "id": 1, "is_admin": False, "created": "2021-01-09 12:00:00+00:00"},
+        {**LEE, "id": 2, "is_active": True, "created": "2021-01-09 00:00:00+00:00"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_files_of_other_applications(client, account, name):
+    """The old password logs in, in every dialect that asks for what the account has."""
+    ignore = ["--ignore-column", "Ratings"] if "flask" in name else []
+    run = await asyncio.to_thread(account, "import", *ignore, DATA / name)
+    assert (run[0], run[2]) == (0, ""), run
+    for wanted in FILES[name]:
+        shown = json.loads((await asyncio.to_thread(account, "show", wanted["username"]))[1])
+        assert {field: shown[field] for field in wanted} == wanted
+    login = {"username": "KIM", "password": PASSWORD}
+    for path in ("/account/login", "/wicare/api/auth/login", "/auth/token/login", "/api/login"):
+        assert (await client.post(path, json=login)).status == 200, path
+    fardel = {"email": "kim@example.com", "password": PASSWORD}
+    assert (await client.post("/fardel/api/auth/login", json=fardel)).status == 200
+    wrong = {**login, "password": "wrong"}
+    assert (await client.post("/account/login", json=wrong)).status == 400
+    lee = {"username": "lee", "password": PASSWORD}
+    status = 200 if "flask" in name else 400  # unusable, and disabled
+    assert (await client.post("/account/login", json=lee)).status == status
+
+
+NOON = "2021-01-09 12:00:00+00:00"
+VALUES = {
+    "created": {
+        NOON: (
+            "2021-01-09T12:00:00Z",
+            "2021-01-09 12:00:00+00",
+            "2021-01-09 12:00:00",
+            "2021-01-09T17:30:00+05:30",
+            " 2021-01-09T12:00:00.000Z ",
+        ),
+        "2021-01-09 12:00:00.123456+00:00": ("2021-01-09 12:00:00.123456+00",),
+        "2021-01-09 00:00:00+00:00": ("2021-01-09",),
+    },
+    "is_staff": {
+        True: ("t", "true", "True", "1", "yes", "Y", True, 1),
+        False: ("f", "FALSE", "0", "no", "", None, False, 0),
+    },
+    "is_active": {True: ("", None, "t"), False: ("f",)},
+    "days_count": {3: ("", None, "3", " 3 "), -7: ("-7", -7)},
+    "address": {"": ("", None), " a\tb\n": (" a\tb\n",)},
+    "zipcode": {"1234": ("1234", 1234)},
+    "last_login": {None: ("", None)},
+    "group": {None: (None,), "tasters": ("tasters",)},
+}
+ARRAYS = {
+    (1, 2): ("{1,2}", "[1, 2]", "1,2", " 1 , 2", [1, 2], ["1", "2"]),
+    (): ("{}", "[]", "", None, []),
+    (-5,): ("-5", "{-5}"),
+}
+CASES = [
+    (field, value, kept)
+    for field, values in VALUES.items()
+    for kept, forms in values.items()
+    for value in forms
+] + [("towns", value, list(kept)) for kept, forms in ARRAYS.items() for value in forms]
+
+
+def csv_line(values):
+    quoted = ('"' + str(value).replace('"', '""') + '"' for value in values)
+    return ",".join(quoted) + "\n"
+
+
+def test_every_form_of_a_value(bring_in):
+    """In JSON lines, and in CSV where it can stand there."""
+    texts = [case for case in CASES if isinstance(case[1], str)]
+    lines = (
+        json_line(username=f"n{n}", **{field: value}) for n, (field, value, _) in enumerate(CASES)
+    )
+    for shown, case in zip(
+        bring_in("".join(lines), *(f"n{n}" for n in range(len(CASES)))), CASES, strict=True
+    ):
+        assert shown[case[0]] == case[2], case
+    fields = list({field: 0 for field, _, _ in texts})
+    head = csv_line(["username", "password", *fields])
+    rows = [
+        csv_line([f"c{n}", "!", *(value if each == field else "" for each in fields)])
+        for n, (field, value, _) in enumerate(texts)
+    ]
+    names = [f"c{n}" for n in range(len(texts))]
+    for shown, case in zip(bring_in(head + "".join(rows), *names), texts, strict=True):
+        assert shown[case[0]] == case[2], case
+
+
+UNKNOWN = "its password can't be verified:"
+BAD = {
+    "yesterday": ({"created": "yesterday"}, "created is 'yesterday'; allowed is a time"),
+    "a date of none": ({"created": "2021-02-30"}, "created is '2021-02-30'"),
+    "a number for a date": ({"last_login": 1612324800}, "last_login is '1612324800'"),
+    "before the year 1": ({"created": "0001-01-01T00:00+14:00"}, "created is"),
+    "maybe": ({"is_active": "maybe"}, "is_active is 'maybe'; allowed is true or false"),
+    "a list of words": ({"groups": ["a"]}, "groups is \"['a']\"; allowed is whole numbers"),
+    "a hole": ({"groups": "1,,2"}, "groups is '1,,2'"),
+    "too big": ({"towns": [2**63]}, "towns is"),
+    "half": ({"days_count": 1.5}, "days_count is '1.5'; allowed is a whole number"),
+    "many days": ({"days_count": 2**31}, "days_count is"),
+    "true days": ({"days_count": True}, "days_count is 'True'"),
+    "id 0": ({"id": 0}, "id is '0'; allowed is a whole number from 1 to 2^62"),
+    "no room above": ({"id": 2**62 + 1}, "id is"),
+    "an object": ({"city": {}}, "city is '{}'; allowed is a text"),
+    "long name": ({"username": "n" * 255}, "username is too long; at most 254 characters"),
+    "long when folded": ({"username": "\ufdfa" * 200}, "username is too long"),
+    "long e-mail": ({"email": "n" * 255}, "email is too long"),
+    "long first name": ({"first_name": "n" * 255}, "first_name is too long"),
+    "NUL": ({"username": "a\0b"}, "username is 'a\\\\x00b', with what can't be stored"),
+    "half a character": ({"city": "\udc00"}, "city is '\\\\udc00', with what can't be stored"),
+    "nobody": ({"username": " ", "email": ""}, "it has neither username nor email"),
+    "no hash": ({"password": None}, "it has no password; give the hash, or !"),
+    "plain": ({"password": "correct horse"}, f"{UNKNOWN} its format is not known"),
+    "damaged": ({"password": "pbkdf2_sha256$10$salt$AAAA"}, f"{UNKNOWN} it is damaged"),
+    "endless hash": ({"password": "!" * 20_000}, "password is too long; shorten it"),
+    "a list for a hash": ({"password": ["secret"]}, "its password is no hash; give one as text"),
+}
+
+
+def test_every_bad_value_is_told_with_its_line(check):
+    good = json_line(username="good")
+    lines = [json_line(**{"username": f"n{n}", **bad}) for n, (bad, _) in enumerate(BAD.values())]
+    found = check(good + "".join(lines))
+    assert [int(where) for where, _ in found] == list(range(2, len(BAD) + 2)), found
+    for (_, what), (name, (_, said)) in zip(found, BAD.items(), strict=True):
+        assert what.startswith(said), name
+        assert "secret" not in what
+        assert "horse" not in what
+
+
+@pytest.mark.parametrize("value", [["secret"], {"secret": 1}, "secret\0", "secret", "s" * 20_000])
+def test_no_problem_holds_what_was_given_for_a_hash(value):
+    account, [problem] = Reader().read(Record(1, [("username", "kim"), ("pw_hash", value)]))
+    assert "s" not in problem.value.replace("its format is not known", "")
+    assert account.values["password"] is None
+    assert not account.is_sound
+
+
+HEAD = "username,email,password\n"
+
+
+def test_what_can_not_be_read_in_csv(check):
+    found = check(
+        HEAD
+        + "a,,!\n"
+        + "b,,!,more\n"
+        + "\n"
+        + 'c,"two\nlines",!\n'
+        + "d\n"
+        + 'e,"x"y,!\n'
+        + "f,f@x.example,!\n"
+        + 'g,"open,!\nh,,!\n'
+    )
+    assert found[:3] == [
+        ("3", "it can't be read (4 fields, where the header has 3); mend it"),
+        ("7", "it can't be read (1 fields, where the header has 3); mend it"),
+        ("8", "it can't be read (',' expected after '\"'); mend it"),
+    ]
+    assert found[3][0] == "lines 10 to 11"
+    assert "unexpected end of data" in found[3][1]
+
+
+def test_what_can_not_be_read_in_json_lines(check):
+    found = check("\n".join([json_line(), "{", "7", "[" * 100_000, "", '{"id": ' + "9" * 5000]))
+    whats = [what for _, what in found]
+    assert [where for where, _ in found] == ["3", "4", "5", "7"]
+    assert "no JSON: Expecting property name" in whats[0]
+    assert "no JSON object" in whats[1]
+    assert "no sensible JSON" in whats[2]
+    assert "no JSON" in whats[3] or "no sensible JSON" in whats[3]
+
+
+@pytest.mark.parametrize("head", [HEAD.encode(), b""])
+def test_what_is_no_utf_8_and_what_is_endless(check, head):
+    first = 2 if head else 1
+    lines = [
+        b"a,,!" if head else b'{"username": "a", "password": "!"}',
+        b"\xe9,,!" if head else b'{"username": "\xe9", "password": "!"}',
+        b"x" * 3_000_000,
+        b"b,,!" if head else b'{"username": "b", "password": "!"}',
+    ]
+    found = check(head + b"\n".join(lines) + b"\n")
+    assert found == [
+        (str(first + 1), "it is no UTF-8; save the file as UTF-8"),
+        (str(first + 2), "it is longer than 1 MiB; mend it"),
+    ]
+
+
+def test_names_that_stand_twice_name_the_other_line(check):
+    found = check(HEAD + "Kim,a@x.example,!\nKIM,b@x.example,!\nlee,A@X.example,!\n")
+    assert found == [
+        ("3", "username 'KIM' is in line 2, too; leave one of them out"),
+        ("4", "email 'A@X.example' is in line 2, too; leave one of them out"),
+    ]
+
+
+def test_the_summary_counts_lines_and_kinds(account, tmp_path):
+    file = tmp_path / "accounts.csv"
+    file.write_text(HEAD + "a,,!\nb,,plain\nc,,plain\n,,\n")
+    status, out, _ = account("import", "--check", file)
+    assert status == 1
+    assert out.splitlines()[-4:] == [
+        "4 lines: 1 can be imported, 0 already there, 3 with problems",
+        "        2  password unknown hash",
+        "        1  neither username nor e-mail",
+        "        1  no password hash",
+    ]
+
+
+COLUMN = "the column 'Ratings' is not known; rename it to one of id, username"
+
+
+def test_an_unknown_column_is_told_once_and_can_be_passed_over(account, tmp_path, database):
+    file = tmp_path / "accounts.csv"
+    file.write_text("Username,Ratings,password\na,5,!\nb,4,!\n")
+    status, out, err = account("import", "--skip", file)
+    assert status == 1
+    assert out.startswith(f"line 2: {COLUMN}")
+    assert out.count(COLUMN) == 1
+    is_one_line(err, "nothing was imported")
+    assert count(database) == 0
+    assert account("import", "--ignore-column", "ratings", file)[0] == 0
+    assert count(database) == 2
+
+
+def test_two_columns_of_one_meaning(check):
+    text = "name,username,password\na,x,!\nb,y,!\n"
+    told = "two columns mean username; pass over one of them with --ignore-column"
+    assert check(text) == [("2", told)]
+    assert check(text, "--ignore-column", "name") == []
+    assert check("username,username,password\na,x,!\n") == [("2", told)]
+
+
+NO_FILES = {
+    "no header": ("kim,kim@example.com,$2b$12$secret\n", "its first line names no column"),
+    "a list": ('[{"username": "kim"}]', "this is a JSON list"),
+    "no text": ("\xff\xfe\n", "its first line"),
+    "a bad header": ('"username"x\n', "its first line is no header of CSV"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_of_accounts(account, tmp_path, text, said):
+    file = tmp_path / "accounts"
+    file.write_bytes(text.encode("latin-1"))
+    status, out, err = account("import", file)
+    assert (status, out) == (1, "")
+    is_one_line(err, said)
+    assert "secret" not in err
+
+
+def test_a_file_with_no_line_has_no_account(account, tmp_path):
+    for text in ("", "\n", HEAD, "\ufeff"):
+        (tmp_path / "none").write_text(text)
+        status, out, _ = account("import", tmp_path / "none")
+        assert (status, out.splitlines()[0].partition(":")[0]) == (0, "0 lines"), text
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_as_spreadsheets_write_it(check, delimiter):
+    assert check("\ufeff" + (HEAD + "a,a@x.example,!\n").replace(",", delimiter)) == []
+
+
+def test_the_format_can_be_given(account, tmp_path):
+    file = tmp_path / "accounts"
+    file.write_text("{username,password\na,!\n")
+    assert account("import", "--check", "--ignore-column", "{username", file)[0] == 1
+    status, _, err = account("import", "--format", "csv", "--check", file)
+    assert status == 1
+    assert err == ""
+
+
+def test_the_same_names_as_accounts_that_are_there(account, tmp_path, database):
+    """The same account is passed over, another's name is a problem; --skip leaves it out."""
+    file = tmp_path / "accounts.csv"
+    file.write_text(HEAD + "kim,kim@example.com,!\n")
+    assert account("import", file)[0] == 0
+    file.write_text(HEAD + "KIM,Kim@example.com,!\nkim2,KIM@EXAMPLE.com,!\nlee,,!\n")
+    status, out, err = account("import", file)
+    assert status == 1
+    assert "line 3: email 'KIM@EXAMPLE.com' is taken by account 1; change one" in out
+    is_one_line(err, "nothing was imported", "--skip")
+    assert count(database) == 1
+    status, out, err = account("import", "--skip", file)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1].startswith("1 account imported in ")
+    assert out.splitlines()[-1].endswith(" s, 1 already there, 1 left out")
+    assert count(database) == 2
+
+
+@pytest.fixture
+def start(stores):
+    """Start `account …` as a program."""
+    where = {"DATABASE_URL": stores[0], "REDIS_URL": stores[1], "SECRET_KEYS": KEY}
+    with ExitStack() as stack:
+        yield lambda *words, **other: stack.enter_context(
+            Program("account", *map(str, words), **(where | other))
+        )
+
+
+def many(tmp_path, how_many=12_000):
+    file = tmp_path / "accounts.csv"
+    rows = (f"n{n},N{n}@x.example,!\n" for n in range(how_many))
+    file.write_text(HEAD + "".join(rows))
+    return file
+
+
+HOLD = """begin; insert into account (id, username, username_folded, password, session_epoch)
+    values (10000000, 'n7000', 'n7000', '!', 1)"""
+WAITS = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+def held_up(start, stores, database):
+    """Start an import, and hold it up in the second of its three batches."""
+
+    def held_up(file):
+        database.cursor().execute(HOLD)
+        ran = start("import", file)
+        assert wait_for(lambda: ask(stores[0], WAITS) == [(1,)]), ran.err
+        return ran
+
+    return held_up
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.slow
+def test_killed_in_the_middle_it_is_run_again_and_nothing_is_there_twice(
+    held_up, start, tmp_path, database
+):
+    """PostgreSQL ends the batch that was under way; the second run waits for it."""
+    file = many(tmp_path)
+    ran = held_up(file)
+    ran.process.send_signal(signal.SIGKILL)
+    ran.wait()
+    again = start("import", file)
+    again.say("waiting until another import has ended")
+    assert count(database) == 5_001
+    database.cursor().execute("rollback")
+    assert again.wait() == 0, again.err
+    assert "12000 lines: 2000 can be imported, 10000 already there, 0 with problems" in again.out
+    with database.cursor() as cursor:
+        cursor.execute("select count(*), count(distinct email_folded), max(id) from account")
+        assert cursor.fetchone() == (12_000, 12_000, 12_000 + 2_000)  # it had taken its ids
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.slow
+def test_a_line_whose_name_is_registered_meanwhile_is_told(held_up, tmp_path, database):
+    ran = held_up(many(tmp_path))
+    database.cursor().execute("commit")
+    assert ran.wait() == 1
+    assert "line 7002: its username, email or id was taken while this ran" in ran.out
+    assert "11999 accounts imported" in ran.out
+    is_one_line(ran.err, "1 line lost a race and was not imported")
+    assert count(database) == 12_000
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.slow
+def test_stopped_at_a_terminal_it_says_what_stays(held_up, tmp_path, database):
+    ran = held_up(many(tmp_path))
+    ran.process.send_signal(signal.SIGINT)
+    database.cursor().execute("rollback")
+    assert ran.wait() == 1
+    is_one_line(ran.err, "stopped: what was imported stays; run it again to go on")
+
+
+def program(stores, *words, **options):
+    """Start `account …` with pipes of one's own; it needs no Redis."""
+    where = {"DATABASE_URL": stores[0], "REDIS_URL": "redis://127.0.0.1:1", "SECRET_KEYS": KEY}
+    return subprocess.Popen(
+        [sys.executable, "server.py", "account", *words],
+        cwd=ROOT,
+        env={**os.environ, **where},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+@pytest.mark.slow
+def test_from_standard_output_into_standard_input(account, stores):
+    """Neither is a file: it is read once."""
+    account("import", DATA / "django_dumpdata.jsonl")
+    with (
+        program(stores, "export") as exports,
+        program(stores, "import", "--check", "-", stdin=exports.stdout) as imports,
+    ):
+        said = b"2 lines: 0 can be imported, 2 already there, 0 with problems\n"
+        assert imports.communicate() == (said, b"")
+        err = exports.stderr.read().decode()
+    is_one_line(err, "standard output", "password hashes", "pictures are not in it")
+    assert (imports.returncode, exports.returncode) == (0, 0)
+
+
+@pytest.mark.parametrize("words", [["import", "--check"], ["export"]])
+@pytest.mark.slow
+def test_whoever_reads_may_stop(account, stores, tmp_path, words):
+    """As `head` does: nothing is said then."""
+    file = tmp_path / "accounts.jsonl"
+    lines = "".join(json_line(username=f"n{n}", city="x" * 200) for n in range(2_000))
+    file.write_text(lines)
+    assert account("import", file)[0] == 0
+    file.write_text(lines * 2)
+    with program(stores, *words, *([file] if "import" in words else [])) as ran:
+        assert ran.stdout.readline()
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+        assert ran.wait() == 1
+
+
+FULL = r"""insert into account (id, username, username_folded, email, email_folded, password,
+    session_epoch, is_active, is_staff, is_superuser, is_admin, first_name, last_name, created,
+    last_login, group_name, towns, days_count, groups, user_permissions, cellar, wants, address,
+    address2, city, state, zipcode)
+    select n, 'N' || n, 'n' || n, case when n % 2 = 0 then 'N@' || n end,
+    case when n % 2 = 0 then 'n@' || n end, '!' || n, 1, n % 2 = 0, n % 3 = 0, n % 5 = 0,
+    n % 7 = 0, case n % 3 when 0 then '' when 1 then 'a "b", c' end,
+    case n % 2 when 0 then E'two\nlines\t\\' end, now() - interval '1 us' * n,
+    case n % 2 when 0 then now() end, case n % 4 when 0 then '' when 1 then 'g' end,
+    array[3, -1, 9223372036854775807, n], n - 5, '{}', array[n], '{1,1}', '{}',
+    ' street ', '', 'Åre 🔑', '{x}', '01234' from generate_series(1, 20) as n"""
+SAME = f"""select {", ".join(COLUMNS).replace("group,", "group_name,")}, username_folded,
+    email_folded from account order by id"""
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_an_export_makes_the_same_accounts_elsewhere(account, database, tmp_path, format):
+    """In an empty database: every column is equal but the epoch, `modified` and the picture."""
+    account("list")  # so that there are tables
+    with database.cursor() as cursor:
+        cursor.execute(FULL)
+        cursor.execute(SAME)
+        before = cursor.fetchall()
+    file = tmp_path / "accounts"
+    status, out, err = account("export", "--format", format, file)
+    assert (status, out) == (0, "")
+    is_one_line(err, "20 accounts", "password hashes", "pictures are not in it")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with database.cursor() as cursor:
+        cursor.execute("delete from account; alter sequence account_id restart")
+        status, out, err = account("import", file)
+        assert (status, err) == (0, ""), out
+        cursor.execute(SAME)
+        assert cursor.fetchall() == before
+        cursor.execute("select nextval('account_id'), min(session_epoch) > 1 from account")
+        assert cursor.fetchone() == (21, True)
+
+
+CANT = {
+    "no file": (("import", "nowhere.csv"), {}, "nowhere.csv: No such file or directory"),
+    "a directory": (("import", "tests"), {}, "tests: Is a directory"),
+    "no place": (("export", "nowhere/x"), {}, "nowhere/x: No such file or directory"),
+    "a full disk": (("export", "/dev/full"), {}, "No space left on device"),
+    "import to nobody": (
+        ("import", "tests/files/flask_users.csv"),
+        {"database_url": "postgresql://127.0.0.1:1/x"},
+        "postgresql: ",
+    ),
+    "export of nobody": (
+        ("export", "/dev/null"),
+        {"database_url": "postgresql://127.0.0.1:1/x"},
+        "postgresql: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "where", "said"), CANT.values(), ids=CANT)
+def test_what_can_not_be_done_is_one_line(account, monkeypatch, words, where, said):
+    monkeypatch.chdir(ROOT)
+    account("import", "--ignore-column", "ratings", DATA / "flask_users.csv")
+    status, out, err = account(*words, **where)
+    assert (status, out) == (1, "")
+    is_one_line(err, said)
+
+
+@pytest.mark.parametrize(
+    "words", [["import"], ["import", "a", "--check", "--skip"], ["export", "a", "b"]]
+)
+def test_usages(account, capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        account(*words)
+    assert ended.value.code == 2
+    is_one_line(capsys.readouterr().err)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that each look moves on by three seconds."""
+    ticks = iter(range(0, 1000, 3))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(ticks))
+
+
+@pytest.mark.usefixtures("clock")
+def test_progress_is_a_line_now_and_then():
+    stream = io.StringIO()
+    told = Progress(stream, "imported", "of 100 accounts")
+    told.at(10, 0.1)
+    assert stream.getvalue() == ""  # three seconds are too few
+    told.at(20, 0.2)
+    said = stream.getvalue()
+    told.end()
+    assert stream.getvalue() == said
+    assert said.startswith("latchkey: imported 20 of 100 accounts, ")
+    assert said.endswith(" left\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.usefixtures("clock")
+def test_at_a_terminal_progress_is_drawn_in_place():
+    stream = Terminal()
+    told = Progress(stream, "read", "lines")
+    told.at(10)
+    told.at(20)
+    told.end()
+    assert "\n" not in stream.getvalue()
+    assert stream.getvalue().count("\r\x1b[Klatchkey: read ") == 2
+    assert stream.getvalue().endswith("a second\r\x1b[K")
+    assert " left" not in stream.getvalue()
