@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -157,9 +158,9 @@ async def send_everywhere(client, database, body, kind, first):
 FIRST = st.integers(0, len(READ) - 1)
 
 
+@pytest.mark.slow
 @fixed(50)
 @given(value=VALUES, first=FIRST)
-@pytest.mark.slow
 async def test_any_json(client, database, value, first):
     await send_everywhere(client, database, written(value), "application/json", first)
 
@@ -170,9 +171,9 @@ async def test_any_values_of_known_fields(client, database, given_fields, first)
     await send_everywhere(client, database, written(given_fields), "application/json", first)
 
 
+@pytest.mark.slow
 @fixed(70)
 @given(sent=BYTES, first=FIRST)
-@pytest.mark.slow
 async def test_any_bytes_of_any_content_type(client, database, sent, first):
     kind, body = sent
     await send_everywhere(client, database, body, kind, first)
