@@ -142,7 +142,7 @@ def _as_table(standing: Standing) -> str:
     for session, ends in standing:
         opened, until = (f"{_utc(each):%Y-%m-%d %H:%M:%S}" for each in (session.opened, ends))
         rows.append((session.dialect, session.kind, session.sid[:SHOWN], opened, until))
-    return "\n".join(f"{a:<8}  {b:<7}  {c:<7}  {d:<19}  {e}" for a, b, c, d, e in rows)
+    return "\n".join(f"{a:<8}  {b:<8}  {c:<7}  {d:<19}  {e}" for a, b, c, d, e in rows)
 
 
 def _as_json(standing: Standing) -> str:

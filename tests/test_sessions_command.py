@@ -32,7 +32,7 @@ from tests.handlers.tongues import (
 from tests.program import KEY, ROOT, Program
 
 DAY = 86_400
-HEAD = "DIALECT   KIND     SESSION  OPENED (UTC)         ENDS (UTC)"
+HEAD = "DIALECT   KIND      SESSION  OPENED (UTC)         ENDS (UTC)"
 TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
 LINE = re.compile(rf"(\w+) +(\w+) +([0-9a-f]{{6}}) +{TIME}  {TIME}")
 LIFETIMES = {"token": 14 * DAY, "fresh": 900, "access": 900, "refresh": 30 * DAY}
