@@ -13,7 +13,7 @@ run: $(VENV)/run
 	@exec $(BIN)/python server.py
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What breaks while the server is under load, and what must hold then; under ten minutes.
 faults: $(VENV)/dev

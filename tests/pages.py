@@ -27,7 +27,7 @@ VARIES = (
     (re.compile(r"\b\d\d-\d\d-\d{4}\b"), "<date>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:.]+Z| [\d:]+)"), "<time>"),
     (re.compile(r"/pictures/[\w-]{22}(?![\w-])"), "/pictures/<id>"),
-    (re.compile(r"(?<= (token|fresh) {4})[0-9a-f]{6}\b|(?<= refresh {2})[0-9a-f]{6}\b"), "<sid>"),
+    (re.compile(r"(?<= (token|fresh) {5})[0-9a-f]{6}\b|(?<= refresh {3})[0-9a-f]{6}\b"), "<sid>"),
     (re.compile(r"^( *\d* )?[0-9a-f]{8}$", re.MULTILINE), r"\1<key>"),
     (re.compile(r"\b(?<=PostgreSQL |.....Redis )[\d.]+(?= answers)"), "<version>"),
     (re.compile(r"\d+(?= files may be open| connections$)", re.MULTILINE), "<count>"),

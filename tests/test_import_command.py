@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -474,6 +475,7 @@ def test_a_line_whose_name_is_registered_meanwhile_is_told(held_up, tmp_path, da
 def test_stopped_at_a_terminal_it_says_what_stays(held_up, tmp_path, database):
     ran = held_up(many(tmp_path))
     ran.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # it must be there before what it waits for
     database.cursor().execute("rollback")
     assert ran.wait() == 1
     is_one_line(ran.err, "stopped: what was imported stays; run it again to go on")
