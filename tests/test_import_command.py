@@ -429,6 +429,7 @@ def held_up(start, stores, database):
     """Start an import, and hold it up in the second of its three batches."""
 
     def held_up(file):
+        assert start("list").wait() == 0  # there are tables now
         database.cursor().execute(HOLD)
         ran = start("import", file)
         assert wait_for(lambda: ask(stores[0], WAITS) == [(1,)]), ran.err
