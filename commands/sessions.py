@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from commands import adopt
+from commands.asking import agrees, is_at_a_terminal
 from commands.reach import access_of, database_of, reach_stores
+from commands.sentences import number
 from settings import Settings
 from store.accounts import Accounts
 from store.embedded import CantRun
@@ -57,7 +59,7 @@ def add(parser: ArgumentParser) -> None:
 def _end(settings: Settings, chosen: Namespace) -> int:
     if not chosen.all:
         return _run(settings, chosen, _end_of_one)
-    if not chosen.yes and not sys.stdin.isatty():
+    if not chosen.yes and not is_at_a_terminal():
         print(
             "latchkey: this ends the sessions of all accounts, and there is no terminal to ask at; "
             "say --yes to go on",
@@ -99,7 +101,7 @@ async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
         return (
             f"{chosen.name} has no session any more; Redis is away, and can't say how many it had"
         )
-    return f"{chosen.name} had {_number(count, 'session')}; none is left"
+    return f"{chosen.name} had {number(count, 'session')}; none is left"
 
 
 async def _count(access: Operator, account_id: int) -> int | None:
@@ -115,19 +117,13 @@ async def _end_of_all(settings: Settings, chosen: Namespace) -> str:
     async with database_of(settings) as database:
         accounts = Accounts(database)
         count = await accounts.count()
-        if not chosen.yes:
-            _ask(f"This ends every session of {_number(count, 'account')}. Go on? [y/N] ")
+        if not chosen.yes and not agrees(f"This ends every session of {number(count, 'account')}."):
+            raise Refusal("nothing was ended")
         ended, last = 0, 0
         while raised := await accounts.raise_epochs(last, BATCH):
             last, ended = raised[0], ended + raised[1]
-            print(f"latchkey: {ended} of {_number(count, 'account')}", file=sys.stderr, flush=True)
-    return f"the sessions of {_number(ended, 'account')} are over"
-
-
-def _ask(question: str) -> None:
-    print(question, end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refusal("nothing was ended")
+            print(f"latchkey: {ended} of {number(count, 'account')}", file=sys.stderr, flush=True)
+    return f"the sessions of {number(ended, 'account')} are over"
 
 
 async def _id_of(accounts: Accounts, name: str) -> int:
@@ -159,10 +155,6 @@ def _as_json(standing: Standing) -> str:
         ],
         indent=2,
     )
-
-
-def _number(count: int, of_what: str) -> str:
-    return f"{count} {of_what}" if count == 1 else f"{count} {of_what}s"
 
 
 def _utc(seconds: float) -> datetime.datetime:

@@ -5,7 +5,6 @@ import contextlib
 import csv
 import json
 import os
-import stat
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from textwrap import fill
 from typing import Any, BinaryIO, TextIO
 
 from commands.columns import COLUMNS, MAY_BE_NULL, SQL_NAMES, Reader, is_known
-from commands.lines import FORMATS, Lines, NoAccounts, csv_field, read_records
+from commands.lines import FORMATS, Lines, NoAccounts, csv_field, opened, read_records, size_of
 from commands.progress import Progress
 from commands.reach import database_of, reach_stores
 from commands.sentences import number, sentence, summary
@@ -85,7 +84,7 @@ def run_import(settings: Settings, chosen: Namespace) -> int:
     """Judge a file of accounts, and import it; return the exit status."""
 
     def act(url: str) -> int:
-        with _opened(chosen.file) as stream, open_import(url) as importing:
+        with opened(chosen.file) as stream, open_import(url) as importing:
             return _import(importing, stream, chosen)
 
     return _run(settings, act, "what was imported stays; run it again to go on")
@@ -151,7 +150,7 @@ def _import(importing: Import, stream: BinaryIO, chosen: Namespace) -> int:
 def _read(importing: Import, stream: BinaryIO, chosen: Namespace) -> None:
     lines, reader = Lines(stream), Reader(frozenset(chosen.ignore_column))
     records = read_records(lines, chosen.format, is_known)
-    size, progress = _size(stream), Progress(sys.stderr, "read", "lines")
+    size, progress = size_of(stream), Progress(sys.stderr, "read", "lines")
     while chunk := list(islice(records, CHUNK)):
         accounts, problems = [], []
         for record in chunk:
@@ -211,26 +210,12 @@ def _csv_writer(stream: TextIO) -> Callable[[Sequence[Any]], object]:
 
 
 @contextlib.contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    with open(name, "rb") as stream:
-        yield stream
-
-
-@contextlib.contextmanager
 def _written(name: str) -> Iterator[TextIO]:
     """Open a file for nobody but its owner, or standard output: a descriptor of our own."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     descriptor = os.dup(sys.stdout.fileno()) if name == "-" else os.open(name, flags, 0o600)
     with open(descriptor, "w", encoding="utf-8", newline="") as stream:
         yield stream
-
-
-def _size(stream: BinaryIO) -> int:
-    found = os.fstat(stream.fileno())
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _say_if_terminal(what: str) -> None:

@@ -5,7 +5,7 @@ begins with the name under which it always answers. In a file, components and op
 dialect's name, so that none clash.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ DIRECTORY = Path(__file__).parent.parent / "openapi"
 METHODS = ("GET",)
 
 
-def endpoints(names: Iterable[str]) -> dict[str, Endpoint]:
+def endpoints(names: Collection[str]) -> dict[str, Endpoint]:
     """Return what serves the descriptions of these dialects, by its path."""
     apart = {f"/{name}/openapi.json": _serve(_read(name)) for name in names if _read(name)}
     return {"/openapi.json": _serve(_together(tuple(names))), **apart}
