@@ -20,6 +20,9 @@ BATCH = 512
 IN_FLIGHT = 2
 """Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
 
+PATIENCE = 8
+"""Turns of the event loop for which a batch gathers that is smaller than what is under way. Else
+every other one had but a few keys, and cost a round trip for them: 5 to 9 % of a read."""
 
 AWAKE = 0.0004
 """Seconds. To fall asleep and be woken by an answer takes longer than the answer, and as much CPU
@@ -50,6 +53,7 @@ class Coalesced(Generic[K, V]):
         self._since: dict[K, float] = {}
         self._idle: list[asyncio.Future[None]] = []
         self._called = False
+        self._under_way = 0
         self._workers = [self._loop.create_task(self._work()) for _ in range(in_flight)]
 
     def get(self, key: K) -> "asyncio.Future[V | None]":
@@ -81,6 +85,12 @@ class Coalesced(Generic[K, V]):
                 self._idle.append(called)
                 await called
                 self._called = False
+            for _ in range(PATIENCE):
+                if len(self._waiting) >= self._under_way:
+                    break
+                await asyncio.sleep(0)
+            if not self._waiting:
+                continue  # the other worker came first
             keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
             by = self._since[keys[0]] + self._deadline
             asked = {key: self._waiting.pop(key) for key in keys}
@@ -90,7 +100,9 @@ class Coalesced(Generic[K, V]):
                 self._call()
             elif len(keys) == 1:
                 self._stay_awake(asked[keys[0]][0], time.perf_counter() + AWAKE)
+            self._under_way += len(keys)
             await self._answer(asked, by)
+            self._under_way -= len(keys)
 
     def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
         """Keep the event loop turning until a lone key is answered, for AWAKE seconds at most."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.coalesce import Coalesced
+from store.coalesce import PATIENCE, Coalesced
 
 DEADLINE = 5.0
 
@@ -149,6 +149,48 @@ async def test_keys_gather_while_all_trips_are_under_way(table):
     table.open.set()
     assert await answers(asked) == ["A", "B", "C", "D", "E", "C"]
     assert table.batches[2:] == [["c", "d", "e"]]
+
+
+async def test_a_small_batch_gathers_for_some_turns_beside_a_large_one(table):
+    """Else it would cost a round trip for a few keys, with more of them on their way."""
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, in_flight=2)
+    asked = ask(coalesced, "abc")
+    await table.asked(1)
+    for key in "def":
+        asked += ask(coalesced, key)
+        await asyncio.sleep(0)
+    await table.asked(2)
+    assert table.batches == [["a", "b", "c"], ["d", "e", "f"]]
+    table.open.set()
+    assert await answers(asked) == list("ABCDEF")
+
+
+async def test_a_small_batch_does_not_gather_for_long(table):
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, in_flight=2)
+    asked = ask(coalesced, "abc")
+    await table.asked(1)
+    asked += ask(coalesced, "d")
+    for _ in range(PATIENCE + 3):
+        await asyncio.sleep(0)
+    assert table.batches == [["a", "b", "c"], ["d"]]
+    table.open.set()
+    assert await answers(asked) == list("ABCD")
+
+
+async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
+    """Whichever worker sends it, the other finds nothing left and goes on waiting."""
+    table.open.clear()
+    coalesced = Coalesced(table.fetch, DEADLINE, in_flight=2)
+    asked = ask(coalesced, "abc")
+    await table.asked(1)
+    asked += ask(coalesced, "d")
+    await asyncio.sleep(0)
+    table.open.set()
+    assert await answers(asked) == list("ABCD")
+    assert table.batches == [["a", "b", "c"], ["d"]]
+    assert await answers(ask(coalesced, "efgh")) == list("EFGH")
 
 
 async def test_no_more_batches_are_under_way_than_allowed(table):
