@@ -11,6 +11,7 @@ from store.account import Account, Credentials, Details, Login, NewAccount
 from store.coalesce import Coalesced
 from store.database import Database, Row
 from store.errors import Taken, Unstorable
+from store.prepared import Prepared
 from store.rules import fold, is_nameable, is_storable
 
 MAX_ID = 2**63 - 1
@@ -37,6 +38,11 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # PostgreSQL plans a single one anew each time if it is an array.
+        self._one = Prepared(f"select {_COLUMNS} from account where id = %s", "bigint")
+        self._many = Prepared(
+            f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
+        )
         self._by_name: Coalesced[tuple[str, str], Credentials] = Coalesced(
             self._fetch_by_name, database.deadline
         )
@@ -46,10 +52,11 @@ class Accounts:
 
         PostgreSQL must have answered by the event loop's time `by`.
         """
-        known = ",".join(str(account_id) for account_id in ids if 0 < account_id <= MAX_ID)
-        rows = await self._database.rows(
-            f"select {_COLUMNS} from account where id = any(%s::bigint[])", (f"{{{known}}}",), by
-        )
+        known = [str(account_id) for account_id in ids if 0 < account_id <= MAX_ID]
+        if len(known) == 1:
+            rows = await self._database.rows(self._one, known, by)
+        else:
+            rows = await self._database.rows(self._many, (f"{{{','.join(known)}}}",), by)
         return {row[0]: Account._make(row) for row in rows}
 
     async def details(self, account_id: int) -> Details | None:

@@ -18,6 +18,7 @@ import psycopg2.extensions
 from store import hosts
 from store.errors import Unavailable, first_line
 from store.pool import Pool
+from store.prepared import NOT_KEPT, Prepared
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -63,6 +64,11 @@ class Database:
             by = self._loop.time() + self.deadline
         try:
             return await self._run(sql, parameters, by)
+        except NOT_KEPT:
+            if not isinstance(sql, Prepared) or not sql.is_kept:
+                raise
+            sql.give_up()
+            return await self.rows(str(sql), parameters, by)
         except TimeoutError:
             raise Unavailable("postgresql", "no answer in time") from None
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
@@ -117,7 +123,8 @@ class Database:
         # A timer that ends the connection costs a quarter of a timeout around the statement.
         timer = self._loop.call_at(by, cursor.connection.close)
         try:
-            await cursor.execute(sql, parameters or None)
+            text = sql.on(cursor.connection) if isinstance(sql, Prepared) else sql
+            await cursor.execute(text, parameters or None)
             return await cursor.fetchall() if cursor.description else []
         except psycopg2.Error as error:
             if cursor.connection.closed and self._loop.time() >= by:

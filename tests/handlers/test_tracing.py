@@ -142,7 +142,7 @@ async def test_a_read_has_its_batch_below_it_and_both_stores_below_that(traced: 
     assert (postgresql.name, postgresql.kind) == ("select account", SpanKind.CLIENT)
     query = postgresql.attributes["db.query.text"]
     assert query.startswith("select id, username, email, ")
-    assert query.endswith("from account where id = any(%s::bigint[])")
+    assert query.endswith("from account where id = %s")
     assert postgresql.attributes["db.system.name"] == "postgresql"
     assert postgresql.attributes["db.operation.name"] == "select"
     assert postgresql.attributes["db.collection.name"] == "account"
