@@ -21,7 +21,6 @@ from handlers import (
 from handlers.answers import Answer
 from handlers.dialect import Dialect, Endpoint, NotFound
 from handlers.front import Mounted, RequestIds, expect, front
-from handlers.keys import ALLOW_ORIGIN
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -68,10 +67,10 @@ def mount(
             _claim(owners, f"/{name}{path}", name, endpoint)
             if prefix.strip("/") != name:
                 _claim(owners, prefix.rstrip("/") + path, name, endpoint)
-    ids, allow_origin = RequestIds(), app[ALLOW_ORIGIN]
+    ids = RequestIds()
 
     def fronted(endpoint: Endpoint, route: str, dialect: str = "") -> Mounted:
-        mounted = front(endpoint, route, dialect, ids, allow_origin)
+        mounted = front(app, endpoint, route, dialect, ids)
         return around(mounted, route, dialect) if around else mounted
 
     def add(path: str, route: str, endpoint: Endpoint, dialect: str = "") -> None:

@@ -1,6 +1,6 @@
 """The Authorization header: `<scheme> <token>`, the scheme in any case (RFC 9110, 11.1)."""
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from handlers.dialect import BadHeader
 
@@ -12,7 +12,7 @@ def token_of(request: web.Request) -> str | None:
 
     Raises BadHeader when there is a scheme of ours and not exactly one token behind it.
     """
-    parts = request.headers.get("Authorization", "").split()
+    parts = request.headers.get(hdrs.AUTHORIZATION, "").split()
     if not parts or parts[0].lower() not in SCHEMES:
         return None
     if len(parts) != 2:

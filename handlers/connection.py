@@ -77,7 +77,7 @@ class Connection(RequestHandler):
                 return resp, True  # type: ignore[return-value]  # aiohttp asks its keep_alive only
             self._outbox.send(self.transport, encode(resp))
             resp.body = b""  # aiohttp keeps an idle connection's last answer; orjson's take 4 KiB
-            if not request.content.is_eof():
+            if request.body_exists and not request.content.is_eof():
                 await self._wait_out(request)
             return resp, False  # type: ignore[return-value]
         self._outbox.empty()
@@ -162,22 +162,23 @@ class Runner(web.AppRunner):
 
 def _straight(app: web.Application, resolve: Handle, outbox: Outbox) -> Handle:
     """Return a handler that finds plain paths in one look, and has aiohttp resolve all others."""
-    known: dict[str, UrlMappingMatchInfo] = {}
+    known: dict[str, tuple[UrlMappingMatchInfo, Handle]] = {}
     for resource in app.router.resources():
         if type(resource) is PlainResource:
             [route] = resource
-            match = known[resource.canonical] = UrlMappingMatchInfo({}, route)
+            match = UrlMappingMatchInfo({}, route)
             match.add_app(app)
             match.freeze()
+            known[resource.canonical] = match, match.handler
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        match = known.get(request.raw_path)
+    def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
         if hdrs.EXPECT in request.headers:
             outbox.empty()  # "100 Continue" is written past it
-            return await resolve(request)
-        if match is None:
-            return await resolve(request)
-        request._match_info = match
-        return await match.handler(request)
+            return resolve(request)
+        found = known.get(request.raw_path)
+        if found is None:
+            return resolve(request)
+        request._match_info, handler = found
+        return handler(request)
 
     return handle

@@ -94,25 +94,14 @@ class Dialect:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
-def answer(endpoint: Endpoint) -> Handler:
-    """Return the handler to mount: the endpoint's own, with every refusal in its words."""
-    handle, refuse = endpoint.handler, endpoint.refuse
-
-    async def answered(request: web.Request) -> Answer:
-        try:
-            return await handle(request)
-        except Refused as refusal:
-            return _say_no(refusal)
-        except Exception:
-            _log.exception("unexpected error", extra={"request_id": request[REQUEST_ID]})
-            return _say_no(Crashed())
-
-    def _say_no(refusal: Refused) -> Answer:
-        refused = refuse(refusal)
-        refused.why = _name(refusal)
-        return refused
-
-    return answered
+def say_no(refuse: Refuse, problem: Exception, request: web.Request) -> Answer:
+    """Return what a handler's exception is answered with; what is no refusal is logged here."""
+    if not isinstance(problem, Refused):
+        _log.error("unexpected error", exc_info=problem, extra={"request_id": request[REQUEST_ID]})
+        problem = Crashed()
+    refused = refuse(problem)
+    refused.why = _name(problem)
+    return refused
 
 
 def _name(refusal: Refused) -> str:

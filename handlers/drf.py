@@ -82,7 +82,8 @@ class Routes:
 
         def add(handler: Open) -> Open:
             async def checked(request: web.Request) -> Answer:
-                await _caller(request)
+                if token := token_of(request):
+                    await request.app[ACCESS].authenticate(token)
                 _check_method(request, methods)
                 return await handler(request)
 
@@ -98,9 +99,10 @@ class Routes:
 
         def add(handler: Guarded) -> Guarded:
             async def checked(request: web.Request) -> Answer:
-                caller = await _caller(request)
-                if caller is None:
+                token = token_of(request)
+                if token is None:
                     raise MissingToken
+                caller = await request.app[ACCESS].authenticate(token)
                 _check_method(request, methods)
                 return await handler(request, caller)
 
@@ -271,12 +273,6 @@ def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
             return "User inactive or deleted."
         case _:
             return "Invalid token."
-
-
-async def _caller(request: web.Request) -> Caller | None:
-    """Return who asks, None for a request without a token. Raises BadHeader, BadToken."""
-    token = token_of(request)
-    return await request.app[ACCESS].authenticate(token) if token else None
 
 
 def _check_method(request: web.Request, methods: tuple[str, ...]) -> None:

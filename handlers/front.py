@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 
 from handlers.answers import Answer, SharedHeaders, json_response
 from handlers.body import read_body
-from handlers.dialect import Endpoint, answer
-from handlers.keys import BODY, DRAINING, REQUEST_ID, REQUEST_LOG, SPOKEN
+from handlers.dialect import Endpoint, say_no
+from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, REQUEST_ID, REQUEST_LOG, SPOKEN
 from handlers.metrics import METRICS
 from store.errors import Refused
 
@@ -43,34 +43,35 @@ class RequestIds:
 
 
 def front(
-    endpoint: Endpoint, route: str, dialect: str, ids: RequestIds, allow_origin: str
+    app: web.Application, endpoint: Endpoint, route: str, dialect: str, ids: RequestIds
 ) -> Mounted:
     """Return what is mounted for an endpoint: OPTIONS answered, the rest handed on, all logged.
 
     `dialect` is "" for a path that belongs to none, or where the request tells which it speaks.
-    `allow_origin` is every answer's Access-Control-Allow-Origin, "" for none from here.
     """
-    answered = answer(endpoint)
+    handle, refuse = endpoint.handler, endpoint.refuse
+    log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
     allow_methods = ", ".join([*endpoint.methods, "OPTIONS"])
-    origin = {str(hdrs.ACCESS_CONTROL_ALLOW_ORIGIN): allow_origin} if allow_origin else {}
+    origin = {str(hdrs.ACCESS_CONTROL_ALLOW_ORIGIN): app[ALLOW_ORIGIN]} if app[ALLOW_ORIGIN] else {}
     shared = SharedHeaders({**origin, **SHARED})
 
     async def fronted(request: web.Request) -> Answer:
         started = time.perf_counter()
-        app = request.app
+        method = request.method
         request_id = request[REQUEST_ID] = ids.of(request)
-        if request.method == hdrs.METH_OPTIONS:
+        if method == hdrs.METH_OPTIONS:
             said = json_response({}, 200, {hdrs.ACCESS_CONTROL_ALLOW_METHODS: allow_methods})
         else:
-            said = await answered(request)
+            try:
+                said = await handle(request)
+            except Exception as problem:
+                said = say_no(refuse, problem, request)
         said.shared, said.request_id = shared, request_id
-        said.closes = app[DRAINING].is_set() or (
-            request.body_exists and await _was_refused(request)
-        )
+        said.closes = draining.is_set() or (request.body_exists and await _was_refused(request))
         seconds = time.perf_counter() - started
-        app[REQUEST_LOG].add(request.method, route, said.status, seconds, request_id, said.why)
+        log.add(method, route, said.status, seconds, request_id, said.why)
         spoken = dialect or request.get(SPOKEN, "")
-        app[METRICS].note(spoken, route, request.method, said.status, said.why, seconds)
+        metrics.note(spoken, route, method, said.status, said.why, seconds)
         return said
 
     return fronted

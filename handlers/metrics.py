@@ -5,8 +5,6 @@ twentieth of its time.
 """
 
 import asyncio
-from collections import Counter as Tally
-from collections import defaultdict
 from collections.abc import Sequence
 
 from aiohttp import hdrs, web
@@ -67,7 +65,8 @@ class Metrics:
         self._registry = registry
         self._allow = allow
         self._shared = shared
-        self._noted: list[tuple[str, str, str, int, str, float]] = []
+        self._noted: dict[tuple[str, str, str, int, str], list[float]] = {}
+        self._is_due = False
 
     def note(
         self, dialect: str, route: str, method: str, status: int, why: str, seconds: float
@@ -76,24 +75,27 @@ class Metrics:
 
         `why` begins with the name of the refusal, if it was refused.
         """
-        if not self._noted:
+        what = dialect, route, method, status, why
+        if (alike := self._noted.get(what)) is None:
+            alike = self._noted[what] = []
+            self._have_flushed()
+        alike.append(seconds)
+
+    def _have_flushed(self) -> None:
+        if not self._is_due:
+            self._is_due = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._noted.append((dialect, route, method, status, why, seconds))
 
     def flush(self) -> None:
         """Count what has been noted."""
-        noted, self._noted = self._noted, []
-        took = defaultdict(list)
-        for dialect, route, _, _, _, seconds in noted:
-            took[dialect, route].append(seconds)
-        for place, all_seconds in took.items():
-            self._took.labels(*place).observe_many(all_seconds)
-        counts = Tally(each[:5] for each in noted)
-        for (dialect, route, method, status, why), count in counts.items():
+        noted, self._noted = self._noted, {}
+        self._is_due = False
+        for (dialect, route, method, status, why), took in noted.items():
             named = method if method in _KNOWN else OTHER
-            self._requests.labels(dialect, route, named, status).inc(count)
+            self._requests.labels(dialect, route, named, status).inc(len(took))
+            self._took.labels(dialect, route).observe_many(took)
             if why:
-                self._refusals.labels(dialect, why.partition(":")[0]).inc(count)
+                self._refusals.labels(dialect, why.partition(":")[0]).inc(len(took))
         self.stores.flush()
 
     def allows(self, request: web.Request) -> bool:

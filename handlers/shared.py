@@ -10,7 +10,7 @@ from aiohttp import web
 
 from handlers.answers import Answer
 from handlers.body import parse_json, read_body
-from handlers.dialect import Endpoint, answer
+from handlers.dialect import Endpoint, say_no
 from handlers.keys import SPOKEN
 from store.errors import Refused
 
@@ -22,12 +22,14 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
     """Return the endpoint of a path that both dialects own."""
-    speak_form, speak_rest = answer(form), answer(rest)
 
     async def speak(request: web.Request) -> Answer:
         is_form = await speaks_form(request)
-        request[SPOKEN] = FORM if is_form else REST
-        return await (speak_form if is_form else speak_rest)(request)
+        request[SPOKEN], spoken = (FORM, form) if is_form else (REST, rest)
+        try:
+            return await spoken.handler(request)
+        except Exception as problem:
+            return say_no(spoken.refuse, problem, request)
 
     return Endpoint(speak, tuple(dict.fromkeys(form.methods + rest.methods)), rest.refuse)
 

@@ -54,7 +54,9 @@ class Outbox:
 
 def encode(answer: Answer) -> bytes:
     """Return what is sent for an answer to an HTTP/1.1 request."""
-    own = "".join(_line(name, value) for name, value in answer.headers.items())
+    own = ""
+    for name, value in answer.headers.items():
+        own += _line(name, value)
     if answer.media_type == JSON:
         own += _OF_JSON.lines
     elif answer.media_type:

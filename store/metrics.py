@@ -6,8 +6,7 @@ storing. What every read does is noted in a list, and counted some at a time: `f
 
 import contextlib
 import time
-from bisect import bisect_left
-from collections import Counter as Tally
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -55,8 +54,12 @@ class Measured(Histogram):
     def observe_many(self, amounts: Sequence[float]) -> None:
         """Add these values."""
         self._sum.inc(sum(amounts))
-        for place, count in Tally(bisect_left(self._upper_bounds, a) for a in amounts).items():
-            self._buckets[place].inc(count)
+        ordered, below = sorted(amounts), 0
+        for bucket, bound in zip(self._buckets, self._upper_bounds, strict=True):
+            upto = bisect_right(ordered, bound, below)
+            if upto > below:
+                bucket.inc(upto - below)
+            below = upto
 
 
 class StoreMetrics:

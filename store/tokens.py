@@ -39,22 +39,22 @@ class Tokens:
 
     def derive(self, sid: str, key_id: str) -> str:
         """Return the token of a session that a listed key signed."""
-        return sid + _cut(self._macs[key_id], bytes.fromhex(sid)).hex()
+        return sid + _cut(self._macs[key_id], sid)
 
     def sid_of(self, token: str) -> str | None:
         """Return the session that a token names, or None when no listed key made it."""
         if not _TOKEN.fullmatch(token):
             return None
         half = len(token) // 2
-        raw, mac = bytes.fromhex(token[:half]), bytes.fromhex(token[half:])
+        sid, given = token[:half], token[half:]
         made = False
         for keyed in self._macs.values():  # all of them, whichever made it
-            made |= hmac.compare_digest(_cut(keyed, raw), mac)
-        return token[:half] if made else None
+            made |= hmac.compare_digest(_cut(keyed, sid), given)
+        return sid if made else None
 
 
-def _cut(keyed: hmac.HMAC, raw: bytes) -> bytes:
-    """Return the MAC of a session's id, cut to its length."""
+def _cut(keyed: hmac.HMAC, sid: str) -> str:
+    """Return the MAC of a session's id, cut to its length, in hex as they all are."""
     mac = keyed.copy()
-    mac.update(raw)
-    return mac.digest()[: len(raw)]
+    mac.update(bytes.fromhex(sid))
+    return mac.hexdigest()[: len(sid)]

@@ -4,12 +4,13 @@ import asyncio
 import io
 import json
 import logging
+import sys
 from dataclasses import replace
 
 import pytest
 
 from handlers import keys
-from handlers.log import JsonFormatter, RequestLog, TextFormatter
+from handlers.log import FLUSH_LINES, JsonFormatter, RequestLog, TextFormatter
 from server import create_app
 from tests.handlers.contract import JSON, Row, play
 from tests.handlers.front_requests import ask
@@ -19,11 +20,11 @@ SECRETS = ("s3cret-password", "s3cret-body", "s3cret-query", "s3cret-header")
 
 
 @pytest.fixture
-def log_of(aiohttp_client, settings, clean):
+def log_of(aiohttp_client, settings, clean, monkeypatch):
     async def make(as_json):
         stream = io.StringIO()
-        app = create_app(settings)
-        app[keys.REQUEST_LOG] = RequestLog(stream, as_json=as_json)
+        monkeypatch.setattr(sys, "stderr", stream)
+        app = create_app(replace(settings, log_format="json" if as_json else "text"))
         client = await aiohttp_client(app)
         return client, stream
 
@@ -86,6 +87,16 @@ async def test_a_line_is_written_soon(log_of):
         if stream.getvalue():
             break
     assert "/healthz 200" in stream.getvalue()
+
+
+async def test_lines_are_written_when_there_are_many():
+    stream = io.StringIO()
+    log = RequestLog(stream, as_json=False)
+    for number in range(FLUSH_LINES + 1):
+        log.add("GET", "/healthz", 200, 0.0123, f"id-{number}", "")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == FLUSH_LINES
+    assert lines[-1].endswith(f"GET /healthz 200 12.3 ms [id-{FLUSH_LINES - 1}]")
 
 
 async def test_what_nobody_expected_is_a_bland_500_and_a_traceback(client, monkeypatch, caplog):
