@@ -85,7 +85,7 @@ def _tracing(app: web.Application, settings: Settings) -> "Tracing | None":
 
     with _understood():
         tracing = app[TRACING] = Tracing()
-    tracing.name_in(app[keys.REQUEST_LOG], as_json=settings.log_format == "json")
+    tracing.name_in(app[keys.REQUEST_LOG])
     return tracing
 
 

@@ -12,10 +12,13 @@ from typing import TextIO
 import orjson
 
 FLUSH_SECONDS = 0.1
-"""Lines of requests gather this long: a write for each would cost more than the rest of the log."""
+"""Requests gather this long: a write for each would cost more than the rest of the log."""
 FLUSH_LINES = 100
-"""Or until there are so many: 2 000 lines of a tenth of a second would push everything else out of
-the processor's cache."""
+"""Or until there are so many: what a tenth of a second leaves behind under load, 2 000 lines, would
+push everything else out of the processor's cache."""
+
+Answered = tuple[float, str, str, int, float, str, str, str]
+"""When, method, route, status, seconds taken, request id, why refused, trace id; "" for none."""
 
 
 class RequestLog:
@@ -24,30 +27,39 @@ class RequestLog:
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
         self._stream = stream
         self._format = _json_line if as_json else _text_line
-        self._lines: list[str] = []
+        self._answered: list[Answered] = []
         self._is_due = False
 
     def add(
-        self, method: str, route: str, status: int, seconds: float, request_id: str, why: str
+        self,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        why: str,
+        trace_id: str = "",
     ) -> None:
         """Note a request that has been answered; `why` names the refusal, if it was one."""
-        self._lines.append(self._format(method, route, status, seconds, request_id, why))
-        if len(self._lines) == FLUSH_LINES:
+        self._answered.append(
+            (time.time(), method, route, status, seconds, request_id, why, trace_id)
+        )
+        if len(self._answered) == FLUSH_LINES:
             self.flush()
         elif not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
 
+    def flush(self) -> None:
+        """Write the lines of what was noted."""
+        answered, self._answered = self._answered, []
+        if answered:
+            self._stream.write("".join([self._format(each) for each in answered]))
+            self._stream.flush()
+
     def _flush_in_time(self) -> None:
         self._is_due = False
         self.flush()
-
-    def flush(self) -> None:
-        """Write the lines that have gathered."""
-        lines, self._lines = self._lines, []
-        if lines:
-            self._stream.write("".join(lines))
-            self._stream.flush()
 
 
 class JsonFormatter(logging.Formatter):
@@ -104,19 +116,18 @@ def _second(count: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(count))
 
 
-def _text_line(
-    method: str, route: str, status: int, seconds: float, request_id: str, why: str
-) -> str:
+def _text_line(answered: Answered) -> str:
+    moment, method, route, status, seconds, request_id, why, trace_id = answered
     reason = f" {why}" if why else ""
+    traced = f" trace {trace_id}" if trace_id else ""
     took = f"{seconds * 1000:.1f} ms"
-    return f"{utc(time.time())} {method} {route} {status} {took} [{request_id}]{reason}\n"
+    return f"{utc(moment)} {method} {route} {status} {took} [{request_id}]{reason}{traced}\n"
 
 
-def _json_line(
-    method: str, route: str, status: int, seconds: float, request_id: str, why: str
-) -> str:
+def _json_line(answered: Answered) -> str:
+    moment, method, route, status, seconds, request_id, why, trace_id = answered
     line = {
-        "time": utc(time.time()),
+        "time": utc(moment),
         "method": method,
         "route": route,
         "status": status,
@@ -125,4 +136,6 @@ def _json_line(
     }
     if why:
         line["refusal"] = why
+    if trace_id:
+        line["trace_id"] = trace_id
     return orjson.dumps(line).decode() + "\n"

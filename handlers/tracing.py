@@ -31,6 +31,7 @@ from handlers.keys import SPOKEN
 from handlers.log import RequestLog
 from handlers.proxies import PROXIES
 from store.tracing import at_hand, ending, fail, trace_stores
+from store.wrap import wrap
 
 UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
 """Routes that only machines ask for, again and again."""
@@ -89,10 +90,9 @@ class Tracing:
             {**known, "http.request.method": method, "url.scheme": scheme},
         )
 
-    def name_in(self, log: RequestLog, *, as_json: bool) -> None:
+    def name_in(self, log: RequestLog) -> None:
         """Have the lines of a log name the trace of their request, if it is recorded."""
-        end, named = ("}\n", ',"trace_id":"{}"}}\n') if as_json else ("\n", " trace {}\n")
-        log._format = partial(_with_trace, log._format, end, named)
+        wrap(log, "add", _with_trace)
 
     @contextlib.asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
@@ -173,9 +173,9 @@ def _describe(span: Span, request: web.Request, answer: Answer) -> None:
         span.set_attribute("error.type", refusal)
 
 
-def _with_trace(write: Callable[..., str], end: str, named: str, *parts: object) -> str:
-    line, request = write(*parts), trace.get_current_span()
-    if not request.is_recording():
-        return line
-    trace_id = trace.format_trace_id(request.get_span_context().trace_id)
-    return line.removesuffix(end) + named.format(trace_id)
+def _with_trace(add: Callable[..., None], *parts: object) -> None:
+    request = trace.get_current_span()
+    if request.is_recording():
+        add(*parts, trace.format_trace_id(request.get_span_context().trace_id))
+    else:
+        add(*parts)

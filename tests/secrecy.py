@@ -68,7 +68,7 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         return await original(self, password, h)
 
     def flush(original: Callable[..., None], self: RequestLog) -> None:
-        WATCH.lines += self._lines
+        WATCH.lines += [self._format(each) for each in self._answered]
         original(self)
 
     for owner, name, ours in (
