@@ -144,7 +144,7 @@ def test_whichever_worker_is_asked_its_metrics_are_those_of_all(server: Program)
 
     read(30)
     assert wait_for(lambda: counted(server, asked) == before + 30)
-    assert counted(server, pool) == 4
+    assert wait_for(lambda: counted(server, pool) == 4)
     server.process.send_signal(signal.SIGHUP)
     both_serve(server, frozenset(old))
     assert wait_for(lambda: not any(is_running(pid) for pid in old))
