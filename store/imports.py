@@ -151,6 +151,8 @@ class Import:
         for after in range(0, count, batch):
             self._cursor.execute(insert, {"after": after, "last": after + batch})
             lost = [Problem(line, Kind.LOST) for (line,) in self._cursor.fetchall()]
+            if after == 0:  # servers keep their look-ups planned: for a small table, to read it all
+                self._cursor.execute("analyze account")
             yield min(batch, count - after) - len(lost), lost
 
     def _raise_sequence(self) -> None:

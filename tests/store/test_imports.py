@@ -98,6 +98,29 @@ def test_names_and_ids_that_stand_in_two_lines(importing, database):
     assert rows(database) == [(5, "kim", "a@example.com"), (6, "noa", None)]
 
 
+def test_servers_do_not_go_on_with_plans_for_a_small_table(importing, database):
+    """Else each look-up would read all that was imported, until PostgreSQL comes round to it."""
+    insert_one = "insert into account (id, session_epoch, password) values (1, 1, '!')"
+    with database.cursor() as cursor:
+        cursor.execute(insert_one)
+        cursor.execute("vacuum analyze account")
+        cursor.execute("prepare kept(bigint) as select username from account where id = $1")
+
+        def plan() -> str:
+            for _ in range(6):  # PostgreSQL keeps a plan from the sixth time on
+                cursor.execute("execute kept(1)")
+            cursor.execute("explain execute kept(1)")
+            return "".join(row for (row,) in cursor.fetchall())
+
+        try:
+            assert "Seq Scan" in plan()
+            judged(importing, *[line(number, f"user{number}") for number in range(1000)])
+            insert(importing)
+            assert "Index Scan" in plan()
+        finally:
+            cursor.execute("deallocate kept")
+
+
 async def register(core, *names):
     for username, email in names:
         await core.access.register(NewAccount(username, email), "password")
