@@ -78,10 +78,10 @@ class Metrics:
         what = dialect, route, method, status, why
         if (alike := self._noted.get(what)) is None:
             alike = self._noted[what] = []
-            self._have_flushed()
+            self._flush_soon()
         alike.append(seconds)
 
-    def _have_flushed(self) -> None:
+    def _flush_soon(self) -> None:
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)

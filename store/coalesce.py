@@ -80,17 +80,9 @@ class Coalesced(Generic[K, V]):
     async def _work(self) -> None:
         """Send batches, one after the other, for ever: a task for each would cost more."""
         while True:
-            while not self._waiting:
-                called = self._loop.create_future()
-                self._idle.append(called)
-                await called
-                self._called = False
-            for _ in range(PATIENCE):
-                if len(self._waiting) >= self._under_way:
-                    break
-                await asyncio.sleep(0)
+            await self._gather()
             if not self._waiting:
-                continue  # the other worker came first
+                continue  # another worker came first
             keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
             by = self._since[keys[0]] + self._deadline
             asked = {key: self._waiting.pop(key) for key in keys}
@@ -103,6 +95,18 @@ class Coalesced(Generic[K, V]):
             self._under_way += len(keys)
             await self._answer(asked, by)
             self._under_way -= len(keys)
+
+    async def _gather(self) -> None:
+        """Wait for keys; for some turns more while they are fewer than those under way."""
+        while not self._waiting:
+            called = self._loop.create_future()
+            self._idle.append(called)
+            await called
+            self._called = False
+        for _ in range(PATIENCE):
+            if len(self._waiting) >= self._under_way:
+                break
+            await asyncio.sleep(0)
 
     def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
         """Keep the event loop turning until a lone key is answered, for AWAKE seconds at most."""

@@ -65,7 +65,7 @@ class Database:
         try:
             return await self._run(sql, parameters, by)
         except NOT_KEPT:
-            if not isinstance(sql, Prepared) or not sql.is_kept:
+            if not isinstance(sql, Prepared):
                 raise
             sql.give_up()
             return await self.rows(str(sql), parameters, by)

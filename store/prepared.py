@@ -29,6 +29,11 @@ class Prepared(str):
     says one of NOT_KEPT, nothing has happened, and `give_up` has it sent as any other.
     """
 
+    _execute: str
+    _prepare: str
+    _having: "weakref.WeakSet[Connection]"
+    is_kept: bool
+
     def __new__(cls, sql: str, parameter_type: str) -> "Prepared":
         """Take a statement with one `%s`."""
         statement = super().__new__(cls, sql)
@@ -39,11 +44,6 @@ class Prepared(str):
         statement._having = weakref.WeakSet()
         statement.is_kept = True
         return statement
-
-    _execute: str
-    _prepare: str
-    _having: "weakref.WeakSet[Connection]"
-    is_kept: bool
 
     def on(self, connection: Connection) -> str:
         """Return what is to be sent over this connection, in one round trip either way."""

@@ -284,7 +284,10 @@ def test_readyz_says_that_both_stores_answer(server: Program):
     assert (answer.status, answer.json) == (200, expected)
 
 
-@pytest.mark.parametrize(("store", "other"), [("redis", "postgresql"), ("postgresql", "redis")])
+@pytest.mark.parametrize(
+    ("store", "other"),
+    [("postgresql", "redis"), pytest.param("redis", "postgresql", marks=pytest.mark.slow)],
+)
 def test_readyz_names_the_store_that_is_away(
     data: Data, start: Start, name: str, store: str, other: str
 ):
@@ -417,7 +420,9 @@ def test_a_drain_closes_connections_behind_their_answers(
     assert server.wait() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_while_it_starts_leaves_no_store(data: Data, number: signal.Signals):
     """Ctrl-C and SIGTERM count before the server serves, too: no traceback, nothing left."""
     with Program(**on(data)) as server:
@@ -445,7 +450,13 @@ def test_a_signal_ends_the_wait_for_a_store(deployment: dict[str, str], number: 
 # After being killed
 
 
-@pytest.mark.parametrize("also_the_stores", [False, True], ids=["server", "everything"])
+@pytest.mark.parametrize(
+    "also_the_stores",
+    [
+        pytest.param(False, id="server", marks=pytest.mark.slow),
+        pytest.param(True, id="everything"),
+    ],
+)
 def test_nothing_is_lost_when_it_is_killed(data: Data, name: str, also_the_stores: bool):
     """After kill -9 the next start just works: every account is there, every token is good."""
     names = [f"{name}{number}" for number in range(5)]

@@ -187,6 +187,7 @@ def check_lasted(slow: Slow) -> None:
         assert min(lasted) > limit - 2
 
 
+@pytest.mark.slow
 async def test_a_slow_body_leaves_nothing_for_the_collector(
     aiohttp_client: MakeClient, stores: tuple[str, str]
 ):

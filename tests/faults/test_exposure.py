@@ -17,8 +17,8 @@ from tests.program import Data, Program
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("1", id="one process", marks=pytest.mark.slow),
-        pytest.param("2", id="two workers"),
+        pytest.param("1", id="one process"),
+        pytest.param("2", id="two workers", marks=pytest.mark.slow),
     ],
 )
 def running(request: pytest.FixtureRequest) -> Iterator[tuple[Program, Data]]:

@@ -86,6 +86,27 @@ async def test_where_it_is_not_kept_it_is_sent_as_any_other(single, caplog, happ
     assert [COMPLAINT in record.message for record in caplog.records] == [True]
 
 
+async def test_all_who_are_refused_at_once_are_answered(table, monkeypatch):
+    """Not the first alone, who gives it up: the others had been sent the same."""
+    database = await connect_database(table, 3, 20.0)
+    statement = Prepared(f"{SQL} and pg_sleep(0.05) is not null", "bigint")
+    await asyncio.gather(*[look_up(database, statement) for _ in range(3)])
+    gone = [database.rows("select pg_sleep(0.05); deallocate all") for _ in range(3)]
+    await asyncio.gather(*gone)
+    run = database._run
+
+    async def run_slowly(*args):
+        try:
+            return await run(*args)
+        finally:
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(database, "_run", run_slowly)
+    found = await asyncio.gather(*[look_up(database, statement) for _ in range(3)])
+    assert found == [[(7, "kim")]] * 3
+    await database.close()
+
+
 async def test_what_the_statement_does_wrong_is_raised(single):
     statement = Prepared(SQL, "bigint")
     for _ in range(2):

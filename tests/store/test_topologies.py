@@ -235,7 +235,13 @@ async def is_all_well(client: Redis, keys: list[str]) -> None:
     assert (await client.ask(pipeline.execute()))[1::2] == values
 
 
-@pytest.mark.parametrize("new", [False, True], ids=["to another node", "to a node without slots"])
+@pytest.mark.parametrize(
+    "new",
+    [
+        pytest.param(False, id="to another node"),
+        pytest.param(True, id="to a node without slots", marks=pytest.mark.slow),
+    ],
+)
 async def test_keys_of_a_slot_that_moves_are_found(cluster, new):
     """Before it, half-way, when all keys have gone, and when everybody knows."""
     name = f"moving-{new}"
