@@ -23,14 +23,14 @@ from settings import BadSetting, Settings, read_settings
 from store.access import Access
 from store.accounts import Accounts
 from store.connect import keep_trying
-from store.database import connect_database
 from store.images import Images
 from store.limits import Limits
 from store.metrics import StoreMetrics, count_together, make_registry
 from store.passwords import Passwords
 from store.pictures import Pictures
-from store.redis import connect_redis
-from store.schema import prepare
+from store.postgresql.database import connect_database
+from store.postgresql.schema import prepare
+from store.redis.client import connect_redis
 from store.sessions import Sessions
 from store.tokens import Tokens
 from store.workers import usable_cores

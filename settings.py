@@ -10,9 +10,9 @@ from typing import Any
 
 import handlers
 from handlers.proxies import Network
-from store.database import check_database_url
 from store.limits import Limit, parse_limit
-from store.redis import check_redis_url
+from store.postgresql.database import check_database_url
+from store.redis.client import check_redis_url
 from store.tokens import MIN_KEY_BYTES
 
 

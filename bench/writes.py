@@ -15,10 +15,10 @@ from settings import Settings
 from store.access import Access
 from store.account import Login, NewAccount
 from store.accounts import Accounts
-from store.database import connect_database
 from store.limits import Limits
 from store.passwords import Passwords
-from store.redis import connect_redis
+from store.postgresql.database import connect_database
+from store.redis.client import connect_redis
 from store.sessions import Sessions
 from store.tokens import Tokens
 

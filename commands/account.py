@@ -9,9 +9,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from commands import transfer
 from commands.asking import agrees, is_at_a_terminal, new_password
 from commands.fields import PARSE, BadInput, parse_assignment
+from commands.moving import transfer
 from commands.reach import access_of, database_of, reach_stores
 from settings import Settings
 from store.account import Details, NewAccount

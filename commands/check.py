@@ -18,13 +18,13 @@ from aiohttp import web
 from commands.reach import reach_stores
 from handlers import Conflict
 from settings import Settings
-from store.database import connect_database
 from store.embedded import CantRun
 from store.errors import Unavailable
 from store.facts import DatabaseFacts, RedisFacts, database_facts, redis_facts, why_not_counted
 from store.limits import Limits
-from store.redis import connect_redis
-from store.schema import newest
+from store.postgresql.database import connect_database
+from store.postgresql.schema import newest
+from store.redis.client import connect_redis
 
 CreateApp = Callable[[Settings], web.Application]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from settings import Settings
 from store import embedded
 from store.accounts import Accounts
-from store.database import Database, connect_database
 from store.operator import Operator
 from store.passwords import Passwords
-from store.redis import connect_redis
-from store.schema import prepare
+from store.postgresql.database import Database, connect_database
+from store.postgresql.schema import prepare
+from store.redis.client import connect_redis
 from store.tokens import Tokens
 
 

@@ -8,10 +8,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from commands import adopt
 from commands.asking import agrees, is_at_a_terminal
+from commands.moving import adopt
+from commands.moving.sentences import number
 from commands.reach import access_of, database_of, reach_stores
-from commands.sentences import number
 from settings import Settings
 from store.accounts import Accounts
 from store.embedded import CantRun

@@ -27,7 +27,7 @@ from store.errors import (
 )
 from store.limits import Limits
 from store.passwords import Passwords
-from store.redis import Redis
+from store.redis.client import Redis
 from store.session import Grant, Opened, Session
 from store.sessions import Outdated, Sessions
 from store.tokens import Tokens

@@ -9,9 +9,9 @@ import psycopg2.errors
 
 from store.account import Account, Credentials, Details, Login, NewAccount
 from store.coalesce import Coalesced
-from store.database import Database, Row
 from store.errors import Taken, Unstorable
-from store.prepared import Prepared
+from store.postgresql.database import Database, Row
+from store.postgresql.prepared import Prepared
 from store.rules import fold, is_nameable, is_storable
 
 MAX_ID = 2**63 - 1

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from store.redis import Redis
+from store.redis.client import Redis
 from store.session import Session, parse, record_key, set_key
 
 KIND = "imported"

@@ -17,7 +17,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 
 from store.account import Login
 from store.errors import TooMany
-from store.redis import Redis
+from store.redis.client import Redis
 from store.rules import fold, is_nameable
 
 __all__ = ["Limit", "Limits", "parse_limit"]

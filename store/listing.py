@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from store.account import Details
 from store.accounts import BATCH_SECONDS
-from store.database import Database
+from store.postgresql.database import Database
 from store.rules import fold, is_nameable
 
 _DETAILS = ", ".join(each.name for each in fields(Details))

@@ -25,11 +25,11 @@ from prometheus_client.values import MultiProcessValue
 
 from store.access import Access
 from store.coalesce import Coalesced
-from store.database import Database
 from store.errors import BadCredentials, Busy, Inactive, Refused, Taken, TooMany, Unavailable
 from store.images import Images
 from store.passwords import Passwords
-from store.redis import OnCluster, Redis
+from store.postgresql.database import Database
+from store.redis.client import OnCluster, Redis
 from store.workers import Workers
 from store.wrap import wrap
 

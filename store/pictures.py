@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import psycopg2.errors
 
-from store.database import Database
 from store.errors import BadToken, Flaw, NoSuchPicture, Unstorable
 from store.images import SIDES
+from store.postgresql.database import Database
 from store.rules import is_storable
 
 NO_PICTURE = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from store import imported
 from store.errors import BadToken, Busy, Flaw, Refused
-from store.redis import Redis
+from store.redis.client import Redis
 from store.session import (
     REVOKED,
     Grant,

@@ -20,10 +20,10 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from store.access import Access
 from store.accounts import Accounts
 from store.coalesce import Coalesced
-from store.database import Database
 from store.images import Images
 from store.passwords import Passwords
-from store.redis import Redis
+from store.postgresql.database import Database
+from store.redis.client import Redis
 from store.workers import Workers
 from store.wrap import wrap
 

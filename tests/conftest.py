@@ -75,13 +75,18 @@ def clean(database: "psycopg2.extensions.connection", redis_client: "redis.Redis
 
 @pytest.fixture
 def settings(stores: tuple[str, str]) -> Settings:
-    """Settings as a deployment has them, but for bcrypt's cost."""
+    """Settings as a deployment has them, but for bcrypt's cost.
+
+    Deadlines are for the tests that are about them: elsewhere a busy machine must decide nothing.
+    """
     return Settings(
         database_url=stores[0],
         redis_url=stores[1],
         secret_keys=(KEY,),
         bcrypt_rounds=4,
         rate_limits="off",
+        store_timeout=20.0,
+        password_wait=60.0,
         database_pool=2,
     )
 

@@ -16,9 +16,9 @@ import commands
 from handlers.keys import PICTURES
 from server import create_app
 from settings import Settings
-from store.database import connect_database
 from store.images import SIDES
-from store.schema import prepare
+from store.postgresql.database import connect_database
+from store.postgresql.schema import prepare
 from tests.handlers.contract import Row, play
 from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 from tests.program import KEY, Program

@@ -18,8 +18,8 @@ import pytest
 
 import commands
 from commands import progress
-from commands.columns import COLUMNS, Reader
-from commands.lines import Record
+from commands.moving.columns import COLUMNS, Reader
+from commands.moving.lines import Record
 from commands.progress import Progress
 from server import create_app
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for

@@ -20,9 +20,9 @@ import pytest
 from store import embedded
 from store.account import Login, NewAccount
 from store.accounts import Accounts
-from store.database import connect_database
 from store.errors import Taken
-from store.schema import prepare
+from store.postgresql.database import connect_database
+from store.postgresql.schema import prepare
 from tests.store.databases import RELEASES, ask
 
 PROGRAM = shutil.which("localedef")

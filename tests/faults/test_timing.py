@@ -16,7 +16,7 @@ import redis
 
 from server import create_app
 from settings import read_settings
-from store.database import Database
+from store.postgresql.database import Database
 from tests.faults.crowd import Line, MakeClient, on, post
 from tests.handlers.tongues import TONGUES
 from tests.program import registration

@@ -11,10 +11,10 @@ import pytest
 from settings import Settings
 from store.access import Access
 from store.accounts import Accounts
-from store.database import Database, connect_database
 from store.passwords import Passwords
-from store.redis import Redis, connect_redis
-from store.schema import prepare
+from store.postgresql.database import Database, connect_database
+from store.postgresql.schema import prepare
+from store.redis.client import Redis, connect_redis
 from store.sessions import Sessions
 from store.tokens import Tokens
 
@@ -58,11 +58,9 @@ async def connected(settings: Settings) -> AsyncIterator[Core]:
 @pytest.fixture
 def connect(settings: Settings, clean: None) -> Connect:
     """Connect another server; what is given replaces its settings."""
-    # Deadlines are for test_connect.py: elsewhere a busy machine must not decide a race.
-    patient = replace(settings, store_timeout=20.0, password_wait=60.0)
 
     def connect(**changes: Any) -> AbstractAsyncContextManager[Core]:
-        return connected(replace(patient, **changes))
+        return connected(replace(settings, **changes))
 
     return connect
 

@@ -22,7 +22,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.redis import Redis
+from store.redis.client import Redis
 from store.session import REVOKED, Grant, parse, set_key
 from store.sessions import Sessions
 

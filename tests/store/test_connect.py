@@ -19,9 +19,9 @@ import redis
 
 from store import embedded
 from store.connect import keep_trying
-from store.database import Database, connect_database
 from store.errors import Unavailable
-from store.redis import Redis, connect_redis
+from store.postgresql.database import Database, connect_database
+from store.redis.client import Redis, connect_redis
 
 DEADLINE = 0.3
 PATIENCE = 20.0

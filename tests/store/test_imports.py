@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from store import imports
 from store.account import NewAccount
 from store.errors import Unavailable
-from store.imports import Import, open_import
-from store.incoming import Incoming, Kind, Problem, Tally
+from store.moving import imports
+from store.moving.imports import Import, open_import
+from store.moving.incoming import Incoming, Kind, Problem, Tally
 from tests.program import wait_for
 from tests.store.databases import ask
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import psycopg2.errors
 import pytest
 
-from store.database import Database, connect_database
-from store.prepared import Prepared
+from store.postgresql.database import Database, connect_database
+from store.postgresql.prepared import Prepared
 from tests.store.test_accounts import add
 
 SQL = "select id, name from cellar where id = %s"

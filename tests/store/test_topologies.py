@@ -10,11 +10,11 @@ import pytest
 from redis.crc import key_slot
 
 from store.errors import Unavailable
-from store.redis import Redis, connect_redis
+from store.redis.client import Redis, connect_redis
+from store.redis.topology import Single
 from store.session import Grant, record_key
 from store.sessions import Sessions
 from store.tokens import Tokens
-from store.topology import Single
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 
 PATIENCE = 20.0
@@ -152,7 +152,7 @@ async def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(sentinel
 
 async def test_sentinels_that_are_away_stop_nobody(sentinel, monkeypatch):
     """Connections to the primary stand; only new ones need a Sentinel."""
-    monkeypatch.setattr("store.redis.WATCH", 0.02)
+    monkeypatch.setattr("store.redis.client.WATCH", 0.02)
     async with connected(sentinel.url, deadline=0.4) as client:
         await client.ask(client.client.set("alone", "1"))
         sentinel.sentinels[0].freeze()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from store.redis import check_redis_url
-from store.topology import Nodes, Sentinels, Single, parse_redis_url
+from store.redis.client import check_redis_url
+from store.redis.topology import Nodes, Sentinels, Single, parse_redis_url
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
-from store.topology import PLAIN, Place, Sentinels
+from store.redis.topology import PLAIN, Place, Sentinels
 
 
 class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from store.account import Details
-from store.bulk import bulk_connection
+from store.moving.bulk import bulk_connection
 
 AT_A_TIME = 5_000
 

@@ -10,9 +10,9 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from store.bulk import bulk_connection
-from store.exports import KEPT
-from store.incoming import OF_THE_FILE, Incoming, Kind, Problem, Tally
+from store.moving.bulk import bulk_connection
+from store.moving.exports import KEPT
+from store.moving.incoming import OF_THE_FILE, Incoming, Kind, Problem, Tally
 from store.rules import fold
 
 BATCH = 5_000

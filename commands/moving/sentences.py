@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from commands.columns import COLUMNS
-from store.incoming import Kind, Problem, Tally
+from commands.moving.columns import COLUMNS
+from store.moving.incoming import Kind, Problem, Tally
 from store.rules import MAX_NAME
 
 

@@ -27,8 +27,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from store.reader import NodeReader, Reader, take_open
-from store.topology import PLAIN, Nodes
+from store.redis.reader import NodeReader, Reader, take_open
+from store.redis.topology import PLAIN, Nodes
 
 REDIRECTIONS = 8
 PAUSE = 0.25

@@ -14,18 +14,26 @@ from itertools import islice
 from textwrap import fill
 from typing import Any, BinaryIO, TextIO
 
-from commands.columns import COLUMNS, MAY_BE_NULL, SQL_NAMES, Reader, is_known
-from commands.lines import FORMATS, Lines, NoAccounts, csv_field, opened, read_records, size_of
+from commands.moving.columns import COLUMNS, MAY_BE_NULL, SQL_NAMES, Reader, is_known
+from commands.moving.lines import (
+    FORMATS,
+    Lines,
+    NoAccounts,
+    csv_field,
+    opened,
+    read_records,
+    size_of,
+)
+from commands.moving.sentences import number, sentence, summary
 from commands.progress import Progress
 from commands.reach import database_of, reach_stores
-from commands.sentences import number, sentence, summary
 from commands.sessions import UNREACHED
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Refused
-from store.exports import export_accounts
-from store.imports import Import, open_import
-from store.incoming import Problem, Tally
+from store.moving.exports import export_accounts
+from store.moving.imports import Import, open_import
+from store.moving.incoming import Problem, Tally
 
 CHUNK = 5_000
 """Lines in memory at a time."""

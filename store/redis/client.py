@@ -11,13 +11,13 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
-from store.cluster import Cluster
 from store.coalesce import IN_FLIGHT
 from store.errors import Unavailable
-from store.reader import PrimaryReader, Reader, take_open
-from store.redis_errors import as_refusal
-from store.sentinel import watch_primary
-from store.topology import PLAIN, Nodes, Sentinels, parse_redis_url
+from store.redis.cluster import Cluster
+from store.redis.errors import as_refusal
+from store.redis.reader import PrimaryReader, Reader, take_open
+from store.redis.sentinel import watch_primary
+from store.redis.topology import PLAIN, Nodes, Sentinels, parse_redis_url
 
 WATCH = 1.0
 """Seconds between two questions to the Sentinels: how long an old primary may be read from."""

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from commands.lines import Record
+from commands.moving.lines import Record
 from store.hashes import reader_of
-from store.imports import HIGHEST_ID
-from store.incoming import Incoming, Kind, Problem
+from store.moving.imports import HIGHEST_ID
+from store.moving.incoming import Incoming, Kind, Problem
 from store.rules import MAX_NAME, is_nameable, is_storable
 
 MAX_TEXT = 10_000

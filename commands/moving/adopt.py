@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from commands.lines import FORMATS, Lines, NoAccounts, Record, opened, read_records, size_of
+from commands.moving.lines import FORMATS, Lines, NoAccounts, Record, opened, read_records, size_of
+from commands.moving.sentences import number, sentence
 from commands.progress import Progress
 from commands.reach import access_of, reach_stores
-from commands.sentences import number, sentence
 from handlers import DIALECTS
 from settings import Settings
 from store.accounts import Accounts

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from store.incoming import Kind, Problem
+from store.moving.incoming import Kind, Problem
 
 FORMATS = ("csv", "jsonl")
 LONGEST = 2**20

@@ -11,17 +11,17 @@ from pathlib import Path
 import psycopg2
 import psycopg2.errors
 
-from store.database import Database, Row
 from store.errors import Unavailable, first_line
 from store.images import webp_sides
 from store.pictures import insert_gallery_picture
 from store.portraits import PORTRAITS, draw
+from store.postgresql.database import Database, Row
 
 _log = logging.getLogger("latchkey.schema")
 
 Run = Callable[..., Awaitable[list[Row]]]
 
-SCHEMA = Path(__file__).parent.parent / "schema.sql"
+SCHEMA = Path(__file__).parents[2] / "schema.sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
 FIRST = 1
 """The version of the first release's schema, which does not say so itself."""

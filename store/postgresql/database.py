@@ -15,10 +15,10 @@ import aiopg.connection
 import psycopg2
 import psycopg2.extensions
 
-from store import hosts
 from store.errors import Unavailable, first_line
-from store.pool import Pool
-from store.prepared import NOT_KEPT, Prepared
+from store.postgresql import hosts
+from store.postgresql.pool import Pool
+from store.postgresql.prepared import NOT_KEPT, Prepared
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]

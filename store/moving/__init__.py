@@ -1,0 +1,1 @@
+"""Accounts by the million, in and out."""

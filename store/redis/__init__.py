@@ -1,0 +1,1 @@
+"""Redis itself: one server, behind Sentinel, or a cluster; its deadline and its refusals."""
