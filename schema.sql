@@ -1,5 +1,5 @@
 -- Accounts and pictures. Sessions live in Redis (store/sessions.py).
--- A fresh database gets this; one that is there already, what store/postgresql/migrations/ has for it.
+-- A fresh database gets this; one that is there already, what store/migrations/ has for it.
 
 create table if not exists schema_version (
     -- Always true: there is one row.
@@ -7,7 +7,7 @@ create table if not exists schema_version (
     version     integer not null
 );
 
--- The newest of store/postgresql/migrations/; or 1, should this be run by hand on a first release's database.
+-- The newest of store/migrations/; or 1, should this be run by hand on a first release's database.
 insert into schema_version (version)
 select case when to_regclass('gallery') is null then 2 else 1 end
     on conflict do nothing;

@@ -29,8 +29,8 @@ from store.metrics import StoreMetrics, count_together, make_registry
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.postgresql.database import connect_database
-from store.postgresql.schema import prepare
 from store.redis.client import connect_redis
+from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import Tokens
 from store.workers import usable_cores

@@ -21,7 +21,7 @@ from bench.machine import CantRun  # noqa: E402
 from bench.progress import Progress  # noqa: E402
 from bench.servers import ROOT  # noqa: E402
 from store.postgresql.database import connect_database  # noqa: E402
-from store.postgresql.schema import prepare  # noqa: E402
+from store.schema import prepare  # noqa: E402
 
 CACHE = ROOT / ".bench_cache"
 NAME = "large"

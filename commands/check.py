@@ -23,8 +23,8 @@ from store.errors import Unavailable
 from store.facts import DatabaseFacts, RedisFacts, database_facts, redis_facts, why_not_counted
 from store.limits import Limits
 from store.postgresql.database import connect_database
-from store.postgresql.schema import newest
 from store.redis.client import connect_redis
+from store.schema import newest
 
 CreateApp = Callable[[Settings], web.Application]
 

@@ -11,9 +11,12 @@ from store.accounts import Accounts
 from store.operator import Operator
 from store.passwords import Passwords
 from store.postgresql.database import Database, connect_database
-from store.postgresql.schema import prepare
 from store.redis.client import connect_redis
+from store.schema import prepare
 from store.tokens import Tokens
+
+UNREACHED = "redis://nobody.invalid"
+"""In place of a Redis that is not needed: it may be what has failed."""
 
 
 @contextlib.contextmanager

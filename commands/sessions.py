@@ -11,7 +11,7 @@ from dataclasses import replace
 from commands.asking import agrees, is_at_a_terminal
 from commands.moving import adopt
 from commands.moving.sentences import number
-from commands.reach import access_of, database_of, reach_stores
+from commands.reach import UNREACHED, access_of, database_of, reach_stores
 from settings import Settings
 from store.accounts import Accounts
 from store.embedded import CantRun
@@ -23,8 +23,6 @@ BATCH = 10_000
 """Accounts in one statement."""
 SHOWN = 6
 """Characters of a session's id that are shown: enough to tell two apart, of no use to anybody."""
-UNREACHED = "redis://nobody.invalid"
-"""In place of a Redis that is not needed: it may be what has failed."""
 
 ALL = """\
 End every session of every account: after PostgreSQL was restored from a backup, or has failed over

@@ -4,6 +4,7 @@ No line ever holds a token, a password, a body or a header.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from functools import lru_cache
@@ -51,11 +52,12 @@ class RequestLog:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
 
     def flush(self) -> None:
-        """Write the lines of what was noted."""
+        """Write the lines of what was noted; those that can't be written are lost."""
         answered, self._answered = self._answered, []
         if answered:
-            self._stream.write("".join([self._format(each) for each in answered]))
-            self._stream.flush()
+            with contextlib.suppress(OSError):  # a full disk must fail no request, and no stop
+                self._stream.write("".join([self._format(each) for each in answered]))
+                self._stream.flush()
 
     def _flush_in_time(self) -> None:
         self._is_due = False

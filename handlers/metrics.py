@@ -84,12 +84,15 @@ class Metrics:
     def _flush_soon(self) -> None:
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
+
+    def _flush_in_time(self) -> None:
+        self._is_due = False
+        self.flush()
 
     def flush(self) -> None:
         """Count what has been noted."""
         noted, self._noted = self._noted, {}
-        self._is_due = False
         for (dialect, route, method, status, why), took in noted.items():
             named = method if method in _KNOWN else OTHER
             self._requests.labels(dialect, route, named, status).inc(len(took))

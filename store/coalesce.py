@@ -1,4 +1,4 @@
-"""Coalesced look-ups: the keys asked for in one turn of the event loop share one round trip.
+"""Coalesced look-ups: keys that are asked for close together share one round trip.
 
 This is no cache. A key only ever joins a batch that has not been sent, so every answer was read
 after its question arrived.
@@ -21,8 +21,8 @@ IN_FLIGHT = 2
 """Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
 
 PATIENCE = 8
-"""Turns of the event loop for which a batch gathers that is smaller than what is under way. Else
-every other one had but a few keys, and cost a round trip for them: 5 to 9 % of a read."""
+"""Turns of the event loop, at most, for which a batch gathers that is smaller than what is under
+way. Else every other one had but a few keys, and cost a round trip for them: 5 to 9 % of a read."""
 
 AWAKE = 0.0004
 """Seconds. To fall asleep and be woken by an answer takes longer than the answer, and as much CPU

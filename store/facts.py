@@ -11,8 +11,8 @@ from redis.exceptions import ResponseError
 from store.errors import TooMany, Unavailable, first_line
 from store.limits import Limits
 from store.postgresql.database import Database
-from store.postgresql.schema import version_of
 from store.redis.client import OnCluster, Redis
+from store.schema import version_of
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from handlers import Conflict
 from server import create_app
 from settings import Settings
 from store.facts import DatabaseFacts, RedisFacts
-from store.postgresql.schema import newest
+from store.schema import newest
 from tests.program import KEY, ROOT, Program
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows

@@ -18,7 +18,7 @@ from server import create_app
 from settings import Settings
 from store.images import SIDES
 from store.postgresql.database import connect_database
-from store.postgresql.schema import prepare
+from store.schema import prepare
 from tests.handlers.contract import Row, play
 from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 from tests.program import KEY, Program

@@ -1,1 +1,1 @@
-"""An existing application moves in: its accounts and its tokens, out of files."""
+"""Applications move in, and out: their accounts and their tokens, in files."""

@@ -26,8 +26,7 @@ from commands.moving.lines import (
 )
 from commands.moving.sentences import number, sentence, summary
 from commands.progress import Progress
-from commands.reach import database_of, reach_stores
-from commands.sessions import UNREACHED
+from commands.reach import UNREACHED, database_of, reach_stores
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Refused

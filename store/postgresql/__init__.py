@@ -1,1 +1,1 @@
-"""PostgreSQL itself: connections, deadlines, prepared statements, the schema and its migrations."""
+"""PostgreSQL itself: hosts, connections, deadlines, prepared statements."""

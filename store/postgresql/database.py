@@ -5,6 +5,7 @@ A statement that is not answered in time, and a server that is up but can't serv
 
 import asyncio
 import contextlib
+import logging
 import re
 import select
 import types
@@ -19,6 +20,8 @@ from store.errors import Unavailable, first_line
 from store.postgresql import hosts
 from store.postgresql.pool import Pool
 from store.postgresql.prepared import NOT_KEPT, Prepared
+
+_log = logging.getLogger("latchkey.database")
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -51,6 +54,7 @@ class Database:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self.deadline = deadline
+        self._prepares = True
 
     async def rows(
         self, sql: str, parameters: Parameters = (), by: float | None = None
@@ -67,7 +71,7 @@ class Database:
         except NOT_KEPT:
             if not isinstance(sql, Prepared):
                 raise
-            sql.give_up()
+            self._prepare_no_more()
             return await self.rows(str(sql), parameters, by)
         except TimeoutError:
             raise Unavailable("postgresql", "no answer in time") from None
@@ -122,25 +126,35 @@ class Database:
         cursor = await self._pool.take(by)
         # A timer that ends the connection costs a quarter of a timeout around the statement.
         timer = self._loop.call_at(by, cursor.connection.close)
+        kept = sql if self._prepares and isinstance(sql, Prepared) else None
         try:
-            text = sql.on(cursor.connection) if isinstance(sql, Prepared) else sql
+            text = kept.on(cursor.connection) if kept else str(sql)
             await cursor.execute(text, parameters or None)
             return await cursor.fetchall() if cursor.description else []
         except psycopg2.Error as error:
             if cursor.connection.closed and self._loop.time() >= by:
                 raise TimeoutError from None
-            if _CANT_SERVE.match(error.pgcode or "08"):
-                await cursor.connection.close()  # its server is going away, or is not the primary
+            # Its server goes away, or is no primary; or who knows what the connection keeps.
+            doubtful = kept and not isinstance(error, NOT_KEPT)
+            if doubtful or _CANT_SERVE.match(error.pgcode or "08"):
+                await cursor.connection.close()
             raise
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task and task.cancelling():
                 raise
             # aiopg says so when it was PostgreSQL that cancelled the statement.
+            if kept:
+                await cursor.connection.close()
             raise Unavailable("postgresql", "the statement was cancelled") from None
         finally:
             timer.cancel()
             self._pool.give_back(cursor)
+
+    def _prepare_no_more(self) -> None:
+        if self._prepares:
+            _log.info("nothing is prepared any more: a pooler or a migration is in the way")
+        self._prepares = False
 
     async def close(self) -> None:
         """Close the pool; queries under way are given up."""

@@ -4,13 +4,10 @@ One row by its key took 154 µs, 114 once it was prepared.
 """
 
 import hashlib
-import logging
 import weakref
 
 from aiopg import Connection
 from psycopg2 import errors
-
-_log = logging.getLogger("latchkey.database")
 
 NOT_KEPT = (
     errors.InvalidSqlStatementName,
@@ -18,44 +15,37 @@ NOT_KEPT = (
     errors.FeatureNotSupported,
 )
 """What PostgreSQL says when it does not have the statement, when it had it already, and when the
-table has changed since."""
+table has changed since. Nothing has happened then, and the plain text may be sent."""
 
 
 class Prepared(str):
     """A statement with one parameter of this type, which each connection keeps once it had it.
 
     A pooler that gives each statement another connection (PgBouncer in transaction mode) leads to
-    ones that never had it, and after a migration its plan may be of no more use. PostgreSQL then
-    says one of NOT_KEPT, nothing has happened, and `give_up` has it sent as any other.
+    ones that never had it, and after a migration its plan may be of no more use: NOT_KEPT.
     """
 
     _execute: str
     _prepare: str
     _having: "weakref.WeakSet[Connection]"
-    is_kept: bool
 
     def __new__(cls, sql: str, parameter_type: str) -> "Prepared":
         """Take a statement with one `%s`."""
         statement = super().__new__(cls, sql)
+        prepared = f"({parameter_type}) as {sql.replace('%s', '$1')}"
         # The name of another text is another: beside this version, an older one may be running.
-        name = f"latchkey_{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
+        name = f"latchkey_{hashlib.sha256(prepared.encode()).hexdigest()[:16]}"
         statement._execute = f"execute {name}(%s)"
-        statement._prepare = f"prepare {name}({parameter_type}) as {sql.replace('%s', '$1')}; "
+        statement._prepare = f"prepare {name}{prepared}; "
         statement._having = weakref.WeakSet()
-        statement.is_kept = True
         return statement
 
     def on(self, connection: Connection) -> str:
-        """Return what is to be sent over this connection, in one round trip either way."""
-        if not self.is_kept:
-            return str(self)
+        """Return what is to be sent over this connection, in one round trip either way.
+
+        If that fails, but for NOT_KEPT, the connection must end: it may have it or not.
+        """
         if connection in self._having:
             return self._execute
         self._having.add(connection)
         return self._prepare + self._execute
-
-    def give_up(self) -> None:
-        """Prepare it no more."""
-        if self.is_kept:
-            _log.info("statements are not kept prepared: a pooler or a migration is in the way")
-        self.is_kept = False

@@ -22,7 +22,7 @@ from store.account import Login, NewAccount
 from store.accounts import Accounts
 from store.errors import Taken
 from store.postgresql.database import connect_database
-from store.postgresql.schema import prepare
+from store.schema import prepare
 from tests.store.databases import RELEASES, ask
 
 PROGRAM = shutil.which("localedef")

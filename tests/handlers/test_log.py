@@ -1,11 +1,16 @@
 """What is logged, and what is not: a line for each request, and what nobody expected."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -81,12 +86,41 @@ async def test_a_line_has_the_id_of_its_request(log_of, as_json):
 
 async def test_a_line_is_written_soon(log_of):
     client, stream = await log_of(False)
-    await ask(client, "GET", "/healthz")
-    for _ in range(100):
-        await asyncio.sleep(0.02)
-        if stream.getvalue():
-            break
-    assert "/healthz 200" in stream.getvalue()
+    for path in ("/healthz", "/readyz"):  # and after that, too
+        await ask(client, "GET", path)
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if path in stream.getvalue():
+                break
+        assert f"{path} 200" in stream.getvalue()
+
+
+async def test_a_line_has_the_time_of_its_request(monkeypatch):
+    stream = io.StringIO()
+    log = RequestLog(stream, as_json=False)
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.25)
+    log.add("GET", "/healthz", 200, 0.0, "id", "")
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
+    log.flush()
+    assert stream.getvalue().startswith("2023-11-14T22:13:20.250Z GET ")
+
+
+@pytest.fixture
+def full() -> Iterator[TextIO]:
+    """A stream on a disk that is full."""
+    with contextlib.suppress(OSError), Path("/dev/full").open("w") as full:
+        yield full
+
+
+async def test_a_log_that_cannot_be_written_fails_no_request(
+    aiohttp_client, settings, monkeypatch, full
+):
+    """Nor the end of the program: there is nobody left to be told."""
+    monkeypatch.setattr(sys, "stderr", full)
+    client = await aiohttp_client(create_app(settings))
+    for _ in range(FLUSH_LINES + 1):
+        assert (await client.get("/healthz")).status == 200
+    await client.close()
 
 
 async def test_lines_are_written_when_there_are_many():

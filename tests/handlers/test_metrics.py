@@ -6,10 +6,13 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from handlers.metrics import FLUSH_SECONDS, METRICS
 from server import create_app
 from store.limits import parse_limit
+from store.metrics import Measured
 from tests.handlers.contract import play
 from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
 
@@ -56,6 +59,37 @@ async def test_requests_are_counted_by_route_dialect_method_and_status(client):
     assert samples[sample("latchkey_request_seconds_count", **took)] == 3
     assert samples[sample("latchkey_request_seconds_bucket", le="+Inf", **took)] == 3
     assert 0 < samples[sample("latchkey_request_seconds_sum", **took)] < 3
+
+
+async def test_however_often_they_are_shown_they_are_counted_as_often_as_before(
+    client, monkeypatch
+):
+    """Each scrape once left a timer behind that went on for as long as requests came."""
+    for _ in range(20):
+        await scrape(client)
+    flushes = []
+    stores = client.app[METRICS].stores
+    monkeypatch.setattr(stores, "flush", lambda: flushes.append(1))
+    ends = asyncio.get_running_loop().time() + 3 * FLUSH_SECONDS
+    while asyncio.get_running_loop().time() < ends:
+        await client.get("/healthz")
+    assert 1 <= len(flushes) <= 4
+
+
+def test_many_values_are_counted_as_one_by_one():
+    registry = CollectorRegistry()
+    one, many = (
+        Measured(name, name, registry=registry, buckets=(1, 2, 4)) for name in ("one", "many")
+    )
+    values = [4, 0.5, 1, 1, 2, 3, 4.1, 9]
+    for value in values:
+        one.observe(value)
+    many.observe_many(values)
+    shown = generate_latest(registry).decode()
+    ones = [line for line in shown.splitlines() if line.startswith("one_")]
+    manys = [line for line in shown.splitlines() if line.startswith("many_")]
+    assert [line.partition("_")[2] for line in manys] == [line.partition("_")[2] for line in ones]
+    assert 'many_bucket{le="1.0"} 3.0' in manys
 
 
 async def test_refusals_are_counted_by_what_the_log_calls_them(client):

@@ -13,8 +13,8 @@ from store.access import Access
 from store.accounts import Accounts
 from store.passwords import Passwords
 from store.postgresql.database import Database, connect_database
-from store.postgresql.schema import prepare
 from store.redis.client import Redis, connect_redis
+from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import Tokens
 

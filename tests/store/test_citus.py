@@ -18,7 +18,7 @@ from store.accounts import Accounts
 from store.errors import BadToken, NoSuchPicture
 from store.pictures import Pictures
 from store.postgresql.database import Database, connect_database
-from store.postgresql.schema import prepare
+from store.schema import prepare
 
 SCRIPT = (Path(__file__).parents[2] / "deploy/citus.sql").read_text()
 DISTRIBUTE = """create function create_distributed_table(regclass, text) returns void

@@ -187,10 +187,19 @@ async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
     await table.asked(1)
     asked += ask(coalesced, "d")
     await asyncio.sleep(0)
+    assert len(table.batches) == 1
     table.open.set()
-    assert await answers(asked) == list("ABCD")
+    for _ in range(PATIENCE - 3):
+        await asyncio.sleep(0)
     assert table.batches == [["a", "b", "c"], ["d"]]
-    assert await answers(ask(coalesced, "efgh")) == list("EFGH")
+    assert await answers(asked) == list("ABCD")
+    table.open.clear()
+    again = ask(coalesced, "ab")
+    await table.asked(3)
+    again += ask(coalesced, "cd")
+    await table.asked(4)  # while the third is under way: both workers are there
+    table.open.set()
+    assert await answers(again) == list("ABCD")
 
 
 async def test_no_more_batches_are_under_way_than_allowed(table):

@@ -12,7 +12,7 @@ import pytest
 
 from server import create_app
 from store.errors import Unavailable
-from store.postgresql.schema import MIGRATIONS, newest
+from store.schema import MIGRATIONS, newest
 from tests.program import KEY, PASSWORD, Program
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
 from tests.store.test_schema import prepare_at, version_at

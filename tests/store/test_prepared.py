@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 import psycopg2.errors
 import pytest
 
+from store.errors import Unavailable
 from store.postgresql.database import Database, connect_database
 from store.postgresql.prepared import Prepared
 from tests.store.test_accounts import add
 
 SQL = "select id, name from cellar where id = %s"
 KEPT = "select name from pg_prepared_statements where name like 'latchkey%'"
-COMPLAINT = "statements are not kept prepared"
+COMPLAINT = "nothing is prepared any more"
 
 
 @pytest.fixture
@@ -78,11 +79,11 @@ async def test_where_it_is_not_kept_it_is_sent_as_any_other(single, caplog, happ
     caplog.set_level(logging.INFO)
     statement = Prepared(SQL, "bigint")
     await look_up(single, statement)
-    assert statement.is_kept
     await happens(single, statement)
-    for _ in range(3):
-        assert await look_up(single, statement) == [(7, "kim")]
-    assert not statement.is_kept
+    kept = await single.rows(KEPT)
+    for each in (statement, Prepared(f"{SQL} and id > 0", "bigint"), statement):
+        assert await look_up(single, each) == [(7, "kim")]
+    assert await single.rows(KEPT) == kept  # nothing was added
     assert [COMPLAINT in record.message for record in caplog.records] == [True]
 
 
@@ -112,7 +113,45 @@ async def test_what_the_statement_does_wrong_is_raised(single):
     for _ in range(2):
         with pytest.raises(psycopg2.errors.InvalidTextRepresentation):
             await single.rows(statement, ("kim",))
-    assert statement.is_kept
+    assert await look_up(single, statement) == [(7, "kim")]
+    assert len(await single.rows(KEPT)) == 1
+
+
+async def test_a_table_that_is_locked_for_a_moment_ends_no_preparing(single, table, caplog):
+    """It is not known whether the statement was prepared before it failed: the connection ends."""
+    caplog.set_level(logging.INFO)
+    statement = Prepared(SQL, "bigint")
+    other = await connect_database(table, 1, 20.0)
+    await single.rows("set lock_timeout = '50ms'")
+    async with other.transaction() as run:
+        await run("lock table cellar")
+        with pytest.raises(Unavailable):
+            await look_up(single, statement)
+    for _ in range(2):
+        assert await look_up(single, statement) == [(7, "kim")]
+    assert len(await single.rows(KEPT)) == 1
+    assert [record for record in caplog.records if COMPLAINT in record.message] == []
+    await other.close()
+
+
+async def test_a_statement_that_is_cancelled_ends_no_preparing(single, table):
+    statement = Prepared(f"{SQL} and pg_sleep(30) is not null", "bigint")
+    other = await connect_database(table, 1, 20.0)
+    cancel = (
+        "select pg_cancel_backend(pid) from pg_stat_activity"
+        " where query like 'prepare latchkey%' and wait_event = 'PgSleep'"
+    )
+    slow = asyncio.create_task(look_up(single, statement))
+    for _ in range(1000):
+        if await other.rows(cancel):
+            break
+        await asyncio.sleep(0.01)
+    with pytest.raises(Unavailable):
+        await slow
+    quick = Prepared(SQL, "bigint")
+    assert await look_up(single, quick) == [(7, "kim")]
+    assert len(await single.rows(KEPT)) == 1  # on a connection that never had the slow one
+    await other.close()
 
 
 async def test_one_account_and_many_are_looked_up_alike(core):

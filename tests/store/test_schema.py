@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 
+from store import schema
 from store.errors import Unavailable
-from store.postgresql import schema
 from store.postgresql.database import connect_database
-from store.postgresql.schema import MIGRATIONS, newest, prepare, version_of
+from store.schema import MIGRATIONS, newest, prepare, version_of
 from tests.program import wait_for
 from tests.store.databases import FIRST_RELEASE, RELEASES, TABLES, ask, catalog, own_database, rows
 

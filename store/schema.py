@@ -21,7 +21,7 @@ _log = logging.getLogger("latchkey.schema")
 
 Run = Callable[..., Awaitable[list[Row]]]
 
-SCHEMA = Path(__file__).parents[2] / "schema.sql"
+SCHEMA = Path(__file__).parent.parent / "schema.sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
 FIRST = 1
 """The version of the first release's schema, which does not say so itself."""
