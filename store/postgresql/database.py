@@ -59,7 +59,7 @@ class Database:
     async def rows(
         self, sql: str, parameters: Parameters = (), by: float | None = None
     ) -> list[Row]:
-        """Run one statement and return its rows.
+        """Run one statement and return its rows; one that is Prepared, as connections keep it.
 
         It must end by the event loop's time `by`, or within the deadline. Raises Unavailable, and
         psycopg2's own errors for what the statement itself did wrong.
