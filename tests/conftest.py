@@ -1,5 +1,6 @@
 """One PostgreSQL and one Redis for the run, emptied before each test; one application for each."""
 
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from store import embedded
 from tests.secrecy import watching
 
 KEY = "a key for the tests, long enough for one"
+
+# A shell's background jobs ignore Ctrl-C, and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
