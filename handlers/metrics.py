@@ -78,13 +78,10 @@ class Metrics:
         what = dialect, route, method, status, why
         if (alike := self._noted.get(what)) is None:
             alike = self._noted[what] = []
-            self._flush_soon()
+            if not self._is_due:
+                self._is_due = True
+                asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
         alike.append(seconds)
-
-    def _flush_soon(self) -> None:
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
 
     def _flush_in_time(self) -> None:
         self._is_due = False
