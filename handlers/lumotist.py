@@ -148,7 +148,7 @@ async def get_pictures(request: web.Request, caller: Caller) -> Answer:
 @routes.guarded("/account/set_picture", "/acount/set_picture", refuse=refuse_picture)
 async def set_picture(request: web.Request, caller: Caller) -> Answer:
     """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
-    pictures, account_id = request.app[PICTURES], caller.account.id
+    pictures, account = request.app[PICTURES], caller.account
     limits = request.app[PICTURE_LIMITS]
     most = limits.bytes if _is_image(request) else limits.body_bytes
     if request.content_type == "application/x-www-form-urlencoded":
@@ -156,11 +156,12 @@ async def set_picture(request: web.Request, caller: Caller) -> Answer:
     await read_body(request, most, limits.seconds, stated=min(most, limits.bytes))
     sent = await read_picture(request)
     if isinstance(sent, int):
-        await pictures.choose(account_id, sent)
+        await pictures.choose(account.id, account.epoch, sent)
     elif len(sent) > limits.bytes:
         raise TooLarge(limits.bytes)
     else:
-        await pictures.keep(account_id, await request.app[IMAGES].square(sent))
+        sides = await request.app[IMAGES].square(sent)
+        await pictures.keep(account.id, account.epoch, sides)
     return json_response({"success": True})
 
 

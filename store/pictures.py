@@ -20,6 +20,9 @@ NO_PICTURE = 0
 """The gallery id that takes an account's picture away."""
 
 _MAX_GALLERY_ID = 2**31 - 1
+# An epoch never returns: once the lock is held, every statement sees the same account or none.
+_CALLER = "id = %(account)s and session_epoch = %(epoch)s"
+_LOCK = f"select from account where {_CALLER} for update"
 _COLUMNS = {side: f"side_{side}" for side in SIDES}
 
 
@@ -46,42 +49,48 @@ class Pictures:
         )
         return [GalleryPicture(*row) for row in rows]
 
-    async def choose(self, account_id: int, gallery_id: int) -> None:
-        """Make a gallery picture the account's, or with id 0 none. Raises NoSuchPicture."""
+    async def choose(self, account_id: int, epoch: int, gallery_id: int) -> None:
+        """Make a gallery picture the account's, or with id 0 none.
+
+        Raises NoSuchPicture, and BadToken unless the account still has this epoch.
+        """
         if not 0 <= gallery_id <= _MAX_GALLERY_ID:
             raise NoSuchPicture
         try:
             row = await self._database.row(
-                """select from account where id = %(account)s for update;
-                   delete from picture where account_id = %(account)s
+                f"""{_LOCK};
+                   delete from picture where account_id = (select id from account where {_CALLER})
                       and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s));
                    update account
                       set picture_id = (select picture_id from gallery where id = %(gallery)s)
-                    where id = %(account)s
+                    where {_CALLER}
                       and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s))
                    returning id""",
-                {"account": account_id, "gallery": gallery_id},
+                {"account": account_id, "epoch": epoch, "gallery": gallery_id},
             )
         except psycopg2.errors.ForeignKeyViolation:  # it was removed in this very moment
-            row = None
+            raise NoSuchPicture from None
         if row is None:
+            await self._check_caller(account_id, epoch)
             raise NoSuchPicture
 
-    async def keep(self, account_id: int, sides: Sequence[bytes]) -> str:
+    async def keep(self, account_id: int, epoch: int, sides: Sequence[bytes]) -> str:
         """Make a picture, as WebP in each of `SIDES`, the account's own; return its id.
 
-        The one it had goes. Raises BadToken when the account is gone.
+        It replaces the one before. Raises BadToken unless the account still has this epoch.
         """
         picture_id = secrets.token_urlsafe(16)
         row = await self._database.row(
-            """select from account where id = %(account)s for update;
+            f"""{_LOCK};
                insert into picture (id, account_id, side_512, side_256, side_64)
                select %(picture)s, id, %(large)s, %(middle)s, %(small)s from account
-                where id = %(account)s;
-               delete from picture where account_id = %(account)s and id <> %(picture)s;
-               update account set picture_id = %(picture)s where id = %(account)s returning id""",
+                where {_CALLER};
+               delete from picture where account_id = (select id from account where {_CALLER})
+                  and id <> %(picture)s;
+               update account set picture_id = %(picture)s where {_CALLER} returning id""",
             {
                 "account": account_id,
+                "epoch": epoch,
                 "picture": picture_id,
                 **dict(zip(("large", "middle", "small"), sides, strict=True)),
             },
@@ -89,6 +98,13 @@ class Pictures:
         if row is None:
             raise BadToken(Flaw.REVOKED)
         return picture_id
+
+    async def _check_caller(self, account_id: int, epoch: int) -> None:
+        row = await self._database.row(
+            f"select 1 from account where {_CALLER}", {"account": account_id, "epoch": epoch}
+        )
+        if row is None:
+            raise BadToken(Flaw.REVOKED)
 
     async def read(self, picture_id: str, side: int) -> bytes | None:
         """Return a picture's WebP at one of `SIDES`, None when there is no such picture."""

@@ -10,7 +10,7 @@ import pytest
 
 from handlers.keys import PICTURES, REQUEST_LOG
 from server import create_app
-from store.errors import BadToken, Blemish
+from store.errors import BadToken, Blemish, NoSuchPicture
 from store.images import SIDES
 from store.pictures import Pictures
 from tests.handlers.contract import FORM, MULTIPART, Row, play, urlencoded
@@ -118,10 +118,30 @@ async def test_a_deleted_accounts_pictures_are_gone(client, database):
     await play(client, [Row("POST /account/delete", None, 200, SUCCESS, token("<token>"))], names)
     assert await is_gone(client, names["own"])
     with pytest.raises(BadToken):
-        await client.app[PICTURES].keep(1, [b"512", b"256", b"64"])
+        await client.app[PICTURES].keep(1, 1, [b"512", b"256", b"64"])
     with database.cursor() as cursor:
         cursor.execute("select count(*) from picture where account_id is not null")
         assert cursor.fetchall() == [(0,)]
+
+
+async def test_a_caller_of_an_older_epoch_changes_nothing(client, state, database):
+    """Its token was ended while its body was under way, or its picture decoded."""
+    await play(client, [SIGN_UP, upload(PNG), OWN])
+    pictures, before = client.app[PICTURES], state()
+    with database.cursor() as cursor:
+        cursor.execute("select id, session_epoch from account")
+        [(account, epoch)] = cursor.fetchall()
+    for stale in (epoch - 1, epoch + 1):
+        with pytest.raises(BadToken):
+            await pictures.keep(account, stale, [b"512", b"256", b"64"])
+        for choice in (0, 6, 99):
+            with pytest.raises(BadToken):
+                await pictures.choose(account, stale, choice)
+        assert state() == before
+    with pytest.raises(NoSuchPicture):
+        await pictures.choose(account, epoch, 99)
+    await pictures.choose(account, epoch, 6)
+    assert state()[1] == []
 
 
 @pytest.mark.parametrize("form", ["multipart", "raw", "data URL"])
@@ -230,14 +250,17 @@ async def test_uploads_at_once_leave_one_picture(client, state):
         shows(await client.app[PICTURES].read(shown, 256), 256)
 
 
-async def test_changes_at_once_leave_the_picture_that_is_shown(client, state):
+async def test_changes_at_once_leave_the_picture_that_is_shown(client, state, database):
     """Without a lock on the account's row, each would miss the rows of those before it."""
     await play(client, [SIGN_UP])
     pictures = client.app[PICTURES]
+    with database.cursor() as cursor:
+        cursor.execute("select id, session_epoch from account")
+        [caller] = cursor.fetchall()
     sixth = (await pictures.gallery())[5].picture_id
     for number in range(60):
-        one, other = (pictures.keep(1, [b"%d" % number] * len(SIDES)) for _ in range(2))
-        choice = pictures.choose(1, number % 2 * 6)
+        one, other = (pictures.keep(*caller, [b"%d" % number] * len(SIDES)) for _ in range(2))
+        choice = pictures.choose(*caller, number % 2 * 6)
         await asyncio.gather(*((choice, one, other) if number % 4 < 2 else (one, other, choice)))
         shown, own = state()
         assert own == [shown] or (shown in (None, sixth) and not own)

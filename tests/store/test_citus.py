@@ -79,7 +79,7 @@ async def test_nothing_refers_to_what_is_elsewhere(database: Database):
 
 async def test_a_deleted_account_takes_its_picture_along(database: Database):
     account, epoch = await make_account(database, "mika")
-    await Pictures(database).keep(account, SIDES)
+    await Pictures(database).keep(account, epoch, SIDES)
     assert await count(database, "picture where account_id is not null") == 1
     assert await Accounts(database).delete(account, epoch)
     assert await count(database, "picture where account_id is not null") == 0
@@ -88,34 +88,36 @@ async def test_a_deleted_account_takes_its_picture_along(database: Database):
 
 async def test_an_account_that_shows_one_of_the_gallery_leaves_it_there(database: Database):
     account, epoch = await make_account(database, "mika")
-    await Pictures(database).choose(account, 6)
+    await Pictures(database).choose(account, epoch, 6)
     assert await Accounts(database).delete(account, epoch)
     assert await count(database, "picture") == 10
 
 
 async def test_pictures_are_kept_and_replaced_and_read(database: Database):
-    account, _ = await make_account(database, "mika")
+    account, epoch = await make_account(database, "mika")
     pictures = Pictures(database)
-    first = await pictures.keep(account, SIDES)
-    second = await pictures.keep(account, SIDES)
+    first = await pictures.keep(account, epoch, SIDES)
+    second = await pictures.keep(account, epoch, SIDES)
     assert await pictures.read(first, 64) is None
     assert await pictures.read(second, 512) == b"large"
-    await pictures.choose(account, 6)
+    await pictures.choose(account, epoch, 6)
     assert await count(database, "picture where account_id is not null") == 0
-    await pictures.choose(account, 0)
+    await pictures.choose(account, epoch, 0)
     assert await shown(database, account) is None
     with pytest.raises(NoSuchPicture):
-        await pictures.choose(account, 99)
+        await pictures.choose(account, epoch, 99)
     with pytest.raises(BadToken):
-        await pictures.keep(account + 1, SIDES)
+        await pictures.choose(account, epoch - 1, 6)
+    with pytest.raises(BadToken):
+        await pictures.keep(account + 1, epoch, SIDES)
 
 
 async def test_what_leaves_the_gallery_leaves_the_accounts(database: Database):
     """By the statement that the script gives in the place of `gallery remove`."""
-    account, _ = await make_account(database, "mika")
+    account, epoch = await make_account(database, "mika")
     pictures = Pictures(database)
     added = await pictures.add_to_gallery("male", "Own", SIDES)
-    await pictures.choose(account, added)
+    await pictures.choose(account, epoch, added)
     picture = await shown(database, account)
     assert picture
     await database.rows("delete from gallery where id = %s", (added,))
