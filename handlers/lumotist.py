@@ -148,19 +148,21 @@ async def get_pictures(request: web.Request, caller: Caller) -> Answer:
 @routes.guarded("/account/set_picture", "/acount/set_picture", refuse=refuse_picture)
 async def set_picture(request: web.Request, caller: Caller) -> Answer:
     """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
-    pictures, account = request.app[PICTURES], caller.account
+    access, pictures, account = request.app[ACCESS], request.app[PICTURES], caller.account
     limits = request.app[PICTURE_LIMITS]
     most = limits.bytes if _is_image(request) else limits.body_bytes
     if request.content_type == "application/x-www-form-urlencoded":
         most = MAX_BODY  # no client sends a picture like this
     await read_body(request, most, limits.seconds, stated=min(most, limits.bytes))
     sent = await read_picture(request)
+    await access.confirm(caller)
     if isinstance(sent, int):
         await pictures.choose(account.id, account.epoch, sent)
     elif len(sent) > limits.bytes:
         raise TooLarge(limits.bytes)
     else:
         sides = await request.app[IMAGES].square(sent)
+        await access.confirm(caller)
         await pictures.keep(account.id, account.epoch, sides)
     return json_response({"success": True})
 

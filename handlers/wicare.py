@@ -60,7 +60,7 @@ async def logout(request: web.Request, caller: Caller) -> Answer:
 @routes.guarded("/api/auth/logoutall", "//api/auth/logoutall")
 async def logout_all(request: web.Request, caller: Caller) -> Answer:
     """End every session of the caller, in every dialect."""
-    await request.app[ACCESS].end_all(caller.account.id)
+    await request.app[ACCESS].end_all(caller.account.id, caller.account.epoch)
     return no_content()
 
 

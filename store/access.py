@@ -92,6 +92,19 @@ class Access:
         self._sessions.touch(found.session)
         return found
 
+    async def confirm(self, caller: Caller) -> Caller:
+        """Return the caller as both stores have it now. Raises BadToken if its session has ended.
+
+        For whatever changes something after the request waited, for its body or for a thread: a
+        logout in between ends the session and does not raise the epoch that the statement checks.
+        """
+        found = await self._callers.get(caller.session.sid)
+        if found is None:
+            raise BadToken(Flaw.EXPIRED)
+        if isinstance(found, Refused):
+            raise found
+        return found
+
     async def register(
         self, new: NewAccount, password: str, grants: Sequence[Grant] = (), address: str = ""
     ) -> tuple[Account, list[Opened]]:
@@ -167,11 +180,17 @@ class Access:
         """End the session that the request came with."""
         await self._sessions.close(caller.session)
 
-    async def end_all(self, account_id: int) -> None:
-        """End every session of an account, in every dialect."""
-        epoch = await self._accounts.raise_epoch(account_id)
-        if epoch is not None:
-            await self._clean_up(account_id, epoch)
+    async def end_all(self, account_id: int, epoch: int | None = None) -> None:
+        """End every session of an account, in every dialect.
+
+        With the epoch that a caller was authenticated under, raises BadToken when the account has
+        another one: the caller's session ended in the meantime.
+        """
+        raised = await self._accounts.raise_epoch(account_id, epoch)
+        if raised is not None:
+            await self._clean_up(account_id, raised)
+        elif epoch is not None:
+            raise BadToken(Flaw.REVOKED)
 
     async def refresh(self, caller: Caller, grant: Grant) -> Opened:
         """Open a session on the strength of the one that the request came with."""
@@ -188,11 +207,12 @@ class Access:
         """Change the caller's account: columns by name, and its password if one is given.
 
         A new password ends every session of the account, the caller's too, and opens the grants
-        anew. Raises BadToken when the caller's session was ended meanwhile; Taken, Unstorable,
-        Busy.
+        anew. Raises BadToken when the caller's session has ended; Taken, Unstorable, Busy.
         """
         if password is not None:
+            caller = await self.confirm(caller)
             changes = {**changes, "password": await self._passwords.hash(password)}
+        caller = await self.confirm(caller)
         account = await self._accounts.change(caller.account.id, changes, caller.account.epoch)
         if account is None:
             raise BadToken(Flaw.REVOKED)
@@ -206,7 +226,7 @@ class Access:
 
     async def delete(self, caller: Caller) -> None:
         """Delete the caller's account, its pictures and its sessions. Raises BadToken."""
-        account = caller.account
+        account = (await self.confirm(caller)).account
         if not await self._accounts.delete(account.id, account.epoch):
             raise BadToken(Flaw.REVOKED)
         await self._clean_up(account.id, account.epoch + 1)

@@ -172,11 +172,17 @@ class Accounts:
             (fresh, account_id, kept),
         )
 
-    async def raise_epoch(self, account_id: int) -> int | None:
-        """End every session the account has; return its new epoch, None when it is gone."""
+    async def raise_epoch(self, account_id: int, epoch: int | None = None) -> int | None:
+        """End every session the account has and return its new epoch.
+
+        None is returned, and nothing changed, when the account is gone or has another epoch than
+        the one given.
+        """
         row = await self._database.row(
-            f"update account set session_epoch = {_RAISED} where id = %s returning session_epoch",
-            (account_id,),
+            f"""update account set session_epoch = {_RAISED}
+                 where id = %s and session_epoch = coalesce(%s, session_epoch)
+                returning session_epoch""",
+            (account_id, epoch),
         )
         return row[0] if row else None
 
