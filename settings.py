@@ -4,12 +4,11 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import handlers
-from handlers.proxies import Network
+from store.addresses import Network, parse_network
 from store.limits import Limit, parse_limit
 from store.postgresql.database import check_database_url
 from store.redis.client import check_redis_url
@@ -81,7 +80,7 @@ def _parse_origins(text: str) -> tuple[str, ...]:
 
 
 def _parse_networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(word, strict=False) for word in _words(text))
+    return tuple(map(parse_network, _words(text)))
 
 
 def _networks(default: str) -> Any:

@@ -15,7 +15,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from handlers import drf
 from handlers.answers import Answer, allow_header
 from handlers.dialect import Endpoint, NotFound, WrongMethod
-from handlers.proxies import Network, address_of, is_within
+from handlers.proxies import address_of, is_within
+from store.addresses import Network
 from store.metrics import Measured, StoreMetrics
 
 FLUSH_SECONDS = 0.25

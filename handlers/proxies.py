@@ -1,17 +1,20 @@
 """Who asks, and under which URL: from the connection, or from a proxy that is trusted to say."""
 
-import ipaddress
+import logging
 import re
 from collections.abc import Sequence
 
 from aiohttp import web
 
 from handlers.answers import sayable
+from store.addresses import Network, parse_address
+
+FORWARDED_FOR = "X-Forwarded-For"
 
 _SCHEME = re.compile("https?")
 _HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?", re.ASCII)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_log = logging.getLogger("latchkey.proxies")
 
 
 class Proxies:
@@ -19,32 +22,52 @@ class Proxies:
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
+        self._has_warned = False
 
     def address(self, request: web.Request) -> str:
         """Return the client's address: the last one that no trusted proxy has."""
-        address = request.remote or ""
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+        address = peer_of(request)
+        forwarded = ",".join(request.headers.getall(FORWARDED_FOR, []))
         for hop in reversed([hop.strip() for hop in forwarded.split(",") if hop.strip()]):
-            if not self._trusts(address) or not _is_address(hop):
+            if not self._trusts(address):
                 break
-            address = hop
+            parsed = parse_address(hop)
+            if parsed is None:
+                self._warn_once(address)
+                break
+            address = str(parsed)
         return address
+
+    def is_trusted(self, request: web.Request) -> bool:
+        """Return whether the connection comes from a trusted proxy."""
+        return self._trusts(peer_of(request))
 
     def scheme(self, request: web.Request) -> str:
         """Return the scheme that the client used."""
-        if self._trusts(request.remote or ""):
+        if self.is_trusted(request):
             return _first(request, "X-Forwarded-Proto", _SCHEME) or request.scheme
         return request.scheme
 
     def base_url(self, request: web.Request) -> str:
         """Return what URLs of this server begin with, as the client sees it."""
         host = request.host
-        if self._trusts(request.remote or ""):
+        if self.is_trusted(request):
             host = _first(request, "X-Forwarded-Host", _HOST) or host
         return f"{self.scheme(request)}://{sayable(host)}"
 
     def _trusts(self, address: str) -> bool:
         return is_within(address, self._trusted)
+
+    def _warn_once(self, proxy: str) -> None:
+        """Log that a proxy's header can't be used; its content may be a client's secret."""
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "the trusted proxy %s sent an %s that is not a list of addresses:"
+                " its clients count as one address",
+                proxy,
+                FORWARDED_FOR,
+            )
 
 
 PROXIES = web.AppKey("proxies", Proxies)
@@ -55,23 +78,19 @@ def address_of(request: web.Request) -> str:
     return request.app[PROXIES].address(request)
 
 
+def peer_of(request: web.Request) -> str:
+    """Return the address at the other end of the connection, "" for a Unix socket."""
+    parsed = parse_address(request.remote or "")
+    return str(parsed) if parsed else ""
+
+
 def is_within(address: str, networks: Sequence[Network]) -> bool:
-    """Tell whether an address is of one of the networks; what is no address is of none."""
-    if not networks or not _is_address(address):
-        return False
-    parsed = ipaddress.ip_address(address)
-    return any(parsed in network for network in networks)
+    """Return whether an address belongs to one of the networks; other text belongs to none."""
+    parsed = parse_address(address) if networks else None
+    return parsed is not None and any(parsed in network for network in networks)
 
 
 def _first(request: web.Request, header: str, form: re.Pattern[str]) -> str | None:
     """Return what the proxy nearest to the client said, if it has this form."""
     said = request.headers.get(header, "").partition(",")[0].strip()
     return said if form.fullmatch(said) else None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

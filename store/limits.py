@@ -16,6 +16,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from store.account import Login
+from store.addresses import parse_address
 from store.errors import TooMany
 from store.redis.client import Redis
 from store.rules import fold, is_nameable
@@ -76,12 +77,9 @@ def parse_limit(text: str) -> Limit:
 
 def _network(address: str) -> str:
     """Return what of an address counts: all of IPv4, the network of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return address
     if parsed.version == 4:
         return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False).network_address)

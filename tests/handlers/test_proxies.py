@@ -10,6 +10,8 @@ from multidict import CIMultiDict
 
 from handlers.proxies import Proxies
 from server import create_app
+from settings import read_settings
+from store.addresses import parse_network
 from tests.handlers.contract import Row, play
 from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 from tests.store.test_images import PNG
@@ -40,6 +42,31 @@ ADDRESSES = {
     "IPv6 behind IPv4": ("10.0.0.1", ["203.0.113.9, 2001:470::9, 2001:db8::2"], "2001:470::9"),
     "IPv6, not ours": ("2001:470::1", ["198.51.100.1"], "2001:470::1"),
     "a unix socket": ("", ["198.51.100.1"], ""),
+    "a proxy through an IPv6 socket": ("::ffff:10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+    "a client through an IPv6 socket": ("::ffff:198.51.100.1", [], "198.51.100.1"),
+    "forged through an IPv6 socket": ("::ffff:198.51.100.1", ["10.0.0.9"], "198.51.100.1"),
+    "mapped in the header": ("10.0.0.1", ["::ffff:198.51.100.1"], "198.51.100.1"),
+    "a mapped proxy in the header": (
+        "10.0.0.1",
+        ["198.51.100.1, ::ffff:10.0.0.2"],
+        "198.51.100.1",
+    ),
+    "mapped, in hexadecimal": ("10.0.0.1", ["::FFFF:c633:6401"], "198.51.100.1"),
+    "with a port": ("10.0.0.1", ["198.51.100.7:5001"], "198.51.100.7"),
+    "IPv6 with a port": ("10.0.0.1", ["[2001:470::1]:5001"], "2001:470::1"),
+    "IPv6 in brackets": ("10.0.0.1", ["[2001:470::1]"], "2001:470::1"),
+    "IPv6 in capitals": ("10.0.0.1", ["2001:470:0:0::00AB"], "2001:470::ab"),
+    "mapped with a port": ("10.0.0.1", ["[::ffff:198.51.100.7]:5001"], "198.51.100.7"),
+    "quoted": ("10.0.0.1", ['"[2001:470::1]:5001"'], "2001:470::1"),
+    "with a zone": ("10.0.0.1", ["fe80::1%eth0"], "fe80::1"),
+    "with a zone and a port": ("10.0.0.1", ["[fe80::1%25eth0]:5001"], "fe80::1"),
+    "a peer with a zone": ("fe80::1%eth0", [], "fe80::1"),
+    "proxies with ports": ("10.0.0.1", ["198.51.100.7:5001, 10.0.0.2:80"], "198.51.100.7"),
+    "a port alone": ("10.0.0.1", [":5001"], "10.0.0.1"),
+    "no port behind the colon": ("10.0.0.1", ["198.51.100.7:"], "10.0.0.1"),
+    "half a bracket": ("10.0.0.1", ["[2001:470::1"], "10.0.0.1"),
+    "octal": ("10.0.0.1", ["198.051.100.7"], "10.0.0.1"),
+    "very long": ("10.0.0.1", ["1" * 8000], "10.0.0.1"),
 }
 """Who is connected, what X-Forwarded-For says, and who asks."""
 
@@ -57,7 +84,30 @@ def request(remote, headers=()):
 def test_address(remote, forwarded, address):
     asked = request(remote, [("X-Forwarded-For", line) for line in forwarded])
     assert proxies(TRUSTED).address(asked) == address
-    assert proxies("").address(asked) == remote
+    assert proxies("").address(asked) == {
+        "::ffff:10.0.0.1": "10.0.0.1",
+        "::ffff:198.51.100.1": "198.51.100.1",
+        "fe80::1%eth0": "fe80::1",
+    }.get(remote, remote)
+
+
+def test_a_mapped_network_is_one_of_ipv4():
+    assert parse_network("::ffff:10.0.0.0/104") == ip_network("10.0.0.0/8")
+    assert parse_network("::ffff:10.0.0.1") == ip_network("10.0.0.1")
+    assert parse_network("::/0") == ip_network("::/0")
+    [network] = read_settings({"TRUSTED_PROXIES": "::ffff:10.1.2.3/104"}).trusted_proxies
+    assert network == ip_network("10.0.0.0/8")
+
+
+def test_a_trusted_proxy_that_sends_no_address_is_logged_once(caplog):
+    """Without the header's text, which may be anything that a client sent."""
+    some = proxies(TRUSTED)
+    for _ in range(3):
+        assert some.address(request("10.0.0.1", [("X-Forwarded-For", "some-secret")])) == "10.0.0.1"
+    assert some.address(request("198.51.100.1", [("X-Forwarded-For", "odd")])) == "198.51.100.1"
+    [record] = caplog.records
+    assert "10.0.0.1" in record.getMessage()
+    assert "some-secret" not in record.getMessage()
 
 
 FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example"}
