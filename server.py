@@ -18,6 +18,7 @@ import handlers
 from handlers import cors, keys
 from handlers.log import RequestLog
 from handlers.metrics import METRICS, Metrics
+from handlers.probes import READINESS, Readiness
 from handlers.proxies import PROXIES, Proxies
 from settings import BadSetting, Settings, read_settings
 from store.access import Access
@@ -147,7 +148,9 @@ async def _connect(
     metrics.count_threads(passwords, images)
     if tracing:
         tracing.trace_stores(database, redis, accounts, access, passwords, images)
-    app[keys.STORES] = {"postgresql": database.ping, "redis": redis.ping}
+    readiness = Readiness({"postgresql": database.ping, "redis": redis.ping})
+    app[READINESS] = readiness
+    closing.push_async_callback(readiness.close)
 
 
 def _say(what: str) -> None:

@@ -105,7 +105,7 @@ _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
 _SECRET = ("secret_keys", "database_url", "redis_url")
 """Never shown. Each may be in a file instead, which its name with _FILE gives."""
-_PRIVATE = "127.0.0.0/8 ::1 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fe80::/10"
+_LOOPBACK = "127.0.0.0/8 ::1"
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
 
@@ -160,7 +160,7 @@ class Settings:
     drain_seconds: float = _seconds(3, 0, 600)
     log_format: str = _one_of("text", "text", "json")
     tracing: str = _one_of("off", "on", "off")
-    metrics_allow: tuple[Network, ...] = _networks(_PRIVATE)
+    metrics_allow: tuple[Network, ...] = _networks(_LOOPBACK)
     docs: str = _one_of("on", "on", "off")
 
     @property

@@ -11,6 +11,11 @@ from aiohttp import hdrs, web
 from aiohttp_cors import CorsConfig, ResourceOptions
 from aiohttp_cors.abc import AbstractRouterAdapter
 
+from handlers.front import EXPOSED
+
+WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""The paths of the endpoints that are mounted with `cors=False`."""
+
 
 class Everywhere(AbstractRouterAdapter):
     """Has aiohttp-cors treat every path alike, known or not; OPTIONS are answered before it."""
@@ -28,8 +33,8 @@ class Everywhere(AbstractRouterAdapter):
         return False
 
     def is_cors_enabled_on_request(self, request: web.Request) -> bool:
-        """Return True: errors and unknown paths carry the headers too."""
-        return True
+        """Return True for all but probes and metrics: for errors and unknown paths too."""
+        return request.path not in WITHOUT_CORS
 
     def set_config_for_routing_entity(self, routing_entity: Any, config: Any) -> None:
         """Do nothing: there is one configuration."""
@@ -48,12 +53,17 @@ class Everywhere(AbstractRouterAdapter):
 
 
 def narrow(app: web.Application, origins: Sequence[str]) -> None:
-    """Let only these origins read answers."""
-    exposed = ("X-Request-ID", "Retry-After")
-    options = {origin: ResourceOptions(expose_headers=exposed) for origin in origins}
+    """Let only these origins read answers.
+
+    None may send credentials (cookies): there are none, tokens travel in Authorization.
+    """
+    options = {origin: ResourceOptions() for origin in origins}
     CorsConfig(app, router_adapter=Everywhere(options))
-    app.on_response_prepare.append(_vary)
+    app.on_response_prepare.append(_complete)
 
 
-async def _vary(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.add(hdrs.VARY, "Origin")
+async def _complete(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what all answers have, whatever the origin; aiohttp-cors wants it added after it."""
+    if request.path not in WITHOUT_CORS:
+        response.headers.update(EXPOSED)
+        response.headers.add(hdrs.VARY, "Origin")

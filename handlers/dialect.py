@@ -78,11 +78,15 @@ class Crashed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path of a dialect: it takes every method, and says which are its own."""
+    """One path: it takes every method, and says which are its own.
+
+    `cors` says that web pages of other origins may use it.
+    """
 
     handler: Handler
     methods: tuple[str, ...]
     refuse: Refuse
+    cors: bool = True
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,35 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import Answer, SharedHeaders, json_response
+from handlers.answers import Answer, SharedHeaders, allow_header, json_response
 from handlers.body import read_body
 from handlers.dialect import Endpoint, say_no
 from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, REQUEST_ID, REQUEST_LOG, SPOKEN
 from handlers.metrics import METRICS
 from store.errors import Refused
 
-SHARED: dict[str, str] = {
-    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Content-Type, Authorization",
-    hdrs.SERVER: "Latchkey",
+_SERVER: dict[str, str] = {hdrs.SERVER: "Latchkey"}
+_DOCUMENTED = "Content-Type, Authorization"
+SHARED: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _DOCUMENTED, **_SERVER}
+EXPOSED: dict[str, str] = {hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Retry-After, X-Request-ID"}
+"""What a page may read besides the body; handlers/cors.py adds it where it decides the origin."""
+_PREFLIGHT: dict[str, str] = {
+    # Not those of the path: a page would see a network error in place of the dialect's 405.
+    hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    hdrs.ACCESS_CONTROL_MAX_AGE: "7200",  # the longest that Chrome keeps one
 }
+_MORE: dict[str, str] = {
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: f"{_DOCUMENTED}, X-Request-ID, X-Requested-With, "
+    "traceparent, tracestate, baggage, sentry-trace"
+}
+"""For a preflight that asks for more than the documents allow: what libraries add by themselves."""
 Mounted = Callable[[web.Request], Awaitable[Any]]
 """What aiohttp calls: it hands the answer on as it is, to handlers/connection.py."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET_LENGTH = 40
+_SECRET = re.compile(rf"[A-Za-z0-9]{{{_SECRET_LENGTH}}}")
+"""No tracing system makes an id with so long a word; tokens and hashes are such words."""
 
 
 class RequestIds:
@@ -35,9 +49,16 @@ class RequestIds:
         self._count = itertools.count(1)
 
     def of(self, request: web.Request) -> str:
-        """Return the id that a proxy gave the request, or a new one."""
+        """Return the id that a proxy or the client gave the request, or a new one.
+
+        One that could be a token is not taken: it would be logged and sent back.
+        """
         given = request.headers.get("X-Request-ID")
-        if given and _REQUEST_ID.fullmatch(given):
+        if (
+            given
+            and _REQUEST_ID.fullmatch(given)
+            and (len(given) < _SECRET_LENGTH or not _SECRET.search(given))
+        ):
             return given
         return f"{self._prefix}-{next(self._count):x}"
 
@@ -51,22 +72,22 @@ def front(
     """
     handle, refuse = endpoint.handler, endpoint.refuse
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
-    allow_methods = ", ".join([*endpoint.methods, "OPTIONS"])
-    origin = {str(hdrs.ACCESS_CONTROL_ALLOW_ORIGIN): app[ALLOW_ORIGIN]} if app[ALLOW_ORIGIN] else {}
-    shared = SharedHeaders({**origin, **SHARED})
+    shared, preflight, longer_preflight = _common_headers(app, endpoint)
 
     async def fronted(request: web.Request) -> Answer:
         started = time.perf_counter()
         method = request.method
         request_id = request[REQUEST_ID] = ids.of(request)
         if method == hdrs.METH_OPTIONS:
-            said = json_response({}, 200, {hdrs.ACCESS_CONTROL_ALLOW_METHODS: allow_methods})
+            said = json_response({})
+            common = longer_preflight if _asks_for_more(request) else preflight
         else:
+            common = shared
             try:
                 said = await handle(request)
             except Exception as problem:
                 said = say_no(refuse, problem, request)
-        said.shared, said.request_id = shared, request_id
+        said.shared, said.request_id = common, request_id
         said.closes = draining.is_set() or (request.body_exists and await _was_refused(request))
         seconds = time.perf_counter() - started
         log.add(method, route, said.status, seconds, request_id, said.why)
@@ -75,6 +96,29 @@ def front(
         return said
 
     return fronted
+
+
+def _common_headers(
+    app: web.Application, endpoint: Endpoint
+) -> tuple[SharedHeaders, SharedHeaders, SharedHeaders]:
+    """Return the headers of every answer, of a preflight's, and of one that asks for more."""
+    if not endpoint.cors:
+        options = SharedHeaders({**_SERVER, hdrs.ALLOW: allow_header(endpoint.methods)})
+        return SharedHeaders(_SERVER), options, options
+    origin = app[ALLOW_ORIGIN]
+    everyone = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin, **EXPOSED} if origin else {}
+    common = {**everyone, **SHARED}
+    return (
+        SharedHeaders(common),
+        SharedHeaders({**common, **_PREFLIGHT}),
+        SharedHeaders({**common, **_PREFLIGHT, **_MORE}),
+    )
+
+
+def _asks_for_more(request: web.Request) -> bool:
+    """Return whether a preflight asks for headers beyond the documented ones."""
+    asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
+    return any(name.strip() not in ("", "content-type", "authorization") for name in asked)
 
 
 async def _was_refused(request: web.Request) -> bool:

@@ -1,7 +1,6 @@
 """What the application carries, by typed keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -16,10 +15,6 @@ from store.pictures import Pictures
 ACCESS = web.AppKey("access", Access)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 PICTURES = web.AppKey("pictures", Pictures)
-
-Ping = Callable[[], Awaitable[str | None]]
-STORES = web.AppKey("stores", Mapping[str, Ping])
-"""By name, how to ask a store whether it answers: None when it does, else why not."""
 
 PUBLIC_URL = web.AppKey("public_url", str)
 """What the URLs of pictures begin with; "" to follow the request."""

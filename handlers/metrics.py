@@ -7,16 +7,17 @@ twentieth of its time.
 import asyncio
 from collections.abc import Sequence
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from handlers import drf
-from handlers.answers import Answer, allow_header
-from handlers.dialect import Endpoint, NotFound, WrongMethod
-from handlers.proxies import address_of, is_within
-from store.addresses import Network
+from handlers.answers import Answer
+from handlers.dialect import Endpoint, NotFound
+from handlers.probes import check_method
+from handlers.proxies import is_within, peer_of
+from store.addresses import Network, parse_address
 from store.metrics import Measured, StoreMetrics
 
 FLUSH_SECONDS = 0.25
@@ -25,12 +26,31 @@ OPENMETRICS = "application/openmetrics-text"
 OTHER = "other"
 """Any method that no endpoint has: a client can make up as many as it likes."""
 
+BY_A_PROXY = (
+    "forwarded",
+    "via",
+    "x-forwarded-",
+    "x-original-",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-proxyuser-ip",
+    "x-azure-",
+    "x-envoy-",
+    "true-client-ip",
+    "client-ip",
+    "fastly-",
+    "cf-",
+    "cdn-loop",
+)
+"""What the headers that proxies and content delivery networks add begin with."""
+
 _KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """Counts requests, and shows all that is counted to who asks from one of the networks `allow`.
+    """Counts requests, and shows all that is counted to clients in the networks `allow`.
 
     With `shared`, that is what all processes have counted together.
     """
@@ -100,13 +120,21 @@ class Metrics:
         self.stores.flush()
 
     def allows(self, request: web.Request) -> bool:
-        """Tell whether a request may see them.
+        """Return whether a request may see them: one that comes directly from a network `allow`.
 
-        Behind a proxy that nobody trusts to say who asks, nobody may.
+        A proxy on the same machine has a loopback address whoever its client is, so whatever a
+        proxy adds refuses, and so does HTTP/1.0, which no scraper speaks and nginx does, adding
+        nothing. A web page that has its own name resolve to this machine (DNS rebinding) sends
+        that name in Host.
         """
-        address = address_of(request)
-        hidden = "X-Forwarded-For" in request.headers and address == request.remote
-        return not hidden and is_within(address, self._allow)
+        peer = parse_address(peer_of(request))
+        if peer is None or not is_within(str(peer), self._allow):
+            return False
+        if any(name.lower().startswith(BY_A_PROXY) for name in request.headers):
+            return False
+        if request.version < HttpVersion11:
+            return False
+        return not peer.is_loopback or _is_local(request.host)
 
     def exposition(self, *, as_openmetrics: bool) -> tuple[bytes, str]:
         """Return all metrics, and the media type they are written in. Takes some milliseconds."""
@@ -126,12 +154,18 @@ async def show(request: web.Request) -> Answer:
     metrics = request.app[METRICS]
     if not metrics.allows(request):
         raise NotFound
-    if request.method not in ("GET", "HEAD"):
-        raise WrongMethod(request.method, allow_header(METHODS))
+    check_method(request)
     metrics.flush()
     wanted = OPENMETRICS in request.headers.get(hdrs.ACCEPT, "")
     content, media_type = await asyncio.to_thread(metrics.exposition, as_openmetrics=wanted)
     return Answer(body=content, media_type=media_type, headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
-ENDPOINT = Endpoint(show, METHODS, drf.refuse)
+def _is_local(host: str) -> bool:
+    """Return whether a Host header names this machine: by an address, or as localhost."""
+    name = host.partition(":")[0].rstrip(".").lower()
+    is_localhost = name == "localhost" or name.endswith(".localhost")
+    return is_localhost or parse_address(host) is not None
+
+
+ENDPOINT = Endpoint(show, METHODS, drf.refuse, cors=False)

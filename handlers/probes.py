@@ -1,27 +1,92 @@
-"""Probes for whoever runs this server: /healthz says the process is up, /readyz that it serves."""
+"""Probes: /healthz says that the process is up, /readyz that it can serve.
+
+They belong to no dialect and are for the machine that runs this server, so no web page of another
+origin may read them. `/readyz` tells anybody which store is unavailable, but not why: a driver's
+message names hosts, ports, paths and roles. The reason is logged when it changes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from handlers import drf
-from handlers.answers import Answer, json_response
-from handlers.dialect import Endpoint
-from handlers.keys import DRAINING, STORES
+from handlers.answers import Answer, allow_header, json_response
+from handlers.dialect import Endpoint, WrongMethod
+from handlers.keys import DRAINING
+
+METHODS = ("GET",)
+REUSE_SECONDS = 0.5
+"""How long a result is given to others who ask: anybody may, and each ping is a trip to a store."""
+
+Ping = Callable[[], Awaitable[str | None]]
+
+_log = logging.getLogger("latchkey.readiness")
+
+
+class Readiness:
+    """Pings every store, for all who ask at once, and at most once in REUSE_SECONDS."""
+
+    def __init__(self, pings: Mapping[str, Ping]) -> None:
+        """Take the stores by name; a ping returns None if the store answers, else the reason."""
+        self._pings = pings
+        self._reasons: dict[str, str | None] = dict.fromkeys(pings)
+        self._asking: asyncio.Task[None] | None = None
+        self._valid_until = 0.0
+
+    async def ask(self) -> dict[str, bool]:
+        """Return, for each store, whether it answers."""
+        if asyncio.get_running_loop().time() >= self._valid_until:
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask_all())
+            await asyncio.shield(self._asking)  # one who leaves does not take the answer along
+        return {name: reason is None for name, reason in self._reasons.items()}
+
+    async def close(self) -> None:
+        """Wait for the pings under way; each has a deadline."""
+        if self._asking is not None:
+            await asyncio.wait((self._asking,))
+
+    async def _ask_all(self) -> None:
+        try:
+            reasons = await asyncio.gather(*(ping() for ping in self._pings.values()))
+            for name, reason in zip(self._pings, reasons, strict=True):
+                if reason is not None and self._reasons[name] is None:
+                    _log.warning("not ready: %s", reason)
+                elif reason is None and self._reasons[name] is not None:
+                    _log.info("ready again: %s", name)
+                self._reasons[name] = reason
+            self._valid_until = asyncio.get_running_loop().time() + REUSE_SECONDS
+        finally:
+            self._asking = None
+
+
+READINESS = web.AppKey("readiness", Readiness)
 
 
 async def health(request: web.Request) -> Answer:
-    """Say that the process is up; touches no store."""
+    """GET /healthz: say that the process is up; touches no store."""
+    check_method(request)
     return json_response({"status": "ok"})
 
 
 async def ready(request: web.Request) -> Answer:
-    """Say whether each store answers; 503 when one does not, or when this process is leaving."""
-    stores = {name: await ping() for name, ping in request.app[STORES].items()}
+    """GET /readyz: say whether each store answers; 503 if one does not, or while draining."""
+    check_method(request)
+    stores = await request.app[READINESS].ask()
     draining = request.app[DRAINING].is_set()
-    good = all(why is None for why in stores.values()) and not draining
-    report = {name: why or "ok" for name, why in stores.items()}
+    good = all(stores.values()) and not draining
+    report = {name: "ok" if answers else "unavailable" for name, answers in stores.items()}
     status = "draining" if draining else "ok" if good else "unavailable"
     return json_response({"status": status, **report}, 200 if good else 503)
 
 
-HEALTH = Endpoint(health, ("GET",), drf.refuse)
-READY = Endpoint(ready, ("GET",), drf.refuse)
+def check_method(request: web.Request) -> None:
+    """Raise WrongMethod unless the request is a GET or a HEAD."""
+    if request.method not in ("GET", "HEAD"):
+        raise WrongMethod(request.method, allow_header(METHODS))
+
+
+HEALTH = Endpoint(health, METHODS, drf.refuse, cors=False)
+READY = Endpoint(ready, METHODS, drf.refuse, cors=False)

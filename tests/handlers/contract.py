@@ -113,12 +113,20 @@ def _check_body(raw: bytes, row: Row, names: Names, said: str) -> None:
     assert json.dumps(got) == json.dumps(wanted), f"{said}\ninstead of {wanted}"
 
 
+ALLOW_METHODS = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Max-Age": "7200",
+}
+"""What the answer to OPTIONS has besides, on every path."""
+
+
 def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, said: str) -> None:
     """Look at what contracts say of every answer."""
     kind = None if row.status == 204 else "application/json"
     assert headers.get("Content-Type") == kind, f"{said}\nas {headers.get('Content-Type')}"
     assert headers.get("Access-Control-Allow-Origin") == "*", said
     assert headers.get("Access-Control-Allow-Headers") == "Content-Type, Authorization", said
+    assert headers.get("Access-Control-Expose-Headers") == "Retry-After, X-Request-ID", said
     assert headers.get("X-Request-ID"), said
     assert not re.search(rb"bcrypt|\$2[aby]\$", raw), f"a hash: {said}"
 

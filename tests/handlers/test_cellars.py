@@ -48,7 +48,7 @@ from tests.handlers.cellars_rows import (
     log_out,
     register,
 )
-from tests.handlers.contract import JSON, Row, places, play
+from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
 from tests.handlers.lumotist_rows import token
 
 
@@ -244,9 +244,8 @@ async def test_logout_takes_any_body_and_scheme(client):
 
 
 async def test_options(client):
-    allow = {"Access-Control-Allow-Methods": "POST, OPTIONS"}
     rows = [
-        Row(f"OPTIONS {path}", None, 200, {}, headers, allow)
+        Row(f"OPTIONS {path}", None, 200, {}, headers, ALLOW_METHODS)
         for path in (*OPEN, "/api/logout")
         for headers in ({}, {"Origin": "https://app.example"}, NOBODYS)
     ]

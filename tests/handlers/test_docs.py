@@ -181,7 +181,7 @@ async def test_other_methods(client):
             assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
         answer = await client.options(path)
         assert answer.status == 200
-        assert answer.headers["Access-Control-Allow-Methods"] == "GET, OPTIONS"
+        assert "GET" in answer.headers["Access-Control-Allow-Methods"].split(", ")
 
 
 async def test_nothing_else_is_there(client, raw):

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from handlers.metrics import FLUSH_SECONDS, METRICS
 from server import create_app
+from settings import Settings
 from store.limits import parse_limit
 from store.metrics import Measured
 from tests.handlers.contract import play
@@ -210,29 +211,45 @@ async def test_a_store_that_is_away_is_counted(aiohttp_client, clean, outages, s
     assert counted == 1
 
 
-@pytest.mark.parametrize(
-    ("allow", "proxies", "forwarded", "status"),
-    [
-        ("127.0.0.1", "", "", 200),
-        ("10.0.0.0/8", "", "", 404),
-        ("127.0.0.1", "", "127.0.0.1", 404),
-        ("10.0.0.0/8", "127.0.0.1", "10.1.2.3", 200),
-        ("127.0.0.1", "127.0.0.1", "198.51.100.7", 404),
-        ("0.0.0.0/0", "127.0.0.1", "198.51.100.7", 200),
-    ],
-    ids=["allowed", "not", "behind a stranger", "behind a proxy", "public", "all"],
-)
-async def test_who_may_see_them(aiohttp_client, settings, clean, allow, proxies, forwarded, status):
-    """Behind a proxy that is not trusted, everybody has the proxy's own address: nobody may."""
-    networks = {
-        "metrics_allow": tuple(map(ip_network, allow.split())),
-        "trusted_proxies": tuple(map(ip_network, proxies.split())),
-    }
-    client = await aiohttp_client(create_app(replace(settings, **networks)))
-    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-    answer = await client.get("/metrics", headers=headers)
-    assert answer.status == status
-    assert ("latchkey_" in await answer.text()) == (status == 200)
+ALLOWED = {
+    "directly": ("127.0.0.1", {}, 200),
+    "from elsewhere": ("10.0.0.0/8", {}, 404),
+    "by a name of this machine": ("127.0.0.1", {"Host": "localhost:8000"}, 200),
+    "by an address": ("127.0.0.1", {"Host": "[::1]:8000"}, 200),
+    "by a name that resolves to this machine": ("127.0.0.1", {"Host": "evil.example:8000"}, 404),
+    "by a name like this machine's": ("127.0.0.1", {"Host": "localhost.evil.example"}, 404),
+    **{
+        f"with {header}": ("0.0.0.0/0", {header: value}, 404)
+        for header, value in {
+            "X-Forwarded-For": "127.0.0.1",
+            "x-forwarded-proto": "https",
+            "Forwarded": "for=127.0.0.1",
+            "X-Real-IP": "127.0.0.1",
+            "Via": "1.1 varnish",
+            "CF-Connecting-IP": "127.0.0.1",
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1"])
+async def test_who_may_see_them(aiohttp_client, settings, clean, raw, proxies):
+    """Behind a proxy everybody has its address: nobody may, trusted or not."""
+    trusted = tuple(map(ip_network, proxies.split()))
+    for name, (allow, headers, status) in ALLOWED.items():
+        allowed = tuple(map(ip_network, allow.split()))
+        own = replace(settings, metrics_allow=allowed, trusted_proxies=trusted)
+        client = await aiohttp_client(create_app(own))
+        answer = await client.get("/metrics", headers=headers)
+        assert answer.status == status, name
+        assert ("latchkey_" in await answer.text()) == (status == 200), name
+    client = await aiohttp_client(create_app(replace(settings, trusted_proxies=trusted)))
+    bare_nginx = b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n"
+    assert (await raw(client, bare_nginx)).startswith(b"HTTP/1.0 404 ")
+
+
+def test_only_this_machine_may_see_them_by_default():
+    assert Settings().metrics_allow == (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 
 async def test_the_formats(client):

@@ -1,12 +1,15 @@
 """When something is away: a store, a body, this server soon, or HTTP itself."""
 
+import asyncio
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
-from handlers import keys
+from handlers import keys, probes
 from handlers.connection import Runner
 from server import create_app
 from tests.handlers.contract import Row, play
@@ -33,7 +36,11 @@ NEEDS = [
 
 
 @pytest.mark.parametrize("store", ["postgresql", "redis"])
-async def test_a_store_that_is_away_is_a_503_and_never_a_401(aiohttp_client, outages, clean, store):
+async def test_a_store_that_is_away_is_a_503_and_never_a_401(
+    aiohttp_client, outages, clean, store, caplog, monkeypatch
+):
+    monkeypatch.setattr(probes, "REUSE_SECONDS", 0.0)
+    caplog.set_level("INFO", "latchkey.readiness")
     client = await aiohttp_client(create_app(outages.settings))
     names = await play(client, [SIGN_UP])
     outages.take_away(store)
@@ -46,11 +53,14 @@ async def test_a_store_that_is_away_is_a_503_and_never_a_401(aiohttp_client, out
     assert answer.status == 503
     report = await answer.json()
     other = {"postgresql": "redis", "redis": "postgresql"}[store]
-    assert report[other] == "ok"
-    assert report[store] != "ok"
-    assert report["status"] != "ok"
+    assert report == {"status": "unavailable", store: "unavailable", other: "ok"}
+    assert (await client.get("/readyz")).status == 503
+    [logged] = [each for each in caplog.records if each.name == "latchkey.readiness"]
+    assert logged.levelname == "WARNING"
+    assert logged.getMessage().startswith(f"not ready: {store}: ")
     outages.bring_back(store)
     assert (await client.get("/readyz")).status == 200
+    assert f"ready again: {store}" in caplog.text
     await play(client, [profile(), LOG_IN], names)  # the session lived through it
 
 
@@ -80,6 +90,28 @@ async def test_draining_closes_each_connection_behind_its_answer(
     client.app[keys.DRAINING].set()
     answer = await ask(client, method, path, body)
     assert answer.headers["Connection"] == "close"
+
+
+async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
+    """A burst makes one, and so does what is asked within the time a result is good for."""
+    counts, gate = Counter(), asyncio.Event()
+
+    async def ping(name, reason):
+        counts[name] += 1
+        await gate.wait()
+        return reason
+
+    readiness = probes.Readiness({"a": partial(ping, "a", None), "b": partial(ping, "b", "why")})
+    asking = [asyncio.create_task(readiness.ask()) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking.pop(0).cancel()  # the one that began it
+    gate.set()
+    assert await asyncio.gather(*asking) == [{"a": True, "b": False}] * 49
+    assert await readiness.ask() == {"a": True, "b": False}
+    assert counts == {"a": 1, "b": 1}
+    readiness._valid_until = 0.0
+    await readiness.ask()
+    assert counts == {"a": 2, "b": 2}
 
 
 async def test_readyz_turns_away_whoever_asks_while_draining(client):
