@@ -14,10 +14,12 @@ from aiohttp.helpers import rfc822_formatted_time
 
 from handlers.answers import JSON, Answer, SharedHeaders
 
-AT_ONCE = 256 * 1024
-"""Bytes of a body that are sent at once. A longer one goes out as its client takes it in: else a
-thousand that ask and do not read hold a thousand copies."""
-_PIECE = 64 * 1024
+AT_ONCE = 64 * 1024
+"""Bytes of a body that are sent at once. A longer one goes out in pieces of this size, as its
+client reads it: else a thousand clients that ask and do not read hold a thousand copies."""
+GATHERED = 256 * 1024
+"""Bytes that are gathered in one turn of the event loop, for all connections together. 256 reads
+are 115 KB."""
 
 _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _BODILESS = (204, 304)
@@ -32,21 +34,29 @@ class Outbox:
 
     Each write to a client that sleeps wakes it, which costs more than the write; in a burst it is
     awake for all but the first. Whoever writes past the outbox has it emptied before.
+
+    A transport asks for a pause only when it is written to, so no more than GATHERED is kept from
+    the transports.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
+        self._size = 0
 
     def send(self, transport: asyncio.Transport, content: bytes) -> None:
-        """Have the content written soon."""
+        """Have the content written at the end of this turn, or now if that is too much to keep."""
         if not self._waiting:
             self._loop.call_soon(self.empty)
         self._waiting.append((transport, content))
+        self._size += len(content)
+        if self._size > GATHERED:
+            self.empty()
 
     def empty(self) -> None:
         """Write what is waiting now."""
         waiting, self._waiting = self._waiting, []
+        self._size = 0
         for transport, content in waiting:
             if not transport.is_closing():
                 transport.write(content)
@@ -101,5 +111,5 @@ def as_response(answer: Answer) -> web.Response:
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     # aiohttp would take a BytesIO, and copy all of it.
-    for start in range(0, len(body), _PIECE):
-        yield body[start : start + _PIECE]
+    for start in range(0, len(body), AT_ONCE):
+        yield body[start : start + AT_ONCE]
