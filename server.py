@@ -119,6 +119,7 @@ async def _connect(
     closing.push_async_callback(redis.close)
     await prepare(database)
     accounts, pictures = Accounts(database), Pictures(database)
+    closing.callback(accounts.close)
     tokens = Tokens([key.encode() for key in settings.secret_keys])
     sessions = Sessions(
         redis,
@@ -142,6 +143,7 @@ async def _connect(
             redis, settings.login_limit, settings.address_limit, settings.register_limit
         )
     access = app[keys.ACCESS] = Access(accounts, sessions, passwords, limits)
+    closing.callback(access.close)
     metrics = app[METRICS].stores
     metrics.count_stores(database, redis, settings.database_pool, settings.redis_pool)
     metrics.count_access(access)

@@ -121,4 +121,8 @@ async def access_of(settings: Settings) -> AsyncIterator[Access]:
         limits = Limits(
             connected, settings.login_limit, settings.address_limit, settings.register_limit
         )
-        yield Access(Accounts(database), sessions, passwords, limits)
+        accounts = Accounts(database)
+        closing.callback(accounts.close)
+        access = Access(accounts, sessions, passwords, limits)
+        closing.callback(access.close)
+        yield access

@@ -79,6 +79,10 @@ class Access:
         """Return one whose sessions are in this Redis; nobody's attempts are counted."""
         return cls(accounts, Sessions(redis, tokens, lifetimes, per_account), passwords)
 
+    def close(self) -> None:
+        """End the tasks that look tokens up."""
+        self._callers.close()
+
     async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
         """Return whom a token stands for, as both stores have it now. Raises BadToken."""
         sid = self._sessions.sid_of(token)

@@ -47,6 +47,10 @@ class Accounts:
             self._fetch_by_name, database.deadline
         )
 
+    def close(self) -> None:
+        """End the tasks that look names up."""
+        self._by_name.close()
+
     async def get_many(self, ids: Iterable[int], by: float) -> dict[int, Account]:
         """Return those of the accounts that there are, as they are now, in one round trip.
 

@@ -71,6 +71,13 @@ class Coalesced(Generic[K, V]):
         self._call()
         return waiter
 
+    def close(self) -> None:
+        """End the tasks that send batches. Waiters that are left are cancelled."""
+        for worker in self._workers:
+            worker.cancel()
+        for waiter in _still_there(self._waiting):
+            waiter.cancel()
+
     def _call(self) -> None:
         """Call a worker, who comes when this turn of the event loop is over."""
         if self._idle and not self._called:

@@ -1,4 +1,4 @@
-"""One PostgreSQL and one Redis for the run, emptied before each test; one application for each."""
+"""One PostgreSQL, one Redis and one application for each process; emptied before each test."""
 
 import signal
 import tempfile
@@ -77,7 +77,7 @@ def clean(database: "psycopg2.extensions.connection", redis_client: "redis.Redis
             cursor.execute("delete from account; alter sequence account_id restart")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(stores: tuple[str, str]) -> Settings:
     """Settings as a deployment has them, but for bcrypt's cost.
 
@@ -95,17 +95,26 @@ def settings(stores: tuple[str, str]) -> Settings:
     )
 
 
-@pytest.fixture
-async def client(aiohttp_client, settings: Settings, clean: None) -> AsyncIterator[TestClient]:
-    """A client of an application with these settings."""
-    return await aiohttp_client(create_app(settings))
-
-
 class Server(TestServer):
     """An application on connections of ours, as the program itself runs it."""
 
     async def _make_runner(self, **settings: Any) -> Runner:
         return Runner(self.app, **settings)
+
+
+@pytest.fixture(scope="session")
+async def server(settings: Settings) -> AsyncIterator[Server]:
+    """One running application with these settings, for all tests that need no other."""
+    async with Server(create_app(settings)) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: Server, clean: None) -> AsyncIterator[TestClient]:
+    """A client of the running application, whose stores are empty."""
+    client = TestClient(server)
+    yield client
+    await client.session.close()
 
 
 @pytest.fixture

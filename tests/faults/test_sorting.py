@@ -70,7 +70,8 @@ async def accounts_at(url: str, *, migrated: bool):
     try:
         if migrated:
             await prepare(database)
-        yield Accounts(database)
+        with contextlib.closing(Accounts(database)) as accounts:
+            yield accounts
     finally:
         await database.close()
 

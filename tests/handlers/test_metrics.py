@@ -17,6 +17,13 @@ from store.metrics import Measured
 from tests.handlers.contract import play
 from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
 
+
+@pytest.fixture
+async def client(aiohttp_client, settings, clean):
+    """A client of an application that no other test has asked: its counters are at 0."""
+    return await aiohttp_client(create_app(settings))
+
+
 BASE = ("postgresql", "redis")
 
 

@@ -17,6 +17,13 @@ from tests.handlers.drf_sentences import INVALID_TOKEN
 from tests.handlers.front_requests import NAMES, OF_EVERY_KIND, ask
 from tests.handlers.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, profile, token
 
+
+@pytest.fixture
+async def client(aiohttp_client, settings, clean):
+    """A client of an application that no other test has asked: it may drain."""
+    return await aiohttp_client(create_app(settings))
+
+
 NOBODYS = token("0123456789012345678901234567890123456789")
 
 BUSY = {"Retry-After": "1"}

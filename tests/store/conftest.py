@@ -51,7 +51,9 @@ async def connected(settings: Settings) -> AsyncIterator[Core]:
         sessions = Sessions(redis, tokens, settings.lifetimes, settings.sessions_per_account)
         stack.push_async_callback(sessions.finish)
         accounts = Accounts(database)
+        stack.callback(accounts.close)
         access = Access(accounts, sessions, passwords)
+        stack.callback(access.close)
         yield Core(database, redis, tokens, accounts, sessions, passwords, access)
 
 

@@ -3,6 +3,7 @@
 Citus itself is not run here. What distributes the pictures is a function that does nothing.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -55,8 +56,13 @@ async def database(pictures_elsewhere: Settings) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def make_account(database: Database, name: str) -> tuple[int, int]:
-    accounts = Accounts(database)
+@pytest.fixture
+async def accounts(database: Database) -> AsyncIterator[Accounts]:
+    with closing(Accounts(database)) as accounts:
+        yield accounts
+
+
+async def make_account(accounts: Accounts, name: str) -> tuple[int, int]:
     identity = await accounts.new_identity()
     await accounts.insert(identity, NewAccount(name), HASH, logged_in=False)
     return identity
@@ -67,8 +73,8 @@ async def count(database: Database, which: str) -> int:
     return number
 
 
-async def shown(database: Database, account: int) -> str | None:
-    found = await Accounts(database).get_many([account], database._loop.time() + 5)
+async def shown(accounts: Accounts, account: int) -> str | None:
+    found = await accounts.get_many([account], asyncio.get_running_loop().time() + 5)
     return found[account].picture_id
 
 
@@ -77,24 +83,26 @@ async def test_nothing_refers_to_what_is_elsewhere(database: Database):
     assert await count(database, keys) == 0
 
 
-async def test_a_deleted_account_takes_its_picture_along(database: Database):
-    account, epoch = await make_account(database, "mika")
+async def test_a_deleted_account_takes_its_picture_along(database: Database, accounts: Accounts):
+    account, epoch = await make_account(accounts, "mika")
     await Pictures(database).keep(account, epoch, SIDES)
     assert await count(database, "picture where account_id is not null") == 1
-    assert await Accounts(database).delete(account, epoch)
+    assert await accounts.delete(account, epoch)
     assert await count(database, "picture where account_id is not null") == 0
     assert await count(database, "picture") == 10
 
 
-async def test_an_account_that_shows_one_of_the_gallery_leaves_it_there(database: Database):
-    account, epoch = await make_account(database, "mika")
+async def test_an_account_that_shows_one_of_the_gallery_leaves_it_there(
+    database: Database, accounts: Accounts
+):
+    account, epoch = await make_account(accounts, "mika")
     await Pictures(database).choose(account, epoch, 6)
-    assert await Accounts(database).delete(account, epoch)
+    assert await accounts.delete(account, epoch)
     assert await count(database, "picture") == 10
 
 
-async def test_pictures_are_kept_and_replaced_and_read(database: Database):
-    account, epoch = await make_account(database, "mika")
+async def test_pictures_are_kept_and_replaced_and_read(database: Database, accounts: Accounts):
+    account, epoch = await make_account(accounts, "mika")
     pictures = Pictures(database)
     first = await pictures.keep(account, epoch, SIDES)
     second = await pictures.keep(account, epoch, SIDES)
@@ -103,7 +111,7 @@ async def test_pictures_are_kept_and_replaced_and_read(database: Database):
     await pictures.choose(account, epoch, 6)
     assert await count(database, "picture where account_id is not null") == 0
     await pictures.choose(account, epoch, 0)
-    assert await shown(database, account) is None
+    assert await shown(accounts, account) is None
     with pytest.raises(NoSuchPicture):
         await pictures.choose(account, epoch, 99)
     with pytest.raises(BadToken):
@@ -112,15 +120,15 @@ async def test_pictures_are_kept_and_replaced_and_read(database: Database):
         await pictures.keep(account + 1, epoch, SIDES)
 
 
-async def test_what_leaves_the_gallery_leaves_the_accounts(database: Database):
+async def test_what_leaves_the_gallery_leaves_the_accounts(database: Database, accounts: Accounts):
     """By the statement that the script gives in the place of `gallery remove`."""
-    account, epoch = await make_account(database, "mika")
+    account, epoch = await make_account(accounts, "mika")
     pictures = Pictures(database)
     added = await pictures.add_to_gallery("male", "Own", SIDES)
     await pictures.choose(account, epoch, added)
-    picture = await shown(database, account)
+    picture = await shown(accounts, account)
     assert picture
     await database.rows("delete from gallery where id = %s", (added,))
-    assert await shown(database, account) is None
+    assert await shown(accounts, account) is None
     assert not await pictures.exists(picture)
     assert len(await pictures.gallery()) == 10
