@@ -16,6 +16,7 @@ from handlers.answers import Answer, json_response, retry_after
 from handlers.authorization import token_of
 from handlers.body import parse_json, read_body
 from handlers.dialect import (
+    NOT_COMPRESSED,
     BadHeader,
     Dialect,
     Endpoint,
@@ -24,6 +25,7 @@ from handlers.dialect import (
     NotFound,
     TooLarge,
     TooSlow,
+    UnsupportedEncoding,
     WrongMethod,
 )
 from handlers.keys import ACCESS, ACCOUNTS
@@ -162,6 +164,8 @@ def refuse(refusal: Refused) -> Answer:
             return _error(408, "Request Timeout")
         case TooLarge():
             return _error(413, "Request Entity Too Large")
+        case UnsupportedEncoding():
+            return _error(415, "Unsupported Media Type", NOT_COMPRESSED)
         case TooMany():
             return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():

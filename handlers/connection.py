@@ -161,6 +161,7 @@ class Runner(web.AppRunner):
             _straight(self.app, made.request_handler, outbox),
             request_factory=made.request_factory,
             **made._kwargs,
+            auto_decompress=False,  # no body is decompressed, not even one that nobody reads
             outbox=outbox,
             plain=not self.app.on_response_prepare,
         )

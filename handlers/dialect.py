@@ -25,6 +25,8 @@ class Malformed(Refused):
 
     def __init__(self, form: str, why: object) -> None:
         super().__init__(f"{form} parse error - {why}")
+        self.form = form
+        self.why = str(why)
 
 
 class WrongMediaType(Refused):
@@ -33,6 +35,14 @@ class WrongMediaType(Refused):
     def __init__(self, media_type: str) -> None:
         super().__init__(media_type)
         self.media_type = media_type
+
+
+class UnsupportedEncoding(Refused):
+    """The body is compressed (Content-Encoding), and no dialect takes that."""
+
+
+NOT_COMPRESSED = {"Accept-Encoding": "identity"}
+"""The header that says so (RFC 9110, 12.5.3)."""
 
 
 class TooLarge(Refused):

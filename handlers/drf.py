@@ -15,10 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import Answer, allow_header, json_response, retry_after, sayable
+from handlers.answers import Answer, allow_header, json_response, retry_after
 from handlers.authorization import token_of
-from handlers.body import parse_json, parse_multipart, parse_urlencoded, read_body
 from handlers.dialect import (
+    NOT_COMPRESSED,
     BadHeader,
     Endpoint,
     Malformed,
@@ -27,9 +27,11 @@ from handlers.dialect import (
     Refuse,
     TooLarge,
     TooSlow,
+    UnsupportedEncoding,
     WrongMediaType,
     WrongMethod,
 )
+from handlers.forms import read_parsed
 from handlers.keys import ACCESS
 from store.access import Caller
 from store.errors import (
@@ -194,20 +196,13 @@ def read_fields(
 async def read_data(request: web.Request) -> dict[str, Any]:
     """Return what the body says: JSON, or a form.
 
-    Raises Malformed, WrongMediaType, Errors, TooLarge, TooSlow.
+    Raises Malformed, WrongMediaType, Errors, TooLarge, TooSlow, UnsupportedEncoding.
     """
-    body = await read_body(request)
-    if not body:
-        return {}
-    match request.content_type:
-        case "application/json":
-            data = parse_json(body, request.charset)
-        case "application/x-www-form-urlencoded":
-            data = parse_urlencoded(body, request.charset)
-        case "multipart/form-data":
-            data = parse_multipart(body, request.headers["Content-Type"])
-        case _:
-            raise WrongMediaType(sayable(request.headers.get("Content-Type", "")))
+    return check_object(await read_parsed(request))
+
+
+def check_object(data: Any) -> dict[str, Any]:
+    """Return the fields of a body. Raises Errors when JSON has something else."""
     if not isinstance(data, dict):
         kind = type(data).__name__
         raise Errors({NON_FIELD: [f"Invalid data. Expected a dictionary, but got {kind}."]})
@@ -240,6 +235,8 @@ def refuse(refusal: Refused) -> Answer:
             return _detail(413, "The request body is too large.")
         case WrongMediaType():
             return _detail(415, f'Unsupported media type "{refusal.media_type}" in request.')
+        case UnsupportedEncoding():
+            return _detail(415, "The request body must not be compressed.", NOT_COMPRESSED)
         case TooMany():
             return _detail(
                 429, "Too many attempts, try again later.", retry_after(refusal.retry_after)

@@ -14,8 +14,10 @@ from aiohttp import hdrs, web
 
 from handlers.answers import Answer, allow_header, json_response, no_content, retry_after
 from handlers.authorization import token_of
-from handlers.body import parse_json, read_body
+from handlers.body import read_body, read_json
+from handlers.content_type import content_type_of
 from handlers.dialect import (
+    NOT_COMPRESSED,
     BadHeader,
     Dialect,
     Endpoint,
@@ -24,6 +26,7 @@ from handlers.dialect import (
     NotFound,
     TooLarge,
     TooSlow,
+    UnsupportedEncoding,
     WrongMediaType,
     WrongMethod,
 )
@@ -161,10 +164,11 @@ async def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KIND
 
 async def read_form(request: web.Request) -> Mapping[str, Any]:
     """Return the fields of a JSON body. Raises WrongMediaType, Malformed, BadForm."""
-    body = await read_body(request)
-    if request.content_type != "application/json":
-        raise WrongMediaType(request.content_type)
-    data = parse_json(body, request.charset)
+    await read_body(request)
+    media_type = content_type_of(request).media_type
+    if media_type != "application/json":
+        raise WrongMediaType(media_type)
+    data = await read_json(request)
     if not isinstance(data, dict):
         raise BadForm
     return data
@@ -244,6 +248,8 @@ def refuse(refusal: Refused) -> Answer:
             return _message(408, "Request Timeout")
         case TooLarge():
             return _message(413, "Request Entity Too Large")
+        case UnsupportedEncoding():
+            return _message(415, "Unsupported Media Type", NOT_COMPRESSED)
         case TooMany():
             return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():

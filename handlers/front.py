@@ -1,6 +1,5 @@
 """What every answer passes on its way out: an id, the documented CORS headers, and the log."""
 
-import contextlib
 import itertools
 import re
 import secrets
@@ -11,9 +10,8 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from handlers.answers import Answer, SharedHeaders, allow_header, json_response
-from handlers.body import read_body
 from handlers.dialect import Endpoint, say_no
-from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, REQUEST_ID, REQUEST_LOG, SPOKEN
+from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, PARSED, REQUEST_ID, REQUEST_LOG, SPOKEN
 from handlers.metrics import METRICS
 from store.errors import Refused
 
@@ -88,7 +86,7 @@ def front(
             except Exception as problem:
                 said = say_no(refuse, problem, request)
         said.shared, said.request_id = common, request_id
-        said.closes = draining.is_set() or (request.body_exists and await _was_refused(request))
+        said.closes = draining.is_set() or (request.body_exists and _was_refused(request))
         seconds = time.perf_counter() - started
         log.add(method, route, said.status, seconds, request_id, said.why)
         spoken = dialect or request.get(SPOKEN, "")
@@ -121,15 +119,13 @@ def _asks_for_more(request: web.Request) -> bool:
     return any(name.strip() not in ("", "content-type", "authorization") for name in asked)
 
 
-async def _was_refused(request: web.Request) -> bool:
+def _was_refused(request: web.Request) -> bool:
     """Tell whether a body was refused: what is left of it is not read, so the connection ends.
 
     The refusal is forgotten: its traceback leads to the request, and so would never be freed
     without the collector, which comes late. 4 000 slow bodies left 50 MB.
     """
-    if hdrs.CONTENT_ENCODING in request.headers and request.method != hdrs.METH_OPTIONS:
-        with contextlib.suppress(Refused):
-            await read_body(request)  # aiohttp stumbles over what it can't unpack
+    request.pop(PARSED, None)
     return isinstance(request.pop(BODY, None), Refused)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -51,5 +52,7 @@ SPOKEN = web.RequestKey("spoken", str)
 """The dialect of a request, where its path alone does not tell."""
 BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
 """The body, once it has been read, or why it could not be."""
+PARSED: web.RequestKey[tuple[Any, str | None]] = web.RequestKey("parsed")
+"""What a JSON body says, once it has been parsed, or why it could not be."""
 
 REQUEST_LOG = web.AppKey("request_log", RequestLog)

@@ -17,7 +17,6 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from handlers import drf
 from handlers.answers import Answer, json_response, no_content
-from handlers.body import Form
 from handlers.dialect import Dialect, NotFound
 from handlers.drf import (
     NULL,
@@ -30,6 +29,7 @@ from handlers.drf import (
     read_data,
     read_fields,
 )
+from handlers.forms import Form
 from handlers.keys import ACCESS, ACCOUNTS
 from handlers.proxies import address_of
 from store.access import Caller

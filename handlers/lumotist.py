@@ -4,22 +4,28 @@ Where the document is silent: a register that is refused answers 400 (the origin
 `picture` in the profile is "" until one is set, then a URL; `/acount/set_picture` (sic, the
 document's own list) answers like `/account/set_picture`; a username may hold any character that
 can be stored. set_picture also takes a picture of the account's own: as the file `picture` of a
-multipart form, as the body itself under an `image/*` type, or as base64 or a data: URL in JSON.
+multipart form (or its only file, whatever its name), as the body itself under `image/*` or
+`application/octet-stream`, or as base64 or a data: URL in JSON.
 """
 
-import base64
 import datetime
-import re
 from typing import Any
 
 from aiohttp import web
 
 from handlers import drf
 from handlers.answers import Answer, json_response
-from handlers.body import MAX_BODY, read_body
-from handlers.dialect import Dialect, Malformed, TooLarge, WrongMediaType
+from handlers.dialect import (
+    NOT_COMPRESSED,
+    Dialect,
+    Malformed,
+    TooLarge,
+    UnsupportedEncoding,
+    WrongMediaType,
+)
 from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
-from handlers.keys import ACCESS, IMAGES, PICTURE_LIMITS, PICTURES
+from handlers.keys import ACCESS, IMAGES, PICTURES
+from handlers.picture_upload import NoPicture, NotBase64, read_upload
 from handlers.pictures import picture_url
 from handlers.proxies import address_of
 from store.access import Caller
@@ -30,7 +36,11 @@ from store.session import Grant
 GRANT = Grant("lumotist")
 
 USERNAME = Text("username", max_length=32)
-_DATA_URL = re.compile(r"\Adata:[^,]*,")
+ACCEPTED = (
+    "Send `id` in JSON or a form, or a picture: as a file in a multipart form, as the body itself "
+    "with Content-Type image/* or application/octet-stream, or as base64 in the JSON field "
+    "`picture`."
+)
 FORMATS = "Allowed are JPEG, PNG, WebP and GIF."
 BLEMISHES = {
     Blemish.UNKNOWN_FORMAT: f"This is no picture that can be read. {FORMATS}",
@@ -56,10 +66,6 @@ def refuse_register(refusal: Refused) -> Answer:
     return json_response({"success": False, "errors": errors}, 400)
 
 
-class NotBase64(Refused):
-    """A picture was sent as text, and the text is no base64."""
-
-
 def refuse_picture(refusal: Refused) -> Answer:
     """Say no to a picture: what is wrong with it, and what is allowed."""
     match refusal:
@@ -70,14 +76,23 @@ def refuse_picture(refusal: Refused) -> Answer:
         case TooLarge():
             why = f"The picture is too large. At most {refusal.limit} bytes are allowed."
             return _no_picture(why, 413)
-        case NoSuchPicture() | Malformed() | WrongMediaType() | Errors():
+        case NoPicture():
+            return _no_picture(f"No `id` and no picture was sent. {ACCEPTED}")
+        case WrongMediaType():
+            return _no_picture(f'Unsupported media type "{refusal.media_type}". {ACCEPTED}')
+        case UnsupportedEncoding():
+            why = f"The request body must not be compressed. {ACCEPTED}"
+            return _no_picture(why, 415, NOT_COMPRESSED)
+        case Malformed(form="Multipart form"):
+            return _no_picture(f"{refusal}. {ACCEPTED}")
+        case NoSuchPicture() | Malformed() | Errors():
             return _no_picture("Invalid picture id.")
         case _:
             return drf.refuse(refusal)
 
 
-def _no_picture(why: str, status: int = 400) -> Answer:
-    return json_response({"success": False, "error": why}, status)
+def _no_picture(why: str, status: int = 400, headers: dict[str, str] | None = None) -> Answer:
+    return json_response({"success": False, "error": why}, status, headers)
 
 
 routes = Routes(drf.refuse)
@@ -149,60 +164,15 @@ async def get_pictures(request: web.Request, caller: Caller) -> Answer:
 async def set_picture(request: web.Request, caller: Caller) -> Answer:
     """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
     access, pictures, account = request.app[ACCESS], request.app[PICTURES], caller.account
-    limits = request.app[PICTURE_LIMITS]
-    most = limits.bytes if _is_image(request) else limits.body_bytes
-    if request.content_type == "application/x-www-form-urlencoded":
-        most = MAX_BODY  # no client sends a picture like this
-    await read_body(request, most, limits.seconds, stated=min(most, limits.bytes))
-    sent = await read_picture(request)
+    sent = await read_upload(request)
     await access.confirm(caller)
     if isinstance(sent, int):
         await pictures.choose(account.id, account.epoch, sent)
-    elif len(sent) > limits.bytes:
-        raise TooLarge(limits.bytes)
     else:
         sides = await request.app[IMAGES].square(sent)
         await access.confirm(caller)
         await pictures.keep(account.id, account.epoch, sides)
     return json_response({"success": True})
-
-
-async def read_picture(request: web.Request) -> bytes | int:
-    """Return the picture that was sent, in whichever of its forms, or the id that was chosen.
-
-    Raises NoSuchPicture, Malformed, WrongMediaType, Errors.
-    """
-    if _is_image(request):
-        return await read_body(request)
-    data = await read_data(request)
-    match data.get("picture"):
-        case bytes() as file:
-            return file
-        case str() as text:
-            return from_base64(text)
-        case _:
-            return _picture_id(data.get("id"))
-
-
-def _is_image(request: web.Request) -> bool:
-    return request.content_type.startswith("image/")
-
-
-def from_base64(text: str) -> bytes:
-    """Decode base64, or a data: URL of it (RFC 2397). Raises Malformed."""
-    try:
-        return base64.b64decode("".join(_DATA_URL.sub("", text).split()), validate=True)
-    except ValueError as error:
-        raise NotBase64 from error
-
-
-def _picture_id(value: object) -> int:
-    """Read an id, a number or a string of digits. Raises NoSuchPicture."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        return int(value)
-    raise NoSuchPicture
 
 
 DIALECT = Dialect("lumotist", drf.refuse, routes.endpoints)

@@ -9,15 +9,15 @@ import contextlib
 from aiohttp import web
 
 from handlers.answers import Answer
-from handlers.body import parse_json, read_body
+from handlers.body import read_json
+from handlers.content_type import content_type_of
 from handlers.dialect import Endpoint, say_no
+from handlers.forms import MULTIPART, URLENCODED
 from handlers.keys import SPOKEN
 from store.errors import Refused
 
 FORM = "wicare"
 REST = "fardel"
-
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
@@ -37,9 +37,10 @@ def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
 async def speaks_form(request: web.Request) -> bool:
     """Tell whether a request at a shared path speaks wicare."""
     words = request.headers.get("Authorization", "").lower().split()
-    if words[:1] == ["token"] or request.content_type in _FORMS:
+    media_type = content_type_of(request).media_type
+    if words[:1] == ["token"] or media_type in (URLENCODED, MULTIPART):
         return True
     with contextlib.suppress(Refused):
-        data = parse_json(await read_body(request), request.charset)
+        data = await read_json(request)
         return isinstance(data, dict) and "username" in data
     return False

@@ -49,7 +49,7 @@ def is_lumotists_register(status: int, said: Mapping[str, Any]) -> bool:
 
 
 def is_lumotists_picture(status: int, said: Mapping[str, Any]) -> bool:
-    return status == 400 and said == {"success": False, "error": "Invalid picture id."}
+    return status == 400 and list(said) == ["success", "error"] and isinstance(said["error"], str)
 
 
 def is_cellars(status: int, said: Mapping[str, Any]) -> bool:
@@ -194,14 +194,14 @@ async def test_what_needs_no_body_takes_any(client, sent):
         assert status in (200, 204), (line, kind, body)
 
 
-async def test_a_body_that_can_not_be_unpacked_does_no_harm_to_the_next(client, caplog):
+async def test_a_compressed_body_does_no_harm_to_the_next(client, caplog):
     """The connection stays usable, or the answer says that it closes; no bug is logged."""
     status, _ = await send(client, SIGN_UP.request, written(ADA), "application/json")
     assert status == 200
     packed = JSON | {"Content-Encoding": "gzip"}
     for body in (b"not gzip", gzip.compress(written(ADA))[:-12], b"\x1f\x8b"):
         answer = await client.post("/fardel/api/auth/login", data=body, headers=packed)
-        assert answer.status == 400
+        assert answer.status == 415
         await answer.read()
         status, _ = await send(
             client, "POST /fardel/api/auth/login", written(ADA), "application/json"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from handlers.lumotist import ACCEPTED
 from server import create_app
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, play, urlencoded
 from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
@@ -126,11 +127,7 @@ BAD = {
     "not an object": ([6], {}),
     "a bare number": (6, {}),
     "malformed": (b'{"id": 6', JSON),
-    "text": (b'{"id": 6}', {"Content-Type": "text/plain"}),
-    "no type": (b'{"id": 6}', {}),
     "a bad form": (b"id=%ff", FORM),
-    "a bad multipart form": (b"--", MULTIPART),
-    "a file": (multipart(id="6").replace(b'"id"', b'"id"; filename="6"'), MULTIPART),
 }
 
 
@@ -145,6 +142,37 @@ async def test_anything_bad_is_an_invalid_picture_id(client, body, headers):
     )
     rows = [SIGN_UP, GALLERY, choose({"id": 6}), bad, profile(picture="<picture 6>")]
     await play(client, rows)
+
+
+def part(head, content=b"no picture"):
+    return b"--seam\r\n%b\r\n\r\n%b\r\n" % (head.encode(), content)
+
+
+FILE = part('Content-Disposition: form-data; name="me"; filename="me.jpg"')
+NEITHER = {
+    "another field": ({"photo": "aGVsbG8="}, {}, "No `id` and no picture was sent."),
+    "another field of a form": (urlencoded(photo="x"), FORM, "No `id` and no picture was sent."),
+    "an empty file": (
+        part('Content-Disposition: form-data; name="picture"; filename=""', b"") + b"--seam--",
+        MULTIPART,
+        "No `id` and no picture was sent.",
+    ),
+    "two files of other names": (FILE + FILE + b"--seam--\r\n", MULTIPART, "No `id` and no"),
+    "text": (b'{"id": 6}', {"Content-Type": "text/plain"}, 'Unsupported media type "text/plain".'),
+    "no type": (b'{"id": 6}', {}, 'Unsupported media type "".'),
+    "no boundary": (b"--", {"Content-Type": "multipart/form-data"}, "Multipart form parse error"),
+    "no parts": (b"--", MULTIPART, "Multipart form parse error"),
+}
+
+
+async def test_what_is_neither_a_picture_nor_an_id_is_told_what_is_accepted(client):
+    names = await play(client, [SIGN_UP])
+    for body, headers, why in NEITHER.values():
+        answer = {"success": False, "error": "<why = text>"}
+        row = Row("POST /account/set_picture", body, 400, answer, headers | token("<token>"))
+        await play(client, [row], names)
+        assert names["why"].startswith(why)
+        assert names["why"].endswith(ACCEPTED)
 
 
 async def test_pictures_are_per_account(client):

@@ -1,7 +1,6 @@
 """Pictures over HTTP: an account's own one is sent, kept, served, and gone when it is to go."""
 
 import asyncio
-import gzip
 import re
 from base64 import b64encode, encodebytes
 from dataclasses import replace
@@ -42,7 +41,11 @@ FORMS = {  # how a picture is sent; what that says of its type counts for nothin
     "multipart, of another type": lambda sent: (in_a_form(sent, "text/html"), MULTIPART),
     "raw": lambda sent: (sent, RAW),
     "raw, of another type": lambda sent: (sent, {"Content-Type": "image/svg+xml"}),
-    "raw, packed": lambda sent: (gzip.compress(sent), RAW | {"Content-Encoding": "gzip"}),
+    "raw, of no type": lambda sent: (sent, {"Content-Type": "application/octet-stream"}),
+    "multipart, of another name": lambda sent: (
+        in_a_form(sent).replace(b'"picture"', b'"avatar"'),
+        MULTIPART,
+    ),
     "base64": lambda sent: ({"picture": b64encode(sent).decode()}, {}),
     "base64 in lines": lambda sent: ({"picture": encodebytes(sent).decode()}, {}),
     "data URL": lambda sent: ({"picture": f"data:text/x;base64,{b64encode(sent).decode()}"}, {}),

@@ -1,0 +1,163 @@
+"""How a picture, or the id of one, arrives in a body: as itself, in a form, or in JSON."""
+
+import asyncio
+import re
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from handlers.answers import JSON, sayable
+from handlers.body import MAX_BODY, PIECE, parse_json, read_body
+from handlers.content_type import content_type_of
+from handlers.dialect import Malformed, TooLarge, WrongMediaType
+from handlers.drf import check_object
+from handlers.forms import (
+    BINARY,
+    MULTIPART,
+    URLENCODED,
+    Form,
+    decode_base64,
+    parse_multipart,
+    parse_urlencoded,
+)
+from handlers.keys import PICTURE_LIMITS
+from store.errors import NoSuchPicture, Refused
+
+_LONG = 16 * 1024
+"""Bytes of a JSON string from which on it is decoded in pieces."""
+_MAX_SHORT = 64
+"""Strings that are looked at before the long one, at most; a body has two fields."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_PLACE = "\0the long string"
+
+
+class NotBase64(Refused):
+    """A picture was sent as text, and the text is not base64."""
+
+
+class NoPicture(Refused):
+    """What was sent has neither a picture nor an id."""
+
+
+async def read_upload(request: web.Request) -> bytes | int:
+    """Return the picture that was sent, in whichever of its forms, or the id that was chosen.
+
+    Raises NoPicture, NoSuchPicture, NotBase64, WrongMediaType, Errors, and as `read_body` does.
+    """
+    sent = await _read(request)
+    most = request.app[PICTURE_LIMITS].bytes
+    if isinstance(sent, bytes) and len(sent) > most:
+        raise TooLarge(most)
+    return sent
+
+
+async def _read(request: web.Request) -> bytes | int:
+    content_type, limits = content_type_of(request), request.app[PICTURE_LIMITS]
+    is_itself = content_type.media_type.startswith("image/") or content_type.media_type == BINARY
+    if not is_itself and content_type.media_type not in (JSON, MULTIPART, URLENCODED):
+        if request.body_exists:
+            raise WrongMediaType(sayable(request.headers.get("Content-Type", "")))
+        raise NoSuchPicture
+    most = limits.bytes if is_itself else limits.body_bytes
+    if content_type.media_type == URLENCODED:
+        most = MAX_BODY  # no client sends a picture like this
+    body = await read_body(request, most, limits.seconds, stated=min(most, limits.bytes))
+    if is_itself:
+        return body
+    if content_type.media_type == MULTIPART:
+        return await _of_form(await parse_multipart(body, content_type))
+    if content_type.media_type == URLENCODED:
+        return await _of_form(parse_urlencoded(body, content_type.charset))
+    if not body:
+        raise NoSuchPicture
+    return await _of_json(body, content_type.charset)
+
+
+async def _of_form(form: Form) -> bytes | int:
+    match form.get("picture"):
+        case bytes() as file:
+            return file
+        case str() as text if text:
+            return await from_base64(text.encode(errors="replace"))
+    files = form.files
+    if not form.get("id") and len(files) == 1:
+        return files[0]
+    if not isinstance(form.get("id"), str):
+        raise NoPicture
+    return _picture_id(form["id"])
+
+
+async def _of_json(body: bytes, charset: str | None) -> bytes | int:
+    """Read JSON whose longest string may be a picture; only the rest of it is parsed whole."""
+    long, rest = b"", body
+    if charset is None and (span := _find_long_string(body)):
+        start, end = span
+        long = body[start:end]
+        rest = body[:start] + orjson.dumps(_PLACE)[1:-1] + body[end:]
+    if len(rest) > MAX_BODY:
+        raise Malformed("JSON", "it is too long")
+    data = check_object(parse_json(rest, charset))
+    picture: Any = data.get("picture")
+    if picture == _PLACE and long:
+        return await from_base64(await _unescape(long))
+    if isinstance(picture, str) and picture:
+        return await from_base64(picture.encode(errors="replace"))
+    if data and "id" not in data:
+        raise NoPicture
+    return _picture_id(data.get("id"))
+
+
+def _find_long_string(body: bytes) -> tuple[int, int] | None:
+    """Return where the first long string of JSON begins and ends, without its quotes.
+
+    None if there is none, or if it holds an escaped quote, as base64 does not.
+    """
+    at = 0
+    for _ in range(_MAX_SHORT):
+        start = body.find(b'"', at)
+        if start < 0:
+            return None
+        end = body.find(b'"', start + 1)
+        if end - start > _LONG:
+            return None if body[end - 1] == ord("\\") else (start + 1, end)
+        short = _STRING.match(body, start, start + _LONG)
+        if short is None:
+            return None
+        at = short.end()
+    return None
+
+
+async def _unescape(text: bytes) -> bytes:
+    """Return a long string of JSON as what it stands for, if that is ASCII. Raises NotBase64."""
+    unescaped, at = bytearray(), 0
+    while at < len(text):
+        end = at + PIECE
+        if end < len(text) and (escape := text.rfind(b"\\", end - 5, end)) > 0:
+            end = escape  # no escape is cut in two
+        try:
+            unescaped += orjson.loads(b'"%b"' % text[at:end]).encode("ascii")
+        except ValueError as error:
+            raise NotBase64 from error
+        at = end
+        await asyncio.sleep(0)
+    return bytes(unescaped)
+
+
+async def from_base64(text: bytes) -> bytes:
+    """Decode base64, or a data: URL of it (RFC 2397). Raises NotBase64."""
+    if text.startswith(b"data:"):
+        text = text[text.find(b",") + 1 :]
+    try:
+        return await decode_base64(text)
+    except ValueError as error:
+        raise NotBase64 from error
+
+
+def _picture_id(value: object) -> int:
+    """Read an id, a number or a string of digits. Raises NoSuchPicture."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    raise NoSuchPicture
