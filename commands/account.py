@@ -3,8 +3,6 @@
 import asyncio
 import dataclasses
 import datetime
-import json
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 from commands.asking import agrees, is_at_a_terminal, new_password
 from commands.fields import PARSE, BadInput, parse_assignment
 from commands.moving import transfer
+from commands.naming import NAME_HELP, find, nobody, only_named, the_names
+from commands.printing import as_json, complain, printable, say
 from commands.reach import access_of, database_of, reach_stores
 from settings import Settings
 from store.account import Details, NewAccount
@@ -47,7 +47,7 @@ def add(parser: ArgumentParser) -> None:
     delete = actions.add_parser("delete", help="delete an account", description=DELETE)
     lists = actions.add_parser("list", help="list accounts, those with the lowest ids first")
     for action in (show, change, password, delete):
-        action.add_argument("name", metavar="NAME", help="its username or e-mail")
+        action.add_argument("name", metavar="NAME", help=NAME_HELP)
     fields = f"the fields are {', '.join(PARSE)}"
     for action, note in ((change, "; is_active=false ends the account's sessions"), (create, "")):
         action.add_argument("assignments", nargs="+", metavar="FIELD=VALUE", help=fields + note)
@@ -71,16 +71,16 @@ def add(parser: ArgumentParser) -> None:
 def run(settings: Settings, chosen: Namespace, act: Act) -> int:
     """Do what is asked, and print what there is to say; return the exit status."""
     if act is _delete and not (chosen.yes or is_at_a_terminal()):
-        _complain(f"this deletes {chosen.name!r}, and there is no terminal to ask at; say --yes")
+        complain(f"this deletes {chosen.name!r}, and there is no terminal to ask at; say --yes")
         return 2
     try:
         with reach_stores(settings) as reached:
-            print(asyncio.run(_acting(act, reached, chosen)))
+            say(asyncio.run(_acting(act, reached, chosen)))
     except (BadInput, CantRun, Refused) as problem:
-        _complain(_say(problem))
+        complain(_say(problem))
         return 1
     except (KeyboardInterrupt, EOFError):
-        _complain("nothing was done")
+        complain("nothing was done")
         return 1
     return 0
 
@@ -92,14 +92,15 @@ async def _acting(act: Act, settings: Settings, chosen: Namespace) -> str:
 async def _show(settings: Settings, chosen: Namespace) -> str:
     async with database_of(settings) as database:
         accounts = Accounts(database)
-        return _as_json(_shown(await _found(accounts, chosen.name)))
+        return _as_json(_shown(await find(accounts, chosen.name)))
 
 
 async def _set(settings: Settings, chosen: Namespace) -> str:
     changes = dict(map(parse_assignment, chosen.assignments))
     async with database_of(settings) as database:
         accounts = Accounts(database)
-        found = await _found(accounts, chosen.name)
+        found = await find(accounts, chosen.name)
+        only_named(found, changes)
         await accounts.change(found.id, changes)
         return _as_json(_shown(_still(await accounts.details(found.id), chosen.name)))
 
@@ -116,28 +117,28 @@ async def _create(settings: Settings, chosen: Namespace) -> str:
         if later:
             await accounts.change(account.id, later)
         details = _still(await accounts.details(account.id), "of this name")
-    return _as_json(_shown(details)) if chosen.json else f"{_called(details)} is made"
+    return _as_json(_shown(details)) if chosen.json else f"{the_names(details)} is made"
 
 
 async def _password(settings: Settings, chosen: Namespace) -> str:
     async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        found = await _found(accounts, chosen.name)
+        found = await find(accounts, chosen.name)
         if not await access.set_password(found.id, new_password()):
-            raise _nobody(chosen.name)
+            raise nobody(chosen.name)
     said = {"id": found.id, "password": "changed"}
     over = "has another password; its sessions are over"
-    return _as_json(said) if chosen.json else f"{_called(found)} {over}"
+    return _as_json(said) if chosen.json else f"{the_names(found)} {over}"
 
 
 async def _delete(settings: Settings, chosen: Namespace) -> str:
     async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        found = await _found(accounts, chosen.name)
-        if not chosen.yes and not agrees(f"This deletes {_called(found)}, for good."):
+        found = await find(accounts, chosen.name)
+        if not chosen.yes and not agrees(f"This deletes {the_names(found)}, for good."):
             raise BadInput("nothing was deleted")
         if not await access.remove(found.id):
-            raise _nobody(chosen.name)
+            raise nobody(chosen.name)
     said = {"id": found.id, "deleted": True}
-    return _as_json(said) if chosen.json else f"{_called(found)} is deleted"
+    return _as_json(said) if chosen.json else f"{the_names(found)} is deleted"
 
 
 async def _list(settings: Settings, chosen: Namespace) -> str:
@@ -148,29 +149,16 @@ async def _list(settings: Settings, chosen: Namespace) -> str:
     return _as_json(list(map(_shown, found))) if chosen.json else _as_table(found)
 
 
-async def _found(accounts: Accounts, name: str) -> Details:
-    return _still(await accounts.find(name), name)
-
-
 def _still(details: Details | None, name: str) -> Details:
     if details is None:
-        raise _nobody(name)
+        raise nobody(name)
     return details
-
-
-def _nobody(name: str) -> BadInput:
-    return BadInput(f"there is no account {name!r}")
 
 
 def _whole(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MAX_ID):
         raise ArgumentTypeError("a whole number is wanted")
     return int(text)
-
-
-def _called(account: Details) -> str:
-    names = [name for name in (account.username, account.email) if name]
-    return f"account {account.id} ({', '.join(names)})"
 
 
 def _shown(details: Details) -> dict[str, Any]:
@@ -180,7 +168,7 @@ def _shown(details: Details) -> dict[str, Any]:
 
 
 def _as_json(shown: object) -> str:
-    return json.dumps(shown, indent=2, default=str, ensure_ascii=False)
+    return as_json(shown, indent=2)
 
 
 def _as_table(found: Sequence[Details]) -> str:
@@ -188,7 +176,8 @@ def _as_table(found: Sequence[Details]) -> str:
     for each in found:
         created = f"{each.created.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         off = "" if each.is_active else "disabled"
-        rows.append((str(each.id), each.username or "", each.email or "", created, off))
+        names = (printable(each.username or ""), printable(each.email or ""))
+        rows.append((str(each.id), *names, created, off))
     wide = [max(len(row[n]) for row in rows) for n in range(4)]
     return "\n".join(
         f"{a:>{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:<{wide[3]}}  {e}".rstrip()
@@ -196,16 +185,15 @@ def _as_table(found: Sequence[Details]) -> str:
     )
 
 
-def _complain(what: str) -> None:
-    print(f"latchkey: {what}", file=sys.stderr)
-
-
 def _say(problem: Exception) -> str:
     match problem:
         case Taken():
             return f"another account has this {' and this '.join(sorted(problem.fields))}"
         case Unstorable():
-            return f"{problem.field} can't be stored: it is too long, or holds NUL"
+            return (
+                f"{problem.field} can't be stored: it is too long, or has a character that can't "
+                "be seen"
+            )
         case Busy():
             return f"it takes too long: {problem}"
         case _:

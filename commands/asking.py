@@ -4,6 +4,7 @@ import getpass
 import sys
 
 from commands.fields import BadInput
+from commands.printing import printable
 
 
 def is_at_a_terminal() -> bool:
@@ -13,7 +14,7 @@ def is_at_a_terminal() -> bool:
 
 def agrees(question: str) -> bool:
     """Ask, and tell whether the answer is yes."""
-    print(f"{question} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from commands.reach import reach_stores
+from commands.printing import printable
+from commands.reach import NoStores, reach_stores
 from handlers import Conflict
 from settings import Settings
 from store.embedded import CantRun
@@ -64,10 +65,12 @@ def run(settings: Settings, create_app: CreateApp) -> int:
     try:
         with reach_stores(settings) as reached:
             found += asyncio.run(_look(reached))
+    except NoStores as problem:  # as before the first start
+        found.append(Finding(Level.WARNING, str(problem)))
     except CantRun as problem:
         found.append(Finding(Level.WRONG, str(problem)))
     for level, what in found:
-        print(f"{level:<8} {what}")
+        print(f"{level:<8} {printable(what)}")
     wrong = sum(each.level is Level.WRONG for each in found)
     if wrong:
         print(f"latchkey: {wrong} of {len(found)} lines are WRONG", file=sys.stderr)

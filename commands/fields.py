@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from store.rules import MAX_NAME, is_email
+from store.rules import MAX_NAME, MAX_TEXT, is_email
 
 
 class BadInput(Exception):
@@ -28,10 +28,22 @@ def _name(text: str) -> str | None:
     return text or None
 
 
+def _username(text: str) -> str | None:
+    """Read a username as the dialects do: what stands around it no login could ask for."""
+    return _name(text.strip())
+
+
 def _email(text: str) -> str | None:
-    if text and not is_email(text):
+    email = text.strip()
+    if email and not is_email(email):
         raise ValueError
-    return text or None
+    return email or None
+
+
+def _text(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise ValueError
+    return text
 
 
 def _days(text: str) -> int:
@@ -48,11 +60,14 @@ PARSE: dict[str, tuple[Callable[[str], Any], str]] = {
         ("towns", "groups", "user_permissions", "cellar", "wants"),
         (_numbers, "whole numbers, separated by commas"),
     ),
-    **dict.fromkeys(("address", "address2", "city", "state", "zipcode"), (str, "text")),
     **dict.fromkeys(
-        ("username", "first_name", "last_name", "group"),
-        (_name, f"at most {MAX_NAME} characters"),
+        ("address", "address2", "city", "state", "zipcode"),
+        (_text, f"at most {MAX_TEXT} characters"),
     ),
+    **dict.fromkeys(
+        ("first_name", "last_name", "group"), (_name, f"at most {MAX_NAME} characters")
+    ),
+    "username": (_username, f"at most {MAX_NAME} characters"),
     "email": (_email, "an e-mail address"),
     "days_count": (_days, "a whole number"),
 }

@@ -1,11 +1,11 @@
 """`gallery`: the pictures that every account may choose from are the operator's."""
 
 import asyncio
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from commands.printing import complain, printable, say
 from commands.reach import database_of, reach_stores
 from settings import Settings
 from store.embedded import CantRun
@@ -36,15 +36,15 @@ def run(settings: Settings, arguments: Namespace) -> int:
     """Do what is asked and say what was done; return the exit status."""
     try:
         with reach_stores(settings) as reached:
-            print(asyncio.run(_act(reached, arguments)))
+            say(asyncio.run(_act(reached, arguments)))
     except BadPicture as problem:
-        print(f"latchkey: {arguments.file} can't be used: {problem}", file=sys.stderr)
+        complain(f"{arguments.file} can't be used: {problem}")
         return 1
     except Unstorable as problem:
-        print(f"latchkey: this {problem.field} can't be stored", file=sys.stderr)
+        complain(f"this {problem.field} can't be stored")
         return 1
     except (CantRun, Refused, OSError, LookupError) as problem:
-        print(f"latchkey: {problem}", file=sys.stderr)
+        complain(str(problem))
         return 1
     return 0
 
@@ -58,7 +58,14 @@ async def _act(settings: Settings, arguments: Namespace) -> str:
 async def _list(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
     rows = [("ID", "GROUP", "NAME", "PICTURE")]
     for each in await pictures.gallery():
-        rows.append((str(each.id), each.group, each.name, f"/pictures/{each.picture_id}"))
+        rows.append(
+            (
+                str(each.id),
+                printable(each.group),
+                printable(each.name),
+                f"/pictures/{each.picture_id}",
+            )
+        )
     return "\n".join(f"{a:>4}  {b:<10}  {c:<16}  {d}" for a, b, c, d in rows)
 
 

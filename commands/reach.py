@@ -19,15 +19,24 @@ UNREACHED = "redis://nobody.invalid"
 """In place of a Redis that is not needed: it may be what has failed."""
 
 
+class NoStores(embedded.CantRun):
+    """There are no embedded stores to reach, and only `serve` may make them."""
+
+
 @contextlib.contextmanager
-def run_stores(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
+def run_stores(
+    settings: Settings, say: Callable[[str], None], *, may_make: bool = True
+) -> Iterator[Settings]:
     """Run the embedded stores that the settings leave to us; yield settings that name both.
 
-    Raises embedded.CantRun, InUse when another process runs them already.
+    Raises embedded.CantRun, InUse when another process runs them already, NoStores when they would
+    have to be made and may not be.
     """
     if settings.database_url and settings.redis_url:
         yield settings
         return
+    if not may_make:
+        _look_for_stores(settings)
     embedded.check_installed(postgresql=not settings.database_url, redis=not settings.redis_url)
     with contextlib.ExitStack() as stack:
         data = stack.enter_context(embedded.data_directory(Path(settings.data_dir)))
@@ -40,9 +49,13 @@ def run_stores(settings: Settings, say: Callable[[str], None]) -> Iterator[Setti
 
 @contextlib.contextmanager
 def reach_stores(settings: Settings) -> Iterator[Settings]:
-    """Yield settings that name both stores: running ones, or else ones run for this long."""
+    """Yield settings that name both stores: running ones, or else ones run for this long.
+
+    Raises embedded.CantRun; NoStores rather than make any: a command that was given other settings
+    than the server must not work on a new, empty database.
+    """
     try:
-        with run_stores(settings, lambda _: None) as reached:
+        with run_stores(settings, lambda _: None, may_make=False) as reached:
             yield reached
     except embedded.InUse:
         yield _named(settings, Path(settings.data_dir).resolve())
@@ -75,6 +88,25 @@ async def access_of(
         accounts, tokens = Accounts(database), Tokens([k.encode() for k in settings.secret_keys])
         lifetimes, per_account = settings.lifetimes, settings.sessions_per_account
         yield accounts, Operator.over(accounts, redis, tokens, lifetimes, per_account, passwords)
+
+
+def _look_for_stores(settings: Settings) -> None:
+    """Raise NoStores unless the data directory has every store that the settings name no URL of."""
+    data = Path(settings.data_dir).absolute()
+    if data.exists() and not data.is_dir():
+        return  # what is wrong with it is said when it is opened
+    wanted = (
+        ("DATABASE_URL", settings.database_url, "postgresql"),
+        ("REDIS_URL", settings.redis_url, "redis"),
+    )
+    missing = [(name, each) for name, url, each in wanted if not url and not (data / each).exists()]
+    if missing:
+        names, stores = (" and ".join(each) for each in zip(*missing, strict=True))
+        verb = "is" if len(missing) == 1 else "are"
+        raise NoStores(
+            f"{names} {verb} not set, and the data directory {data} has no {stores}: give this "
+            "command the server's settings, DATA_DIR among them; only `serve` makes new stores"
+        )
 
 
 def _named(settings: Settings, data: Path) -> Settings:

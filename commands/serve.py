@@ -10,6 +10,7 @@ from functools import partial
 
 from aiohttp import web
 
+from commands.printing import complain
 from commands.process import BACKLOG, make_runner, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
@@ -39,12 +40,12 @@ def run(settings: Settings, create_app: CreateApp) -> int:
                 return run_loop(_serve(reached, create_app))
             return _serve_with_workers(reached, create_app)
     except (CantRun, Conflict, Unavailable) as problem:
-        print(f"latchkey: {problem}", file=sys.stderr)
+        complain(str(problem))
         return 1
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         why = os.strerror(error.errno) if error.errno else str(error)
-        print(f"latchkey: can't listen on {where}: {why}", file=sys.stderr)
+        complain(f"can't listen on {where}: {why}")
         return 1
 
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import datetime
-import json
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from commands.asking import agrees, is_at_a_terminal
+from commands.fields import BadInput
 from commands.moving import adopt
 from commands.moving.sentences import number
+from commands.naming import NAME_HELP, find
+from commands.printing import as_json, complain, say
 from commands.reach import UNREACHED, access_of, database_of, reach_stores
 from settings import Settings
 from store.accounts import Accounts
@@ -32,15 +33,11 @@ Redis need not be there."""
 Standing = list[tuple[Session, float]]
 
 
-class Refusal(Exception):
-    """What was asked is not done; the text is one line that says why."""
-
-
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     lists = actions.add_parser("list", help="list an account's live sessions, in every dialect")
-    lists.add_argument("name", metavar="NAME", help="its username or e-mail")
+    lists.add_argument("name", metavar="NAME", help=NAME_HELP)
     lists.add_argument("--json", action="store_true", help="as JSON")
     lists.set_defaults(run=lambda settings, chosen: _run(settings, chosen, _list))
     adopt.add(actions.add_parser("import", help="have tokens of another application go on"))
@@ -48,7 +45,7 @@ def add(parser: ArgumentParser) -> None:
         "end", help="end an account's sessions, or all that there are", epilog=f"--all: {ALL}"
     )
     whose = ends.add_mutually_exclusive_group(required=True)
-    whose.add_argument("name", metavar="NAME", nargs="?", help="its username or e-mail")
+    whose.add_argument("name", metavar="NAME", nargs="?", help=NAME_HELP)
     whose.add_argument("--all", action="store_true", help="of every account; see below")
     ends.add_argument("--yes", action="store_true", help="with --all: go on without asking")
     ends.set_defaults(run=_end)
@@ -58,10 +55,9 @@ def _end(settings: Settings, chosen: Namespace) -> int:
     if not chosen.all:
         return _run(settings, chosen, _end_of_one)
     if not chosen.yes and not is_at_a_terminal():
-        print(
-            "latchkey: this ends the sessions of all accounts, and there is no terminal to ask at; "
-            "say --yes to go on",
-            file=sys.stderr,
+        complain(
+            "this ends the sessions of all accounts, and there is no terminal to ask at; "
+            "say --yes to go on"
         )
         return 2
     return _run(replace(settings, redis_url=UNREACHED), chosen, _end_of_all)
@@ -77,24 +73,25 @@ def _run(
 
     try:
         with reach_stores(settings) as reached:
-            print(asyncio.run(acting(reached)))
-    except (CantRun, Refusal, Refused) as problem:
-        print(f"latchkey: {problem}", file=sys.stderr)
+            say(asyncio.run(acting(reached)))
+    except (BadInput, CantRun, Refused) as problem:
+        complain(str(problem))
         return 1
     return 0
 
 
 async def _list(settings: Settings, chosen: Namespace) -> str:
     async with access_of(settings) as (accounts, access):
-        standing = await access.live_sessions(await _id_of(accounts, chosen.name))
-    return _as_json(standing) if chosen.json else _as_table(standing)
+        found = await find(accounts, chosen.name)
+        standing = await access.live_sessions(found.id)
+    return _as_json(found.id, standing) if chosen.json else _as_table(standing)
 
 
 async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
     async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        account_id = await _id_of(accounts, chosen.name)
-        count = await _count(access, account_id)
-        await access.end_all(account_id)
+        found = await find(accounts, chosen.name)
+        count = await _count(access, found.id)
+        await access.end_all(found.id)
     if count is None:
         return (
             f"{chosen.name} has no session any more; Redis is away, and can't say how many it had"
@@ -116,19 +113,12 @@ async def _end_of_all(settings: Settings, chosen: Namespace) -> str:
         accounts = Accounts(database)
         count = await accounts.count()
         if not chosen.yes and not agrees(f"This ends every session of {number(count, 'account')}."):
-            raise Refusal("nothing was ended")
+            raise BadInput("nothing was ended")
         ended, last = 0, 0
         while raised := await accounts.raise_epochs(last, BATCH):
             last, ended = raised[0], ended + raised[1]
-            print(f"latchkey: {ended} of {number(count, 'account')}", file=sys.stderr, flush=True)
+            complain(f"{ended} of {number(count, 'account')}")
     return f"the sessions of {number(ended, 'account')} are over"
-
-
-async def _id_of(accounts: Accounts, name: str) -> int:
-    found = await accounts.find(name)
-    if found is None:
-        raise Refusal(f"there is no account {name!r}")
-    return found.id
 
 
 def _as_table(standing: Standing) -> str:
@@ -139,10 +129,11 @@ def _as_table(standing: Standing) -> str:
     return "\n".join(f"{a:<8}  {b:<8}  {c:<7}  {d:<19}  {e}" for a, b, c, d, e in rows)
 
 
-def _as_json(standing: Standing) -> str:
-    return json.dumps(
+def _as_json(account_id: int, standing: Standing) -> str:
+    return as_json(
         [
             {
+                "account": account_id,
                 "dialect": session.dialect,
                 "kind": session.kind,
                 "session": session.sid[:SHOWN],

@@ -7,7 +7,6 @@ letters are those of any script; a field that is no string, and an empty passwor
 """
 
 import datetime
-import re
 from typing import Any
 
 from aiohttp import web
@@ -43,11 +42,11 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
+from store.rules import is_plain_username
 from store.session import Grant
 
 GRANT = Grant("cellars")
 MAX_USERNAME = 30
-_USERNAME = re.compile(r"[\w.@+-]+")
 
 
 class InvalidData(Refused):
@@ -102,7 +101,7 @@ def check_username(username: str) -> None:
         raise InvalidData("The given username must be set")
     if len(username) > MAX_USERNAME:
         raise InvalidData(f"username has more than {MAX_USERNAME} characters")
-    if not _USERNAME.fullmatch(username):
+    if not is_plain_username(username):
         raise InvalidData("username may contain only letters, digits and _ @ + . -")
 
 

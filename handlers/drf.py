@@ -8,7 +8,6 @@ then comes the method, then the body.
 """
 
 import datetime
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,7 +45,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.rules import MAX_NAME, is_email
+from store.rules import MAX_NAME, is_email, is_plain_username
 
 Open = Callable[[web.Request], Awaitable[Answer]]
 Guarded = Callable[[web.Request, Caller], Awaitable[Answer]]
@@ -167,13 +166,13 @@ USERNAME = Text(
     max_length=150,
     checks=(
         (
-            lambda text: re.fullmatch(r"[\w.@+-]+", text) is not None,
+            is_plain_username,
             "Enter a valid username. "
             "This value may contain only letters, numbers, and @/./+/-/_ characters.",
         ),
     ),
 )
-"""Django's own: letters of any script."""
+"""Django's own: letters of any script; with the marks that some write, which Django refuses."""
 
 EMAIL = Text("email", max_length=MAX_NAME, checks=((is_email, "Enter a valid email address."),))
 OPTIONAL_EMAIL = replace(EMAIL, required=False, may_be_blank=True)

@@ -12,7 +12,7 @@ from store.coalesce import Coalesced
 from store.errors import Taken, Unstorable
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
-from store.rules import fold, is_nameable, is_storable
+from store.rules import FOLD, forms, is_nameable, is_seen, is_storable
 
 MAX_ID = 2**63 - 1
 BATCH_SECONDS = 60.0
@@ -72,26 +72,32 @@ class Accounts:
         )
         return Details(*row) if row else None
 
-    async def find(self, name: str) -> Details | None:
-        """Return the account of this username or else this e-mail, None when there is none."""
+    async def find(self, name: str, *fields: str) -> list[Details]:
+        """Return every account that has this name as one of the fields, as either for none.
+
+        Mostly there is one, or none; a username may be another account's e-mail.
+        """
         if not is_nameable(name):
-            return None
-        row = await self._database.row(
-            f"""select {_DETAILS} from account where username_folded = %s or email_folded = %s
-                order by username_folded = %s desc nulls last limit 1""",
-            (fold(name),) * 3,
+            return []
+        asked = [forms(field, name) if field in (fields or _NAMES) else [] for field in _NAMES]
+        rows = await self._database.rows(
+            f"""select {_DETAILS} from account
+                where username_folded = any(%s::text[]) or email_folded = any(%s::text[])
+                order by id""",
+            asked,
         )
-        return Details(*row) if row else None
+        return [Details(*row) for row in rows]
 
     async def ids_of(self, field: str, names: Iterable[str]) -> dict[str, int]:
         """Return the ids of accounts by username or e-mail, which `field` says; as given."""
-        folded = {name: fold(name) for name in names if is_nameable(name) and is_storable(name)}
+        asked = {name: forms(field, name) for name in names if is_nameable(name)}
         rows = await self._database.rows(
             f"select {field}_folded, id from account where {field}_folded = any(%s::text[])",
-            (list(folded.values()),),
+            ([form for found in asked.values() for form in found],),
         )
         ids: dict[str, int] = dict(rows)
-        return {name: ids[key] for name, key in folded.items() if key in ids}
+        found = {name: [ids[form] for form in asked[name] if form in ids] for name in asked}
+        return {name: first[0] for name, first in found.items() if first}
 
     async def credentials(self, login: Login) -> Credentials | None:
         """Return what a login by this name is verified against, None when there is no account.
@@ -101,7 +107,10 @@ class Accounts:
         field, name = _asked(login)
         if name is None or not is_storable(name):
             raise Unstorable(field)
-        return await self._by_name.get((field, fold(name))) if is_nameable(name) else None
+        for form in forms(field, name) if is_nameable(name) else ():
+            if found := await self._by_name.get((field, form)):
+                return found
+        return None
 
     async def new_identity(self) -> tuple[int, int]:
         """Take an id and a session epoch for an account that is to be inserted."""
@@ -277,9 +286,9 @@ def _credentials(row: Row) -> Credentials:
 
 
 def _folded(field: str, name: str | None) -> str | None:
-    """Return the folded form of a name, None for none. Raises Unstorable."""
+    """Return the folded form of a new name, None for none. Raises Unstorable."""
     if name is None:
         return None
-    if not is_nameable(name):
+    if not (is_nameable(name) and is_seen(name)):
         raise Unstorable(field)
-    return fold(name)
+    return FOLD[field](name)

@@ -19,7 +19,7 @@ from store.account import Login
 from store.addresses import parse_address
 from store.errors import TooMany
 from store.redis.client import Redis
-from store.rules import fold, is_nameable
+from store.rules import FOLD, is_nameable
 
 __all__ = ["Limit", "Limits", "parse_limit"]
 
@@ -48,8 +48,10 @@ class Limits:
 
     async def log_in(self, login: Login, address: str) -> None:
         """Count a login by this name from this address."""
-        name = login.username if login.username is not None else login.email or ""
-        folded = fold(name) if is_nameable(name) else ""
+        field, name = ("email", login.email or "")
+        if login.username is not None:
+            field, name = ("username", login.username)
+        folded = FOLD[field](name) if is_nameable(name) else ""
         digest = hashlib.sha256(folded.encode(errors="replace")).hexdigest()[:32]
         network = _network(address)
         await asyncio.gather(

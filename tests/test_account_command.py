@@ -235,6 +235,16 @@ REFUSED = {
     ("set", "kust2", os.fsdecode(b"city=\xff")): ["city"],
     ("set", "kust2", "username=KUST3"): ["username"],
     ("set", "kust2", "username=KUST3", "email=KUST3@gmail.com"): ["username", "email"],
+    ("set", "kust2", "username= KUST3 "): ["username"],
+    ("set", "kust2", "username=ad\u200bmin"): ["username", "can't be seen"],
+    ("set", "kust2", "email=kust2@\u202egmail.com"): ["email"],
+    ("set", "kust2", f"city={'c' * 10_001}"): ["city", "10000"],
+    ("set", "kust2", "username=", "email="): ["neither username nor email"],
+    ("show", "id:99"): ["no account 'id:99'"],
+    ("show", "id:x"): ["no account 'id:x'"],
+    ("show", f"id:{'9' * 5000}"): ["no account"],
+    ("show", "email:kust2"): ["no account 'email:kust2'"],
+    ("show", "username:kust2@gmail.com"): ["no account"],
     # One that can't be read, and nothing is changed.
     ("set", "kust2", "is_staff=true", "days_count=x"): ["days_count"],
 }
@@ -554,3 +564,86 @@ async def test_list(client, run, database):
         " 3            Kim@y.example  2021-01-09 12:00:00",
         " 4  %                        2021-01-09 12:00:00",
     ]
+
+
+NAMING = {
+    "show": ("account", "show"),
+    "set": ("account", "set", "city=x"),
+    "password": ("account", "password"),
+    "delete": ("account", "delete", "--yes"),
+    "sessions list": ("sessions", "list"),
+    "sessions end": ("sessions", "end"),
+}
+
+
+async def test_no_command_acts_on_an_account_that_an_attacker_chose(client, settings, capsys):
+    """Anybody may register somebody else's e-mail as a username."""
+    for username, email in (
+        ("victim", "victim@example.com"),
+        ("Victim@example.com", "attacker@example.com"),
+    ):
+        new = {**KUST3, "username": username, "email": email}
+        assert (await client.post("/auth/users/", json=new)).status == 200
+
+    async def run(*words):
+        status = await asyncio.to_thread(commands.run, [*words], settings, create_app)
+        return status, *capsys.readouterr()
+
+    both = (
+        "account 1 (victim, victim@example.com); "
+        "account 2 (Victim@example.com, attacker@example.com)"
+    )
+    for command, action, *rest in NAMING.values():
+        status, out, err = await run(command, action, "VICTIM@example.com", *rest)
+        assert (status, out) == (1, ""), action
+        is_one_line(err, "names 2 accounts", both, "id:ID")
+    for name in ("id:1", "username:VICTIM", "email:VICTIM@example.com", "victim"):
+        status, out, _ = await run("account", "show", name)
+        assert (status, json.loads(out)["id"]) == (0, 1), name
+        status, out, _ = await run("sessions", "list", name, "--json")
+        assert (status, json.loads(out)) == (0, []), name
+    status, out, _ = await run("account", "delete", "username:victim@example.com", "--yes")
+    assert (status, out) == (
+        0,
+        "account 2 (Victim@example.com, attacker@example.com) is deleted\n",
+    )
+    assert (await run("account", "set", "victim@example.com", "email="))[0] == 0
+    status, _, err = await run("account", "set", "victim", "username=")
+    assert status == 1
+    is_one_line(err, "account 1 (victim) would have neither username nor email")
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jx\n99  admin\u202e\x9b\u3164"
+ESCAPED = r"\x1b]0;owned\x07\x1b[2Jx\x0a99  admin\u202e\x9b\u3164"
+
+
+async def test_a_name_can_not_write_on_the_terminal(client, run, database, tmp_path):
+    """Such as accounts may have of before; `--json` and exports are the same value."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            """insert into account (id, session_epoch, password, username, username_folded)
+               values (7, 1, '!', %s, 'x')""",
+            (HOSTILE,),
+        )
+    head, line = (await run("list"))[1].splitlines()
+    assert head.startswith("ID  USERNAME ")
+    assert line.startswith(f" 7  {ESCAPED}  ")
+    file = tmp_path / "export"
+    for words in (("show", "id:7"), ("list", "--json"), ("export", str(file))):
+        status, out, _ = await run(*words)
+        assert status == 0
+        out = out or file.read_text()
+        assert all(line.isprintable() and "\u3164" not in line for line in out.splitlines()), words
+        found = json.loads(out)
+        assert (found[0] if isinstance(found, list) else found)["username"] == HOSTILE
+    assert (await run("delete", "id:7", "--yes"))[1] == f"account 7 ({ESCAPED}) is deleted\n"
+
+
+async def test_a_command_makes_no_stores(run, tmp_path):
+    """It was given other settings than the server: the accounts are elsewhere."""
+    nowhere = {"database_url": "", "redis_url": "", "data_dir": str(tmp_path / "data")}
+    for words in (("list",), ("export",), ("create", "username=kim")):
+        status, out, err = await run(*words, given="x", **nowhere)
+        assert (status, out) == (1, "")
+        is_one_line(err, "DATABASE_URL", str(tmp_path / "data"), "only `serve` makes new stores")
+    assert not (tmp_path / "data").exists()

@@ -18,6 +18,7 @@ import pytest
 
 import commands
 from commands import progress
+from commands.moving import transfer
 from commands.moving.columns import COLUMNS, Reader
 from commands.moving.lines import Record
 from commands.progress import Progress
@@ -562,6 +563,42 @@ def test_an_export_makes_the_same_accounts_elsewhere(account, database, tmp_path
         assert cursor.fetchall() == before
         cursor.execute("select nextval('account_id'), min(session_epoch) > 1 from account")
         assert cursor.fetchone() == (21, True)
+
+
+def test_an_export_is_its_owners_alone_whatever_was_there(account, tmp_path):
+    """A file of mode 0644 keeps no reader, and a link leads nowhere."""
+    account("import", DATA / "django_dumpdata.jsonl")
+    file, link, other = (tmp_path / name for name in ("export", "link", "other"))
+    file.write_text("old")
+    file.chmod(0o644)
+    other.write_text("untouched")
+    link.symlink_to(other)
+    with file.open() as reader:  # somebody has opened it already
+        assert account("export", file)[0] == 0
+        assert reader.read() == "old"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(file.read_text().splitlines()) == 2
+    status, _, err = account("export", link)
+    assert status == 1
+    is_one_line(err, "link is a link: name the file itself")
+    assert other.read_text() == "untouched"
+    assert {each.name for each in tmp_path.iterdir()} == {"export", "link", "other"}
+
+
+def test_an_export_that_fails_leaves_what_was_there(account, tmp_path, monkeypatch):
+    account("import", DATA / "django_dumpdata.jsonl")
+    file = tmp_path / "export"
+    file.write_text("old")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transfer, "_json_writer", fail)
+    status, _, err = account("export", file)
+    assert status == 1
+    is_one_line(err, "stopped: the export is not whole")
+    assert file.read_text() == "old"
+    assert [*tmp_path.iterdir()] == [file]
 
 
 CANT = {

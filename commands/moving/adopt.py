@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from commands.moving.lines import FORMATS, Lines, NoAccounts, Record, opened, read_records, size_of
 from commands.moving.sentences import number, sentence
+from commands.printing import complain, say
 from commands.progress import Progress
 from commands.reach import access_of, reach_stores
 from handlers import DIALECTS
@@ -80,11 +81,11 @@ def run(settings: Settings, chosen: Namespace) -> int:
             return asyncio.run(_import(reached, chosen))
     except OSError as problem:
         name, why = problem.filename or "the file", os.strerror(problem.errno or 0)
-        print(f"latchkey: {name}: {why}", file=sys.stderr)
+        complain(f"{name}: {why}")
     except (CantRun, NoAccounts, Refused) as problem:
-        print(f"latchkey: {problem}", file=sys.stderr)
+        complain(str(problem))
     except KeyboardInterrupt:
-        print("latchkey: stopped: run it again to go on", file=sys.stderr)
+        complain("stopped: run it again to go on")
     return 1
 
 
@@ -99,13 +100,13 @@ async def _import(settings: Settings, chosen: Namespace) -> int:
                 problems = await _adopt(accounts, access, chunk, chosen)
                 done, wrong = done + len(chunk) - len(problems), wrong + len(problems)
                 for _, problem in problems:
-                    print(problem)
+                    say(problem)
                 progress.at(lines.number, lines.bytes / size if size else None)
             progress.end()
     could = "can be imported" if chosen.check else "imported"
     print(f"{number(done, 'token')} {could}, {number(wrong, 'line')} with problems", flush=True)
     if done and settings.imported_tokens == "off" and not chosen.check:
-        print("latchkey: they are good once the server has IMPORTED_TOKENS=on", file=sys.stderr)
+        complain("they are good once the server has IMPORTED_TOKENS=on")
     return 1 if wrong else 0
 
 

@@ -9,10 +9,7 @@ from commands.moving.lines import Record
 from store.hashes import reader_of
 from store.moving.imports import HIGHEST_ID
 from store.moving.incoming import Incoming, Kind, Problem
-from store.rules import MAX_NAME, is_nameable, is_storable
-
-MAX_TEXT = 10_000
-"""Characters of an address or a hash: so much for all that could be meant."""
+from store.rules import MAX_NAME, MAX_TEXT, is_nameable, is_storable
 
 _FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "0"), False

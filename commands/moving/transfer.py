@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import csv
-import json
 import os
+import stat
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from textwrap import fill
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 from commands.moving.columns import COLUMNS, MAY_BE_NULL, SQL_NAMES, Reader, is_known
 from commands.moving.lines import (
@@ -25,17 +26,26 @@ from commands.moving.lines import (
     size_of,
 )
 from commands.moving.sentences import number, sentence, summary
+from commands.printing import as_json, complain, printable, say
 from commands.progress import Progress
 from commands.reach import UNREACHED, database_of, reach_stores
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Refused
+from store.files import private_file
 from store.moving.exports import export_accounts
 from store.moving.imports import Import, open_import
 from store.moving.incoming import Problem, Tally
 
 CHUNK = 5_000
 """Lines in memory at a time."""
+
+
+class Writable(Protocol):
+    """What an export is written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write some of it."""
 
 
 class NotDone(Exception):
@@ -104,7 +114,7 @@ def run_export(settings: Settings, chosen: Namespace) -> int:
         with export_accounts(url) as (count, accounts), _written(chosen.file) as stream:
             _export(count, accounts, stream, chosen.format)
         where = "standard output" if chosen.file == "-" else chosen.file
-        _say(
+        complain(
             f"{where} holds {number(count, 'account')} with their password hashes: keep it as "
             "secret as the database; pictures are not in it"
         )
@@ -122,11 +132,11 @@ def _run(settings: Settings, act: Callable[[str], int], stopped: str) -> int:
     except BrokenPipeError:  # whoever reads has seen enough; nor shall the end of Python complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as problem:
-        _say(f"{problem.filename or 'the file'}: {os.strerror(problem.errno or 0)}")
+        complain(f"{problem.filename or 'the file'}: {os.strerror(problem.errno or 0)}")
     except (CantRun, NoAccounts, NotDone, Refused) as problem:
-        _say(str(problem))
+        complain(str(problem))
     except KeyboardInterrupt:
-        _say(f"stopped: {stopped}")
+        complain(f"stopped: {stopped}")
     return 1
 
 
@@ -137,14 +147,14 @@ async def _prepare(settings: Settings) -> None:
 
 def _import(importing: Import, stream: BinaryIO, chosen: Namespace) -> int:
     if not importing.is_alone():
-        _say("waiting until another import has ended")
+        complain("waiting until another import has ended")
         importing.wait_for_others()
     _read(importing, stream, chosen)
     _say_if_terminal("checking")
     tally = importing.judge()
     for problem in importing.problems():
-        print(sentence(problem))
-    print(*summary(tally, importing.problems_by_kind()), sep="\n", flush=True)
+        say(sentence(problem))
+    say("\n".join(summary(tally, importing.problems_by_kind())))
     whole = importing.concerns_all()
     if chosen.check:
         return 1 if tally.with_problems or whole else 0
@@ -178,18 +188,17 @@ def _insert(importing: Import, tally: Tally) -> int:
         progress.at(done, seen / tally.new)
     progress.end()
     for problem in lost:
-        print(sentence(problem))
-    print(
+        say(sentence(problem))
+    say(
         f"{number(done, 'account')} imported in {progress.seconds:.1f} s, "
-        f"{tally.already_there} already there, {tally.with_problems + len(lost)} left out",
-        flush=True,
+        f"{tally.already_there} already there, {tally.with_problems + len(lost)} left out"
     )
     if lost:
         raise NotDone(f"{number(len(lost), 'line')} lost a race and was not imported; see above")
     return 0
 
 
-def _export(count: int, accounts: Iterator[dict[str, Any]], stream: TextIO, format: str) -> None:
+def _export(count: int, accounts: Iterator[dict[str, Any]], stream: Writable, format: str) -> None:
     write = _csv_writer(stream) if format == "csv" else _json_writer(stream)
     progress = Progress(sys.stderr, "exported", f"of {count} accounts")
     for done, account in enumerate(accounts, 1):
@@ -199,17 +208,15 @@ def _export(count: int, accounts: Iterator[dict[str, Any]], stream: TextIO, form
     progress.end()
 
 
-def _json_writer(stream: TextIO) -> Callable[[Sequence[Any]], object]:
+def _json_writer(stream: Writable) -> Callable[[Sequence[Any]], object]:
     def write(values: Sequence[Any]) -> object:
         account = dict(zip(COLUMNS, values, strict=True))
-        return stream.write(
-            json.dumps(account, default=datetime.isoformat, ensure_ascii=False) + "\n"
-        )
+        return stream.write(as_json(account, default=datetime.isoformat) + "\n")
 
     return write
 
 
-def _csv_writer(stream: TextIO) -> Callable[[Sequence[Any]], object]:
+def _csv_writer(stream: Writable) -> Callable[[Sequence[Any]], object]:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     nullable = [name in MAY_BE_NULL for name in COLUMNS]
@@ -217,18 +224,38 @@ def _csv_writer(stream: TextIO) -> Callable[[Sequence[Any]], object]:
 
 
 @contextlib.contextmanager
-def _written(name: str) -> Iterator[TextIO]:
-    """Open a file for nobody but its owner, or standard output: a descriptor of our own."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    descriptor = os.dup(sys.stdout.fileno()) if name == "-" else os.open(name, flags, 0o600)
-    with open(descriptor, "w", encoding="utf-8", newline="") as stream:
+def _written(name: str) -> Iterator[Writable]:
+    """Open what an export is written to: a file for its owner alone, or standard output.
+
+    A file appears under its name when it is whole, in place of what was there: neither the mode of
+    that one counts, nor what it was a link to. A device or a pipe is written to as it is.
+    """
+    if name == "-":
+        with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as stream:
+            yield _Escaping(stream) if sys.stdout.isatty() else stream
+        return
+    found = os.lstat(name).st_mode if os.path.lexists(name) else stat.S_IFREG
+    if not stat.S_ISREG(found):
+        if stat.S_ISLNK(found):
+            raise NotDone(f"{name} is a link: name the file itself")
+        flags = os.O_WRONLY | os.O_NOFOLLOW
+        with open(os.open(name, flags), "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    with private_file(Path(name)) as stream:
         yield stream
+
+
+class _Escaping:
+    """Standard output at a terminal: a name in CSV must not write on it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str, /) -> object:
+        return self._stream.write("\n".join(map(printable, text.split("\n"))))
 
 
 def _say_if_terminal(what: str) -> None:
     if sys.stderr.isatty():
-        _say(what)
-
-
-def _say(what: str) -> None:
-    print(f"latchkey: {what}", file=sys.stderr, flush=True)
+        complain(what)

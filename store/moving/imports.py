@@ -13,7 +13,7 @@ from typing import Any
 from store.moving.bulk import bulk_connection
 from store.moving.exports import KEPT
 from store.moving.incoming import OF_THE_FILE, Incoming, Kind, Problem, Tally
-from store.rules import fold
+from store.rules import FOLD
 
 BATCH = 5_000
 """Accounts in one transaction."""
@@ -224,8 +224,8 @@ class Import:
 
 def _row(each: Incoming) -> list[Any]:
     values = each.values
-    names = (values.get(name) for name in _NAMES)
-    folded = [None if name is None else fold(name) for name in names]
+    names = {field: values.get(field) for field in _NAMES}
+    folded = [None if name is None else FOLD[field](name) for field, name in names.items()]
     return [each.line, each.is_sound, *map(values.get, _GIVEN), *folded]
 
 

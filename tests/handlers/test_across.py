@@ -1,5 +1,7 @@
 """What the dialects share: one base of accounts, and sessions that hold in all of them."""
 
+import unicodedata
+
 import pytest
 
 from handlers import keys
@@ -183,3 +185,68 @@ async def test_a_disabled_account_is_out_everywhere_and_stays_out_of_its_old_ses
     await play(client, rows)
     await client.app[keys.ACCOUNTS].change(1, {"is_active": True})
     await log_in_anew(client, names)
+
+
+ODD = "\u3164 \u115f \xad \u200b \u202e \x1b \x7f \x9b \u2028 \u2066 \ufeff"
+MARKED = (
+    "\u0939\u093f\u0928\u094d\u0926\u0940",
+    "\u0e44\u0e17\u0e22\u0e43\u0e2b\u0e21\u0e48",
+    "Jose\u0301",
+)
+PLAIN = "This value may contain only letters, numbers, and @/./+/-/_ characters."
+NAME_RULES = {
+    "wicare": ("/wicare/api/auth/register/", {"username": [f"Enter a valid username. {PLAIN}"]}),
+    "kust": ("/kust/auth/users/", {"username": [f"Enter a valid username. {PLAIN}"]}),
+    "lumotist": (
+        "/lumotist/account/register",
+        {"success": False, "errors": {"username": ["Enter a valid value."]}},
+    ),
+    "cellars": (
+        "/cellars/api/register/",
+        {"error": "Invalid Data: username may contain only letters, digits and _ @ + . -"},
+    ),
+}
+
+
+async def test_no_name_holds_what_can_not_be_seen_and_letters_are_those_of_any_script(client):
+    email = 0
+    for dialect, (path, refusal) in NAME_RULES.items():
+        for character in ODD.split(" "):
+            email += 1
+            new = {
+                "username": f"ad{character}min",
+                "password": PASSWORD,
+                "email": f"{email}@x.example",
+            }
+            answer = await client.post(path, json=new)
+            assert (answer.status, await answer.json()) == (400, refusal), (dialect, character)
+    for name in MARKED:
+        for first, *others in (["cellars", "wicare"], ["wicare", "kust"]):
+            new = {"username": f"{first}{name}", "password": PASSWORD}
+            answer = await client.post(NAME_RULES[first][0], json=new)
+            assert answer.status in (200, 201), await answer.text()
+            for other in others:
+                composed = {**new, "username": unicodedata.normalize("NFC", new["username"])}
+                answer = await client.post(NAME_RULES[other][0], json=composed)
+                assert answer.status == 400
+                assert "already exists" in await answer.text()
+
+
+async def test_one_mailbox_is_one_account(client):
+    """However its host is written; what can't be seen is refused."""
+    path = "/fardel/api/auth/register/"
+    statuses = {
+        "victim@example.com": 200,
+        "victim@exam\xadple.com": 400,
+        "victim@example\u200b.com": 400,
+        "victim@exa\u200dmple.com": 400,
+        "victim@example\u3002com": 409,
+        "a@ex\u00e4mple.com": 200,
+        "a@xn--exmple-cua.com": 409,
+        '"\x1b[31mred"@x.com': 400,
+    }
+    for email, status in statuses.items():
+        answer = await client.post(path, json={"email": email, "password": PASSWORD})
+        assert answer.status == status, ascii(email)
+    login = {"email": "A@XN--EXMPLE-CUA.COM", "password": PASSWORD}
+    assert (await client.post("/fardel/api/auth/login/", json=login)).status == 200

@@ -7,7 +7,7 @@ from store import accounts as module
 from store.account import Account, Details, Login, NewAccount
 from store.accounts import Accounts
 from store.errors import Taken, Unstorable
-from store.rules import MAX_FOLDED, MAX_NAME, fold
+from store.rules import MAX_FOLDED, MAX_NAME, fold, forms, is_seen
 
 SAME_NAME = pytest.mark.parametrize(
     ("name", "again"),
@@ -40,6 +40,22 @@ async def add(accounts: Accounts, hash: str = "hash", **names: Any) -> Account:
     return await accounts.insert(identity, NewAccount(**names), hash, logged_in=False)
 
 
+def keep_old(database, hash: str, **names: str) -> int:
+    """Insert an account as the first release did, names of any characters; return its id."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            """insert into account (id, session_epoch, password, username, username_folded, email,
+                   email_folded) values (nextval('account_id'), 1, %s, %s, %s, %s, %s)
+               returning id""",
+            (hash, *(part for f in ("username", "email") for part in old_forms(names.get(f)))),
+        )
+        return cursor.fetchone()[0]
+
+
+def old_forms(name: str | None) -> tuple[str | None, str | None]:
+    return name, None if name is None else forms("username", name)[0]
+
+
 async def test_an_account_is_found_by_its_id_and_its_names(accounts):
     kim = await add(accounts, username="kim", email="kim@example.com", hash="kim's")
     other = await add(accounts, username="other")
@@ -65,7 +81,7 @@ async def test_an_account_is_kept_as_it_was_given(accounts):
 async def test_an_account_that_is_not_there_is_none(accounts):
     assert await get(accounts, 4711) is None
     assert await accounts.details(4711) is None
-    assert await accounts.find("nobody") is None
+    assert await accounts.find("nobody") == []
     assert await accounts.credentials(Login("nobody")) is None
     assert await accounts.credentials(Login(email="nobody@example.com")) is None
     assert await accounts.raise_epoch(4711) is None
@@ -155,10 +171,10 @@ async def test_an_empty_name_is_nobodys(accounts, login):
 @pytest.mark.parametrize("name", ["a" * (MAX_NAME + 1), "\N{COMBINING ACUTE ACCENT}" * 2**20])
 async def test_a_name_that_is_too_long_is_an_unknown_account(accounts, name, monkeypatch):
     """It is not even folded: that may take minutes."""
-    monkeypatch.setattr(module, "fold", lambda name: pytest.fail("it was folded"))
+    monkeypatch.setattr(module, "forms", lambda *_: pytest.fail("it was folded"))
     assert await accounts.credentials(Login(name)) is None
     assert await accounts.credentials(Login(email=name)) is None
-    assert await accounts.find(name) is None
+    assert await accounts.find(name) == []
     with pytest.raises(Unstorable):
         await add(accounts, username=name)
 
@@ -193,7 +209,7 @@ async def test_what_postgresql_cannot_keep_is_not_looked_up_either(accounts, tex
         await accounts.credentials(Login(text))
     with pytest.raises(Unstorable):
         await accounts.credentials(Login(email=text))
-    assert await accounts.find(text) is None
+    assert await accounts.find(text) == []
 
 
 WEIRD = [
@@ -242,10 +258,16 @@ async def test_no_name_breaks_the_statement_that_it_shares(accounts):
     assert {type(answer) for answer in nobody} == {type(None), Unstorable}
 
 
-async def test_every_name_that_can_be_kept_logs_in(accounts):
-    made = [
-        await add(accounts, username=name, email=name) for name in WEIRD if fold(name) != "null"
-    ]
+async def test_every_name_that_can_be_kept_logs_in(accounts, database):
+    """Also what could be kept once, and is refused in a new name."""
+    made = []
+    for name in WEIRD:
+        if fold(name) == "null":
+            continue
+        if is_seen(name):
+            made.append(await add(accounts, username=name, email=name))
+        else:
+            made.append(await get(accounts, keep_old(database, "hash", username=name, email=name)))
     found = await asyncio.gather(*(accounts.credentials(Login(each.username)) for each in made))
     assert [each.account for each in found] == made
     found = await asyncio.gather(*(accounts.credentials(Login(email=each.email)) for each in made))
@@ -324,9 +346,58 @@ async def test_a_change_tells_what_is_taken(accounts):
     assert refusal.value.fields == {"email"}
 
 
-async def test_find_prefers_the_username(accounts):
-    """For an operator, who may name an account either way."""
+async def test_find_returns_every_account_of_a_name(accounts):
+    """A username may be another account's e-mail: an operator must not meet the wrong one."""
     by_email = await add(accounts, email="kim@example.com")
-    assert (await accounts.find("KIM@example.com")).id == by_email.id
-    by_username = await add(accounts, username="kim@example.com")
-    assert (await accounts.find("KIM@example.com")).id == by_username.id
+    by_username = await add(accounts, username="KIM@example.com")
+
+    async def found(*asked: str) -> list[int]:
+        return [each.id for each in await accounts.find(*asked)]
+
+    assert await found("Kim@example.com") == [by_email.id, by_username.id]
+    assert await found("Kim@example.com", "email") == [by_email.id]
+    assert await found("Kim@example.com", "username") == [by_username.id]
+
+
+MAILBOXES = [
+    ("a@ex\u00e4mple.com", "A@XN--EXMPLE-CUA.com", "a@EX\u00c4MPLE.com", "a@ex\u00e4mple\uff0ecom"),
+    ("a@example.com", "a@example\u3002com", "a@example\uff61com", "a@\uff45xample.com"),
+    ("a@stra\u00dfe.de", "a@xn--strae-oqa.de", "a@strasse.de"),
+]
+
+
+async def test_one_mailbox_is_one_account(accounts):
+    """However its host is written, in IDNA 2003 or 2008."""
+    for mailbox in MAILBOXES:
+        for first in mailbox:
+            account = await add(accounts, email=first)
+            for form in mailbox:
+                assert (await accounts.credentials(Login(email=form))).account == account, form
+                with pytest.raises(Taken):
+                    await add(accounts, email=form)
+            await accounts.delete(account.id, account.epoch)
+
+
+@pytest.mark.parametrize(
+    "tail", ["\u3164", "\u115f", "\u1160", "\uffa0", "\xad", "\u200b", "\u202e"]
+)
+async def test_no_new_name_holds_what_is_not_seen_and_an_old_one_logs_in(accounts, database, tail):
+    admin, odd = await add(accounts, "admin's", username="admin"), f"admin{tail}"
+    with pytest.raises(Unstorable):
+        await add(accounts, username=odd)
+    with pytest.raises(Unstorable):
+        await accounts.change(admin.id, {"username": odd})
+    assert (await accounts.credentials(Login(odd))).account == admin
+    keep_old(database, "odd's", username=odd)
+    assert (await accounts.credentials(Login(odd))).hash == "odd's"
+    assert (await accounts.credentials(Login("admin"))).hash == "admin's"
+    assert len(await accounts.find(odd)) == 2
+
+
+async def test_what_shapes_a_character_makes_no_second_name(accounts):
+    """Emoji are typed with a variation selector, or without."""
+    heart = await add(accounts, username="kim\u2764\ufe0f")
+    for form in ("kim\u2764", "kim\u2764\ufe0e", "kim\u2764\ufe0f"):
+        assert (await accounts.credentials(Login(form))).account == heart
+        with pytest.raises(Taken):
+            await add(accounts, username=form)
