@@ -6,11 +6,8 @@ FROM ${PYTHON_IMAGE} AS program
 ARG REQUIREMENTS=requirements.txt
 WORKDIR /app
 COPY ${REQUIREMENTS} /requirements.txt
-# Flask comes with flask-swagger-ui, which is wanted for its files only: it is never imported.
-RUN grep -vE '^(blinker|click|flask|itsdangerous|jinja2|markupsafe|werkzeug)==' /requirements.txt \
-        > /needed.txt \
-    && python -m pip install --no-cache-dir --no-compile --no-deps --only-binary :all: \
-        --disable-pip-version-check --root-user-action ignore --target packages -r /needed.txt \
+RUN python -m pip install --no-cache-dir --no-compile --no-deps --only-binary :all: \
+        --disable-pip-version-check --root-user-action ignore --target packages -r /requirements.txt \
     && rm -rf packages/bin packages/PIL/_avif* packages/pillow.libs/libavif* \
     && find packages -type d \( -name tests -o -name test \) -prune -exec rm -rf {} + \
     && find packages -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|c\|h\)' -delete
@@ -36,7 +33,7 @@ RUN groupadd --gid 10001 latchkey \
         -o -name _distutils_hack -o -name distutils-precedence.pth -o -name wheel \
         -o -name 'wheel-*' -o -name idlelib -o -name tkinter -o -name turtledemo -o -name lib2to3 \
         -o -name pydoc_data -o -name 'config-3*' \) -prune -exec rm -rf {} + \
-    && rm -rf /requirements.txt /needed.txt /root/.cache /usr/include /usr/local/include \
+    && rm -rf /requirements.txt /root/.cache /usr/include /usr/local/include \
         /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
         /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /var/lib/apt \
         /usr/bin/perl* /usr/lib/*/perl-base /usr/share/perl5 \

@@ -1,6 +1,11 @@
 # `make run` and `make test` need Python 3.11 or later, make, git and a package index for pip.
+# Another Python than python3: `make test PYTHON=python3.13`. Each has a virtual environment.
 PYTHON ?= python3
+ifeq ($(PYTHON),python3)
 VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
 BIN = $(VENV)/bin
 
 BENCH = .bench_cache/venv
@@ -33,14 +38,9 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	@$(MAKE) --no-print-directory audit
 
-# Known vulnerabilities in what is pinned, where the advisories can be reached; they are found or not.
+# Known vulnerabilities in what is pinned. Without a way to the advisories it says "SKIPPED".
 audit: $(VENV)/dev
-	@said=$$($(BIN)/pip-audit --progress-spinner off --disable-pip --no-deps -r requirements.txt 2>&1) \
-	|| case "$$said" in *"known vulnerabilit"*) printf '%s\n' "$$said"; exit 1;; esac; \
-	case "$$said" in \
-	*"could not be audited"*) echo "pip-audit: skipped: the advisories can't be reached";; \
-	*"No known vulnerabilities"*) echo "pip-audit: no known vulnerabilities";; \
-	*) echo "pip-audit: skipped: the advisories can't be reached";; esac
+	@$(BIN)/python tools/audit.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
@@ -48,10 +48,10 @@ format: $(VENV)/dev
 
 # Re-makes every pin, transitive ones too, from pyproject.toml.
 lock:
-	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
-	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra tracing -c requirements.txt -o requirements-tracing.txt
-	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group embedded -c requirements.txt -o requirements-embedded.txt
-	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -c requirements-tracing.txt -o requirements-dev.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra tracing -c requirements.txt -o requirements-tracing.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group embedded -c requirements.txt -o requirements-embedded.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -c requirements-tracing.txt -o requirements-dev.txt
 
 # Side by side with what people would pick instead; wrk and Node are used where they are there.
 bench: $(VENV)/run $(BENCH)/done
@@ -62,10 +62,12 @@ load: $(BENCH)/done
 	$(BENCH)/bin/locust -f tests/load/locustfile.py --host $(LOAD_HOST) $(LOAD)
 
 clean:
-	rm -rf $(VENV) .bench_cache
+	rm -rf .venv .venv-* .bench_cache
 
 $(VENV)/run: requirements.txt requirements-embedded.txt
 	@echo "latchkey: installing into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "latchkey: Python 3.11 or later is needed: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-embedded.txt
 	@touch $@

@@ -1,8 +1,8 @@
 """The page at /docs: the dialects in Swagger UI, to be read and tried out.
 
-Swagger UI comes out of the package flask-swagger-ui, whose Python is never imported. The page
-itself, its script, style and icon are ours: openapi/page.*. It loads nothing from anywhere else,
-and names everything by relative URLs, so that it works below a proxy's path, too.
+Swagger UI is in openapi/swagger-ui; the page itself, its script, style and icon are openapi/page.*.
+The page loads nothing from anywhere else, and names everything by relative URLs, so that it works
+below a proxy's path, too.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 
 from aiohttp import hdrs, web
 
@@ -23,7 +21,8 @@ from handlers.dialect import Endpoint, WrongMethod
 
 METHODS = ("GET",)
 HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
-SWAGGER_UI = {
+SWAGGER_UI = DIRECTORY / "swagger-ui"
+VENDORED = {
     "swagger-ui.css": CSS,
     "swagger-ui-bundle.js": SCRIPT,
     "swagger-ui-standalone-preset.js": SCRIPT,
@@ -70,23 +69,16 @@ class Shelf:
 
 
 def endpoints(dialects: Iterable[str]) -> dict[str, Endpoint]:
-    """Return what serves the page of these dialects, by its path. Raises ModuleNotFoundError."""
-    shelf = Shelf(partial(_read_all, _swagger_ui(), " ".join(dialects)))
-    paths = ["/docs", "/docs/", *(f"/docs/{name}" for name in [*SWAGGER_UI, *OURS])]
+    """Return what serves the page of these dialects, by its path."""
+    shelf = Shelf(partial(_read_all, " ".join(dialects)))
+    paths = ["/docs", "/docs/", *(f"/docs/{name}" for name in [*VENDORED, *OURS])]
     return {path: _serve(shelf, path) for path in paths}
 
 
-def _swagger_ui() -> Path:
-    package = find_spec("flask_swagger_ui")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("DOCS=on needs flask-swagger-ui, of requirements.txt")
-    return Path(package.submodule_search_locations[0]) / "dist"
-
-
-def _read_all(swagger_ui: Path, dialects: str) -> dict[str, File]:
+def _read_all(dialects: str) -> dict[str, File]:
     files = {
         name: _file((directory / name).read_bytes(), media_type)
-        for directory, names in ((swagger_ui, SWAGGER_UI), (DIRECTORY, OURS))
+        for directory, names in ((SWAGGER_UI, VENDORED), (DIRECTORY, OURS))
         for name, media_type in names.items()
     }
     html = (DIRECTORY / "page.html").read_text().replace("{dialects}", dialects)

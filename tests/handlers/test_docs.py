@@ -5,7 +5,6 @@ import contextlib
 import gzip
 import re
 import socket
-import sys
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
@@ -20,7 +19,7 @@ from handlers.wire import AT_ONCE
 from server import create_app
 
 PAGES = ("/docs", "/docs/")
-FILES = [f"/docs/{name}" for name in [*docs.SWAGGER_UI, *docs.OURS]]
+FILES = [f"/docs/{name}" for name in [*docs.VENDORED, *docs.OURS]]
 EVERYTHING = [*PAGES, *FILES]
 LARGEST = "/docs/swagger-ui-bundle.js"
 MIDDLE = "/docs/swagger-ui.css"
@@ -237,19 +236,6 @@ async def test_the_files_are_read_once_and_not_before_they_are_asked_for(
     answers = await asyncio.gather(*(get(client, path) for path in EVERYTHING * 3))
     assert {answer.status for answer, _ in answers} == {200}
     assert {reads[Path(path).name] for path in FILES} == {1}
-
-
-async def test_the_package_is_not_imported(client):
-    """It would bring Flask with it."""
-    assert (await get(client, LARGEST))[0].status == 200
-    assert "flask_swagger_ui" not in sys.modules
-
-
-def test_without_the_package_the_server_does_not_start(settings, monkeypatch):
-    monkeypatch.setattr(docs, "find_spec", lambda _: None)
-    with pytest.raises(ModuleNotFoundError, match="DOCS=on"):
-        create_app(settings)
-    create_app(replace(settings, docs="off"))
 
 
 async def ask_and_do_not_read(client, stack, request):
