@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import handlers
+from handlers import mounts
+from handlers.mounts import Mount, parse_mounts
 from store.addresses import Network, parse_network
+from store.errors import BadValue
 from store.limits import Limit, parse_limit
 from store.postgresql.database import check_database_url
 from store.redis.client import check_redis_url
@@ -45,14 +48,8 @@ def _text(default: str, allowed: str) -> Any:
     return _setting(default, str.strip, allowed)
 
 
-def _parse_dialects(text: str) -> dict[str, str]:
-    pairs = [word.partition("=") for word in text.split()]
-    mounts = {name: prefix for name, _, prefix in pairs}
-    if not pairs or len(mounts) < len(pairs) or mounts.keys() - handlers.DIALECTS.keys():
-        raise ValueError
-    if not all(re.fullmatch(r"/[\w.~/-]*", prefix, re.ASCII) for prefix in mounts.values()):
-        raise ValueError
-    return mounts
+def _parse_dialects(text: str) -> dict[str, Mount]:
+    return parse_mounts(text, handlers.DIALECTS)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -127,10 +124,10 @@ class Settings:
     secret_keys: tuple[str, ...] = _setting(
         (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
     )
-    dialects: Mapping[str, str] = _setting(
-        dict.fromkeys(handlers.DIALECTS, "/"),
+    dialects: Mapping[str, Mount] = _setting(
+        dict.fromkeys(handlers.DIALECTS, Mount()),
         _parse_dialects,
-        f"name=/prefix, each name once, separated by spaces; the names are {_NAMES}",
+        f"{mounts.FORM}; the names are {_NAMES}",
     )
     cors_origins: tuple[str, ...] = _setting(
         ("*",), _parse_origins, "* alone, or origins like https://app.example, separated by spaces"
@@ -219,6 +216,8 @@ def _given(environment: Mapping[str, str], name: str) -> str:
 def _parse(each: "Field[Any]", text: str) -> Any:
     try:
         return each.metadata["parse"](text)
+    except BadValue as problem:
+        raise BadSetting(f"{each.name.upper()} is {text!r}: {problem}") from None
     except ValueError:
         shown = "(not shown)" if each.name in _SECRET else repr(text)
         allowed = each.metadata["allowed"]

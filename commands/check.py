@@ -79,7 +79,7 @@ def run(settings: Settings, create_app: CreateApp) -> int:
 
 def judge_settings(settings: Settings, create_app: CreateApp) -> Iterator[Finding]:
     """Say what the settings mean here."""
-    mounted = ", ".join(f"{name} at {prefix}" for name, prefix in settings.dialects.items())
+    mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
     try:
         create_app(settings)
         yield Finding(Level.OK, f"the dialects don't collide: {mounted}")

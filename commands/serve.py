@@ -116,7 +116,7 @@ def _tell(told: "asyncio.Future[signal.Signals]", number: signal.Signals) -> Non
 def _greet(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
-    mounted = ", ".join(f"{name} at {prefix}" for name, prefix in settings.dialects.items())
+    mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
     _say(f"serving on {url}")
     _say(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
@@ -125,7 +125,7 @@ def _greet(settings: Settings, port: int) -> None:
         _say(f"try the API on {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]
     if "lumotist" in settings.dialects:
-        account = f"{url}{settings.dialects['lumotist'].rstrip('/')}/account"
+        account = f"{url}{settings.dialects['lumotist'].base}/account"
         json = "-H 'Content-Type: application/json'"
         mika = '"username": "mika", "password": "correct horse"'
         tries = [

@@ -21,6 +21,7 @@ from handlers import (
 from handlers.answers import Answer
 from handlers.dialect import Dialect, Endpoint, NotFound
 from handlers.front import Mounted, RequestIds, expect, front
+from handlers.mounts import Mount
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -52,35 +53,43 @@ class Anywhere(web.PlainResource):
 
 def mount(
     app: web.Application,
-    mounts: Mapping[str, str],
+    mounts: Mapping[str, Mount],
     *,
     with_docs: bool = False,
     around: Around | None = None,
 ) -> None:
-    """Mount the named dialects, each at its prefix and under its own name. Raises Conflict.
+    """Mount the named dialects, each where its mount says and under its own name. Raises Conflict.
 
     `around` is put around each, if it is given.
     """
     owners: dict[str, tuple[str, Endpoint]] = {}
-    for name, prefix in mounts.items():
-        for path, endpoint in DIALECTS[name].endpoints.items():
+    for name, mounted in mounts.items():
+        dialect = DIALECTS[name]
+        if dialect.options_key:
+            app[dialect.options_key] = mounted.options or dialect.options
+        for path, endpoint in dialect.endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)
-            if prefix.strip("/") != name:
-                _claim(owners, prefix.rstrip("/") + path, name, endpoint)
+            if mounted.base != f"/{name}":
+                _claim(owners, mounted.base + path, name, endpoint)
+        for path, endpoint in dialect.other_endpoints.items():
+            _claim(owners, f"/{name}{path}", name, endpoint)
+    for name, mounted in mounts.items():
+        for path, endpoint in DIALECTS[name].other_endpoints.items():
+            owners.setdefault(mounted.base + path, (name, endpoint))
     ids = RequestIds()
 
-    def fronted(endpoint: Endpoint, route: str, dialect: str = "") -> Mounted:
-        mounted = front(app, endpoint, route, dialect, ids)
-        return around(mounted, route, dialect) if around else mounted
+    def fronted(endpoint: Endpoint, route: str, owner: str = "") -> Mounted:
+        handler = front(app, endpoint, route, owner, ids)
+        return around(handler, route, owner) if around else handler
 
-    def add(path: str, route: str, endpoint: Endpoint, dialect: str = "") -> None:
-        mounted = fronted(endpoint, route, dialect)
-        app.router.add_route("*", path, mounted, expect_handler=expect)
+    def add(path: str, route: str, endpoint: Endpoint, owner: str = "") -> None:
+        handler = fronted(endpoint, route, owner)
+        app.router.add_route("*", path, handler, expect_handler=expect)
 
-    for path, (owner, endpoint) in owners.items():
-        dialect = owner if owner in DIALECTS else ""
-        add(path, path, endpoint, dialect)
-        add(path + "/", path, endpoint, dialect)
+    for path, (owners_name, endpoint) in owners.items():
+        owner = owners_name if owners_name in DIALECTS else ""
+        add(path, path, endpoint, owner)
+        add(path + "/", path, endpoint, owner)
     add("/healthz", "/healthz", probes.HEALTH)
     add("/readyz", "/readyz", probes.READY)
     add("/metrics", "/metrics", metrics.ENDPOINT)

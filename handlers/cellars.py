@@ -3,7 +3,8 @@
 Where the document is silent: the header it calls Authentication is Authorization, as in its own
 examples; register and login take the body for JSON whatever its type says, and look at no token;
 letters are those of any script; a field that is no string, and an empty password, are
-`Invalid Data`; names are not trimmed. `cellar`, `wants` and the address are set by the operator.
+`Invalid Data`; names are not trimmed; its published client asks at /api/auth/…, so the endpoints
+answer there, too. `cellar`, `wants` and the address are set by the operator.
 """
 
 import datetime
@@ -197,12 +198,15 @@ async def _caller(request: web.Request) -> Caller:
     return await request.app[ACCESS].authenticate(token)
 
 
+_ENDPOINTS = {
+    "register": Endpoint(register, ("POST",), refuse_open),
+    "login": Endpoint(login, ("POST",), refuse_open),
+    "logout": Endpoint(logout, ("POST",), refuse),
+}
 DIALECT = Dialect(
     "cellars",
     refuse,
-    {
-        "/api/register": Endpoint(register, ("POST",), refuse_open),
-        "/api/login": Endpoint(login, ("POST",), refuse_open),
-        "/api/logout": Endpoint(logout, ("POST",), refuse),
-    },
+    {f"/api/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
+    # Where the original moved after its document was written, and its published client asks.
+    {f"/api/auth/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
 )

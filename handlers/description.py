@@ -1,11 +1,11 @@
 """The dialects as programs read them: OpenAPI descriptions, from openapi/<dialect>.json.
 
-Each is served under its dialect's name, and /openapi.json is all of them in one, where a path
-begins with the name under which it always answers. In a file, components and operations bear the
-dialect's name, so that none clash.
+Each is served under its dialect's name, with every place where DIALECTS mounts it as a server.
+/openapi.json is all of them in one, where a path begins with the name under which it always
+answers. In a file, components and operations bear the dialect's name, so that none clash.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ from aiohttp import web
 from handlers import drf
 from handlers.answers import JSON, Answer, allow_header
 from handlers.dialect import Endpoint, WrongMethod
+from handlers.mounts import Mount
 
 DIRECTORY = Path(__file__).parent.parent / "openapi"
 METHODS = ("GET",)
 
 
-def endpoints(names: Collection[str]) -> dict[str, Endpoint]:
+def endpoints(mounts: Mapping[str, Mount]) -> dict[str, Endpoint]:
     """Return what serves the descriptions of these dialects, by its path."""
-    apart = {f"/{name}/openapi.json": _serve(_read(name)) for name in names if _read(name)}
-    return {"/openapi.json": _serve(_together(tuple(names))), **apart}
+    bases = tuple((name, mount.base) for name, mount in mounts.items() if _read(name))
+    apart = {f"/{name}/openapi.json": _serve(_apart(name, base)) for name, base in bases}
+    return {"/openapi.json": _serve(_together(bases)), **apart}
 
 
 @cache  # a program makes its application once, but the tests a thousand times
@@ -34,14 +36,29 @@ def _read(name: str) -> bytes:
 
 
 @cache
-def _together(names: tuple[str, ...]) -> bytes:
+def _apart(name: str, base: str) -> bytes:
+    return orjson.dumps(mounted(orjson.loads(_read(name)), name, base))
+
+
+@cache
+def _together(bases: tuple[tuple[str, str], ...]) -> bytes:
     return orjson.dumps(
-        together({name: orjson.loads(_read(name)) for name in names if _read(name)})
+        together({name: orjson.loads(_read(name)) for name, _ in bases}, dict(bases))
     )
 
 
-def together(documents: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one description of several dialects."""
+def mounted(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:
+    """Return a dialect's description with the places where it answers as its servers."""
+    servers = [{"url": f"/{name}", "description": "Always: the dialect's own name."}]
+    if base != f"/{name}":
+        here = "Where DIALECTS mounts it. A path that two dialects have may speak the other here."
+        servers.append({"url": base or "/", "description": here})
+    return {**document, "servers": servers}
+
+
+def together(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str, Any]:
+    """Return one description of several dialects, which says where each is mounted."""
+    also = ", ".join(f"{name} at {bases[name] or '/'}" for name in documents)
     versions = [document["info"]["version"] for document in documents.values()]
     paths: dict[str, Any] = {}
     components: dict[str, dict[str, Any]] = {}
@@ -55,7 +72,12 @@ def together(documents: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Latchkey", "version": max(versions, default="0")},
+        "info": {
+            "title": "Latchkey",
+            "version": max(versions, default="0"),
+            "description": f"Each dialect answers under its own name, as its paths begin here, "
+            f"and also where DIALECTS mounts it: {also}.",
+        },
         "tags": tags,
         "paths": paths,
         "components": components,

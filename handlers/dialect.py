@@ -7,6 +7,7 @@ is raised below a handler and is no refusal is logged here and told as `Crashed`
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -99,13 +100,26 @@ class Endpoint:
     cors: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """The options of a dialect that has none."""
+
+
 @dataclass(frozen=True)
 class Dialect:
-    """A wire contract: where its paths lead, and how it says no."""
+    """A wire contract: where its paths lead, and how it says no.
+
+    `other_endpoints` answer under the dialect's name, and at its mount where no other dialect
+    claims their paths. `options` are those of DIALECTS with their defaults (handlers/mounts.py);
+    the application carries the ones of its mount under `options_key`.
+    """
 
     name: str
     refuse: Refuse
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    other_endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    options: Any = NoOptions()
+    options_key: web.AppKey[Any] | None = None
 
 
 def say_no(refuse: Refuse, problem: Exception, request: web.Request) -> Answer:

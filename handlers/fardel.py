@@ -51,7 +51,7 @@ from store.session import Grant
 
 FRESH = Grant("fardel", "fresh")
 REFRESH = Grant("fardel", "refresh")
-ACCESS_GRANT = Grant("fardel", "access")
+ACCESS_GRANT = Grant("fardel", "access", reuse=False)
 
 BAD_TOKENS = {
     Flaw.FORGED: (422, "Signature verification failed"),

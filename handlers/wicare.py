@@ -6,6 +6,8 @@ answers 204 like logout. `wicare//api/auth/logoutall/` (sic) answers like the pa
 """
 
 import datetime
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from aiohttp import web
 
@@ -20,6 +22,21 @@ from store.account import Login, NewAccount
 from store.session import Grant
 
 GRANT = Grant("wicare", sid_bytes=16)
+PER_LOGIN = replace(GRANT, reuse=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of this dialect's mount.
+
+    `sessions` says whether a login returns the account's session of this dialect, as the document
+    has it, or opens one more, as apps of django-rest-knox expect: a logout then ends one device.
+    """
+
+    sessions: Literal["per-account", "per-login"] = "per-account"
+
+
+OPTIONS = web.AppKey("wicare_options", Options)
 
 routes = Routes(drf.refuse)
 
@@ -31,7 +48,7 @@ async def register(request: web.Request) -> Answer:
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
     new = NewAccount(username, email or None)
     account, [opened] = await request.app[ACCESS].register(
-        new, password, [GRANT], address=address_of(request)
+        new, password, [grant(request)], address=address_of(request)
     )
     user = {"id": account.id, "username": account.username, "email": account.email or ""}
     return json_response({"user": user, "token": opened.token})
@@ -44,7 +61,7 @@ async def login(request: web.Request) -> Answer:
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(
-        Login(**{field: name}), password, [GRANT], address_of(request)
+        Login(**{field: name}), password, [grant(request)], address_of(request)
     )
     expiry = datetime.datetime.fromtimestamp(opened.ends, datetime.UTC)
     return json_response({"expiry": drf.timestamp(expiry), "token": opened.token})
@@ -64,4 +81,9 @@ async def logout_all(request: web.Request, caller: Caller) -> Answer:
     return no_content()
 
 
-DIALECT = Dialect("wicare", drf.refuse, routes.endpoints)
+def grant(request: web.Request) -> Grant:
+    """Return what a registration or a login opens."""
+    return PER_LOGIN if request.app[OPTIONS].sessions == "per-login" else GRANT
+
+
+DIALECT = Dialect("wicare", drf.refuse, routes.endpoints, options=Options(), options_key=OPTIONS)

@@ -103,6 +103,10 @@ class Unavailable(Refused):
         self.store = store
 
 
+class BadValue(ValueError):
+    """A setting's value can't be used. The text says why and shows nothing of the value."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, its name when it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -19,11 +19,16 @@ REVOKED = b"revoked"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login opens: a session of this dialect and kind, with ids of `sid_bytes` bytes."""
+    """What a login opens: a session of this dialect and kind, with ids of `sid_bytes` bytes.
+
+    With `reuse` the account's session of this dialect and kind is it, if there is one; without,
+    each grant opens one more, up to the account's limit.
+    """
 
     dialect: str
     kind: str = "token"
     sid_bytes: int = 10
+    reuse: bool = True
 
     def name(self, sid: str) -> str:
         """Return how such a session is called in its account's set; without sid, the prefix."""

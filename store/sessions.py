@@ -29,15 +29,14 @@ from store.touches import Touches
 
 DAY = 86_400
 ROUNDS = 8
-MANY = frozenset({"access"})
-"""Kinds of which an account may have any number in one dialect; of the others it has one."""
 BY_USE = frozenset({"token", imported.KIND})
 """Kinds whose life is extended by use; the others are extended by what hands them out."""
 
 # KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.
-# Answers the name with this prefix, its score raised; nil when there is none.
+# Answers the name with this prefix, its score raised; nil when there is none. Of several, which
+# grants without `reuse` have left, it is the one that ends last: each time the same.
 _FIND = """
-for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+for _, name in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
   if string.sub(name, 1, #ARGV[1]) == ARGV[1] then
     redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], name)
     redis.call('EXPIRE', KEYS[1], ARGV[3])
@@ -147,11 +146,13 @@ class Sessions:
     ) -> Opened:
         """Return the account's live session of this dialect and kind, or a new one.
 
+        A grant without `reuse` is always a new one.
+
         `epoch` is what the login was entitled under. Raises Outdated when a newer session stands
         there, unless PostgreSQL is known to have `regressed` behind it; Busy, Unavailable.
         """
         for _ in range(ROUNDS):
-            name = None if grant.kind in MANY else await self._find(account_id, grant)
+            name = await self._find(account_id, grant) if grant.reuse else None
             if name is None:
                 sid = await self._write(account_id, epoch, grant)
                 name = await self._register(account_id, grant, sid)
@@ -249,7 +250,7 @@ class Sessions:
                 _REGISTER,
                 1,
                 set_key(account_id),
-                "" if grant.kind in MANY else grant.name(""),
+                grant.name("") if grant.reuse else "",
                 grant.name(sid),
                 time.time() + self._lifetimes[grant.kind],
                 self._set_lifetime,

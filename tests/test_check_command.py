@@ -17,6 +17,7 @@ import pytest
 import commands
 from commands.check import judge_database, judge_redis, judge_settings
 from handlers import Conflict
+from handlers.mounts import Mount
 from server import create_app
 from settings import Settings
 from store.facts import DatabaseFacts, RedisFacts
@@ -100,7 +101,7 @@ def test_all_is_well(check_alone, check, stores):
     assert "127.0.0.1:0 can be listened on" in said
     [kust] = found["note"]
     assert "every account to every account" in kust
-    assert "note" not in check(dialects={"lumotist": "/"})
+    assert "note" not in check(dialects={"lumotist": Mount("/")})
 
 
 def test_both_stores_are_away(check_alone):

@@ -15,12 +15,14 @@ import schemathesis
 
 from handlers import DIALECTS, description
 from handlers.dialect import Crashed, TooLarge, TooSlow, WrongMethod
+from handlers.mounts import Mount
 from server import create_app
 from store.errors import Busy, TooMany, Unavailable
 
 ROOT = Path(__file__).parent.parent
 FILES = {name: ROOT / "openapi" / f"{name}.json" for name in DIALECTS}
 DOCUMENTS = {name: json.loads(file.read_text()) for name, file in FILES.items()}
+BASES = dict.fromkeys(DIALECTS, "")
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 ALWAYS = (Crashed(), Busy(1), Unavailable("redis", "gone"))
@@ -75,7 +77,7 @@ def test_every_endpoint_and_nothing_else(name: str):
 
 @pytest.mark.parametrize("name", [*DIALECTS, "all"])
 def test_valid(name: str):
-    document = DOCUMENTS[name] if name in DOCUMENTS else description.together(DOCUMENTS)
+    document = DOCUMENTS[name] if name in DOCUMENTS else description.together(DOCUMENTS, BASES)
     schemathesis.openapi.from_dict(document).validate()
     named = [op["operationId"] for _, _, op in operations(document)]
     assert len(named) == len(set(named))
@@ -97,17 +99,24 @@ def test_what_is_invalid_is_found():
 def test_one_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert {document["info"]["version"] for document in DOCUMENTS.values()} == {version}
-    assert description.together(DOCUMENTS)["info"]["version"] == version
+    assert description.together(DOCUMENTS, BASES)["info"]["version"] == version
 
 
 async def test_served(client):
     for name, file in FILES.items():
         answer = await client.get(f"/{name}/openapi.json")
         assert (answer.status, answer.content_type) == (200, "application/json")
-        assert await answer.read() == file.read_bytes()
+        document = await answer.json()
+        urls = [server["url"] for server in document.pop("servers")]
+        assert urls == [f"/{name}", "/"]
+        written = json.loads(file.read_text())
+        assert written.pop("servers") == [
+            {"url": f"/{name}", "description": "Always: the dialect's own name."}
+        ]
+        assert document == written
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
     everything = await (await client.get("/openapi.json")).json()
-    assert everything == description.together(DOCUMENTS)
+    assert everything == description.together(DOCUMENTS, BASES)
     paths = {f"/{name}{path}" for name, document in DOCUMENTS.items() for path in document["paths"]}
     assert set(everything["paths"]) == paths
 
@@ -122,10 +131,13 @@ async def test_served_again_and_again(client):
 
 
 async def test_only_what_is_mounted(aiohttp_client, settings, clean):
-    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": "/v1"})))
+    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": Mount("/v1")})))
     everything = await (await client.get("/openapi.json")).json()
     assert {path.split("/")[1] for path in everything["paths"]} == {"kust"}
     assert [tag["name"] for tag in everything["tags"]] == ["kust"]
+    assert everything["info"]["description"].endswith("DIALECTS mounts it: kust at /v1.")
+    document = await (await client.get("/kust/openapi.json")).json()
+    assert [server["url"] for server in document["servers"]] == ["/kust", "/v1"]
     assert (await client.get("/kust/openapi.json")).status == 200
     assert (await client.get("/wicare/openapi.json")).status == 404
 

@@ -122,7 +122,7 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
     """It prints each step, the URL, the dialects and three curl lines, and these work."""
     said = re.findall(r"^latchkey: (.*)$", cold_start.out, re.MULTILINE)
     url = re.search(r"http://127\.0\.0\.1:[0-9]+", cold_start.out)[0]
-    dialects = ", ".join(f"{name} at {prefix}" for name, prefix in Settings().dialects.items())
+    dialects = ", ".join(f"{name} at {each.prefix}" for name, each in Settings().dialects.items())
     assert [line.split(";")[0] for line in said] == [
         "making a PostgreSQL database",
         "starting PostgreSQL",

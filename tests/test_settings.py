@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from handlers.dialect import NoOptions
+from handlers.mounts import Mount
 from settings import BadSetting, Settings, read_settings
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +58,7 @@ def test_each_setting_is_read():
     assert settings.log_format == "json"
     assert settings.cors_origins == ("https://app.example", "http://localhost:3000")
     assert settings.public_url == "https://accounts.example"
-    assert settings.dialects == {"lumotist": "/v1"}
+    assert settings.dialects == {"lumotist": Mount("/v1", NoOptions())}
     assert settings.secret_keys == (KEY, f"{KEY}x")
     assert settings.redis_url == given["REDIS_URL"]
     assert settings.database_url == given["DATABASE_URL"]

@@ -25,6 +25,8 @@ from urllib.parse import urlencode
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
+from handlers.mounts import Mount
+
 PATTERNS = {
     "40 hex": "[0-9a-f]{40}",
     "64 hex": "[0-9a-f]{64}",
@@ -111,6 +113,11 @@ def _check_body(raw: bytes, row: Row, names: Names, said: str) -> None:
     got = json.loads(raw)
     wanted = _resolve(row.answer, got, names)
     assert json.dumps(got) == json.dumps(wanted), f"{said}\ninstead of {wanted}"
+
+
+def mounts_at(prefixes: Mapping[str, str]) -> dict[str, Mount]:
+    """Return mounts without options."""
+    return {name: Mount(prefix) for name, prefix in prefixes.items()}
 
 
 ALLOW_METHODS = {

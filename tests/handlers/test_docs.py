@@ -15,6 +15,7 @@ import pytest
 from yarl import URL
 
 from handlers import DIALECTS, docs
+from handlers.mounts import Mount
 from handlers.wire import AT_ONCE
 from server import create_app
 
@@ -212,7 +213,7 @@ async def test_nothing_else_is_there(client, raw):
 
 
 async def test_only_what_is_mounted(aiohttp_client, settings, clean):
-    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": "/v1"})))
+    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": Mount("/v1")})))
     assert (await page(client, "/docs")).dialects == ["kust"]
 
 

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import pytest
 from aiohttp import web
@@ -10,9 +11,14 @@ from aiohttp import web
 import commands
 import handlers
 from handlers.answers import json_response
-from handlers.dialect import Dialect, Endpoint
+from handlers.dialect import Dialect, Endpoint, NoOptions
+from handlers.mounts import Mount, parse_mounts
 from server import create_app
 from settings import BadSetting, Settings, read_settings
+from store.errors import BadValue
+from tests.handlers.cellars_rows import DOCUMENT
+from tests.handlers.contract import mounts_at, play
+from tests.handlers.lumotist_rows import token
 
 # The document says that these two share them, and a rule tells the requests apart.
 SHARED = {
@@ -24,11 +30,11 @@ SHARED = {
 
 def test_each_method_and_path_has_one_owner():
     owners = defaultdict(set)
-    for name, prefix in Settings().dialects.items():
+    for name, mount in Settings().dialects.items():
         for path, endpoint in handlers.DIALECTS[name].endpoints.items():
             assert endpoint.methods
             for method in endpoint.methods:
-                owners[method, prefix.rstrip("/") + path.rstrip("/")].add(name)
+                owners[method, mount.base + path.rstrip("/")].add(name)
                 owners[method, f"/{name}{path.rstrip('/')}"].add(name)
     shared = {place: names for place, names in owners.items() if len(names) > 1}
     assert shared == {place: names for place, names in SHARED.items() if place in owners}
@@ -45,7 +51,7 @@ def test_no_route_is_mounted_twice(settings):
 
 def test_the_default_is_every_dialect_at_the_root():
     names = ("wicare", "lumotist", "kust", "cellars", "fardel")
-    assert Settings().dialects == dict.fromkeys(names, "/")
+    assert Settings().dialects == dict.fromkeys(names, Mount("/"))
 
 
 @pytest.mark.parametrize("text", ["nobody=/", "lumotist=/ nobody=/x", "Lumotist=/", "=/"])
@@ -57,6 +63,89 @@ def test_unknown_dialect(text):
     assert repr(text) in line
     for name in handlers.DIALECTS:
         assert name in line
+
+
+BAD_MOUNTS = {
+    "wicare": "",
+    "wicare=": "",
+    "wicare=x": "",
+    "wicare=/ wicare=/v2": "wicare is there twice",
+    "wicare=/?": "'' where option=value is expected",
+    "wicare=/?sessions": "'sessions' where option=value is expected",
+    "wicare=/?sessions=": "'sessions=' where option=value is expected",
+    "wicare=/?sessions=per-login&sessions=per-login": "wicare has sessions twice",
+    "wicare=/?sessions=many": "sessions must be per-account or per-login",
+    "wicare=/?session=per-login": "no option 'session'; its options are sessions",
+    "lumotist=/?sessions=per-login": "lumotist has no option 'sessions'; it has none",
+    "wicare=/a//b": "//",
+    "wicare=/a/../b": "/../",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD_MOUNTS.items(), ids=BAD_MOUNTS)
+def test_what_dialects_may_not_say(text, reason):
+    """One line that names the setting, and the reason if the form alone does not tell it."""
+    with pytest.raises(BadSetting, match=r"\ADIALECTS [^\n]*\Z") as caught:
+        read_settings({"DIALECTS": text})
+    assert reason in str(caught.value)
+
+
+def test_options_of_every_type():
+    """Each dialect declares its own, with their defaults."""
+
+    @dataclass(frozen=True)
+    class Options:
+        how: Literal["this", "that"] = "this"
+        as_list: bool = False
+        most: int = 7
+
+    dialects = {"one": replace(tiny("one", "/both"), options=Options()), "two": tiny("two")}
+    text = "two=/b one=/?as-list=on&how=that&most=12"
+    assert parse_mounts(text, dialects) == {
+        "one": Mount("/", Options("that", as_list=True, most=12)),
+        "two": Mount("/b", NoOptions()),
+    }
+    assert parse_mounts("one=/v1/", dialects)["one"] == Mount("/v1/", Options())
+    for bad, reason in {
+        "as-list=yes": "as-list must be on or off",
+        "as_list=on": "'as_list'; its options are how, as-list, most",
+        "most=-1": "most must be a whole number",
+        "how=THIS": "how must be this or that",
+    }.items():
+        with pytest.raises(BadValue, match=reason):
+            parse_mounts(f"one=/?{bad}", dialects)
+
+
+MOVED = [replace(row, request=row.request.replace("/api/", "/api/auth/")) for row in DOCUMENT]
+"""cellars' document, as its published client asks."""
+
+
+@pytest.mark.parametrize(
+    ("dialects", "ats", "nowhere"),
+    [
+        ({"cellars": "/", "kust": "/"}, ["{path}", "{path}/", "/cellars{path}"], []),
+        ({"cellars": "/v1"}, ["/v1{path}", "/cellars{path}/"], ["{path}"]),
+        ({"cellars": "/", "fardel": "/f", "wicare": "/w"}, ["{path}"], []),
+    ],
+)
+async def test_cellars_answers_where_its_client_asks(serve, database, dialects, ats, nowhere):
+    client = await serve(**dialects)
+    for at in ats:
+        with database.cursor() as cursor:
+            cursor.execute("delete from account")
+        await play(client, MOVED, at=at)
+    for at in nowhere:
+        assert await says(client, at.format(path="/api/auth/login")) == NOWHERE
+
+
+async def test_what_another_dialect_claims_is_not_cellars(serve):
+    """At the same mount; under its own name it always answers."""
+    for other in ("wicare", "fardel"):
+        client = await serve(cellars="/", **{other: "/"})
+        status, said = await says(client, "/api/auth/login")
+        assert (status, list(said)) != (400, ["error"])
+        status, said = await says(client, "/cellars/api/auth/login")
+        assert (status, list(said)) == (400, ["error"])
 
 
 def tiny(name, *paths, method="POST"):
@@ -82,7 +171,7 @@ def two(monkeypatch):
 @pytest.fixture
 def serve(aiohttp_client, settings, clean):
     async def start(**dialects):
-        return await aiohttp_client(create_app(replace(settings, dialects=dialects)))
+        return await aiohttp_client(create_app(replace(settings, dialects=mounts_at(dialects))))
 
     return start
 
@@ -108,7 +197,7 @@ TWO = (200, {"dialect": "two"})
 )
 def test_a_conflict_names_both_and_the_path(two, mounts):
     with pytest.raises(handlers.Conflict) as caught:
-        handlers.mount(web.Application(), mounts)
+        handlers.mount(web.Application(), mounts_at(mounts))
     [line] = str(caught.value).splitlines()
     for word in ("one", "two", "/both"):
         assert word in line
@@ -116,7 +205,7 @@ def test_a_conflict_names_both_and_the_path(two, mounts):
 
 def test_a_conflict_stops_the_server_with_one_line(two, settings, monkeypatch, capsys):
     monkeypatch.setattr("handlers.log.set_up", lambda *_, **__: None)
-    settings = replace(settings, dialects={"one": "/", "two": "/"}, port=0)
+    settings = replace(settings, dialects=mounts_at({"one": "/", "two": "/"}), port=0)
 
     def create(settings):
         create_app(settings)
@@ -164,10 +253,42 @@ async def test_a_dialect_at_its_own_name_is_there_once(two, serve, prefix):
 
 @pytest.mark.parametrize("prefix", ["/v1", "/v1/", "/deep/down"])
 async def test_prefix(serve, prefix):
-    settings = read_settings({"DIALECTS": f"lumotist={prefix}"})
-    client = await serve(**settings.dialects)
+    [mount] = read_settings({"DIALECTS": f"lumotist={prefix}"}).dialects.values()
+    assert mount == Mount(prefix, NoOptions())
+    client = await serve(lumotist=prefix)
     refused = {"username": ["This field is required."], "password": ["This field is required."]}
     for path in (f"{prefix.rstrip('/')}/account/login", "/lumotist/account/login"):
         assert await says(client, path) == (400, refused)
         assert await says(client, f"{path}/") == (400, refused)
     assert await says(client, "/account/login") == NOWHERE
+
+
+async def test_a_session_for_each_login(aiohttp_client, settings, clean):
+    """Wicare as django-rest-knox has it: a logout ends one device, and logoutall all of them."""
+    text = "wicare=/?sessions=per-login lumotist=/"
+    dialects = read_settings({"DIALECTS": text}).dialects
+    client = await aiohttp_client(
+        create_app(replace(settings, dialects=dialects, sessions_per_account=10))
+    )
+    pita = {"username": "pita", "password": "password123"}
+
+    async def opened(path):
+        answer = await client.post(path, json=pita)
+        assert answer.status == 200
+        return (await answer.json())["token"]
+
+    async def live(*tokens):
+        asked = [client.get("/account/profile", headers=token(each)) for each in tokens]
+        return [(await each).status == 200 for each in asked]
+
+    login, end, end_all = (f"/api/auth/{name}/" for name in ("login", "logout", "logoutall"))
+    tokens = [await opened("/wicare/api/auth/register"), await opened(login), await opened(login)]
+    assert len(set(tokens)) == 3
+    assert await live(*tokens) == [True] * 3
+    assert await opened("/account/login") == await opened("/account/login")
+    assert (await client.post(end, headers=token(tokens[1]))).status == 204
+    assert await live(*tokens) == [True, False, True]
+    more = [await opened(login) for _ in range(9)]
+    assert await live(*tokens, *more) == [False, False, False, *[True] * 9]
+    assert (await client.post(end_all, headers=token(more[0]))).status == 204
+    assert await live(*more) == [False] * 9

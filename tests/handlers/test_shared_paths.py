@@ -15,6 +15,7 @@ from tests.handlers.contract import (
     JSON,
     MULTIPART,
     Row,
+    mounts_at,
     multipart,
     play,
     urlencoded,
@@ -250,7 +251,7 @@ async def test_under_their_names_nobody_guesses(client):
 async def test_it_is_only_guessed_where_both_answer(
     aiohttp_client, settings, clean, dialects, answers
 ):
-    client = await aiohttp_client(create_app(replace(settings, dialects=dialects)))
+    client = await aiohttp_client(create_app(replace(settings, dialects=mounts_at(dialects))))
     for prefix, rows in answers.items():
         await play(client, rows, at=f"{prefix}{{path}}")
         await play(client, rows, at=f"{prefix}{{path}}/")

@@ -27,7 +27,8 @@ from store.session import REVOKED, Grant, parse, set_key
 from store.sessions import Sessions
 
 KUST, WICARE = Grant("kust"), Grant("wicare", sid_bytes=16)
-FRESH, REFRESH, ACCESS = (Grant("fardel", kind) for kind in ("fresh", "refresh", "access"))
+FRESH, REFRESH = Grant("fardel", "fresh"), Grant("fardel", "refresh")
+ACCESS = Grant("fardel", "access", reuse=False)
 KIM = NewAccount("kim", "kim@example.com")
 KIMS = Login("kim")
 PASSWORD = "pw"

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,8 @@ from store.sessions import DAY, Outdated, Sessions
 
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
 KUST, WICARE = Grant("kust"), Grant("wicare", sid_bytes=16)
-FRESH, REFRESH, ACCESS = (Grant("fardel", kind) for kind in ("fresh", "refresh", "access"))
+FRESH, REFRESH = Grant("fardel", "fresh"), Grant("fardel", "refresh")
+ACCESS = Grant("fardel", "access", reuse=False)
 GRANTS = [KUST, WICARE, Grant("lumotist"), Grant("cellars"), FRESH, REFRESH]
 
 SLACK = 60
@@ -97,6 +99,21 @@ async def test_there_may_be_any_number_of_access_sessions(sessions, redis_client
     assert len({each.token for each in opened}) == 5
     assert [await flaw(sessions, each.token) for each in opened] == [None] * 5
     assert names(redis_client) == {each.name for each in opened}
+
+
+async def test_grants_that_reuse_nothing_open_one_more_and_later_ones_that_do_agree(
+    sessions, redis_client
+):
+    """An option of DIALECTS chooses, and may be taken back while its sessions live."""
+    another = replace(WICARE, reuse=False)
+    opened = [await sessions.open(ACCOUNT, EPOCH, grant) for grant in (WICARE, another, another)]
+    assert len({each.token for each in opened}) == 3
+    assert [await flaw(sessions, each.token) for each in opened] == [None] * 3
+    again = {(await sessions.open(ACCOUNT, EPOCH, WICARE)).token for _ in range(4)}
+    assert again == {opened[2].token}
+    await sessions.close_older(ACCOUNT, EPOCH + 1)
+    assert [await flaw(sessions, each.token) for each in opened] == [Flaw.REVOKED] * 3
+    assert names(redis_client) == set()
 
 
 async def test_twenty_servers_that_open_at_once_agree_on_one_session(connect, redis_client):

@@ -92,7 +92,9 @@ async def test_sessions_are_opened_read_and_closed(anywhere):
 async def test_the_sessions_that_are_too_many_end(anywhere):
     """A pipeline over several nodes, and a script's answer."""
     sessions = sessions_in(anywhere)
-    opened = [await sessions.open(50, EPOCH, Grant("fardel", "access")) for _ in range(12)]
+    opened = [
+        await sessions.open(50, EPOCH, Grant("fardel", "access", reuse=False)) for _ in range(12)
+    ]
     states = [await live(sessions, each.token) for each in opened]
     assert sum(states) == 10
     assert states[-1]
