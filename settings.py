@@ -125,7 +125,7 @@ class Settings:
         (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
     )
     dialects: Mapping[str, Mount] = _setting(
-        dict.fromkeys(handlers.DIALECTS, Mount()),
+        _parse_dialects(" ".join(f"{name}=/" for name in handlers.DIALECTS)),
         _parse_dialects,
         f"{mounts.FORM}; the names are {_NAMES}",
     )
