@@ -15,6 +15,7 @@ from aiohttp import web
 
 import commands
 import handlers
+from commands.process import say
 from handlers import cors, keys
 from handlers.log import RequestLog
 from handlers.metrics import METRICS, Metrics
@@ -110,11 +111,11 @@ async def _connect(
     database = await keep_trying(
         lambda: connect_database(settings.database_url, settings.database_pool, deadline),
         patience,
-        _say,
+        say,
     )
     closing.push_async_callback(database.close)
     redis = await keep_trying(
-        lambda: connect_redis(settings.redis_url, settings.redis_pool, deadline), patience, _say
+        lambda: connect_redis(settings.redis_url, settings.redis_pool, deadline), patience, say
     )
     closing.push_async_callback(redis.close)
     await prepare(database)
@@ -155,10 +156,6 @@ async def _connect(
     closing.push_async_callback(readiness.close)
 
 
-def _say(what: str) -> None:
-    print(f"latchkey: {what}", flush=True)
-
-
 @contextlib.contextmanager
 def _counting_together(several: bool) -> Iterator[None]:
     """Give several processes a directory to count in, which prometheus-client asks for so."""
@@ -174,9 +171,10 @@ def _counting_together(several: bool) -> Iterator[None]:
 def main() -> int:
     """Run the command line; return the exit status."""
     try:
+        run = commands.parse(sys.argv[1:], create_app)  # `--help` works under a bad setting, too
         settings = read_settings(os.environ)
         with _counting_together(settings.workers > 1):
-            return commands.run(sys.argv[1:], settings, create_app)
+            return run(settings)
     except BadSetting as problem:
         print(f"latchkey: {problem}", file=sys.stderr)
         return 2

@@ -4,18 +4,20 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import handlers
 from handlers import mounts
 from handlers.mounts import Mount, parse_mounts
+from handlers.origins import parse_origins, parse_public_url
 from store.addresses import Network, parse_network
 from store.errors import BadValue
 from store.limits import Limit, parse_limit
-from store.postgresql.database import check_database_url
+from store.postgresql.hosts import check_database_url
 from store.redis.client import check_redis_url
-from store.tokens import MIN_KEY_BYTES
+from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
 
 
 class BadSetting(Exception):
@@ -28,7 +30,8 @@ def _setting(default: Any, parse: Callable[[str], Any], allowed: str) -> Any:
 
 def _whole(default: int, low: int, high: int) -> Any:
     def parse(text: str) -> int:
-        if not low <= int(text) <= high:
+        # Python's int takes other scripts' digits and underscores, too.
+        if not re.fullmatch("[0-9]{1,20}", text) or not low <= int(text) <= high:
             raise ValueError
         return int(text)
 
@@ -37,15 +40,17 @@ def _whole(default: int, low: int, high: int) -> Any:
 
 def _seconds(default: float, low: float, high: float) -> Any:
     def parse(text: str) -> float:
-        if not low <= float(text) <= high:
+        if not re.fullmatch(r"[0-9]*\.?[0-9]+", text) or not low <= float(text) <= high:
             raise ValueError
         return float(text)
 
     return _setting(default, parse, f"a number of seconds from {low:g} to {high:g}")
 
 
-def _text(default: str, allowed: str) -> Any:
-    return _setting(default, str.strip, allowed)
+def _parse_directory(text: str) -> str:
+    if any(ord(character) < 32 for character in text):
+        raise ValueError
+    return text
 
 
 def _parse_dialects(text: str) -> dict[str, Mount]:
@@ -60,29 +65,33 @@ def _parse_keys(text: str) -> tuple[str, ...]:
     found = _words(text)
     if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
         raise ValueError
+    if any(len(set(key)) < MIN_KEY_CHARACTERS for key in found):
+        raise BadValue(f"a key has fewer than {MIN_KEY_CHARACTERS} different characters")
     return found
 
 
-def _parse_url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", text.strip()):
+def _parse_host(text: str) -> str:
+    host = text[1:-1] if re.fullmatch(r"\[.+\]", text) else text
+    if ":" in host:
+        return str(ip_address(host))
+    labels = host.encode("idna").decode().removesuffix(".").split(".")
+    if not all(re.fullmatch("[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?", each) for each in labels):
         raise ValueError
-    return text.strip().rstrip("/")
-
-
-def _parse_origins(text: str) -> tuple[str, ...]:
-    origins = _words(text)
-    if origins != ("*",) and not all(re.fullmatch(r"[a-z+.-]+://[^/\s*]+", o) for o in origins):
-        raise ValueError
-    return origins
+    return ".".join(labels)
 
 
 def _parse_networks(text: str) -> tuple[Network, ...]:
     return tuple(map(parse_network, _words(text)))
 
 
-def _networks(default: str) -> Any:
-    allowed = "addresses or networks, separated by spaces or commas"
-    return _setting(_parse_networks(default), _parse_networks, allowed)
+def _parse_proxies(text: str) -> tuple[Network, ...]:
+    networks = _parse_networks(text)
+    if any(network.prefixlen == 0 for network in networks):
+        raise BadValue("that is every address: any client could name another one as its own")
+    return networks
+
+
+_NETWORKS = "addresses or networks, separated by spaces or commas"
 
 
 def _one_of(default: str, *choices: str) -> Any:
@@ -110,19 +119,21 @@ _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 class Settings:
     """Every setting: its name in the environment is the field's in capitals."""
 
-    host: str = _text("127.0.0.1", "an address to listen on")
+    host: str = _setting("127.0.0.1", _parse_host, "an address of this machine, or a name of it")
     port: int = _whole(8000, 0, 65535)
     workers: int = _whole(1, 1, 1024)
-    data_dir: str = _text("data", "a directory for the embedded stores")
+    data_dir: str = _setting("data", _parse_directory, "a directory for the embedded stores")
     database_url: str = _setting("", check_database_url, "a libpq connection string")
     redis_url: str = _setting(
         "",
         check_redis_url,
-        "redis://, rediss://, unix://, "
-        "redis+sentinel://host:port,.../service or redis+cluster://host:port,...",
+        "a URL that begins with redis://, rediss://, unix://, redis+sentinel:// "
+        "or redis+cluster://",
     )
     secret_keys: tuple[str, ...] = _setting(
-        (), _parse_keys, f"keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas"
+        (),
+        _parse_keys,
+        f"random keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas",
     )
     dialects: Mapping[str, Mount] = _setting(
         _parse_dialects(" ".join(f"{name}=/" for name in handlers.DIALECTS)),
@@ -130,10 +141,10 @@ class Settings:
         f"{mounts.FORM}; the names are {_NAMES}",
     )
     cors_origins: tuple[str, ...] = _setting(
-        ("*",), _parse_origins, "* alone, or origins like https://app.example, separated by spaces"
+        ("*",), parse_origins, "* alone, or origins like https://app.example, separated by spaces"
     )
-    trusted_proxies: tuple[Network, ...] = _networks("")
-    public_url: str = _setting("", _parse_url, "a URL that begins with http:// or https://")
+    trusted_proxies: tuple[Network, ...] = _setting((), _parse_proxies, _NETWORKS)
+    public_url: str = _setting("", parse_public_url, "a URL that begins with http:// or https://")
     picture_max_bytes: int = _whole(5 * 1024 * 1024, 1024, 256 * 1024 * 1024)
     picture_max_pixels: int = _whole(25_000_000, 4096, 500_000_000)
     picture_timeout: float = _seconds(60, 0.1, 3600)
@@ -157,8 +168,12 @@ class Settings:
     drain_seconds: float = _seconds(3, 0, 600)
     log_format: str = _one_of("text", "text", "json")
     tracing: str = _one_of("off", "on", "off")
-    metrics_allow: tuple[Network, ...] = _networks(_LOOPBACK)
+    metrics_allow: tuple[Network, ...] = _setting(
+        _parse_networks(_LOOPBACK), _parse_networks, _NETWORKS
+    )
     docs: str = _one_of("on", "on", "off")
+    secret_files: tuple[Path, ...] = ()
+    """The files that secrets were read from. Not a setting itself."""
 
     @property
     def lifetimes(self) -> dict[str, int]:
@@ -173,13 +188,19 @@ class Settings:
         }
 
 
+def setting_fields() -> list["Field[Any]"]:
+    """Return the fields of Settings that are settings."""
+    return [each for each in fields(Settings) if each.metadata]
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings that an environment gives. Raises BadSetting."""
-    texts = {each.name: _given(environment, each.name) for each in fields(Settings)}
+    files = tuple(file for name in _SECRET if (file := _file(environment, name)))
+    texts = {each.name: _given(environment, each.name) for each in setting_fields()}
     given = {
-        each.name: _parse(each, texts[each.name]) for each in fields(Settings) if texts[each.name]
+        each.name: _parse(each, texts[each.name]) for each in setting_fields() if texts[each.name]
     }
-    settings = Settings(**given)
+    settings = Settings(**given, secret_files=files)
     if settings.redis_url and not settings.secret_keys:
         raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):
@@ -197,28 +218,54 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+def _file(environment: Mapping[str, str], name: str) -> Path | None:
+    """Return the file that is given for a secret, if there is one."""
+    named = environment.get(f"{name.upper()}_FILE", "").strip()
+    return Path(named) if named else None
+
+
 def _given(environment: Mapping[str, str], name: str) -> str:
-    """Return what is given for a setting, or stands in the file that is given for it."""
+    """Return the text of a setting, which may be in a file."""
     variable = name.upper()
     text = environment.get(variable, "").strip()
-    file = environment.get(f"{variable}_FILE", "").strip() if name in _SECRET else ""
-    if not file:
+    file = _file(environment, name) if name in _SECRET else None
+    if file is None:
         return text
     if text:
-        raise BadSetting(f"{variable} and {variable}_FILE are both set: give one")
+        raise BadSetting(f"{variable} and {variable}_FILE are both set: set only one of them")
     try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        why = getattr(problem, "strerror", None) or "it is no text"
-        raise BadSetting(f"{variable}_FILE is {file!r}, which can't be read: {why}") from None
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as problem:  # a name with NUL, or bytes that are not UTF-8
+        reason = getattr(problem, "strerror", None) or "it is not text in UTF-8"
+    else:
+        if text:
+            return text
+        reason = "it is empty"
+    raise BadSetting(
+        f"{variable}_FILE must name a readable file that has the value "
+        f"(got {_shown(str(file))}: {reason})"
+    )
 
 
 def _parse(each: "Field[Any]", text: str) -> Any:
+    reason = ""
     try:
+        if "\0" in text:
+            raise BadValue("it has a NUL character")
         return each.metadata["parse"](text)
     except BadValue as problem:
-        raise BadSetting(f"{each.name.upper()} is {text!r}: {problem}") from None
+        reason = f": {str(problem)[:_LONGEST_REASON]}"
     except ValueError:
-        shown = "(not shown)" if each.name in _SECRET else repr(text)
-        allowed = each.metadata["allowed"]
-        raise BadSetting(f"{each.name.upper()} is {shown}: allowed is {allowed}") from None
+        pass
+    shown = "its value is not shown" if each.name in _SECRET else f"got {_shown(text)}"
+    must = f"{each.name.upper()} must be {each.metadata['allowed']}"
+    raise BadSetting(f"{must} ({shown}){reason}")
+
+
+_LONGEST_SHOWN = 80
+_LONGEST_REASON = 500
+
+
+def _shown(text: str) -> str:
+    """Return a value on one line, in printable characters, cut when it is long."""
+    return ascii(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!a}..."

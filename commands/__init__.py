@@ -59,8 +59,17 @@ A session is what a login opens; an account has one of each dialect and kind. En
 for good, whatever Redis forgets: PostgreSQL decides."""
 
 
+Run = Callable[[Settings], int]
+"""What a command line asks for. Returns the exit status."""
+
+
 def run(arguments: list[str], settings: Settings, create_app: CreateApp) -> int:
     """Do what the arguments say; return the exit status."""
+    return parse(arguments, create_app)(settings)
+
+
+def parse(arguments: list[str], create_app: CreateApp) -> Run:
+    """Return what the arguments ask for. Prints `--help` and ends the program by itself."""
     parser = _Parser(
         prog="server.py",
         description=ABOUT,
@@ -88,8 +97,7 @@ def run(arguments: list[str], settings: Settings, create_app: CreateApp) -> int:
         )
     )
     chosen = parser.parse_args(arguments)
-    status: int = chosen.run(settings, chosen)
-    return status
+    return lambda settings: chosen.run(settings, chosen)
 
 
 class _Parser(argparse.ArgumentParser):

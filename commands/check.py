@@ -2,8 +2,6 @@
 
 import asyncio
 import enum
-import errno
-import os
 import re
 import resource
 import sys
@@ -15,6 +13,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
+from commands.listening import CannotListen, bind_sockets, place
 from commands.printing import printable
 from commands.reach import NoStores, reach_stores
 from handlers import Conflict
@@ -229,31 +228,25 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _look_at_port(settings: Settings) -> AsyncIterator[Finding]:
-    where = f"{settings.host}:{settings.port}"
-    loop = asyncio.get_running_loop()
+    where = place(settings)
     try:
-        server = await loop.create_server(
-            asyncio.Protocol, settings.host, settings.port, start_serving=False
-        )
-        server.close()
+        for each in bind_sockets(settings):
+            each.close()
         yield Finding(Level.OK, f"{where} can be listened on")
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE and await _is_ours(settings):
+    except CannotListen as problem:
+        if problem.in_use and await _is_ours(settings):
             yield Finding(Level.OK, f"{where} is listened on by this server")
         else:
-            known = (error.errno or 0) > 0  # those of a name that can't be resolved are below
-            why = os.strerror(error.errno or 0) if known else error.strerror or str(error)
-            yield Finding(Level.WRONG, f"{where} can't be listened on: {why}")
+            yield Finding(Level.WRONG, f"{where} can't be listened on: {problem}")
 
 
 async def _is_ours(settings: Settings) -> bool:
     """Tell whether who listens there answers as this server does."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     patience = aiohttp.ClientTimeout(PATIENCE)
     try:
         async with (
             aiohttp.ClientSession(timeout=patience) as client,
-            client.get(f"http://{host}:{settings.port}/readyz") as answer,
+            client.get(f"http://{place(settings)}/readyz") as answer,
         ):
             return {"status", "postgresql", "redis"} <= set(await answer.json())
     except (aiohttp.ClientError, TimeoutError, ValueError, TypeError):

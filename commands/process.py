@@ -1,6 +1,8 @@
 """One process that serves: how its connections are run, and how it settles."""
 
 import gc
+import os
+import sys
 
 from aiohttp import web
 
@@ -35,3 +37,18 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
+
+
+def say(what: str) -> None:
+    """Print a line about this server. Nobody needs to read it: a reader may have gone."""
+    print_lines(f"latchkey: {what}")
+
+
+def print_lines(text: str) -> None:
+    """Print on stdout; when it can't be written to, no more is written there."""
+    try:
+        print(text, flush=True)
+    except OSError:  # as with `python server.py | head`, or when the disk is full
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

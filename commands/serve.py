@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
 
+from commands.listening import CannotListen, open_sockets, place
 from commands.printing import complain
-from commands.process import BACKLOG, make_runner, settle
+from commands.process import BACKLOG, make_runner, print_lines, say, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
 from handlers.connection import Runner
@@ -33,19 +34,17 @@ def run(settings: Settings, create_app: CreateApp) -> int:
     log.set_up(sys.stderr, as_json=settings.log_format == "json")
     told = _note_signals()  # stores that are just being started must be stopped, too
     try:
-        with run_stores(settings, _say) as reached:
+        with run_stores(settings, say) as reached:
             if told:
                 return 0
             if reached.workers == 1:
                 return run_loop(_serve(reached, create_app))
             return _serve_with_workers(reached, create_app)
-    except (CantRun, Conflict, Unavailable) as problem:
-        complain(str(problem))
+    except CannotListen as problem:
+        complain(f"can't listen on {place(settings)}: {problem}")
         return 1
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        why = os.strerror(error.errno) if error.errno else str(error)
-        complain(f"can't listen on {where}: {why}")
+    except (CantRun, Conflict, Unavailable, OSError) as problem:
+        complain(str(problem))
         return 1
 
 
@@ -61,7 +60,8 @@ def _serve_with_workers(settings: Settings, create_app: CreateApp) -> int:
     from commands import workers  # noqa: PLC0415  # one process needs no manager
 
     if run_loop(_can_start(settings, create_app)) and not _note_signals():
-        return workers.run(settings, create_app, partial(_greet, settings))
+        sockets = open_sockets(settings)
+        return workers.run(settings, create_app, sockets, partial(_greet, settings))
     return 0
 
 
@@ -74,16 +74,17 @@ async def _can_start(settings: Settings, create_app: CreateApp) -> bool:
 async def _serve(settings: Settings, create_app: CreateApp) -> int:
     async with _started(settings, create_app, partial(_listen, settings)) as (runner, told):
         if await told is signal.SIGTERM:
-            _say("draining")
+            say("draining")
             await runner.drain(settings.drain_seconds)
-        _say("stopping")
+        say("stopping")
     return 0
 
 
 async def _listen(settings: Settings, runner: Runner) -> None:
     await runner.setup()
     settle()
-    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+    for each in open_sockets(settings):
+        await web.SockSite(runner, each, backlog=BACKLOG).start()
     _greet(settings, runner.addresses[0][1])
 
 
@@ -114,15 +115,14 @@ def _tell(told: "asyncio.Future[signal.Signals]", number: signal.Signals) -> Non
 
 
 def _greet(settings: Settings, port: int) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = f"http://{place(replace(settings, port=port))}"
     mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
-    _say(f"serving on {url}")
-    _say(f"dialects: {mounted}; each also under its own name")
+    say(f"serving on {url}")
+    say(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
-        _say("kust shows every account to every account, as its document has it")
+        say("kust shows every account to every account, as its document has it")
     if settings.docs == "on":
-        _say(f"try the API on {url}/docs")
+        say(f"try the API on {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]
     if "lumotist" in settings.dialects:
         account = f"{url}{settings.dialects['lumotist'].base}/account"
@@ -133,8 +133,4 @@ def _greet(settings: Settings, port: int) -> None:
             f"{json} -d '{{{mika}}}' {account}/login",
             f"-H 'Authorization: Token <the token>' {account}/profile",
         ]
-    print("\nTry:", *(f"  curl {each}" for each in tries), "", sep="\n", flush=True)
-
-
-def _say(what: str) -> None:
-    print(f"latchkey: {what}", flush=True)
+    print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in tries), ""]))

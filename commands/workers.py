@@ -5,8 +5,9 @@ SIGHUP starts new workers and drains the old ones, without a lost request.
 """
 
 import os
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -23,15 +24,20 @@ from store.errors import Unavailable
 CreateApp = Callable[[Settings], web.Application]
 
 
-def run(settings: Settings, create_app: CreateApp, greet: Callable[[int], None]) -> int:
+def run(
+    settings: Settings,
+    create_app: CreateApp,
+    sockets: Sequence[socket.socket],
+    greet: Callable[[int], None],
+) -> int:
     """Serve with several processes until SIGTERM or Ctrl-C; return the exit status.
 
-    `greet` is told the port once it is open.
+    They take over the sockets. `greet` is given the port once they listen.
     """
     manager = os.getpid()
     mark_process_dead(manager)  # type: ignore[no-untyped-call]  # it has tried the start itself
     try:
-        _Manager(settings, create_app, greet).run()
+        _Manager(settings, create_app, [each.detach() for each in sockets], greet).run()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
         if os.getpid() != manager:  # what stands above on the stack is the manager's to end
@@ -44,18 +50,22 @@ def run(settings: Settings, create_app: CreateApp, greet: Callable[[int], None])
 
 class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(
-        self, settings: Settings, create_app: CreateApp, greet: Callable[[int], None]
+        self,
+        settings: Settings,
+        create_app: CreateApp,
+        descriptors: Sequence[int],
+        greet: Callable[[int], None],
     ) -> None:
         self.settings = settings
+        self._descriptors = descriptors
         self._create_app = create_app
         self._greet = greet
         super().__init__()
 
     def load_config(self) -> None:
         settings = self.settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
         ours = {
-            "bind": f"{host}:{settings.port}",
+            "bind": [f"fd://{each}" for each in self._descriptors],
             "backlog": BACKLOG,
             "workers": settings.workers,
             "worker_class": Worker,

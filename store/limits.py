@@ -8,6 +8,7 @@ refused at one address is not refused at another: nobody can lock somebody else 
 import asyncio
 import hashlib
 import ipaddress
+import re
 import time
 
 from limits import RateLimitItem as Limit
@@ -17,12 +18,13 @@ from limits.aio.strategies import FixedWindowRateLimiter
 
 from store.account import Login
 from store.addresses import parse_address
-from store.errors import TooMany
+from store.errors import BadValue, TooMany
 from store.redis.client import Redis
 from store.rules import FOLD, is_nameable
 
 __all__ = ["Limit", "Limits", "parse_limit"]
 
+_LONGEST = 366 * 86_400
 _IPV6_NETWORK = 64
 """Bits of an IPv6 address that count: a network is one customer's, and has addresses to waste."""
 
@@ -71,9 +73,13 @@ class Limits:
 
 def parse_limit(text: str) -> Limit:
     """Return a limit such as `20 per 5 minutes` or `60/hour`. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,9}\s*(/|per)\s*([1-9][0-9]{0,8}\s*)?[a-z]+", text.lower()):
+        raise ValueError(text)
     limits = parse_many(text)
     if len(limits) != 1 or limits[0].amount < 1:
         raise ValueError(text)
+    if not 1 <= limits[0].get_expiry() <= _LONGEST:
+        raise BadValue("the time must be from one second to a year")
     return limits[0]
 
 

@@ -13,6 +13,8 @@ import secrets
 from collections.abc import Sequence
 
 MIN_KEY_BYTES = 32
+MIN_KEY_CHARACTERS = 8
+"""Different characters in a key. 32 random hex digits have fewer once in 28 million keys."""
 _TOKEN = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 

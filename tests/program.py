@@ -15,14 +15,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 import psycopg2
 
-from settings import Settings
+from settings import setting_fields
 from tests.secrecy import WATCH
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ PATIENCE = 30.0
 """Seconds that a test waits for what must come; none of them is a promise."""
 
 _SERVING = r"serving on http://127\.0\.0\.1:(\d+)\n"
-_SETTINGS = {each.name.upper() for each in fields(Settings)}
+_SETTINGS = {each.name.upper() for each in setting_fields()}
 
 
 def wait_for(what: Callable[[], Any], patience: float = PATIENCE) -> Any:

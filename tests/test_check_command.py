@@ -127,7 +127,7 @@ def test_a_password_that_is_wrong_is_not_shown(check, stores):
 def test_a_bad_setting(start):
     ran = start(PORT="x")
     assert (ran.wait(), ran.out) == (2, "")
-    assert ran.err == "latchkey: PORT is 'x': allowed is a whole number from 0 to 65535\n"
+    assert ran.err == "latchkey: PORT must be a whole number from 0 to 65535 (got 'x')\n"
 
 
 VERSIONS = {

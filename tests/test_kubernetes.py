@@ -4,7 +4,6 @@ import configparser
 import re
 import shutil
 import subprocess
-from dataclasses import fields
 from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
@@ -16,7 +15,7 @@ import yaml
 from aiohttp.test_utils import TestClient
 
 from commands.process import SHUTDOWN_SECONDS
-from settings import Settings, read_settings
+from settings import Settings, read_settings, setting_fields
 from tests.program import Program
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +115,7 @@ def test_the_image_is_one():
 
 @each_pod
 def test_what_is_set_are_settings(pod: Any, tmp_path: Path):
-    known = {each.name.upper() for each in fields(Settings)}
+    known = {each.name.upper() for each in setting_fields()}
     assert GIVEN.keys() <= known
     found = read(GIVEN, pod, tmp_path)
     assert found.secret_keys == (SECRETS["SECRET_KEYS"],)

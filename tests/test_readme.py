@@ -3,14 +3,13 @@
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handlers import DIALECTS
-from settings import Settings
+from settings import Settings, setting_fields
 from tests.pages import PAGES, README, ROOT, Place, constant, free_port, steps
 from tests.store.databases import own_database
 
@@ -121,11 +120,11 @@ def settings_table() -> dict[str, tuple[str, str]]:
 
 
 def test_every_setting_has_a_row():
-    names = {each.name.upper() for each in fields(Settings)}
+    names = {each.name.upper() for each in setting_fields()}
     assert settings_table().keys() == names
 
 
-@pytest.mark.parametrize("each", fields(Settings), ids=lambda each: each.name)
+@pytest.mark.parametrize("each", setting_fields(), ids=lambda each: each.name)
 def test_the_default_of_a_setting(each):
     """What stands in backticks is read as a setting is; without them there is no default."""
     default, real = settings_table()[each.name.upper()][0], getattr(Settings(), each.name)
@@ -135,7 +134,7 @@ def test_the_default_of_a_setting(each):
         assert not real
 
 
-@pytest.mark.parametrize("each", fields(Settings), ids=lambda each: each.name)
+@pytest.mark.parametrize("each", setting_fields(), ids=lambda each: each.name)
 def test_what_is_allowed_of_a_setting(each):
     allowed = settings_table()[each.name.upper()][1]
     real = each.metadata["allowed"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.program import PASSWORD, Answer, Client, Data, Program, is_running, wait_for
+from tests.program import KEY, PASSWORD, Answer, Client, Data, Program, is_running, wait_for
 
 READERS = 4
 
@@ -166,7 +166,7 @@ def test_a_worker_that_dies_is_replaced(server: Program):
 def test_a_store_that_is_not_there_ends_all_of_it():
     """No worker is started again and again for nothing, and one line says why."""
     stores = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": "host=127.0.0.1 port=1"}
-    with Program(WORKERS="2", START_TIMEOUT="0", SECRET_KEYS="k" * 32, **stores) as server:
+    with Program(WORKERS="2", START_TIMEOUT="0", SECRET_KEYS=KEY, **stores) as server:
         assert server.wait() == 1
         [line] = server.err.splitlines()
         assert line.startswith("latchkey: postgresql")

@@ -169,12 +169,3 @@ async def connect_database(url: str, pool_size: int, deadline: float) -> Databas
     except (psycopg2.Error, TimeoutError, OSError) as error:
         raise Unavailable("postgresql", first_line(error)) from error
     return Database(pool, deadline)
-
-
-def check_database_url(url: str) -> str:
-    """Return a libpq connection string as it is. Raises ValueError for what is none."""
-    try:
-        psycopg2.extensions.parse_dsn(url)
-    except psycopg2.ProgrammingError:
-        raise ValueError("no libpq connection string") from None  # its own error shows the password
-    return url

@@ -8,11 +8,14 @@ asks for is asked by query.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 import aiopg
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
+
+from store.errors import BadValue
 
 _WANTED = {
     "any": "true",
@@ -22,6 +25,66 @@ _WANTED = {
     "standby": "pg_is_in_recovery()",
     "prefer-standby": "pg_is_in_recovery()",
 }
+_CHOICES = {
+    "target_session_attrs": tuple(_WANTED),
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "gssencmode": ("disable", "prefer", "require"),
+    "channel_binding": ("disable", "prefer", "require"),
+}
+_NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+_LISTS = ("host", "hostaddr", "port")
+_ENCODE = "in a user name or password write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
+_OTHERS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "http", "https", "mysql")
+
+
+def check_database_url(url: str) -> str:
+    """Return a libpq connection string as it is. Raises ValueError when it can't be used."""
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme.lower() in _OTHERS:
+        raise BadValue(f"it begins with {scheme.lower()}://")
+    is_url = bool(separator) and scheme in ("postgres", "postgresql")
+    try:
+        parameters = parse_dsn(url)
+    except psycopg2.ProgrammingError:  # its own text shows the password
+        raise BadValue(_ENCODE) if is_url else ValueError from None
+    if is_url and "@" in rest.partition("?")[0].partition("/")[2]:
+        raise BadValue(_ENCODE)  # a password with a / ends where libpq takes it to end
+    _check_places(parameters)
+    for name, choices in _CHOICES.items():
+        if parameters.get(name, choices[0]) not in choices:
+            raise BadValue(f"its {name} must be one of {', '.join(choices)}")
+    for name in _NUMBERS:
+        if not re.fullmatch("-?[0-9]{1,9}", parameters.get(name, "0")):
+            raise BadValue(f"its {name} must be a whole number")
+    if parameters.get("replication", "false") not in ("false", "off", "no", "0"):
+        raise BadValue("it asks for replication")
+    return url
+
+
+def _check_places(parameters: Mapping[str, str]) -> None:
+    lists = {name: parameters[name].split(",") for name in _LISTS if name in parameters}
+    count = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=1)
+    for name, values in lists.items():
+        if len(values) not in ({1, count} if name == "port" else {count}):
+            raise BadValue("it names different numbers of hosts, addresses and ports")
+    for port in lists.get("port", ()):
+        if port and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
+            raise BadValue(f"its port must be a number from 1 to 65535; {_ENCODE}")
+    for host in lists.get("host", ()):
+        if "@" in host[1:] and not host.startswith("/"):
+            raise BadValue(_ENCODE)
+        try:
+            if not host.startswith(("/", "@")):
+                host.encode("idna")
+        except UnicodeError:
+            raise BadValue("its host is not a name, an address or a directory") from None
 
 
 async def connect(url: str, seconds: float) -> aiopg.Connection:
@@ -47,16 +110,10 @@ async def connect(url: str, seconds: float) -> aiopg.Connection:
 
 def _hosts(parameters: dict[str, str]) -> Iterator[dict[str, str]]:
     """Yield the parameters of each host of a DSN that may name several (libpq, 34.1.1.3)."""
-    lists = {
-        name: parameters[name].split(",")
-        for name in ("host", "hostaddr", "port")
-        if name in parameters
-    }
+    lists = {name: parameters[name].split(",") for name in _LISTS if name in parameters}
     count = max((len(values) for values in lists.values()), default=1)
     for n in range(count):
-        own: dict[str, str] = {
-            name: values[n if len(values) > 1 else 0] for name, values in lists.items()
-        }
+        own = {name: values[n if len(values) > 1 else 0] for name, values in lists.items()}
         yield {**parameters, **own}
 
 
@@ -89,7 +146,7 @@ async def _knock(parameters: dict[str, str]) -> str | None:
     Raises OSError.
     """
     host = parameters.get("hostaddr") or parameters.get("host", "")
-    port = parameters.get("port", "5432")
+    port = parameters.get("port") or "5432"
     if not host:
         return None  # libpq's default, or the environment's
     on_socket = host.startswith(("/", "@"))

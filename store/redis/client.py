@@ -10,15 +10,28 @@ from typing import Any
 
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 from store.coalesce import IN_FLIGHT
 from store.errors import Unavailable
 from store.redis.cluster import Cluster
+from store.redis.connection import (
+    IDLE_SECONDS,
+    LiveConnection,
+    LiveTLSConnection,
+    LiveUnixConnection,
+    Trust,
+)
 from store.redis.errors import as_refusal
-from store.redis.reader import PrimaryReader, Reader, take_open
+from store.redis.reader import PrimaryReader, Reader, take_open, take_trusted
 from store.redis.sentinel import watch_primary
 from store.redis.topology import PLAIN, Nodes, Sentinels, parse_redis_url
 
+_LIVE: dict[type, Any] = {
+    Connection: LiveConnection,
+    SSLConnection: LiveTLSConnection,
+    UnixDomainSocketConnection: LiveUnixConnection,
+}
 WATCH = 1.0
 """Seconds between two questions to the Sentinels: how long an old primary may be read from."""
 
@@ -26,9 +39,16 @@ WATCH = 1.0
 class Redis:
     """Redis: each call within `deadline` seconds, pool wait included; the driver never retries."""
 
-    def __init__(self, client: Any, deadline: float, reader: type[Reader] = Reader) -> None:
+    def __init__(
+        self,
+        client: Any,
+        deadline: float,
+        trust: Trust | None = None,
+        reader: type[Reader] = Reader,
+    ) -> None:
         self.client = client
         self.deadline = deadline
+        self._trust = trust or Trust(deadline)
         self._reader = reader
         self._readers: list[Reader] = []
 
@@ -44,6 +64,7 @@ class Redis:
             # Not a timeout around it: now and then redis-py keeps a cancellation to itself.
             await asyncio.wait((task,), timeout=self.deadline if by is None else by - now)
             if not task.done():
+                self._trust.doubt(now)
                 raise Unavailable("redis", "no answer in time")
             return task.result()
         except (redis.exceptions.RedisError, OSError) as error:
@@ -62,10 +83,16 @@ class Redis:
 
         Redis must have answered by the event loop's time `by`. Raises Unavailable.
         """
-        reader = take_open(self._readers) or await self.ask(self._new_reader(), by)
+        reader = take_open(self._readers)
+        if reader and self._trust.needs_probe(reader.used_at, reader.now):
+            reader = await take_trusted(reader, self._readers, self._trust, keys)
+        if reader is None:
+            reader = await self.ask(self._new_reader(), by)
         try:
             values = await reader.mget(keys, by)
         except (redis.exceptions.RedisError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self._trust.doubt(reader.now - self.deadline)
             raise as_refusal(error) from error
         self._readers.append(reader)
         return values
@@ -98,9 +125,9 @@ class Redis:
 class BehindSentinel(Redis):
     """The primary of a service that Sentinels watch."""
 
-    def __init__(self, at: Sentinels, pool_size: int, deadline: float) -> None:
-        self._sentinel, client = watch_primary(at, pool_size, deadline)
-        super().__init__(client, deadline, PrimaryReader)
+    def __init__(self, at: Sentinels, pool_size: int, deadline: float, trust: Trust) -> None:
+        self._sentinel, client = watch_primary(at, pool_size, deadline, trust)
+        super().__init__(client, deadline, trust, PrimaryReader)
         self._watching: asyncio.Task[None] | None = None
 
     async def fill(self) -> None:
@@ -125,8 +152,8 @@ class BehindSentinel(Redis):
 class OnCluster(Redis):
     """A cluster: look-ups go to all nodes at once."""
 
-    def __init__(self, at: Nodes, pool_size: int, deadline: float) -> None:
-        super().__init__(Cluster(at, pool_size, deadline), deadline)
+    def __init__(self, at: Nodes, pool_size: int, deadline: float, trust: Trust) -> None:
+        super().__init__(Cluster(at, pool_size, deadline, trust), deadline, trust)
         self._turns = asyncio.Semaphore(pool_size)  # redis-py refuses where its pools wait
 
     async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
@@ -161,20 +188,27 @@ class OnCluster(Redis):
 
 
 async def connect_redis(
-    url: str, pool_size: int, deadline: float, *, at_once: bool = True
+    url: str,
+    pool_size: int,
+    deadline: float,
+    *,
+    at_once: bool = True,
+    idle_seconds: float = IDLE_SECONDS,
 ) -> Redis:
     """Make a client and reach the server once. Raises Unavailable when it can't be reached.
 
-    Unless `at_once`, it is only reached when it is first asked.
+    Unless `at_once`, it is only reached when it is first asked. A connection that was idle for
+    `idle_seconds` is probed before it is used.
     """
     client: Redis
+    trust = Trust(deadline, idle_seconds)
     match parse_redis_url(url):
         case Sentinels() as at:
-            client = BehindSentinel(at, pool_size, deadline)
+            client = BehindSentinel(at, pool_size, deadline, trust)
         case Nodes() as at:
-            client = OnCluster(at, pool_size, deadline)
+            client = OnCluster(at, pool_size, deadline, trust)
         case _:
-            client = Redis(_single(url, pool_size, deadline), deadline)
+            client = Redis(_single(url, pool_size, deadline, trust), deadline, trust)
     try:
         if at_once:
             await client.fill()
@@ -184,9 +218,10 @@ async def connect_redis(
     return client
 
 
-def _single(url: str, pool_size: int, deadline: float) -> "redis.asyncio.Redis":
+def _single(url: str, pool_size: int, deadline: float, trust: Trust) -> "redis.asyncio.Redis":
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
+        trust=trust,
         max_connections=pool_size,
         timeout=deadline,
         socket_connect_timeout=deadline,
@@ -196,6 +231,8 @@ def _single(url: str, pool_size: int, deadline: float) -> "redis.asyncio.Redis":
         client_name="latchkey",
         **PLAIN,
     )
+    # What the URL says comes last in from_url, its class of connections too.
+    pool.connection_class = _LIVE[pool.connection_class]
     return redis.asyncio.Redis.from_pool(pool)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from hiredis import ReplyError
 from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
-from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
@@ -27,7 +26,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from store.redis.reader import NodeReader, Reader, take_open
+from store.redis.connection import LiveConnection, LiveTLSConnection, Trust
+from store.redis.reader import NodeReader, Reader, take_open, take_trusted
 from store.redis.topology import PLAIN, Nodes
 
 REDIRECTIONS = 8
@@ -37,23 +37,10 @@ SPARE = 4
 """Connections to a node beside those of the pool: for redirected commands, and for the table."""
 
 
-class _Live(Connection):
-    """A connection that is opened again when it has ended while nobody used it."""
-
-    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        if self._reader and self._reader.at_eof():
-            await self.disconnect(nowait=True)
-        await super().send_packed_command(command, check_health)
-
-
-class _LiveSSL(_Live, SSLConnection):
-    pass
-
-
 class Cluster(RedisCluster):
     """All nodes of a cluster. Commands of one key each, alone or in pipelines."""
 
-    def __init__(self, at: Nodes, pool_size: int, deadline: float) -> None:
+    def __init__(self, at: Nodes, pool_size: int, deadline: float, trust: Trust) -> None:
         options = {
             "max_connections": pool_size + SPARE,
             "socket_timeout": deadline,
@@ -65,10 +52,13 @@ class Cluster(RedisCluster):
         }
         places = [ClusterNode(host, port) for host, port in at.places]
         super().__init__(startup_nodes=places, **options)
-        live = _LiveSSL if options.get("ssl") else _Live
-        self.connection_kwargs["connection_class"] = live  # of the nodes that will be found
+        live = LiveTLSConnection if options.get("ssl") else LiveConnection
+        # Of the nodes that will be found; the first ones are made already.
+        self.connection_kwargs |= {"connection_class": live, "trust": trust}
         for node in self.startup_nodes:
             node.connection_class = live
+            node.connection_kwargs["trust"] = trust
+        self._trust = trust
         self._refreshing: asyncio.Task[None] | None = None
         self._readers: dict[str, list[Reader]] = {}
 
@@ -101,6 +91,8 @@ class Cluster(RedisCluster):
     async def _read(self, node: ClusterNode, keys: list[str], by: float) -> list[Any]:
         kept = self._readers.setdefault(node.name, [])
         reader = take_open(kept)
+        if reader and self._trust.needs_probe(reader.used_at, reader.now):
+            reader = await take_trusted(reader, kept, self._trust, keys)
         if reader is None:
             connection = node.connection_class(**node.connection_kwargs)
             await connection.connect()  # type: ignore[no-untyped-call]

@@ -5,10 +5,13 @@ own way from a command to its answer takes twice the CPU, and look-ups are what 
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 import redis.exceptions
+
+from store.redis.connection import Trust
 
 _ROLE: bytes = hiredis.pack_command(("ROLE",))
 
@@ -22,6 +25,7 @@ class Reader(asyncio.Protocol):
         self._transport: asyncio.Transport = connection._writer.transport
         self._parser = hiredis.Reader()
         self._loop = asyncio.get_running_loop()
+        self.used_at = self._loop.time()
         self._answer: asyncio.Future[Any] | None = None
         self._transport.set_protocol(self)
 
@@ -29,6 +33,11 @@ class Reader(asyncio.Protocol):
     def is_open(self) -> bool:
         """Tell whether the connection still stands."""
         return not self._transport.is_closing()
+
+    @property
+    def now(self) -> float:
+        """Return the event loop's time."""
+        return self._loop.time()
 
     async def mget(self, keys: list[str], by: float) -> list[bytes | None]:
         """Return the values of keys; the connection must have answered by the loop's time `by`.
@@ -46,6 +55,7 @@ class Reader(asyncio.Protocol):
             raise
         finally:
             timer.cancel()
+        self.used_at = self._loop.time()
         return values
 
     def _pack(self, keys: list[str]) -> bytes:
@@ -136,4 +146,21 @@ def take_open(readers: list[Reader]) -> Reader | None:
         if reader.is_open:
             return reader
         reader.close()
+    return None
+
+
+async def take_trusted(
+    reader: Reader, readers: list[Reader], trust: Trust, keys: Sequence[str]
+) -> Reader | None:
+    """Return the reader if it answers; else None, and those that were idle as long are closed."""
+    try:
+        if not trust.is_lost(reader.used_at):
+            await reader.mget(list(keys[:1]), reader.now + trust.patience)
+            return reader
+    except (redis.exceptions.RedisError, OSError):
+        trust.lose(reader.used_at)
+    reader.close()
+    for other in [each for each in readers if trust.is_lost(each.used_at)]:
+        readers.remove(other)
+        other.close()
     return None

@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
+from store.redis.connection import LivePrimaryConnection, LivePrimaryTLSConnection, Trust
 from store.redis.topology import PLAIN, Place, Sentinels
 
 
@@ -33,7 +34,9 @@ class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
         return address
 
 
-def watch_primary(at: Sentinels, pool_size: int, deadline: float) -> tuple[Sentinel, Any]:
+def watch_primary(
+    at: Sentinels, pool_size: int, deadline: float, trust: Trust
+) -> tuple[Sentinel, Any]:
     """Return a client of the Sentinels, and a client of the primary that they name."""
     patience = deadline / (len(at.places) + 1)  # a Sentinel that hangs must not use up all the time
     asking = {
@@ -54,9 +57,12 @@ def watch_primary(at: Sentinels, pool_size: int, deadline: float) -> tuple[Senti
         "retry_on_error": [],
         "client_name": "latchkey",
         "redis_connect_func": _greet,
+        "trust": trust,
         **PLAIN,
         **at.options,
     }
+    has_tls = options.pop("ssl", False)
+    options["connection_class"] = LivePrimaryTLSConnection if has_tls else LivePrimaryConnection
     client = sentinel.master_for(at.service, connection_pool_class=PrimaryPool, **options)
     return sentinel, client
 
@@ -64,7 +70,12 @@ def watch_primary(at: Sentinels, pool_size: int, deadline: float) -> tuple[Senti
 async def _greet(connection: Any) -> None:
     """Do what redis-py does with a new connection; refuse a server that is no primary."""
     await connection.on_connect()
-    await connection.send_command("ROLE")
-    role = await connection.read_response()
+    await connection.send_command("ROLE", check_health=False)
+    try:
+        role = await connection.read_response()
+    except redis.exceptions.NoPermissionError:
+        raise redis.exceptions.ConnectionError(
+            "behind Sentinels the user of the URL must be allowed ROLE"
+        ) from None
     if role[0] != b"master":
         raise redis.exceptions.ConnectionError("what the Sentinels call the primary is a replica")

@@ -5,18 +5,28 @@
     redis+cluster://[user:password@]host:port[,host:port...][?options]
 
 User and password are those of the Redis servers; Sentinels that want any take them from the options
-`sentinel_username` and `sentinel_password`. Further options are redis-py's: `ssl=true` and other
-`ssl_...`, `socket_...`, `health_check_interval`, `client_name`.
+`sentinel_username` and `sentinel_password`. What else may stand behind the `?` is the same for all:
+`username`, `password`, `client_name`, `health_check_interval`, `socket_timeout`,
+`socket_connect_timeout`, `socket_keepalive`, and `ssl_...` where the connection is TLS. TLS is on
+with rediss://, and with `ssl=true` for Sentinels and clusters. `db` is for what has a database.
 """
 
+import inspect
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from redis.asyncio.connection import parse_url
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
+from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
+
+from store.errors import BadValue
 
 Place = tuple[str, int]
 
@@ -29,7 +39,26 @@ pooled connections that have ended: after a restart of Redis the next login was 
 its own version up for each connection, 2 ms, to tell Redis of it."""
 
 _PLACE = re.compile(r"(?:\[([\da-fA-F:.]+)\]|([^\s\[\]:]+)):(\d{1,5})")
-_OPTION = re.compile(r"(ssl(_\w+)?|socket_\w+|health_check_interval|client_name)")
+_OPTIONS = {
+    "username",
+    "password",
+    "client_name",
+    "health_check_interval",
+    "socket_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+}
+_NUMBERS = ("health_check_interval", "socket_timeout", "socket_connect_timeout")
+_TLS_OPTIONS = {
+    name for name in inspect.signature(SSLConnection).parameters if name.startswith("ssl_")
+}
+_DRIVER_OPTIONS = {
+    name for kind in (AbstractConnection, Redis) for name in inspect.signature(kind).parameters
+}
+_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+_OTHERS = ("postgres", "postgresql", "http", "https", "mysql", "memcached", "sqlite", "amqp")
+ENCODE = "in a user name or password write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
+"""Why most URLs with a password can't be read."""
 
 
 @dataclass(frozen=True)
@@ -61,40 +90,165 @@ class Nodes:
 
 def parse_redis_url(url: str) -> Single | Sentinels | Nodes:
     """Return what a URL names. Raises ValueError when it can't be read."""
-    if url.startswith(("redis://", "rediss://", "unix://")):
-        parse_url(url)
-        return Single(url)
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        if separator and scheme.lower() in _OTHERS:
+            raise BadValue(f"it begins with {scheme.lower()}://")
+        raise ValueError("not a Redis URL")
+    if re.search(r"[\s\x00-\x20\x7f]", rest):
+        raise BadValue("it has white space or a control character")
+    if "#" in rest:
+        raise BadValue(ENCODE)
     parts = urlsplit(url)
-    userinfo, _, places = parts.netloc.rpartition("@")
-    options: dict[str, Any] = dict(parse_url(f"redis://{userinfo}@x/?{parts.query}"))
-    del options["host"]
-    if "ssl" in options:
-        options["ssl"] = options["ssl"].lower() in ("1", "yes", "true")
-    if parts.fragment:
-        raise ValueError("a # in it")
-    if parts.scheme == "redis+cluster" and parts.path in ("", "/"):
-        return Nodes(_places(places), _checked(options))
+    if "@" in parts.path and scheme != "unix":
+        raise BadValue(ENCODE)
+    if scheme == "redis+sentinel":
+        return _sentinels(parts)
+    if scheme == "redis+cluster":
+        return _nodes(parts)
+    return _single(url, parts)
+
+
+def _single(url: str, parts: SplitResult) -> Single:
+    has_tls = parts.scheme == "rediss"
+    options = _options(url, parts, {"db", *(_TLS_OPTIONS if has_tls else ())})
+    _check_connection(options, has_tls=has_tls)
+    if parts.scheme == "unix":
+        if not parts.path.strip("/") or (parts.netloc and not parts.netloc.endswith("@")):
+            raise BadValue("it must name a socket by its whole path: unix:///path/to/socket")
+        return Single(url)
+    try:
+        host, port = parts.hostname or "localhost", parts.port
+    except ValueError:
+        raise BadValue(f"its port is not a number from 1 to 65535; {ENCODE}") from None
+    if port == 0 or parts.netloc.endswith(":"):
+        raise BadValue("its port is not a number from 1 to 65535")
+    _check_host(host)
+    if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
+        raise BadValue("what follows the host must be /, or / and a database's number")
+    return Single(url)
+
+
+def has_credentials(url: str) -> bool:
+    """Return whether a URL gives a password, or a certificate of the client."""
+    at = parse_redis_url(url)
+    options = parse_url(at.url) if isinstance(at, Single) else at.options
+    return bool(options.get("password") or options.get("ssl_certfile"))
+
+
+def is_on_socket(url: str) -> bool:
+    """Return whether a URL names a unix socket, whose file says who may connect."""
+    return url.startswith("unix://")
+
+
+def is_on_loopback(url: str) -> bool:
+    """Return whether a URL names servers that only programs of this machine reach."""
+    at = parse_redis_url(url)
+    if isinstance(at, Single):
+        return _is_loopback(str(parse_url(at.url).get("host", "localhost")))
+    return all(_is_loopback(host) for host, _ in at.places)
+
+
+def _nodes(parts: SplitResult) -> Nodes:
+    if parts.path not in ("", "/"):
+        raise BadValue("a cluster has no database to choose")
+    options, places = _listed(parts, {"ssl", *_TLS_OPTIONS})
+    unknown = options.keys() - inspect.signature(RedisCluster.__init__).parameters.keys()
+    if unknown:
+        raise BadValue(f"a cluster has no option {min(unknown)}")
+    return Nodes(places, options)
+
+
+def _sentinels(parts: SplitResult) -> Sentinels:
     service, slash, db = unquote(parts.path).removeprefix("/").partition("/")
-    if parts.scheme != "redis+sentinel" or not service or (slash and not re.fullmatch(r"\d+", db)):
-        raise ValueError("no Redis URL")
+    if not service or (slash and not re.fullmatch("[0-9]{1,9}", db)):
+        raise BadValue("what follows the Sentinels must be /service or /service/database")
+    credentials = {"sentinel_username", "sentinel_password"}
+    options, places = _listed(parts, {"ssl", *credentials, *_TLS_OPTIONS})
     asking = {
-        name: options.pop(f"sentinel_{name}")
-        for name in ("username", "password")
-        if f"sentinel_{name}" in options
+        name.removeprefix("sentinel_"): options.pop(name)
+        for name in sorted(credentials & options.keys())
     }
     asking |= {name: value for name, value in options.items() if name.startswith("ssl")}
-    return Sentinels(_places(places), service, _checked(options) | {"db": int(db or 0)}, asking)
+    return Sentinels(places, service, options | {"db": int(db or 0)}, asking)
+
+
+def _listed(parts: SplitResult, more: set[str]) -> tuple[dict[str, Any], tuple[Place, ...]]:
+    """Return the options and the places of a URL that may name several."""
+    userinfo, _, places = parts.netloc.rpartition("@")
+    options = _options(f"redis://{userinfo}@x/?{parts.query}", parts, more)
+    del options["host"]
+    has_tls = False
+    if "ssl" in options:
+        if options["ssl"].lower() not in ("1", "yes", "true", "0", "no", "false"):
+            raise BadValue("its option ssl must be true or false")
+        has_tls = options["ssl"] = options["ssl"].lower() in ("1", "yes", "true")
+    if not has_tls and options.keys() & _TLS_OPTIONS:
+        raise BadValue("its options ssl_... need ssl=true")
+    credentials = {name for name in options if name.startswith("sentinel_")}
+    checked = {name: value for name, value in options.items() if name not in {"ssl", *credentials}}
+    _check_connection(checked, has_tls=has_tls)
+    return options, _places(places)
+
+
+def _options(url: str, parts: SplitResult, more: set[str]) -> dict[str, Any]:
+    """Return what redis-py reads in a URL; its options must be known to be of use here."""
+    if parts.query:
+        try:
+            names = [name for name, _ in parse_qsl(parts.query, True, True, errors="strict")]
+        except ValueError:
+            raise BadValue(f"what follows its ? is not a list of name=value; {ENCODE}") from None
+        if unknown := set(names) - _OPTIONS - more:
+            allowed = sorted(_OPTIONS | more)
+            # Any other name may be a part of a password that was not encoded.
+            known = min(unknown & _DRIVER_OPTIONS, default="")
+            shown = f"option {known}" if known else "options"
+            raise BadValue(f"its {shown} can't be used; allowed are {', '.join(allowed)}")
+        if len(names) > len(set(names)):
+            raise BadValue("one of its options is there twice")
+    try:
+        options: dict[str, Any] = {**parse_url(url)}
+    except ValueError:
+        raise BadValue(
+            f"an option has a wrong value, or the port is not a number; {ENCODE}"
+        ) from None
+    for name in _NUMBERS:
+        if not 0 <= float(options.get(name, 0)) < math.inf:
+            raise BadValue(f"its option {name} must be a positive number")
+    options.pop("connection_class", None)
+    return options
+
+
+def _check_connection(options: Mapping[str, Any], *, has_tls: bool) -> None:
+    """Make a connection, without opening it: redis-py refuses values that it can't use."""
+    try:
+        kind = SSLConnection if has_tls else Connection
+        kind(**{name: value for name, value in options.items() if name != "path"})
+    except (RedisError, TypeError, ValueError):
+        raise BadValue("one of its options has a value that can't be used") from None
 
 
 def _places(text: str) -> tuple[Place, ...]:
     found = [_PLACE.fullmatch(word) for word in text.split(",")]
     places = tuple((each[1] or each[2], int(each[3])) for each in found if each)
     if len(places) < len(found) or not all(0 < port < 65536 for _, port in places):
-        raise ValueError("not host:port")
+        raise BadValue(f"it must name each server as host:port; {ENCODE}")
+    for host, _ in places:
+        _check_host(host)
     return places
 
 
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    if any(not _OPTION.fullmatch(name) for name in options.keys() - {"username", "password"}):
-        raise ValueError("an unknown option")
-    return dict(options)
+def _check_host(host: str) -> None:
+    if "@" in host:
+        raise BadValue(ENCODE)
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise BadValue("its host is not a name or an address") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

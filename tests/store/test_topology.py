@@ -7,7 +7,7 @@ from store.redis.topology import Nodes, Sentinels, Single, parse_redis_url
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:p@a:1/2", "rediss://a", "unix:///tmp/s", "unix://%2Ftmp%2Fs?db=1"]
+    "url", ["redis://:p@a:1/2", "rediss://a", "unix:///tmp/s", "unix:///%2Ftmp%2Fs?db=1"]
 )
 def test_one_redis_is_left_to_the_driver(url):
     assert parse_redis_url(url) == Single(url)
