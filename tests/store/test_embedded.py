@@ -2,13 +2,15 @@
 
 import importlib.util
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -18,6 +20,7 @@ import redis
 
 from store import embedded
 from store.embedded import CantRun, data_directory, secret_key
+from tests.store.databases import RELEASES
 
 ROOT = Path(embedded.__file__).parent.parent
 
@@ -98,6 +101,22 @@ def run_stores() -> Iterator[Callable[..., tuple[str, str]]]:
             return database_url, stack.enter_context(embedded.redis(data, said.append))
 
         yield run
+
+
+@pytest.fixture
+def run_redis(home) -> Callable[[], AbstractContextManager[redis.Redis]]:
+    """Run Redis alone over the directory for as long as the context lasts; give a client."""
+
+    @contextmanager
+    def run() -> Iterator[redis.Redis]:
+        with (
+            data_directory(home) as data,
+            embedded.redis(data, print) as url,
+            redis.Redis.from_url(url) as client,
+        ):
+            yield client
+
+    return run
 
 
 def test_the_data_directory_is_its_owners_alone(tmp_path, any_umask):
@@ -220,6 +239,38 @@ def test_stores_are_stopped_and_their_data_is_kept(home):
             else:
                 keep(database_url, redis_url)
         assert all(map(ends, running))
+
+
+def test_a_data_directory_of_redis_6_2_is_read(home, run_redis):
+    """Earlier releases ran it; the file has a snapshot and then commands, one of a script."""
+    (home / "redis").mkdir()
+    shutil.copy(RELEASES / "redis-6.2.aof", home / "redis/appendonly.aof")
+    for _ in range(2):  # as it was left, and as Valkey left it
+        with run_redis() as client:
+            assert sorted(client.keys()) == [
+                b"after-rewrite",
+                b"before-rewrite",
+                b"by-script",
+                b"h",
+                b"lasting",
+                b"z",
+            ]
+            assert client.get("by-script") == b"3"
+            assert client.ttl("lasting") > 10**9
+            assert client.zrange("z", 0, -1, withscores=True) == [(b"a", 1), (b"b", 2)]
+
+
+def test_a_redis_that_does_not_answer_is_ended(home, run_redis, monkeypatch):
+    """A command it would not read. It gets a signal, and is killed if that does not end it."""
+    monkeypatch.setattr(embedded, "QUESTION_PATIENCE", 0.1)
+    monkeypatch.setattr(embedded, "STOP_PATIENCE", 0.2)
+    with run_redis() as client:
+        client.set("kept", "42")
+        pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGSTOP)
+    assert not is_running(pid)
+    with run_redis() as client:
+        assert client.get("kept") == b"42"
 
 
 def keep(database_url: str, redis_url: str) -> None:
