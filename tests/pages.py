@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from store.embedded import valkey_server
+from store.embedded import valkey_program
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -72,7 +72,7 @@ class Place:
             (self.path / name).mkdir()
         (self.path / "server.py").symlink_to(ROOT / "server.py")
         (self.path / "bin/systemctl").symlink_to(SYSTEMCTL)
-        (self.path / "bin/redis-server").symlink_to(valkey_server())
+        (self.path / "bin/redis-server").symlink_to(valkey_program())
         (self.path / "etc/secret_keys").write_text(f"{secrets.token_hex(32)}\n")
         goes_to = f"127.0.0.1:{DOCUMENTED_PORT}:127.0.0.1:{self.port}"
         (self.path / ".curlrc").write_text(f'connect-to = "{goes_to}"\n')

