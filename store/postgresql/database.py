@@ -5,6 +5,7 @@ A statement that is not answered in time, and a server that is up but can't serv
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 import select
@@ -18,7 +19,7 @@ import psycopg2.extensions
 
 from store.errors import Unavailable, first_line
 from store.postgresql import hosts
-from store.postgresql.pool import Pool
+from store.postgresql.pool import IDLE_SECONDS, Pool
 from store.postgresql.prepared import NOT_KEPT, Prepared
 
 _log = logging.getLogger("latchkey.database")
@@ -26,9 +27,11 @@ _log = logging.getLogger("latchkey.database")
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_CANT_SERVE = re.compile(r"^(08|53|57P0|25006)")
+_CANT_SERVE = re.compile(r"^(08|53|57P0|25006|42501)")
 """SQLSTATE classes of a PostgreSQL that is up and can't serve: connections, resources, shutting
-down, read-only."""
+down, read-only, no privilege."""
+PROBE_SHARE = 4
+"""What part of a deadline a probe may take: the rest is for a new connection."""
 
 
 def _poll_readable(
@@ -74,6 +77,7 @@ class Database:
             self._prepare_no_more()
             return await self.rows(str(sql), parameters, by)
         except TimeoutError:
+            self._pool.doubt(by - self.deadline)
             raise Unavailable("postgresql", "no answer in time") from None
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
             raise Unavailable("postgresql", first_line(error)) from error
@@ -161,9 +165,15 @@ class Database:
         await self._pool.close()
 
 
-async def connect_database(url: str, pool_size: int, deadline: float) -> Database:
-    """Open a pool at its full size. Raises Unavailable when the server can't be reached."""
-    pool = Pool(lambda: hosts.connect(url, deadline), pool_size)
+async def connect_database(
+    url: str, pool_size: int, deadline: float, idle_seconds: float = IDLE_SECONDS
+) -> Database:
+    """Open a pool at its full size. Raises Unavailable when the server can't be reached.
+
+    A connection that was idle for `idle_seconds` is probed before it is used.
+    """
+    connect = functools.partial(hosts.connect, url, deadline)
+    pool = Pool(connect, pool_size, deadline / PROBE_SHARE, idle_seconds)
     try:
         await pool.fill()
     except (psycopg2.Error, TimeoutError, OSError) as error:

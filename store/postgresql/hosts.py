@@ -25,6 +25,14 @@ _WANTED = {
     "standby": "pg_is_in_recovery()",
     "prefer-standby": "pg_is_in_recovery()",
 }
+_KEEPALIVE = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""TCP's own probes keep an idle connection known to NATs and balancers, and end a dead one within
+a minute. The connection string may say otherwise. libpq ignores what a system does not have."""
 _CHOICES = {
     "target_session_attrs": tuple(_WANTED),
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -122,7 +130,7 @@ async def _connect(parameters: dict[str, str], attributes: str) -> aiopg.Connect
     if address := await _knock(parameters):
         parameters = {**parameters, "hostaddr": address}
     connection = await aiopg.Connection(
-        make_dsn(**parameters),
+        make_dsn(**{**_KEEPALIVE, **parameters, "client_encoding": "UTF8"}),
         None,  # type: ignore[arg-type]  # no deadline of aiopg's: whoever calls has one already
         enable_hstore=False,
         enable_json=False,

@@ -1,0 +1,179 @@
+"""Idle connections that a NAT or a balancer has forgotten: they stay open and lead nowhere."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from server import create_app
+from store.errors import Unavailable
+from store.postgresql.database import connect_database
+from store.redis.client import connect_redis
+from tests.program import registration
+
+DEADLINE = 1.5
+"""A probe may take a quarter of it."""
+MANY = 5
+
+
+@dataclass
+class Front:
+    """A TCP port in front of a unix socket."""
+
+    target: str
+    port: int = 0
+    opened: int = 0
+    silenced: int = 0
+    """The connections up to this number forward nothing more, and stay open."""
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    pumps: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def silence(self) -> None:
+        self.silenced = self.opened
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        number = self.opened
+        far_reader, far_writer = await asyncio.open_unix_connection(self.target)
+        self.writers += [writer, far_writer]
+        self.pumps += [
+            asyncio.create_task(self._pump(number, reader, far_writer)),
+            asyncio.create_task(self._pump(number, far_reader, writer)),
+        ]
+
+    async def _pump(
+        self, number: int, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while some := await source.read(65536):
+                if number > self.silenced:
+                    target.write(some)
+            target.close()
+
+
+@contextlib.asynccontextmanager
+async def front_of(target: str) -> AsyncIterator[Front]:
+    front = Front(target)
+    server = await asyncio.start_server(front.serve, "127.0.0.1", 0)
+    front.port = server.sockets[0].getsockname()[1]
+    try:
+        yield front
+    finally:
+        server.close()
+        for pump in front.pumps:
+            pump.cancel()
+        await asyncio.gather(*front.pumps, return_exceptions=True)
+        for writer in front.writers:
+            writer.close()
+
+
+@pytest.fixture
+async def postgresql(stores) -> AsyncIterator[Front]:
+    async with front_of(f"{parse_dsn(stores[0])['host']}/.s.PGSQL.5432") as front:
+        yield front
+
+
+@pytest.fixture
+async def redis(stores) -> AsyncIterator[Front]:
+    async with front_of(unquote(urlsplit(stores[1]).path)) as front:
+        yield front
+
+
+def database_url(front: Front) -> str:
+    return f"postgresql://postgres@127.0.0.1:{front.port}/postgres"
+
+
+def redis_url(front: Front) -> str:
+    return f"redis://127.0.0.1:{front.port}"
+
+
+@contextlib.asynccontextmanager
+async def asking_postgresql(front: Front, **options):
+    """Give what asks PostgreSQL several things at once."""
+    database = await connect_database(database_url(front), MANY, DEADLINE, **options)
+    ask = (lambda: database.row("select pg_sleep(0.01)"),)
+    yield lambda: [asyncio.ensure_future(each()) for each in ask * MANY]
+    await database.close()
+
+
+@contextlib.asynccontextmanager
+async def asking_redis(front: Front, **options):
+    """Give what asks Redis several things at once, over both kinds of connections."""
+    client = await connect_redis(redis_url(front), MANY, DEADLINE, **options)
+
+    def by() -> float:
+        return asyncio.get_running_loop().time() + DEADLINE
+
+    ask = (lambda: client.get_many(["a"], by()), lambda: client.ask(client.client.set("a", "b")))
+    yield lambda: [asyncio.ensure_future(each()) for each in ask * MANY]
+    await client.close()
+
+
+STORES = {"postgresql": asking_postgresql, "redis": asking_redis}
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_nobody_is_refused_over_a_connection_that_was_idle_for_long(store, postgresql, redis):
+    front = {"postgresql": postgresql, "redis": redis}[store]
+    async with STORES[store](front, idle_seconds=0.2) as ask:
+        await asyncio.gather(*ask())
+        before = front.opened
+        await asyncio.gather(*ask())
+        assert front.opened == before  # what answers is used again
+        front.silence()
+        await asyncio.sleep(0.25)
+        await asyncio.gather(*ask())
+        assert front.opened > before
+        await asyncio.sleep(0.25)
+        before = front.opened
+        await asyncio.gather(*ask())
+        assert front.opened == before  # a probe that is answered costs no connection
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_after_one_answer_that_does_not_come_no_idle_connection_is_trusted(store, postgresql, redis):
+    """Idle for less than the limit: the first ones wait in vain, and nobody after them."""
+    front = {"postgresql": postgresql, "redis": redis}[store]
+    async with STORES[store](front) as ask:
+        await asyncio.gather(*ask())
+        await asyncio.sleep(0.01)
+        front.silence()
+        first = ask()[:1]
+        [outcome] = await asyncio.gather(*first, return_exceptions=True)
+        assert isinstance(outcome, Unavailable)
+        outcomes = await asyncio.gather(*ask(), return_exceptions=True)
+        assert [each for each in outcomes if isinstance(each, Exception)] == []
+
+
+@pytest.mark.slow
+async def test_a_client_sees_one_503_at_most(postgresql, redis, aiohttp_client, settings, clean):
+    """Both stores' connections are silent, and were idle for less than the limit."""
+    own = replace(
+        settings,
+        database_url=database_url(postgresql),
+        redis_url=redis_url(redis),
+        store_timeout=DEADLINE,
+        database_pool=MANY,
+    )
+    client = await aiohttp_client(create_app(own))
+    made = await client.post("/account/register", json=registration("silent"))
+    token = (await made.json())["token"]
+    login = {"username": "silent", "password": registration("silent")["password"]}
+
+    async def reads() -> list[int]:
+        headers = {"Authorization": f"Token {token}"}
+        return [(await client.get("/account/profile", headers=headers)).status for _ in range(5)]
+
+    async def logs_in() -> list[int]:
+        return [(await client.post("/account/login", json=login)).status for _ in range(5)]
+
+    assert await reads() + await logs_in() == [200] * 10
+    for front in (postgresql, redis):
+        front.silence()
+        statuses = await reads() + await logs_in() + await reads()
+        assert statuses.count(503) <= 1, statuses
+        assert statuses.count(200) + statuses.count(503) == 15
