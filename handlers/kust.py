@@ -140,7 +140,7 @@ def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ..
             lambda text: len(text) >= MIN_PASSWORD,
             "This password is too short. It must contain at least 8 characters.",
         ),
-        (lambda text: text.lower().strip() not in COMMON, "This password is too common."),
+        (lambda text: not is_common(text), "This password is too common."),
         (lambda text: not text.isdigit(), "This password is entirely numeric."),
         (
             lambda text: not is_similar(text, username),
@@ -149,8 +149,16 @@ def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ..
     )
 
 
+def is_common(password: str) -> bool:
+    """Return whether a password is one of the most common, in any case, with spaces around it."""
+    stripped = password.strip()
+    return len(stripped) <= MAX_NAME and stripped.lower() in COMMON
+
+
 def is_similar(password: str, username: str) -> bool:
     """Tell whether a password is nearly the username, or nearly a word of it."""
+    if len(password) > 2 * MAX_NAME:
+        return False
     password, username = password.lower(), username.lower()
     return any(
         SequenceMatcher(a=password, b=part).quick_ratio() >= _SIMILAR
@@ -162,7 +170,10 @@ def is_similar(password: str, username: str) -> bool:
 
 def read_towns(data: Mapping[str, Any]) -> tuple[list[int], dict[str, list[str]]]:
     """Return the towns, and what is wrong with them by field."""
-    towns = data.lists.get("towns", []) if isinstance(data, Form) else data.get("towns", [])
+    if isinstance(data, Form):  # an input that was left empty is sent as ""
+        towns: Any = [town for town in data.lists.get("towns", []) if town != ""]
+    else:
+        towns = data.get("towns", [])
     if towns is None:
         return [], {"towns": [NULL]}
     if not isinstance(towns, list):

@@ -26,7 +26,7 @@ from store.errors import NoSuchPicture, Refused
 
 _LONG = 16 * 1024
 """Bytes of a JSON string from which on it is decoded in pieces."""
-_MAX_SHORT = 64
+_MAX_SHORT = 16
 """Strings that are looked at before the long one, at most; a body has two fields."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PLACE = "\0the long string"

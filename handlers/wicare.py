@@ -15,6 +15,7 @@ from handlers import drf
 from handlers.answers import Answer, json_response, no_content
 from handlers.dialect import Dialect
 from handlers.drf import OPTIONAL_EMAIL, PASSWORD, USERNAME, Routes, Text, read_data, read_fields
+from handlers.forms import Form
 from handlers.keys import ACCESS
 from handlers.proxies import address_of
 from store.access import Caller
@@ -58,6 +59,8 @@ async def register(request: web.Request) -> Answer:
 async def login(request: web.Request) -> Answer:
     """Answer the account's token, the one it has if it has one, and when it expires."""
     data = await read_data(request)
+    if isinstance(data, Form) and data.get("email"):  # an input that was left empty is sent as ""
+        data = {name: value for name, value in data.items() if value != ""}
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(

@@ -14,8 +14,9 @@ from store.passwords import Passwords
 from store.tokens import Tokens
 
 _HEX = re.compile(r"[0-9a-f]{40,}")
-SHORTEST = 8
-"""Characters of a password that is looked for: a shorter one may stand in a line by chance."""
+SHORTEST, LONGEST = 8, 4096
+"""Characters of a password that is looked for: a shorter one may stand in a line by chance, a
+longer one would stand out, and to look at one takes the event loop 10 ms a megabyte."""
 
 
 class Watch(logging.Handler):
@@ -36,7 +37,7 @@ class Watch(logging.Handler):
         """Remember a password, if it can be told from anything else: by its length, for one."""
         if not isinstance(password, str) or password.strip().lower() == "password":
             return
-        if len(password) >= SHORTEST and len(set(password)) > 3:
+        if SHORTEST <= len(password) <= LONGEST and len(set(password)) > 3:
             self.passwords.add(password)
 
     def leaks(self) -> set[str]:

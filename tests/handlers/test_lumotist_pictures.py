@@ -74,6 +74,13 @@ async def test_both_spellings(client, path, prefix, slash):
     await play(client, [SIGN_UP, GALLERY, row, profile(picture="<picture 6>")])
 
 
+def part(head, content=b"no picture"):
+    return b"--seam\r\n%b\r\n\r\n%b\r\n" % (head.encode(), content)
+
+
+FILE = part('Content-Disposition: form-data; name="me"; filename="me.jpg"')
+
+
 async def test_digits_and_forms(client):
     rows = [
         SIGN_UP,
@@ -88,6 +95,29 @@ async def test_digits_and_forms(client):
         profile(picture="<picture 10>"),
     ]
     await play(client, rows)
+
+
+async def test_an_input_that_was_left_empty_is_not_there(client):
+    """A form of HTML sends every input, an empty file and an empty text among them."""
+    names = await play(client, [SIGN_UP, GALLERY])
+    file = FILE.replace(b"me.jpg", b"").replace(b'"me"', b'"picture"').replace(b"no picture", b"")
+    number = multipart(id="6").replace(b"--seam--\r\n", b"")
+    for body, kind in (
+        (number + file + b"--seam--\r\n", MULTIPART),
+        (file + number + b"--seam--\r\n", MULTIPART),
+        (multipart(id="6", picture=""), MULTIPART),
+        (urlencoded(id="6", picture=""), FORM),
+        (b'{"id": 6, "picture": ""}', JSON),
+        (b'{"id": 6, "picture": null}', JSON),
+    ):
+        rows = [choose({"id": 1}), choose(body, kind), profile(picture="<picture 6>")]
+        await play(client, rows, names)
+    image = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(image, "PNG")
+    own = multipart(id="").replace(b"--seam--\r\n", b"")
+    own += FILE.replace(b"no picture", image.getvalue()) + b"--seam--\r\n"
+    await play(client, [choose(own, MULTIPART), profile(picture="<own = url>")], names)
+    assert names["own"] not in [names[f"picture {number}"] for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("zero", [0, "0"])
@@ -144,11 +174,6 @@ async def test_anything_bad_is_an_invalid_picture_id(client, body, headers):
     await play(client, rows)
 
 
-def part(head, content=b"no picture"):
-    return b"--seam\r\n%b\r\n\r\n%b\r\n" % (head.encode(), content)
-
-
-FILE = part('Content-Disposition: form-data; name="me"; filename="me.jpg"')
 NEITHER = {
     "another field": ({"photo": "aGVsbG8="}, {}, "No `id` and no picture was sent."),
     "another field of a form": (urlencoded(photo="x"), FORM, "No `id` and no picture was sent."),

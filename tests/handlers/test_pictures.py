@@ -1,6 +1,7 @@
 """Pictures over HTTP: an account's own one is sent, kept, served, and gone when it is to go."""
 
 import asyncio
+import json
 import re
 from base64 import b64encode, encodebytes
 from dataclasses import replace
@@ -45,6 +46,27 @@ FORMS = {  # how a picture is sent; what that says of its type counts for nothin
     "multipart, of another name": lambda sent: (
         in_a_form(sent).replace(b'"picture"', b'"avatar"'),
         MULTIPART,
+    ),
+    "multipart, without a filename": lambda sent: (
+        in_a_form(sent).replace(b'; filename="../picture.svg"', b""),
+        MULTIPART,
+    ),
+    "multipart, with filename* alone": lambda sent: (
+        in_a_form(sent).replace(b'filename="../picture.svg"', b"filename*=UTF-8''%C3%A9.png"),
+        MULTIPART,
+    ),
+    "multipart, in base64": lambda sent: (
+        in_a_form(encodebytes(sent)).replace(
+            b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1
+        ),
+        MULTIPART,
+    ),
+    "base64, escaped": lambda sent: (
+        json.dumps({"a": '"', "picture": b64encode(sent).decode()})
+        .replace("/", "\\/")
+        .replace("+", "\\u002b")
+        .encode(),
+        {"Content-Type": "application/json; charset=utf8mb4"},
     ),
     "base64": lambda sent: ({"picture": b64encode(sent).decode()}, {}),
     "base64 in lines": lambda sent: ({"picture": encodebytes(sent).decode()}, {}),

@@ -549,6 +549,11 @@ async def test_login_by_username_or_by_email(client):
         log_in(PITA, "<token>"),
         log_in({"username": " PITA ", **secret}, "<token>"),
         log_in({"email": "pita@bot.com", **secret}, "<token>"),
+        replace(
+            log_in({}, "<token>"),
+            body=urlencoded(username="", email="pita@bot.com", **secret),
+            headers=FORM,
+        ),
         log_in({"email": " Pita@BOT.com\n", **secret}, "<token>"),
         # With both, the username counts, whatever the e-mail.
         log_in(fields(), "<token>"),
