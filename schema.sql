@@ -4,12 +4,15 @@
 create table if not exists schema_version (
     -- Always true: there is one row.
     only_row    boolean primary key default true check (only_row),
-    version     integer not null
+    version     integer not null,
+    -- Which folding (FOLDING in store/rules.py) the names of accounts have been through.
+    folding     integer not null default 1
 );
 
 -- The newest of store/migrations/; or 1, should this be run by hand on a first release's database.
-insert into schema_version (version)
-select case when to_regclass('gallery') is null then 2 else 1 end
+insert into schema_version (version, folding)
+select case when to_regclass('gallery') is null then 3 else 1 end,
+       case when to_regclass('gallery') is null then 2 else 1 end
     on conflict do nothing;
 
 create sequence if not exists account_id;

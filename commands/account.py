@@ -10,6 +10,7 @@ from typing import Any
 from commands.asking import agrees, is_at_a_terminal, new_password
 from commands.fields import PARSE, BadInput, parse_assignment
 from commands.moving import transfer
+from commands.moving.sentences import number
 from commands.naming import NAME_HELP, find, nobody, only_named, the_names
 from commands.printing import as_json, complain, printable, say
 from commands.reach import access_of, database_of, reach_stores
@@ -19,6 +20,7 @@ from store.accounts import MAX_ID, Accounts
 from store.embedded import CantRun
 from store.errors import Busy, Refused, Taken, Unstorable
 from store.listing import list_accounts
+from store.refold import refold, survey
 
 Act = Callable[[Settings, Namespace], Awaitable[str]]
 
@@ -30,6 +32,11 @@ must be free and can be stored, that is all."""
 RENEW = """\
 Give an account another password, which ends its sessions at once. It is typed twice, or is the
 first line of standard input where that is no terminal."""
+
+REFOLD = """\
+Fold the names of all accounts as this release does, and say whose form another account has. The
+first start of a release does it; this is for names that a server of an older release has written
+since, in a rolling upgrade."""
 
 DELETE = """\
 Delete an account, its pictures and its sessions, for good."""
@@ -46,6 +53,7 @@ def add(parser: ArgumentParser) -> None:
     password = actions.add_parser("password", help="set a password", description=RENEW)
     delete = actions.add_parser("delete", help="delete an account", description=DELETE)
     lists = actions.add_parser("list", help="list accounts, those with the lowest ids first")
+    folds = actions.add_parser("refold", help="fold all names again", description=REFOLD)
     for action in (show, change, password, delete):
         action.add_argument("name", metavar="NAME", help=NAME_HELP)
     fields = f"the fields are {', '.join(PARSE)}"
@@ -62,6 +70,7 @@ def add(parser: ArgumentParser) -> None:
         (password, _password, ""),
         (delete, _delete, ""),
         (lists, _list, ""),
+        (folds, _refold, ""),
     ):
         action.add_argument("--json", action="store_true", help=f"print JSON{always}")
         action.set_defaults(run=lambda settings, chosen, act=act: run(settings, chosen, act))
@@ -147,6 +156,18 @@ async def _list(settings: Settings, chosen: Namespace) -> str:
             database, after=chosen.after, limit=chosen.limit, match=chosen.match
         )
     return _as_json(list(map(_shown, found))) if chosen.json else _as_table(found)
+
+
+async def _refold(settings: Settings, chosen: Namespace) -> str:
+    async with database_of(settings) as database:
+        count = await refold(database, again=True)
+        twins = (await survey(database)).twins
+    if chosen.json:
+        return _as_json({"refolded": count, "clashes": twins})
+    clashes = (
+        f"account {one} has a name that account {other} has: rename one" for one, other in twins
+    )
+    return "\n".join([f"{number(count, 'name')} refolded", *clashes])
 
 
 def _still(details: Details | None, name: str) -> Details:

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from commands.listening import CannotListen, bind_sockets, place
+from commands.naming import odd_names
 from commands.printing import printable
 from commands.reach import NoStores, reach_stores
 from handlers import Conflict
@@ -24,6 +25,7 @@ from store.facts import DatabaseFacts, RedisFacts, database_facts, redis_facts, 
 from store.limits import Limits
 from store.postgresql.database import connect_database
 from store.redis.client import connect_redis
+from store.refold import survey
 from store.schema import newest
 
 CreateApp = Callable[[Settings], web.Application]
@@ -202,8 +204,15 @@ async def _look_at_database(settings: Settings) -> AsyncIterator[Finding]:
     try:
         database = await connect_database(settings.database_url, 1, settings.store_timeout)
         try:
-            for finding in judge_database(await database_facts(database), settings):
+            facts = await database_facts(database)
+            for finding in judge_database(facts, settings):
                 yield finding
+            if facts.schema == newest():
+                odd = [*odd_names(await survey(database))]
+                for what in odd:
+                    yield Finding(Level.WARNING, what)
+                if not odd:
+                    yield Finding(Level.OK, "the names of all accounts are fit to be kept")
         finally:
             await database.close()
     except Unavailable as refusal:

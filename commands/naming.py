@@ -1,12 +1,13 @@
 """How a command names an account: by its id, its username or its e-mail, and never by two."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from commands.fields import BadInput
 from commands.printing import printable
 from store.account import Details
 from store.accounts import Accounts
+from store.refold import Survey
 
 NAME_HELP = "its username or e-mail; or id:ID, username:NAME, email:ADDRESS, which say which"
 
@@ -55,3 +56,23 @@ def the_names(account: Details) -> str:
     """Return an account's id and its names, for a terminal."""
     names = [printable(name) for name in (account.username, account.email) if name]
     return f"account {account.id} ({', '.join(names)})"
+
+
+def odd_names(found: Survey) -> Iterator[str]:
+    """Say, for an operator's check, which accounts have names to look at, and why."""
+    for accounts, what in (
+        (found.unseen, "a name with a character that can't be seen, as no new name may have"),
+        (found.unasked, "a name with white space around it: most dialects can't log in by it"),
+        (found.stale, "a name folded by an older release: run `account refold`"),
+        (found.twins, "a name that another account has as well: rename one of the two"),
+        (found.borrowed, "a username that is another account's e-mail: is it somebody else's?"),
+    ):
+        if accounts:
+            listed = ", ".join(map(_ids, accounts[:_SHOWN]))
+            more = ", …" if len(accounts) > _SHOWN else ""
+            have = "1 account has" if len(accounts) == 1 else f"{len(accounts)} accounts have"
+            yield f"{have} {what} (ids {listed}{more})"
+
+
+def _ids(account: int | tuple[int, int]) -> str:
+    return str(account) if isinstance(account, int) else f"{account[0]} and {account[1]}"

@@ -50,6 +50,9 @@ UNSEEN = f"[{_CONTROLS}{_IGNORABLE}{_BLANK}]"
 REFOLDED = f"[{_IGNORABLE}\u3002\uff61]|xn--"
 """What a name holds, as a regular expression, if the present folding may differ from the first."""
 
+WHITE = "[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""A character of white space, as `str.strip` has it, as a regular expression."""
+
 _IGNORED = re.compile(f"[{_IGNORABLE}]")
 _UNSEEN = re.compile(UNSEEN)
 _SHAPED = re.compile(rf"(?<=[^\s{_TAILS}])[{_TAILS}]+")

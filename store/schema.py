@@ -16,6 +16,7 @@ from store.images import webp_sides
 from store.pictures import insert_gallery_picture
 from store.portraits import PORTRAITS, draw
 from store.postgresql.database import Database, Row
+from store.refold import refold
 
 _log = logging.getLogger("latchkey.schema")
 
@@ -47,13 +48,14 @@ _NOT_FOR_LONG = "set local lock_timeout = '2s'"
 async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
     """Make the schema and the gallery, or run the migrations that are missing: all, or nothing.
 
+    Names that an older release has folded are refolded after that, in batches.
     Takes a second or two the first time, to draw the gallery. A newer schema is left as it is.
     Raises Unavailable, also when the database does not let us.
     """
     for left in reversed(range(ROUNDS)):
         try:
             async with database.transaction() as run:
-                return await _prepare(run, migrations)
+                await _prepare(run, migrations)
         except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as error:
             if not left:
                 raise _cant(error) from error
@@ -61,6 +63,9 @@ async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
             await asyncio.sleep(PAUSE)
         except (psycopg2.Error, OSError) as error:
             raise _cant(error) from error
+        else:
+            await refold(database)
+            return
 
 
 async def version_of(ask: Run) -> int | None:

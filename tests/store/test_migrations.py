@@ -1,6 +1,7 @@
 """A first release's database, brought up to date: in every detail, by one of many, or not."""
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Iterator
@@ -8,10 +9,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+import commands
 from server import create_app
+from store import refold
 from store.errors import Unavailable
+from store.rules import FOLDING
 from store.schema import MIGRATIONS, newest
 from tests.program import KEY, PASSWORD, Program
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
@@ -151,3 +156,103 @@ async def test_a_migration_runs_once(old, migrations):
     last = add(migrations, ONCE)
     assert await prepare_at(old, migrations) == last
     assert await prepare_at(old, migrations) == last
+
+
+OLD_NAMES = [
+    # id, username and its form, e-mail and its form: as the first release has kept them
+    (11, "admin", "admin", "victim@example.com", "victim@example.com"),
+    (12, "admin\u3164", "admin\u1160", "victim@exam\xadple.com", "victim@exam\xadple.com"),
+    (13, None, None, "kim@xn--exmple-cua.com", "kim@xn--exmple-cua.com"),
+    (14, "lee\u2764\ufe0f", "lee\u2764\ufe0f", None, None),
+    (15, None, None, "noor@XN--EXMPLE-CUA.com", "noor@xn--exmple-cua.com"),
+    (16, None, None, "NOOR@ex\u00e4mple.com", "noor@ex\u00e4mple.com"),
+    (17, "victim@example.com", "victim@example.com", None, None),
+    (18, " pia ", " pia ", None, None),
+    (19, "esc\x1b[2J", "esc\x1b[2j", None, None),
+]
+NEW_FORMS = {
+    11: ("admin", "victim@example.com"),
+    12: ("admin\u1160", "victim@exam\xadple.com"),  # another account has what they are now
+    13: (None, "kim@ex\u00e4mple.com"),
+    14: ("lee\u2764", None),
+    15: (None, "noor@xn--exmple-cua.com"),
+    16: (None, "noor@ex\u00e4mple.com"),
+    17: ("victim@example.com", None),
+    18: (" pia ", None),
+    19: ("esc\x1b[2j", None),
+}
+
+
+def keep(url, rows):
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection:
+        connection.cursor().executemany(
+            """insert into account (id, username, username_folded, email, email_folded, password,
+                   session_epoch)
+               select %s, %s, %s, %s, %s, password, 1 from account where username = 'Mika'""",
+            rows,
+        )
+
+
+def forms_of(url):
+    found = ask(url, "select id, username_folded, email_folded from account where id > 10")
+    return {row[0]: row[1:] for row in found}
+
+
+async def test_names_are_refolded_in_batches_and_no_account_is_lost(
+    old, settings, aiohttp_client, clean, monkeypatch, caplog, capsys
+):
+    """Whoever could log in still can, by the very name; what clashes is reported."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(refold, "BATCH", 2)
+    keep(old, OLD_NAMES)
+    await prepare_at(old)
+    assert forms_of(old) == NEW_FORMS
+    assert "names that are folded as this release does now: 2" in caplog.messages
+    assert ask(old, "select folding from schema_version") == [(FOLDING,)]
+    client = await aiohttp_client(create_app(replace(settings, database_url=old)))
+    logins = [(row[0], {"username": row[1]}) for row in OLD_NAMES if row[1]]
+    logins += [(row[0], {"email": row[3]}) for row in OLD_NAMES if row[3]]
+    logins += [(13, {"email": "kim@EX\u00c4MPLE.com"}), (14, {"username": "LEE\u2764"})]
+    for account_id, login in logins:
+        if account_id == 18:
+            continue  # the dialects trim what is asked for
+        data = {**login, "password": PASSWORD}
+        answer = await client.post("/wicare/api/auth/login/", json=data)
+        assert answer.status == 200, ascii(login)
+        headers = {"Authorization": f"Token {(await answer.json())['token']}"}
+        answer = await client.get("/kust/auth/users/me/", headers=headers)
+        assert (await answer.json())["id"] == account_id, ascii(login)
+
+    async def run(*words):
+        where = replace(settings, database_url=old)
+        status = await asyncio.to_thread(commands.run, [*words], where, create_app)
+        return status, *capsys.readouterr()
+
+    status, out, _ = await run("check")
+    for line in (
+        "2 accounts have a name with a character that can't be seen, as no new name may have "
+        "(ids 12, 19)",
+        "1 account has a name with white space around it: most dialects can't log in by it "
+        "(ids 18)",
+        "2 accounts have a name that another account has as well: rename one of the two "
+        "(ids 12 and 11, 15 and 16)",
+        "1 account has a username that is another account's e-mail: is it somebody else's? "
+        "(ids 17 and 11)",
+    ):
+        assert f"\nwarning  {line}\n" in out
+    # A server of the older release goes on for a while.
+    keep(old, [(20, "late\u2764\ufe0f", "late\u2764\ufe0f", None, None)])
+    said = "1 account has a name folded by an older release: run `account refold` (ids 20)"
+    assert said in (await run("check"))[1]
+    status, out, _ = await run("account", "refold")
+    assert (status, out.splitlines()[0]) == (0, "1 name refolded")
+    assert "account 15 has a name that account 16 has: rename one" in out
+    for words in (("id:12", "username=boss", "email="), ("id:15", "email=noor2@x.example")):
+        assert (await run("account", "set", *words))[0] == 0
+    for words in (
+        ("id:17", "username=seventeen"),
+        ("id:18", "username=pia"),
+        ("id:19", "username=e"),
+    ):
+        assert (await run("account", "set", *words))[0] == 0
+    assert "\nok       the names of all accounts are fit" in (await run("check"))[1]
