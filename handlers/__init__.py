@@ -1,6 +1,7 @@
 """What clients see: the dialects, and the few paths that belong to none of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -16,12 +17,15 @@ from handlers import (
     pictures,
     probes,
     shared,
+    unreadable,
     wicare,
 )
 from handlers.answers import Answer
 from handlers.dialect import Dialect, Endpoint, NotFound
-from handlers.front import Mounted, RequestIds, expect, front
+from handlers.expectation import expect
+from handlers.front import Mounted, RequestIds, front
 from handlers.mounts import Mount
+from handlers.routing import ROUTES, Anywhere, Route
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -39,16 +43,6 @@ Around = Callable[[Mounted, str, str], Mounted]
 
 class Conflict(Exception):
     """Two dialects claim one path; the text names both, and the path."""
-
-
-class Anywhere(web.PlainResource):
-    """Matches what nothing else does, `OPTIONS *` and newlines included."""
-
-    def __init__(self) -> None:
-        super().__init__("/")
-
-    def _match(self, path: str) -> dict[str, str]:
-        return {}
 
 
 def mount(
@@ -77,10 +71,14 @@ def mount(
         for path, endpoint in DIALECTS[name].other_endpoints.items():
             owners.setdefault(mounted.base + path, (name, endpoint))
     ids = RequestIds()
+    routes = app[ROUTES] = {}
 
     def fronted(endpoint: Endpoint, route: str, owner: str = "") -> Mounted:
         handler = front(app, endpoint, route, owner, ids)
-        return around(handler, route, owner) if around else handler
+        handler = around(handler, route, owner) if around else handler
+        refusing = front(app, replace(endpoint, handler=unreadable.refuse), route, owner, ids)
+        routes[handler] = Route(bool(owner) or route in owners, refusing)
+        return handler
 
     def add(path: str, route: str, endpoint: Endpoint, owner: str = "") -> None:
         handler = fronted(endpoint, route, owner)

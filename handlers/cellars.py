@@ -20,9 +20,11 @@ from handlers.dialect import (
     BadHeader,
     Dialect,
     Endpoint,
+    HeadersTooLarge,
     Malformed,
     MissingToken,
     NotFound,
+    TargetTooLong,
     TooLarge,
     TooSlow,
     UnsupportedEncoding,
@@ -166,6 +168,10 @@ def refuse(refusal: Refused) -> Answer:
             return _error(413, "Request Entity Too Large")
         case UnsupportedEncoding():
             return _error(415, "Unsupported Media Type", NOT_COMPRESSED)
+        case TargetTooLong():
+            return _error(414, "Request-URI Too Long")
+        case HeadersTooLarge():
+            return _error(431, "Request Header Fields Too Large")
         case TooMany():
             return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():

@@ -3,50 +3,64 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
-from aiohttp.web_urldispatcher import PlainResource, UrlMappingMatchInfo
 
-from handlers import drf
 from handlers.answers import Answer
-from handlers.dialect import NotFound
-from handlers.front import SHARED
-from handlers.keys import DRAINING
+from handlers.keys import DRAINING, PICTURE_LIMITS, UNREADABLE
+from handlers.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
+from handlers.routing import Bare, refuse_unreadable, straight
+from handlers.unreadable import Unreadable, read_unreadable
 from handlers.wire import AT_ONCE, Outbox, as_response, encode
-
-NOWHERE: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*", **SHARED}
-
-WAITED_OUT = 16 * 1024 * 1024
-"""Bytes of a body that nobody reads which are taken in, so that its client can read the answer."""
 
 IN_A_ROW = 16
 """Pipelined requests of one connection that are answered before the others have a turn."""
+_TOO_SLOW = 408
 
 _log = logging.getLogger("latchkey.connection")
 
-Handle = Callable[[Any], Awaitable[web.StreamResponse]]
-
 
 class Connection(RequestHandler):
-    """A client's connection. What the HTTP parser refuses gets a bare 400 and one quiet line."""
+    """A client's connection.
 
-    __slots__ = ("_in_a_row", "_outbox", "_plain")
+    Of aiohttp's internals it uses `_messages` (requests that are parsed and not begun), `_paused`,
+    `_drain_waiter` and `_drain_helper` (flow control), `_upgraded`, `_current_request`,
+    `_lingering_time`, `_make_error_handler`, and `_make_request` of the application.
+    """
+
+    __slots__ = ("_app", "_in_a_row", "_most_dropped", "_outbox", "_plain", "_read_again", "_waits")
 
     def __init__(
-        self, manager: web.Server, *, outbox: Outbox, plain: bool, **settings: object
+        self, manager: web.Server, *, app: web.Application, outbox: Outbox, **settings: object
     ) -> None:
-        """Make a connection whose answers leave through `outbox`.
-
-        `plain` says that no signal of the application has a part in what is sent.
-        """
+        """Make a connection whose answers leave through `outbox`."""
         super().__init__(manager, **settings)  # type: ignore[arg-type]  # they are aiohttp's own
+        self._app = app
         self._outbox = outbox
-        self._plain = plain
+        self._plain = not app.on_response_prepare  # no signal has a part in what is sent
+        self._most_dropped = max(MIN_BYTES, app[PICTURE_LIMITS].body_bytes)
         self._in_a_row = 0
+        self._read_again: web.BaseRequest | None = None
+        self._waits: asyncio.Timeout | Rest | None = None
+
+    def send_continue(self) -> None:
+        """Have the client send the body that it holds back."""
+        if self.transport is not None:
+            self._outbox.send(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def close(self) -> None:
+        """End when what was asked for is answered; wait no more for what nobody reads."""
+        super().close()
+        if isinstance(self._waits, Rest):
+            self._waits.end()
+        elif self._waits is not None:
+            self._waits.reschedule(self._loop.time())
 
     def handle_error(
         self,
@@ -55,12 +69,16 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer with the status alone: nothing of what was sent, nothing of what went wrong."""
+        """Answer with the status alone: nothing of what was sent, nothing of what went wrong.
+
+        aiohttp has no request here, and answers HTTP/1.0; its responses take `_version`.
+        """
+        request._version = HttpVersion11
         if status < 500:
             _log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
         else:
             _log.error("unexpected error", exc_info=exc)
-        response = _Bare(status=status)
+        response = Bare(status=status)
         response.force_close()
         return response
 
@@ -70,10 +88,7 @@ class Connection(RequestHandler):
         resp: web.StreamResponse | Answer,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; tell whether the client has gone.
-
-        CONNECT has no path that a route could match, and gets its 404 here.
-        """
+        """Send an answer; tell whether the client has gone."""
         if isinstance(resp, Answer) and self._plain and self._is_ordinary(request, resp):
             if self._paused:
                 await self._drain_helper()
@@ -82,19 +97,19 @@ class Connection(RequestHandler):
             self._outbox.send(self.transport, encode(resp))
             resp.body = b""  # aiohttp keeps an idle connection's last answer; orjson's take 4 KiB
             if request.body_exists and not request.content.is_eof():
-                await self._wait_out(request)
+                await self._wait_out(request, resp.status)
             if self._messages:
                 await self._give_way()
             return resp, False  # type: ignore[return-value]
         self._outbox.empty()
-        if isinstance(resp, web.HTTPException):
-            resp = drf.refuse(NotFound())
-            resp.headers = NOWHERE
-            _log.info("%s without a path was refused", request.method)
         response = as_response(resp) if isinstance(resp, Answer) else resp
-        sent, gone = await super().finish_response(request, response, start_time)
+        sent, gone = await super().finish_response(
+            self._read_again or request, response, start_time
+        )
         if not gone and not request.content.is_eof():
-            await self._wait_out(request)
+            await self._wait_out(request, response.status)
+        if not gone and self._read_again:
+            await self._wait_for_rest()
         if self._messages:
             await self._give_way()
         return sent, gone
@@ -110,22 +125,74 @@ class Connection(RequestHandler):
             self._in_a_row = 0
             await asyncio.sleep(0)
 
-    async def _wait_out(self, request: web.BaseRequest) -> None:
-        """Drop what is left of a body; one that is too long ends the connection.
+    async def _drain_helper(self) -> None:
+        """Wait until the client has read; end the connection when it reads nothing for long.
+
+        aiohttp calls this where flow control has paused writing, and waits without a limit.
+        """
+        while self._paused and self.transport is not None:
+            transport = self.transport
+            before = transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(self._keepalive_timeout):
+                    return await super()._drain_helper()
+            except TimeoutError:
+                self._drain_waiter = None  # the timeout has cancelled it
+                if transport.get_write_buffer_size() >= before:
+                    transport.abort()
+                    raise ConnectionResetError("the client does not read") from None
+        await super()._drain_helper()
+
+    async def _wait_out(self, request: web.BaseRequest, status: int) -> None:
+        """Drop what is left of a body (handlers/lingering.py); past the limits, close.
 
         aiohttp's own way has a limit of time alone: in a second it took in hundreds of megabytes.
+        A client that was too slow for a 408 is given `lingering_time`, a moment.
         """
-        body, left = request.content, WAITED_OUT
+        body, left, clock = request.content, self._most_dropped, self._loop.time
+        silence, seconds = MAX_SILENCE, MAX_SECONDS
+        if status == _TOO_SLOW:
+            silence = seconds = self._lingering_time
+        give_up = clock() + seconds
         self._current_request = request  # whose body ends with the connection
         with contextlib.suppress(
             TimeoutError, web.RequestPayloadError, HttpProcessingError, OSError
         ):
-            async with asyncio.timeout(self._lingering_time):
-                while left > 0 and not body.is_eof():
+            async with asyncio.timeout(silence) as self._waits:
+                while left > 0 and not body.is_eof() and not self._close:
                     left -= len(await body.readany())
-        self._current_request = None
+                    self._waits.reschedule(min(give_up, clock() + silence))
+        self._current_request = self._waits = None
         if not body.is_eof():
             self._lingering_time = 0.0  # aiohttp closes at once
+
+    def _make_error_handler(self, err_info: Any) -> Any:
+        """Return what answers a request that the parser has refused with an error."""
+        unreadable = read_unreadable(err_info.exc, self, self._loop)
+        err_info.exc.with_traceback(None)  # it leads to itself: only the collector would free it
+        if unreadable is None:
+            return super()._make_error_handler(err_info)
+        return partial(self._refuse_unreadable, unreadable)
+
+    async def _refuse_unreadable(self, unreadable: Unreadable, request: web.BaseRequest) -> Any:
+        again = self._read_again = self._app._make_request(
+            unreadable.message, EMPTY_PAYLOAD, self, request.writer, request.task
+        )
+        again[UNREADABLE] = unreadable.refusal
+        answer = await refuse_unreadable(self._app, again)
+        answer.closes = True
+        return answer
+
+    async def _wait_for_rest(self) -> None:
+        """Drop what comes behind a request that could not be parsed, until the client closes."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or not transport.can_write_eof():
+            return
+        transport.write_eof()
+        self._waits = Rest(self, self._most_dropped)
+        transport.set_protocol(self._waits)
+        await self._waits.wait()
+        self._waits = None
 
     def _is_ordinary(self, request: web.BaseRequest, answer: Answer) -> bool:
         return (
@@ -136,13 +203,6 @@ class Connection(RequestHandler):
             and len(answer.body) <= AT_ONCE
             and not self._upgraded
         )
-
-
-class _Bare(web.Response):
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self.headers.popall(hdrs.SERVER, None)
-        self.headers.popall(hdrs.CONTENT_TYPE, None)
 
 
 class _Server(web.Server):
@@ -158,12 +218,12 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made, outbox = await super()._make_server(), Outbox()
         return _Server(
-            _straight(self.app, made.request_handler, outbox),
+            straight(self.app, made.request_handler),
             request_factory=made.request_factory,
             **made._kwargs,
             auto_decompress=False,  # no body is decompressed, not even one that nobody reads
+            app=self.app,
             outbox=outbox,
-            plain=not self.app.on_response_prepare,
         )
 
     async def drain(self, seconds: float, tell: Callable[[], None] = lambda: None) -> None:
@@ -178,27 +238,3 @@ class Runner(web.AppRunner):
         while self.server and self.server.connections and clock() < give_up:
             tell()
             await asyncio.sleep(0.02)
-
-
-def _straight(app: web.Application, resolve: Handle, outbox: Outbox) -> Handle:
-    """Return a handler that finds plain paths in one look, and has aiohttp resolve all others."""
-    known: dict[str, tuple[UrlMappingMatchInfo, Handle]] = {}
-    for resource in app.router.resources():
-        if type(resource) is PlainResource:
-            [route] = resource
-            match = UrlMappingMatchInfo({}, route)
-            match.add_app(app)
-            match.freeze()
-            known[resource.canonical] = match, match.handler
-
-    def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        if hdrs.EXPECT in request.headers:
-            outbox.empty()  # "100 Continue" is written past it
-            return resolve(request)
-        found = known.get(request.raw_path)
-        if found is None:
-            return resolve(request)
-        request._match_info, handler = found
-        return handler(request)
-
-    return handle

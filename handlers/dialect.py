@@ -58,6 +58,14 @@ class TooSlow(Refused):
     """The body was not there in time."""
 
 
+class HeadersTooLarge(Refused):
+    """A header is too long, or there are too many (RFC 6585, 5)."""
+
+
+class TargetTooLong(Refused):
+    """The request line is too long (RFC 9110, 15.5.15)."""
+
+
 class NotFound(Refused):
     """Nothing is at this path, or nobody has this id."""
 

@@ -20,10 +20,12 @@ from handlers.dialect import (
     NOT_COMPRESSED,
     BadHeader,
     Endpoint,
+    HeadersTooLarge,
     Malformed,
     MissingToken,
     NotFound,
     Refuse,
+    TargetTooLong,
     TooLarge,
     TooSlow,
     UnsupportedEncoding,
@@ -232,6 +234,10 @@ def refuse(refusal: Refused) -> Answer:
             return _detail(408, "The request body did not arrive in time.")
         case TooLarge():
             return _detail(413, "The request body is too large.")
+        case TargetTooLong():
+            return _detail(414, "The request line is too long.")
+        case HeadersTooLarge():
+            return _detail(431, "The request headers are too large.")
         case WrongMediaType():
             return _detail(415, f'Unsupported media type "{refusal.media_type}" in request.')
         case UnsupportedEncoding():

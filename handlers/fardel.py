@@ -21,9 +21,11 @@ from handlers.dialect import (
     BadHeader,
     Dialect,
     Endpoint,
+    HeadersTooLarge,
     Malformed,
     MissingToken,
     NotFound,
+    TargetTooLong,
     TooLarge,
     TooSlow,
     UnsupportedEncoding,
@@ -250,6 +252,10 @@ def refuse(refusal: Refused) -> Answer:
             return _message(413, "Request Entity Too Large")
         case UnsupportedEncoding():
             return _message(415, "Unsupported Media Type", NOT_COMPRESSED)
+        case TargetTooLong():
+            return _message(414, "Request-URI Too Long")
+        case HeadersTooLarge():
+            return _message(431, "Request Header Fields Too Large")
         case TooMany():
             return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():

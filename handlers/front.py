@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 from handlers.answers import Answer, SharedHeaders, allow_header, json_response
 from handlers.dialect import Endpoint, say_no
+from handlers.expectation import waits_to_send
 from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, PARSED, REQUEST_ID, REQUEST_LOG, SPOKEN
 from handlers.metrics import METRICS
 from store.errors import Refused
@@ -86,7 +87,7 @@ def front(
             except Exception as problem:
                 said = say_no(refuse, problem, request)
         said.shared, said.request_id = common, request_id
-        said.closes = draining.is_set() or (request.body_exists and _was_refused(request))
+        said.closes = draining.is_set() or (request.body_exists and _ends_connection(request))
         seconds = time.perf_counter() - started
         log.add(method, route, said.status, seconds, request_id, said.why)
         spoken = dialect or request.get(SPOKEN, "")
@@ -119,21 +120,20 @@ def _asks_for_more(request: web.Request) -> bool:
     return any(name.strip() not in ("", "content-type", "authorization") for name in asked)
 
 
-def _was_refused(request: web.Request) -> bool:
-    """Tell whether a body was refused: what is left of it is not read, so the connection ends.
+def _ends_connection(request: web.Request) -> bool:
+    """Return whether the connection ends behind the answer to a request with a body.
+
+    It does when the body was refused, for what is left of it is not read. It does when the client
+    was not told to send the body: nobody knows whether it will. And it does when the request asks
+    for an upgrade and its body is still on the way: at its end aiohttp's parser stops for good.
 
     The refusal is forgotten: its traceback leads to the request, and so would never be freed
     without the collector, which comes late. 4 000 slow bodies left 50 MB.
     """
     request.pop(PARSED, None)
-    return isinstance(request.pop(BODY, None), Refused)
-
-
-async def expect(request: web.Request) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110, 10.1.1).
-
-    An expectation of another kind is passed over, as the RFC allows: a 417 would be no dialect's.
-    """
-    if request.headers[hdrs.EXPECT].lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # aiohttp counts this as the answer's beginning otherwise
+    body = request.pop(BODY, None)
+    if body is None and waits_to_send(request):
+        return True
+    if hdrs.UPGRADE in request.headers and not request.content.is_eof():
+        return True
+    return isinstance(body, Refused)

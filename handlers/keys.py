@@ -55,4 +55,7 @@ BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
 PARSED: web.RequestKey[tuple[Any, str | None]] = web.RequestKey("parsed")
 """What a JSON body says, once it has been parsed, or why it could not be."""
 
+UNREADABLE = web.RequestKey("unreadable", Refused)
+"""Why the HTTP parser has refused the request."""
+
 REQUEST_LOG = web.AppKey("request_log", RequestLog)

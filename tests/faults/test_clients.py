@@ -288,3 +288,21 @@ async def test_thousands_who_hang_up_take_nobody_with_them(stores: tuple[str, st
         assert wait_for(lambda: open_descriptors(pid) <= fewest + 8), open_descriptors(pid)
         assert "Traceback" not in server.err
         assert " 500 " not in server.err
+
+
+@pytest.mark.slow
+async def test_an_early_refusal_reaches_a_client_that_sends_for_four_seconds(
+    stores: tuple[str, str], clean: None
+):
+    """4 MB at 1 MB/s without a token, read only at the end: a 401, on a connection that goes on."""
+    with Program(**on(stores)) as server:
+        line = await Line.open(server.serve().port)
+        head = post("/account/set_picture", bytes(4_000_000), "image/png")[:-4_000_000]
+        line.writer.write(head)
+        for _ in range(40):
+            line.writer.write(bytes(100_000))
+            await line.writer.drain()
+            await asyncio.sleep(0.1)
+        assert (await line.read()).status == 401
+        assert (await line.ask(get("/healthz"))).status == 200
+        await line.close()

@@ -25,8 +25,9 @@ def get(number: int, path: str = "/healthz", more: str = "") -> bytes:
         get(2, "/healthz?a=b"),
         get(2).replace(b"GET", b"HEAD"),
         get(2, more="Expect: 100-continue\r\n"),
+        get(2, "//lumotist//account//login"),
     ],
-    ids=["plain", "slow", "unknown", "query", "HEAD", "Expect"],
+    ids=["plain", "slow", "unknown", "query", "HEAD", "Expect", "slashes"],
 )
 async def test_answers_come_in_the_order_of_their_requests(client, odd):
     """Also where some are written by aiohttp, and some are there before others."""
@@ -36,9 +37,6 @@ async def test_answers_come_in_the_order_of_their_requests(client, odd):
         received = (await reader.read()).decode()
     writer.close()
     assert re.findall(r"X-Request-ID: (\d)", received) == ["1", "2", "3", "4"]
-    if b"Expect" in odd:
-        order = [received.index(words) for words in ("ID: 1", "100 Continue", "ID: 2")]
-        assert order == sorted(order)
 
 
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b=c", "a\nb", "a\rb"])

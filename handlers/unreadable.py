@@ -1,0 +1,107 @@
+"""Requests that the HTTP parser refuses although their request line and headers can be read.
+
+A line that is too long, a header too many, or one twice that may be there once: a client that sends
+these speaks HTTP, so the dialect of its path words the refusal. Anything else gets a bare 400.
+"""
+
+import re
+from asyncio import AbstractEventLoop
+from typing import NamedTuple
+
+from aiohttp import web
+from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+from handlers.answers import Answer
+from handlers.dialect import HeadersTooLarge, Malformed, TargetTooLong
+from handlers.keys import UNREADABLE
+from store.errors import Refused
+
+MAX_LINE = 8190
+MAX_HEADERS = 128
+"""aiohttp's limits, which this server leaves as they are."""
+
+_ONCE = (
+    "Content-Length",
+    "Content-Location",
+    "Content-Range",
+    "Content-Type",
+    "ETag",
+    "Host",
+    "Max-Forwards",
+    "Server",
+    "Transfer-Encoding",
+    "User-Agent",
+)
+"""Headers that may be there once: aiohttp's parser refuses a second one."""
+_OF_NO_USE = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"}
+"""Headers that are not looked at again: what they announce does not follow."""
+
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) (/[!-~]*)(?: HTTP/1\.[01])?")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):([\t -~\x80-\xff]*)")
+
+
+class Unreadable(NamedTuple):
+    """A request as far as it could be read, and why it is refused."""
+
+    message: RawRequestMessage
+    refusal: Refused
+
+
+def read_unreadable(
+    error: BaseException | None, protocol: RequestHandler, loop: AbstractEventLoop
+) -> Unreadable | None:
+    """Return the request that the parser refused with an error; None if it can't be read.
+
+    aiohttp's parser keeps to itself what it was given. But the error's traceback begins in
+    `RequestHandler.data_received`, and what was given to that is its variable `data`. A head that
+    came in pieces can't be read there.
+    """
+    traceback = error.__traceback__ if error else None
+    if traceback is None or traceback.tb_frame.f_code is not RequestHandler.data_received.__code__:
+        return None
+    data: bytes = traceback.tb_frame.f_locals.get("data", b"")
+    first, *others = data.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    request_line = _REQUEST_LINE.fullmatch(first)
+    if not request_line:
+        return None
+    headers = [found for line in others if (found := _HEADER.fullmatch(line))]
+    refusal = _find_fault(first, [(each[1].decode(), each[0]) for each in headers])
+    if refusal is None:
+        return None
+    method, target = request_line.groups()
+    if len(target) > MAX_LINE:
+        target = target.partition(b"?")[0][: MAX_LINE // 2]
+    kept = {each[1].lower(): each[0] for each in headers if _is_of_use(each)}
+    head = b"%b %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (
+        method,
+        target,
+        b"".join(line + b"\r\n" for line in list(kept.values())[: MAX_HEADERS // 2]),
+    )
+    try:
+        [(message, _)], _, _ = HttpRequestParser(protocol, loop, MAX_LINE).feed_data(head)
+    except HttpProcessingError:
+        return None
+    return Unreadable(message, refusal)
+
+
+def _is_of_use(header: re.Match[bytes]) -> bool:
+    return header[1].decode().lower() not in _OF_NO_USE and len(header[0]) <= MAX_LINE
+
+
+def _find_fault(request_line: bytes, headers: list[tuple[str, bytes]]) -> Refused | None:
+    if len(request_line) > MAX_LINE:
+        return TargetTooLong()
+    if len(headers) > MAX_HEADERS or any(len(line) > MAX_LINE for _, line in headers):
+        return HeadersTooLarge()
+    names = [name.lower() for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name.lower()) > 1:
+            return Malformed("Header", f"more than one {name}")
+    return None
+
+
+async def refuse(request: web.Request) -> Answer:
+    """Refuse a request that was made of an unreadable one. This is an endpoint's handler."""
+    raise request[UNREADABLE]
