@@ -141,7 +141,11 @@ async def _connect(
     limits = None
     if settings.rate_limits == "on":
         limits = Limits(
-            redis, settings.login_limit, settings.address_limit, settings.register_limit
+            redis,
+            settings.login_limit,
+            settings.address_limit,
+            settings.register_limit,
+            settings.refresh_limit,
         )
     access = app[keys.ACCESS] = Access(accounts, sessions, passwords, limits)
     closing.callback(access.close)

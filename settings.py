@@ -157,6 +157,7 @@ class Settings:
     login_limit: Limit = _rate("20 per 5 minutes")  # noqa: RUF009  # a field
     address_limit: Limit = _rate("300 per 5 minutes")  # noqa: RUF009
     register_limit: Limit = _rate("60 per hour")  # noqa: RUF009
+    refresh_limit: Limit = _rate("60 per 10 minutes")  # noqa: RUF009
     bcrypt_rounds: int = _whole(12, 4, 16)
     password_wait: float = _seconds(5, 0.1, 3600)
     store_timeout: float = _seconds(0.8, 0.05, 60)

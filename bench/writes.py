@@ -119,7 +119,11 @@ async def access_of(settings: Settings) -> AsyncIterator[Access]:
         sessions = Sessions(connected, tokens, settings.lifetimes, settings.sessions_per_account)
         closing.push_async_callback(sessions.finish)
         limits = Limits(
-            connected, settings.login_limit, settings.address_limit, settings.register_limit
+            connected,
+            settings.login_limit,
+            settings.address_limit,
+            settings.register_limit,
+            settings.refresh_limit,
         )
         accounts = Accounts(database)
         closing.callback(accounts.close)

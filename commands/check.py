@@ -227,7 +227,7 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
                 for finding in judge_redis(facts):
                     yield finding
             limit = settings.register_limit
-            why = await why_not_counted(Limits(redis, limit, limit, limit))
+            why = await why_not_counted(Limits(redis, *[limit] * 4))
             fine, bad = "Redis counts attempts", f"Redis can't count attempts: {why}"
             yield _either(why is None, fine, bad, Level.WRONG)
         finally:

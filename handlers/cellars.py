@@ -31,9 +31,9 @@ from handlers.dialect import (
     WrongMethod,
 )
 from handlers.keys import ACCESS, ACCOUNTS
-from handlers.proxies import address_of
-from store.access import Caller
+from handlers.proxies import client_of
 from store.account import Account, Login, NewAccount
+from store.caller import Caller
 from store.errors import (
     BadCredentials,
     BadToken,
@@ -63,7 +63,7 @@ async def register(request: web.Request) -> Answer:
     check_username(username)
     access = request.app[ACCESS]
     account, [opened] = await access.register(
-        NewAccount(username), password, [GRANT], address=address_of(request)
+        NewAccount(username), password, [GRANT], client=client_of(request)
     )
     return json_response(await with_user(request, account, opened.token), 201)
 
@@ -73,7 +73,7 @@ async def login(request: web.Request) -> Answer:
     _only_post(request)
     username, password = await read_credentials(request)
     account, [opened] = await request.app[ACCESS].log_in(
-        Login(username), password, [GRANT], address_of(request)
+        Login(username), password, [GRANT], client_of(request)
     )
     return json_response(await with_user(request, account, opened.token))
 

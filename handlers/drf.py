@@ -34,7 +34,7 @@ from handlers.dialect import (
 )
 from handlers.forms import read_parsed
 from handlers.keys import ACCESS
-from store.access import Caller
+from store.caller import Caller
 from store.errors import (
     BadCredentials,
     BadToken,

@@ -33,9 +33,9 @@ from handlers.dialect import (
     WrongMethod,
 )
 from handlers.keys import ACCESS
-from handlers.proxies import address_of
-from store.access import ACCESS_KINDS, REFRESH_KINDS, Caller
+from handlers.proxies import client_of
 from store.account import Account, Login, NewAccount
+from store.caller import ACCESS_KINDS, REFRESH_KINDS, Caller
 from store.errors import (
     BadCredentials,
     BadToken,
@@ -83,7 +83,7 @@ async def register(request: web.Request) -> Answer:
         last_name=optional_name(data, "last_name"),
     )
     _, [access, refresh] = await request.app[ACCESS].register(
-        new, password, [FRESH, REFRESH], address=address_of(request)
+        new, password, [FRESH, REFRESH], client=client_of(request)
     )
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully registered", **tokens})
@@ -95,7 +95,7 @@ async def login(request: web.Request) -> Answer:
     name = Login(email=required(data, "email").strip())
     password = required(data, "password")
     _, [access, refresh] = await request.app[ACCESS].log_in(
-        name, password, [FRESH, REFRESH], address_of(request)
+        name, password, [FRESH, REFRESH], client_of(request)
     )
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully logined", **tokens})
@@ -146,7 +146,7 @@ async def update_profile(request: web.Request) -> Answer:
     if (email or password) and caller.session.kind != FRESH.kind:
         raise NotFresh
     account, opened = await request.app[ACCESS].change(
-        caller, changes, password or None, [FRESH, REFRESH]
+        caller, changes, password or None, [FRESH, REFRESH], client_of(request)
     )
     named = zip(("access_token", "refresh_token"), opened, strict=False)
     tokens = {name: session.token for name, session in named}

@@ -31,9 +31,9 @@ from handlers.drf import (
 )
 from handlers.forms import Form
 from handlers.keys import ACCESS, ACCOUNTS
-from handlers.proxies import address_of
-from store.access import Caller
+from handlers.proxies import client_of
 from store.account import Login, NewAccount
+from store.caller import Caller
 from store.errors import BadCredentials
 from store.rules import MAX_NAME
 from store.session import Grant
@@ -70,7 +70,7 @@ async def register(request: web.Request) -> Answer:
         data, USERNAME, OPTIONAL_EMAIL, replace(PASSWORD, checks=rules), also=errors
     )
     new = NewAccount(username, email or None, towns=towns)
-    account, _ = await request.app[ACCESS].register(new, password, address=address_of(request))
+    account, _ = await request.app[ACCESS].register(new, password, client=client_of(request))
     return json_response(
         {"email": account.email or "", "username": account.username, "id": account.id}
     )
@@ -85,7 +85,7 @@ async def login(request: web.Request) -> Answer:
     if not username or not password:
         raise BadCredentials
     _, [opened] = await request.app[ACCESS].log_in(
-        Login(username), password, [GRANT], address_of(request)
+        Login(username), password, [GRANT], client_of(request)
     )
     return json_response({"auth_token": opened.token})
 

@@ -27,9 +27,9 @@ from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_
 from handlers.keys import ACCESS, IMAGES, PICTURES
 from handlers.picture_upload import NoPicture, NotBase64, read_upload
 from handlers.pictures import picture_url
-from handlers.proxies import address_of
-from store.access import Caller
+from handlers.proxies import client_of
 from store.account import Login, NewAccount
+from store.caller import Caller
 from store.errors import BadPicture, Blemish, NoSuchPicture, Refused, Taken, Unstorable
 from store.session import Grant
 
@@ -105,7 +105,7 @@ async def register(request: web.Request) -> Answer:
     username, email, password = read_fields(data, USERNAME, EMAIL, PASSWORD)
     new = NewAccount(username, email)
     _, [opened] = await request.app[ACCESS].register(
-        new, password, [GRANT], address=address_of(request)
+        new, password, [GRANT], client=client_of(request)
     )
     return json_response({"success": True, "token": opened.token})
 
@@ -115,7 +115,7 @@ async def login(request: web.Request) -> Answer:
     """Answer the account's token: the one it already has, if it has one."""
     username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(
-        Login(username), password, [GRANT], address_of(request)
+        Login(username), password, [GRANT], client_of(request)
     )
     return json_response({"token": opened.token})
 

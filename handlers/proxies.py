@@ -8,6 +8,7 @@ from aiohttp import web
 
 from handlers.answers import sayable
 from store.addresses import Network, parse_address
+from store.client import Client
 
 FORWARDED_FOR = "X-Forwarded-For"
 
@@ -82,6 +83,15 @@ def peer_of(request: web.Request) -> str:
     """Return the address at the other end of the connection, "" for a Unix socket."""
     parsed = parse_address(request.remote or "")
     return str(parsed) if parsed else ""
+
+
+def client_of(request: web.Request) -> Client:
+    """Return the client that a request comes from."""
+
+    def is_gone() -> bool:
+        return request.transport is None or request.transport.is_closing()
+
+    return Client(address_of(request), is_gone)
 
 
 def is_within(address: str, networks: Sequence[Network]) -> bool:

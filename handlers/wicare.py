@@ -17,9 +17,9 @@ from handlers.dialect import Dialect
 from handlers.drf import OPTIONAL_EMAIL, PASSWORD, USERNAME, Routes, Text, read_data, read_fields
 from handlers.forms import Form
 from handlers.keys import ACCESS
-from handlers.proxies import address_of
-from store.access import Caller
+from handlers.proxies import client_of
 from store.account import Login, NewAccount
+from store.caller import Caller
 from store.session import Grant
 
 GRANT = Grant("wicare", sid_bytes=16)
@@ -49,7 +49,7 @@ async def register(request: web.Request) -> Answer:
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
     new = NewAccount(username, email or None)
     account, [opened] = await request.app[ACCESS].register(
-        new, password, [grant(request)], address=address_of(request)
+        new, password, [grant(request)], client=client_of(request)
     )
     user = {"id": account.id, "username": account.username, "email": account.email or ""}
     return json_response({"user": user, "token": opened.token})
@@ -64,7 +64,7 @@ async def login(request: web.Request) -> Answer:
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(
-        Login(**{field: name}), password, [grant(request)], address_of(request)
+        Login(**{field: name}), password, [grant(request)], client_of(request)
     )
     expiry = datetime.datetime.fromtimestamp(opened.ends, datetime.UTC)
     return json_response({"expiry": drf.timestamp(expiry), "token": opened.token})

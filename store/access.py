@@ -8,11 +8,13 @@ together with what entitled it.
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from store import imported
-from store.account import Account, Login, NewAccount
+from store.account import Account, Credentials, Login, NewAccount
 from store.accounts import Accounts
+from store.caller import ACCESS_KINDS, Caller, judge
+from store.client import NOBODY, Client
 from store.coalesce import Coalesced
 from store.errors import (
     BadCredentials,
@@ -26,25 +28,16 @@ from store.errors import (
     Unstorable,
 )
 from store.limits import Limits
-from store.passwords import Passwords
+from store.passwords import Match, Passwords
 from store.redis.client import Redis
-from store.session import Grant, Opened, Session
+from store.rules import FOLD, is_nameable
+from store.session import Grant, Opened
 from store.sessions import Outdated, Sessions
 from store.tokens import Tokens
 
 _log = logging.getLogger("latchkey.access")
 
 ROUNDS = 8
-REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "fresh", "access", imported.KIND})
-"""The kinds of session that authenticate a request; a refresh token is none of them."""
-
-
-class Caller(NamedTuple):
-    """Who makes a request: an account, through one of its sessions."""
-
-    account: Account
-    session: Session
 
 
 class Access:
@@ -110,9 +103,13 @@ class Access:
         return found
 
     async def register(
-        self, new: NewAccount, password: str, grants: Sequence[Grant] = (), address: str = ""
+        self,
+        new: NewAccount,
+        password: str,
+        grants: Sequence[Grant] = (),
+        client: Client = NOBODY,
     ) -> tuple[Account, list[Opened]]:
-        """Make an account and open its first sessions, for somebody at this address.
+        """Make an account and open its first sessions.
 
         Raises Taken, Unstorable, Busy, TooMany.
 
@@ -120,8 +117,8 @@ class Access:
         no account is never live.
         """
         if self._limits:
-            await self._limits.register(address)
-        hash = await self._passwords.hash(password)
+            await self._limits.register(client)
+        hash = await self._passwords.hash(password, client)
         for _ in range(ROUNDS):
             identity = await self._accounts.new_identity()
             try:
@@ -140,7 +137,7 @@ class Access:
         raise Busy(1.0)
 
     async def log_in(
-        self, login: Login, password: str, grants: Sequence[Grant], address: str = ""
+        self, login: Login, password: str, grants: Sequence[Grant], client: Client = NOBODY
     ) -> tuple[Account, list[Opened]]:
         """Return the account and its sessions, the live ones it has or new ones.
 
@@ -148,13 +145,14 @@ class Access:
         Inactive, Unstorable, Busy, TooMany.
         """
         if self._limits:
-            await self._limits.log_in(login, address)
-        verified, newer = None, 0
+            await self._limits.log_in(login, client)
+        verified, match, newer = None, Match.NO, 0
         for _ in range(ROUNDS):
             found = await self._accounts.credentials(login)
             if found is None or found.hash != verified:
                 verified = found.hash if found else None
-                if not await self._passwords.verify(password, verified) or found is None:
+                match = await self._verify(login, found, password, client)
+                if not match or found is None:
                     raise BadCredentials
             account = found.account
             if not account.is_active:
@@ -165,20 +163,35 @@ class Access:
                 except Outdated as outdated:
                     newer = outdated.epoch
                 else:
-                    await self._renew_hash(account.id, found.hash, password)
+                    if match is Match.OUTDATED:
+                        await self._renew_hash(account.id, found.hash, password, client)
                     return account, opened
         raise Busy(1.0)
 
-    async def _renew_hash(self, account_id: int, kept: str, password: str) -> None:
-        """Replace a hash that came from elsewhere, or is of another cost than those made now.
+    async def _verify(
+        self, login: Login, found: Credentials | None, password: str, client: Client
+    ) -> Match:
+        """Verify a password. Past the limit of wrong ones for an account, none is right.
+
+        Its names have a limit each, which is counted before they are looked up; together they are
+        no second set of attempts. A refusal of another kind would tell whose names they are.
+        """
+        account_id = found.account.id if found else None
+        counts = self._limits is None or await self._limits.may_try(login, account_id, client)
+        match = await self._passwords.verify(password, found.hash if found else None, client)
+        if self._limits and not match:
+            await self._limits.count_wrong(login, account_id, client)
+        return match if counts else Match.NO
+
+    async def _renew_hash(self, account_id: int, kept: str, password: str, client: Client) -> None:
+        """Replace a hash that is not as one that is made now.
 
         The password is the same, so no session ends; and if it can't be done now, the login is as
         good, and the next one will try again.
         """
-        if self._passwords.is_outdated(kept):
-            with contextlib.suppress(Refused):
-                fresh = await self._passwords.hash(password)
-                await self._accounts.replace_hash(account_id, kept, fresh)
+        with contextlib.suppress(Refused):
+            fresh = await self._passwords.hash(password, client)
+            await self._accounts.replace_hash(account_id, kept, fresh)
 
     async def log_out(self, caller: Caller) -> None:
         """End the session that the request came with."""
@@ -197,8 +210,10 @@ class Access:
             raise BadToken(Flaw.REVOKED)
 
     async def refresh(self, caller: Caller, grant: Grant) -> Opened:
-        """Open a session on the strength of the one that the request came with."""
+        """Open a session on the strength of the one that the request came with. Raises TooMany."""
         account = caller.account
+        if self._limits:
+            await self._limits.refresh(account.id)
         return await self._sessions.open(account.id, account.epoch, grant)
 
     async def change(
@@ -207,26 +222,36 @@ class Access:
         changes: Mapping[str, Any],
         password: str | None = None,
         grants: Sequence[Grant] = (),
+        client: Client = NOBODY,
     ) -> tuple[Account, list[Opened]]:
         """Change the caller's account: columns by name, and its password if one is given.
 
         A new password ends every session of the account, the caller's too, and opens the grants
-        anew. Raises BadToken when the caller's session has ended; Taken, Unstorable, Busy.
+        under the new epoch. Raises BadToken when the caller's session has ended; Taken,
+        Unstorable, Busy, TooMany.
         """
-        if password is not None:
-            caller = await self.confirm(caller)
-            changes = {**changes, "password": await self._passwords.hash(password)}
-        caller = await self.confirm(caller)
-        account = await self._accounts.change(caller.account.id, changes, caller.account.epoch)
-        if account is None:
-            raise BadToken(Flaw.REVOKED)
+        if self._limits and _is_another(changes.get("email"), caller.account.email):
+            await self._limits.change_email(caller.account.id, client)
         if password is None:
-            return account, []
+            return await self._write(caller, changes), []
+        async with self._passwords.one_at_a_time(caller.account.id):
+            await self.confirm(caller)
+            if self._limits:
+                await self._limits.change_password(caller.account.id, client)
+            hash = await self._passwords.hash(password, client)
+            account = await self._write(caller, {**changes, "password": hash})
         await self._clean_up(account.id, account.epoch)
         try:
             return account, await self._open(account, grants, regressed=False)
         except Outdated:  # somebody ended these, too, in this very moment
             raise BadToken(Flaw.REVOKED) from None
+
+    async def _write(self, caller: Caller, changes: Mapping[str, Any]) -> Account:
+        account = (await self.confirm(caller)).account
+        changed = await self._accounts.change(account.id, changes, account.epoch)
+        if changed is None:
+            raise BadToken(Flaw.REVOKED)
+        return changed
 
     async def delete(self, caller: Caller) -> None:
         """Delete the caller's account, its pictures and its sessions. Raises BadToken."""
@@ -268,13 +293,8 @@ class Access:
             )
 
 
-def judge(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:
-    """Return the caller that a session stands for, or why it stands for none."""
-    account = accounts.get(session.account_id) if session else None
-    if session is None or account is None:
-        return BadToken(Flaw.REVOKED)
-    if not account.is_active:
-        return BadToken(Flaw.INACTIVE)
-    if session.epoch != account.epoch:
-        return BadToken(Flaw.REVOKED)
-    return Caller(account, session)
+def _is_another(email: str | None, kept: str | None) -> bool:
+    """Tell whether an e-mail is given and is another than the account's."""
+    if email is None or not is_nameable(email):
+        return False  # nothing will be looked up
+    return kept is None or FOLD["email"](email) != FOLD["email"](kept)

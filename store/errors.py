@@ -85,6 +85,13 @@ class Busy(Refused):
         self.retry_after = retry_after
 
 
+class Disconnected(Busy):
+    """The client left before its turn; nobody reads this."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+
 class TooMany(Refused):
     """This was tried too often from there; it may be tried again after `retry_after` seconds."""
 

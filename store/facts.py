@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 from redis.exceptions import ResponseError
 
+from store.client import Client
 from store.errors import TooMany, Unavailable, first_line
 from store.limits import Limits
 from store.postgresql.database import Database
@@ -78,7 +79,7 @@ async def redis_facts(redis: Redis) -> list[RedisFacts]:
 async def why_not_counted(limits: Limits) -> str | None:
     """Return None when attempts can be counted, which takes a script and a write; else why not."""
     try:
-        await limits.register("check")
+        await limits.register(Client("check"))
     except TooMany:
         return None
     except (Unavailable, ResponseError) as error:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import argon2
 import bcrypt
@@ -27,7 +28,25 @@ _MOST_MEMORY = 2**30
 """Beyond these a login would take many seconds, or all of the memory: nobody made such a hash."""
 _DIGESTS = ("sha1", "sha256", "sha512")
 
-Check = Callable[[bytes], bool]
+MIN_ROUNDS = 4
+"""The lowest cost that bcrypt knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Tells whether a password, in UTF-8, is the one that a hash was made of.
+
+    `rounds` is the cost of the one bcrypt that it does, None if it does something else;
+    `is_parallel` says that this uses threads of the library's.
+    """
+
+    verify: Callable[[bytes], bool]
+    rounds: int | None = None
+    is_parallel: bool = False
+
+    def __call__(self, password: bytes) -> bool:
+        """Verify a password."""
+        return self.verify(password)
 
 
 def is_native(hash: str, rounds: int) -> bool:
@@ -47,7 +66,7 @@ def reader_of(hash: str) -> Check:
     hash, when it is of no known format.
     """
     if not is_usable(hash):
-        return lambda password: False
+        return Check(lambda password: False)
     name = re.match(r"[a-z0-9_]*[$:]|", hash)
     read = _READERS.get(name[0] if name else "")
     if read is None:
@@ -65,7 +84,7 @@ def digest(password: bytes) -> bytes:
 
 def _bcrypt_sha256(hash: str) -> Check:
     kept = _bcrypt_part(hash.removeprefix(NATIVE))
-    return lambda password: bcrypt.checkpw(digest(password), kept)
+    return Check(lambda password: bcrypt.checkpw(digest(password), kept), _rounds(kept))
 
 
 def _django_bcrypt(hash: str) -> Check:
@@ -76,16 +95,22 @@ def _bcrypt(hash: str) -> Check:
     kept = _bcrypt_part(hash)
 
     def check(password: bytes) -> bool:
-        # C libraries end a password at a NUL, and nobody could have logged in with more.
-        return b"\0" not in password and bcrypt.checkpw(password[:_BCRYPT_BYTES], kept)
+        # C libraries end a password at a NUL, and nobody could have logged in with more. It is
+        # computed all the same: a refusal that took no time would tell that there is an account.
+        before, nul, _ = password.partition(b"\0")
+        return bcrypt.checkpw(before[:_BCRYPT_BYTES], kept) and not nul
 
-    return check
+    return Check(check, _rounds(kept))
 
 
 def _bcrypt_part(text: str) -> bytes:
     if not _BCRYPT.fullmatch(text):
         raise ValueError
     return text.encode()
+
+
+def _rounds(kept: bytes) -> int:
+    return int(kept.split(b"$")[2])
 
 
 def _django_argon2(hash: str) -> Check:
@@ -100,7 +125,7 @@ def _django_argon2(hash: str) -> Check:
         except argon2.exceptions.VerificationError:
             return False
 
-    return check
+    return Check(check, is_parallel=True)
 
 
 def _django_pbkdf2(hash: str) -> Check:
@@ -125,7 +150,7 @@ def _pbkdf2(name: str, iterations: int, salt: str, kept: bytes) -> Check:
         made = hashlib.pbkdf2_hmac(name, password, salt.encode(), iterations)
         return hmac.compare_digest(made, kept)
 
-    return check
+    return Check(check)
 
 
 def _django_scrypt(hash: str) -> Check:
@@ -148,7 +173,7 @@ def _scrypt(n: int, r: int, p: int, salt: str, kept: bytes) -> Check:
         made = hashlib.scrypt(password, salt=salt.encode(), n=n, r=r, p=p, maxmem=memory)
         return hmac.compare_digest(made, kept)
 
-    return check
+    return Check(check)
 
 
 _READERS: dict[str, Callable[[str], Check]] = {

@@ -7,7 +7,6 @@ refused at one address is not refused at another: nobody can lock somebody else 
 
 import asyncio
 import hashlib
-import ipaddress
 import re
 import time
 
@@ -17,7 +16,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from store.account import Login
-from store.addresses import parse_address
+from store.client import Client
 from store.errors import BadValue, TooMany
 from store.redis.client import Redis
 from store.rules import FOLD, is_nameable
@@ -25,8 +24,6 @@ from store.rules import FOLD, is_nameable
 __all__ = ["Limit", "Limits", "parse_limit"]
 
 _LONGEST = 366 * 86_400
-_IPV6_NETWORK = 64
-"""Bits of an IPv6 address that count: a network is one customer's, and has addresses to waste."""
 
 
 class Limits:
@@ -38,8 +35,9 @@ class Limits:
         login: Limit,
         address: Limit,
         register: Limit,
+        refresh: Limit,
     ) -> None:
-        """Limit logins by account and address, logins by address, registrations by address."""
+        """Limit logins by name and address, logins and registrations by address, refreshes."""
         storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limit")
         # Whatever REDIS_URL names, with its one pool.
         storage.bridge.storage = redis.client  # type: ignore[attr-defined]
@@ -47,28 +45,63 @@ class Limits:
         self._redis = redis
         self._windows = FixedWindowRateLimiter(storage)
         self._login, self._address, self._register = login, address, register
+        self._refresh = refresh
 
-    async def log_in(self, login: Login, address: str) -> None:
+    async def log_in(self, login: Login, client: Client) -> None:
         """Count a login by this name from this address."""
-        field, name = ("email", login.email or "")
-        if login.username is not None:
-            field, name = ("username", login.username)
-        folded = FOLD[field](name) if is_nameable(name) else ""
-        digest = hashlib.sha256(folded.encode(errors="replace")).hexdigest()[:32]
-        network = _network(address)
         await asyncio.gather(
-            self._hit(self._login, "login", digest, network),
-            self._hit(self._address, "logins", network),
+            self._hit(self._login, "login", _digest(login), client.network),
+            self._hit(self._address, "logins", client.network),
         )
 
-    async def register(self, address: str) -> None:
+    async def may_try(self, login: Login, account_id: int | None, client: Client) -> bool:
+        """Return whether this account has had fewer wrong passwords than may be tried."""
+        key = self._wrong(login, account_id, client)
+        return bool(await self._redis.ask(self._windows.test(self._login, *key)))
+
+    async def count_wrong(self, login: Login, account_id: int | None, client: Client) -> None:
+        """Count a wrong password for an account; for a name without one, which looks the same."""
+        key = self._wrong(login, account_id, client)
+        await self._redis.ask(self._windows.hit(self._login, *key))
+
+    async def register(self, client: Client) -> None:
         """Count a registration from this address."""
-        await self._hit(self._register, "register", _network(address))
+        await self._hit(self._register, "register", client.network)
+
+    async def change_password(self, account_id: int, client: Client) -> None:
+        """Count a new password like a login, which takes the same work."""
+        await asyncio.gather(
+            self._hit(self._login, "password", str(account_id)),
+            self._hit(self._address, "logins", client.network),
+        )
+
+    async def change_email(self, account_id: int, client: Client) -> None:
+        """Count a new e-mail like a registration, which tells the same: whether it is taken."""
+        await asyncio.gather(
+            self._hit(self._register, "email", str(account_id)),
+            self._hit(self._register, "register", client.network),
+        )
+
+    async def refresh(self, account_id: int) -> None:
+        """Count a new access token, each of which takes room in Redis."""
+        await self._hit(self._refresh, "refresh", str(account_id))
+
+    def _wrong(self, login: Login, account_id: int | None, client: Client) -> tuple[str, str, str]:
+        return "wrong", _digest(login) if account_id is None else str(account_id), client.network
 
     async def _hit(self, limit: Limit, *what: str) -> None:
         if not await self._redis.ask(self._windows.hit(limit, *what)):
             stats = await self._redis.ask(self._windows.get_window_stats(limit, *what))
             raise TooMany(max(1.0, stats.reset_time - time.time()))
+
+
+def _digest(login: Login) -> str:
+    """Return what stands for a name in a key."""
+    field, name = ("email", login.email or "")
+    if login.username is not None:
+        field, name = ("username", login.username)
+    folded = FOLD[field](name) if is_nameable(name) else ""
+    return hashlib.sha256(folded.encode(errors="replace")).hexdigest()[:32]
 
 
 def parse_limit(text: str) -> Limit:
@@ -81,13 +114,3 @@ def parse_limit(text: str) -> Limit:
     if not 1 <= limits[0].get_expiry() <= _LONGEST:
         raise BadValue("the time must be from one second to a year")
     return limits[0]
-
-
-def _network(address: str) -> str:
-    """Return what of an address counts: all of IPv4, the network of IPv6."""
-    parsed = parse_address(address)
-    if parsed is None:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, _IPV6_NETWORK), strict=False).network_address)

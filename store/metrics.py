@@ -26,6 +26,7 @@ from prometheus_client.values import MultiProcessValue
 from store.access import Access
 from store.coalesce import Coalesced
 from store.errors import BadCredentials, Busy, Inactive, Refused, Taken, TooMany, Unavailable
+from store.fair_queue import FairQueue
 from store.images import Images
 from store.passwords import Passwords
 from store.postgresql.database import Database
@@ -192,11 +193,11 @@ class StoreMetrics:
         self._flushes.append(flush)
         wrap(lookups, "_fetch", fetch)
 
-    def _count_work(self, workers: Workers, name: str) -> None:
+    def _count_work(self, workers: Workers | FairQueue, name: str) -> None:
         waiting, waits = self._waiting.labels(name), self._waits.labels(name)
 
         async def run(
-            go: Callable[..., Awaitable[Any]], work: Callable[..., Any], *args: Any
+            go: Callable[..., Awaitable[Any]], work: Callable[..., Any], *args: Any, **turn: Any
         ) -> Any:
             with _queued(waiting, waits) as begun:
 
@@ -204,7 +205,7 @@ class StoreMetrics:
                     begun()
                     return work(*args)
 
-                return await go(counted)
+                return await go(counted, **turn)
 
         wrap(workers, "run", run)
 

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from store.access import ROUNDS, Access, Caller, judge
+from store.access import ROUNDS, Access
+from store.caller import Caller, judge
 from store.errors import Busy
 from store.imported import Imported
 from store.session import Session

@@ -20,6 +20,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from store.access import Access
 from store.accounts import Accounts
 from store.coalesce import Coalesced
+from store.fair_queue import FairQueue
 from store.images import Images
 from store.passwords import Passwords
 from store.postgresql.database import Database
@@ -171,12 +172,14 @@ def trace_lookups(spans: Spans, lookups: Coalesced[Any, Any], name: str) -> None
     wrap(lookups, "_fetch", fetch)
 
 
-def trace_threads(spans: Spans, workers: Workers, name: str) -> None:
+def trace_threads(spans: Spans, workers: Workers | FairQueue, name: str) -> None:
     """Make a span of each piece of work, which tells the wait for a thread from the work."""
 
-    async def run(go: Callable[..., Awaitable[Any]], work: Callable[..., Any], *args: Any) -> Any:
+    async def run(
+        go: Callable[..., Awaitable[Any]], work: Callable[..., Any], *args: Any, **turn: Any
+    ) -> Any:
         with spans.below(name, {}, SpanKind.INTERNAL) as span:
-            return await go(_measured(work, span), *args)
+            return await go(_measured(work, span), *args, **turn)
 
     wrap(workers, "run", run)
 

@@ -40,7 +40,7 @@ class Workers:
         self._threads = threads
         self._patience = patience
         self._seconds = seconds
-        self._pool = ThreadPoolExecutor(threads, name, initializer=_lower_priority)
+        self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
         self._pending = 0
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -67,7 +67,8 @@ class Workers:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _lower_priority() -> None:
+def lower_priority() -> None:
+    """Give the calling thread a lower priority than the event loop's."""
     # On Linux a thread has a nice value of its own; elsewhere this would slow the whole process.
     if os.uname().sysname == "Linux":
         thread = threading.get_native_id()

@@ -60,13 +60,9 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         WATCH.tokens.add(token)
         return token
 
-    async def hash_(original: Callable[..., Any], self: Passwords, password: str) -> Any:
+    async def note(original: Callable[..., Any], self: Passwords, password: str, *rest: Any) -> Any:
         WATCH.note_password(password)
-        return await original(self, password)
-
-    async def verify(original: Callable[..., Any], self: Passwords, password: str, h: Any) -> Any:
-        WATCH.note_password(password)
-        return await original(self, password, h)
+        return await original(self, password, *rest)
 
     def flush(original: Callable[..., None], self: RequestLog) -> None:
         WATCH.lines += [self._format(each) for each in self._answered]
@@ -74,8 +70,8 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
 
     for owner, name, ours in (
         (Tokens, "derive", derive),
-        (Passwords, "hash", hash_),
-        (Passwords, "verify", verify),
+        (Passwords, "hash", note),
+        (Passwords, "verify", note),
         (RequestLog, "flush", flush),
     ):
         patch.setattr(owner, name, functools.partialmethod(_around, ours, getattr(owner, name)))

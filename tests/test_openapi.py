@@ -194,6 +194,9 @@ def test_examples_of_answers(name: str, path: str, operation: Any):
             check(document, operation, int(status), headers, body)
 
 
+LIMITED = ("_login", "_register", "fardel_refresh_token", "fardel_update_profile")
+
+
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
 def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
     """A store that is away, a crash, too many logins: as the dialect says it, as it is written."""
@@ -203,7 +206,7 @@ def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
     refusals = [*ALWAYS, WrongMethod("TRACE", "POST, OPTIONS")]
     if "requestBody" in operation:
         refusals += WITH_A_BODY
-    if operation["operationId"].endswith(("_login", "_register")):
+    if operation["operationId"].endswith(LIMITED):
         refusals.append(TooMany(1))
     else:
         assert "429" not in operation["responses"]

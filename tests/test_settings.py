@@ -122,6 +122,7 @@ BAD = {
     "LOGIN_LIMIT": ["20", "20 per fortnight", "20 per 0 minutes", "20 per 1000000 years"],
     "ADDRESS_LIMIT": ["0 per hour", "٣ per hour", "1 per hour or so", "9" * 30 + " per hour"],
     "REGISTER_LIMIT": ["1/second; 5/minute", "-1 per hour"],
+    "REFRESH_LIMIT": ["1/second; 5/minute", "-1 per hour"],
     "BCRYPT_ROUNDS": ["3", "17", "99"],
     "PASSWORD_WAIT": ["0", "forever"],
     "STORE_TIMEOUT": ["soon", "0", "nan", "61", "1_0"],

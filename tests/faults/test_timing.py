@@ -8,14 +8,18 @@ import json
 import random
 import statistics
 import time
+from collections.abc import Callable
 
 import bcrypt
 import psycopg2
 import pytest
 import redis
+from argon2 import PasswordHasher
 
 from server import create_app
 from settings import read_settings
+from store.hashes import NATIVE
+from store.passwords import Passwords
 from store.postgresql.database import Database
 from tests.faults.crowd import Line, MakeClient, on, post
 from tests.handlers.tongues import TONGUES
@@ -129,3 +133,32 @@ def spread(dialects: list[str], seconds: dict[tuple[str, str], list[float]]) -> 
     between = max(medians.values()) / min(medians.values()) - 1
     print(f"{' '.join(dialects)}: {said} ms, {100 * between:.1f} % between them")
     return between
+
+
+CHEAP = {
+    "of a lower cost": lambda: NATIVE + bcrypt.hashpw(b"x", bcrypt.gensalt(6)).decode(),
+    "bare bcrypt of a lower cost": lambda: bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode(),
+    "pbkdf2": lambda: "pbkdf2_sha256$20000$salt$" + "A" * 43 + "=",
+    "scrypt": lambda: "scrypt:4096:8:1$salt$" + "0" * 128,
+    "argon2": lambda: "argon2" + PasswordHasher(time_cost=1, memory_cost=4096).hash("x"),
+    "unusable": lambda: "!" + "x" * 40,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("password", ["wrong", "a\0"])
+@pytest.mark.parametrize("kept", CHEAP.values(), ids=CHEAP)
+async def test_a_cheaper_hash_takes_as_long_as_none(kept: Callable[[], str], password: str):
+    """In CPU time of the thread, so that a busy machine decides nothing; at most a tenth apart."""
+    passwords, medians = Passwords(10, 1, 1000), []
+    for each in (None, kept(), None, kept()):
+        spent = []
+        for _ in range(25):
+            begun = await passwords._workers.run(time.thread_time)
+            await passwords.verify(password, each)
+            spent.append(await passwords._workers.run(time.thread_time) - begun)
+        medians.append(statistics.median(spent))
+    passwords.close()
+    nobody, known = min(medians[0], medians[2]), min(medians[1], medians[3])
+    print(f"nobody {1000 * nobody:.2f}, {1000 * known:.2f} ms")
+    assert 0.9 < known / nobody < 1.1

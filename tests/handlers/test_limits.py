@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
+from threading import Event
 from typing import Any
 
+import bcrypt
 import pytest
 from aiohttp.test_utils import TestClient
 
+from handlers.keys import ACCESS
 from server import create_app
 from store.limits import parse_limit
 
@@ -46,11 +49,17 @@ Limited = Callable[..., Any]
 def limited(aiohttp_client, settings, clean) -> Limited:
     """Make clients of a server with limits, behind a proxy on this machine."""
 
-    async def make(login: str = "3/hour", address: str = "100/hour", register: str = "100/hour"):
+    async def make(
+        login: str = "3/hour",
+        address: str = "100/hour",
+        register: str = "100/hour",
+        refresh: str = "100/hour",
+    ):
         limits = {
             "login_limit": parse_limit(login),
             "address_limit": parse_limit(address),
             "register_limit": parse_limit(register),
+            "refresh_limit": parse_limit(refresh),
         }
         proxies = (ip_network("127.0.0.1"),)
         own = replace(settings, rate_limits="on", trusted_proxies=proxies, **limits)
@@ -209,3 +218,157 @@ async def test_without_redis_a_login_is_a_503_and_no_free_pass(
     refused = await log_in(client, dialect, "wrong")
     assert refused.status == 503
     assert refused.headers["Retry-After"]
+
+
+async def fardel(client: TestClient, number: int = 0) -> str:
+    """Register an account; return its access token."""
+    body = {"email": f"kim{number}@example.com", "password": PASSWORD}
+    async with client.post(REGISTERS["fardel"], json=body) as answer:
+        return (await answer.json())["access_token"]
+
+
+async def update(client: TestClient, token: str, address: str, **fields: str) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address}
+    answer = await client.put("/fardel/api/auth/profile", json=fields, headers=headers)
+    await answer.read()
+    return answer
+
+
+async def test_new_passwords_are_counted_like_logins(limited):
+    """By account, whatever its address, and by address, whatever the account."""
+    client = await limited(login="3/hour", address="5/hour")
+    token = await fardel(client)
+    for number in range(3):
+        answer = await update(client, token, f"192.0.2.{number}", password=f"{PASSWORD}{number}")
+        assert answer.status == 200
+        token = (await answer.json())["access_token"]
+    answer = await update(client, token, "192.0.2.9", password=PASSWORD)
+    assert (answer.status, await answer.json()) == (429, SHAPES["fardel"])
+    assert int(answer.headers["Retry-After"]) > 0
+    assert (await update(client, token, "192.0.2.9", first_name="Kim")).status == 200
+    for number in range(1, 6):
+        own = await fardel(client, number)
+        answer = await update(client, own, "192.0.2.10", password=PASSWORD)
+        assert answer.status == 200
+    answer = await update(client, await fardel(client, 6), "192.0.2.10", password=PASSWORD)
+    assert answer.status == 429
+    assert (await log_in(client, "fardel", address="192.0.2.10")).status == 429
+
+
+async def test_new_emails_are_counted_like_registrations(limited):
+    """By account and by address; the account's own e-mail is no new one."""
+    client = await limited(register="3/hour")
+    token = await fardel(client)
+    for number in range(3):
+        fields = {"email": f"new{number}@example.com"}
+        assert (await update(client, token, f"192.0.2.{number}", **fields)).status == 200
+    answer = await update(client, token, "192.0.2.9", email="new3@example.com")
+    assert (answer.status, await answer.json()) == (429, SHAPES["fardel"])
+    assert (await update(client, token, "192.0.2.9", email="NEW2@example.com")).status == 200
+    for number in (1, 2):
+        own = await fardel(client, number)
+        for name in ("a", "b"):
+            answer = await update(client, own, "192.0.2.10", email=f"{name}{number}@example.com")
+            assert answer.status == (429 if (number, name) == (2, "b") else 200)
+    assert (await log_in(client, "fardel", address="192.0.2.10")).status == 401
+
+
+async def test_one_account_that_changes_its_password_all_the_time_stops_nobody(
+    aiohttp_client, settings, clean, monkeypatch
+):
+    """Also without limits: of fifty at a time one is hashed, and the others' token has ended."""
+    client = await aiohttp_client(create_app(settings))
+    token, hashed, really = await fardel(client), [], bcrypt.hashpw
+    await fardel(client, 1)
+    monkeypatch.setattr(bcrypt, "hashpw", lambda *given: hashed.append(given) or really(*given))
+    hammering = [
+        asyncio.create_task(update(client, token, "", password=f"{PASSWORD}{number}"))
+        for number in range(50)
+    ]
+    assert (await log_in(client, "fardel", name="kim1")).status == 200
+    statuses = [answer.status for answer in await asyncio.gather(*hammering)]
+    assert sorted(statuses) == [200] + [401] * 49
+    assert len(hashed) == 1
+
+
+async def test_an_accounts_two_names_are_not_two_sets_of_attempts(limited):
+    """Past the limit the other name's right password is refused as a wrong one, and tells nothing.
+
+    At another address it is right, and there is as much to try under a name that nobody has.
+    """
+    client = await limited(login="3/hour")
+    await register(client)
+    for _ in range(2):
+        assert (await log_in(client, "lumotist", "wrong")).status == 400
+    assert (await log_in(client, "fardel", "wrong")).status == 401
+    refused = await log_in(client, "fardel")
+    assert (refused.status, await refused.json()) == (
+        401,
+        {"message": "Username or password is not correct"},
+    )
+    assert (await log_in(client, "fardel", address="192.0.2.2")).status == 200
+    assert (await log_in(client, "lumotist")).status == 400
+    assert (await log_in(client, "lumotist")).status == 429
+    for _ in range(3):
+        assert (await log_in(client, "fardel", name="nobody")).status == 401
+    assert (await log_in(client, "fardel", name="nobody")).status == 429
+
+
+async def test_right_passwords_do_not_count_against_the_other_name(limited):
+    client = await limited(login="3/hour")
+    await register(client)
+    for _ in range(3):
+        assert (await log_in(client, "lumotist")).status == 200
+    assert (await log_in(client, "fardel")).status == 200
+
+
+async def test_refreshes_are_counted_by_account(limited):
+    client = await limited(refresh="3/hour")
+    body = {"email": "kim@example.com", "password": PASSWORD}
+    async with client.post(REGISTERS["fardel"], json=body) as answer:
+        token = (await answer.json())["refresh_token"]
+    statuses = []
+    for number in range(4):
+        headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": f"192.0.2.{number}"}
+        async with client.post("/fardel/api/auth/refresh-token", headers=headers) as answer:
+            statuses.append(answer.status)
+            body = await answer.json()
+    assert (statuses, body) == ([200] * 3 + [429], SHAPES["fardel"])
+
+
+async def test_a_login_whose_client_disconnects_is_not_verified(
+    aiohttp_client, settings, clean, monkeypatch
+):
+    """What it waits for would hold up the others; bcrypt that has begun is finished."""
+    client = await aiohttp_client(create_app(settings))
+    workers, gate, begun, writers = client.app[ACCESS]._passwords._workers, Event(), [], []
+
+    def check(*given: bytes) -> bool:
+        begun.append(given)
+        gate.wait(20)
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", check)
+    holding = [asyncio.create_task(log_in(client, "lumotist")) for _ in range(workers._threads)]
+    body = b'{"username": "mika", "password": "correct-Horse-9"}'
+    head = f"POST {LOGINS['lumotist'][0]} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head += "Content-Type: application/json\r\n\r\n"
+    async with asyncio.timeout(20):
+        while len(begun) < workers._threads:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        for _ in range(20):
+            _, writer = await asyncio.open_connection(client.host, client.port)
+            writer.write(head.encode() + body)
+            await writer.drain()
+            writers.append(writer)
+        while sum(map(len, workers._lines.values())) < 20:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        for writer in writers:
+            writer.close()
+        for place in workers._lines["127.0.0.1"]:
+            while not place.client.is_gone():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    gate.set()
+    await asyncio.gather(*holding)
+    assert (await log_in(client, "lumotist")).status == 400
+    assert len(begun) == workers._threads + 1

@@ -160,6 +160,7 @@ async def test_a_login_shows_each_of_its_steps(trace: Trace):
         "EVALSHA",
         "EVALSHA",
         "look up credentials",
+        "GET",  # the account's wrong passwords
         "bcrypt",
         "update account",
         "EVAL",

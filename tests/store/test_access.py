@@ -10,8 +10,9 @@ import bcrypt
 import pytest
 import redis.asyncio
 
-from store.access import REFRESH_KINDS, Access
+from store.access import Access
 from store.account import Login, NewAccount
+from store.caller import REFRESH_KINDS
 from store.errors import (
     BadCredentials,
     BadToken,

@@ -76,7 +76,7 @@ async def test_twenty_first_logins_at_once(core, kim, database):
 async def test_a_login_is_good_though_its_hash_can_not_be_made_now(
     core, kim, database, monkeypatch
 ):
-    async def refuse(password):
+    async def refuse(*given):
         raise Busy(1.0)
 
     monkeypatch.setattr(core.passwords, "hash", refuse)
@@ -89,9 +89,9 @@ async def test_a_password_that_was_changed_meanwhile_stays_changed(
 ):
     real = core.passwords.hash
 
-    async def change_first(password):
+    async def change_first(*given):
         keep(database, "another one's")
-        return await real(password)
+        return await real(*given)
 
     monkeypatch.setattr(core.passwords, "hash", change_first)
     await log_in(core)

@@ -1,5 +1,7 @@
 """Hashes that real Django, werkzeug and bcrypt make are verified, and what is none is told."""
 
+import time
+
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
@@ -9,7 +11,7 @@ from werkzeug.security import generate_password_hash
 
 from store.errors import Unstorable
 from store.hashes import NATIVE, digest, is_native, is_usable, reader_of
-from store.passwords import Passwords
+from store.passwords import Match, Passwords
 
 if not django_settings.configured:
     django_settings.configure(
@@ -37,8 +39,8 @@ def by_django(algorithm, **cost):
     return hasher.encode(RIGHT, hasher.salt(), **cost)
 
 
-def bare(version, password=RIGHT):
-    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+def bare(version, password=RIGHT, rounds=4):
+    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds)).decode()
     return made.replace("$2b$", f"${version}$", 1)
 
 
@@ -157,8 +159,54 @@ async def test_half_a_character_is_no_password_of_anybody(passwords):
 
 
 async def test_what_is_outdated(passwords):
-    assert not passwords.is_outdated(await passwords.hash(RIGHT))
+    made = await passwords.hash(RIGHT)
+    assert await passwords.verify(RIGHT, made) is Match.YES
     other = Passwords(5, 1, 1000)
-    assert passwords.is_outdated(await other.hash(RIGHT))
-    assert all(passwords.is_outdated(each) for each in GOOD.values())
+    kept = [await other.hash(RIGHT), *(make() for make in MADE.values())]
+    kept = [each for each in kept if not is_native(each, 4)]
+    assert len(kept) >= len(MADE)
+    assert {await passwords.verify(RIGHT, each) for each in kept} == {Match.OUTDATED}
+    assert await passwords.verify(RIGHT + "x", kept[0]) is Match.NO
     other.close()
+
+
+KEPT = {
+    "nobody": None,
+    "ours": NATIVE + bare("2b", rounds=6),
+    "ours, of a lower cost": NATIVE + bare("2b", rounds=4),
+    "Django's bcrypt": "bcrypt$" + bare("2b", rounds=6),
+    "bcrypt of a lower cost": bare("2a", rounds=5),
+    "unusable": "!" + "x" * 40,
+    "damaged": "bcrypt$$2b$12$short",
+}
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("password", [RIGHT + "x", "a\0", "", "\0", "x" * 99])
+async def test_a_refusal_does_the_same_work_whatever_is_kept(monkeypatch, kept, password):
+    """Counted in bcrypt's iterations, two to the power of each cost."""
+    done, real = [], bcrypt.checkpw
+    monkeypatch.setattr(
+        bcrypt, "checkpw", lambda *given: done.append(given[1].split(b"$")[2]) or real(*given)
+    )
+    passwords = Passwords(6, 1, 1000)
+    assert not await passwords.verify(password, kept)
+    assert sum(2 ** int(cost) for cost in done) == 64
+    passwords.close()
+
+
+@pytest.mark.parametrize(
+    ("spent", "made_up"),
+    [(0.0, 2**10), (0.004, 2**10), (0.25, 768), (0.5, 512), (0.9, 96), (0.999, 0), (7.0, 0)],
+)
+async def test_a_cheaper_foreign_check_is_made_up_for(monkeypatch, spent, made_up):
+    """In units of the cheapest bcrypt: `spent` is the part of a full one that it took."""
+    done = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda _, kept: done.append(kept.split(b"$")[2]))
+    passwords = Passwords(10, 1, 1000)
+    passwords._seconds = 1.0
+    clock = iter([0.0, spent])
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
+    assert not await passwords.verify("wrong", GOOD["pbkdf2_sha256"])
+    assert sum(2 ** int(cost) for cost in done) == made_up
+    passwords.close()
