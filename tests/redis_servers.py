@@ -36,6 +36,7 @@ class Server:
     home: Path
     port: int
     arguments: tuple[str, ...]
+    password: str | None = None
     process: "subprocess.Popen[bytes]" = field(init=False)
     is_frozen: bool = False
 
@@ -58,7 +59,9 @@ class Server:
         """Have it execute one command."""
         # Sentinels end every connection to a server whose role they change: then once more.
         again = Retry(NoBackoff(), 2)
-        with redis.Redis(HOST, self.port, socket_timeout=5, retry=again) as client:
+        with redis.Redis(
+            HOST, self.port, socket_timeout=5, retry=again, password=self.password
+        ) as client:
             return client.execute_command(*command)
 
     @property
@@ -93,7 +96,10 @@ class Watched:
 
     @property
     def url(self) -> str:
-        return f"redis+sentinel://{_places(self.sentinels)}/{SERVICE}"
+        password, asking = self.servers[0].password, self.sentinels[0].password
+        userinfo = f":{password}@" if password else ""
+        options = f"?sentinel_password={asking}" if asking else ""
+        return f"redis+sentinel://{userinfo}{_places(self.sentinels)}/{SERVICE}{options}"
 
     def primary(self) -> Server | None:
         """Return the primary; None while the Sentinels don't agree on one."""

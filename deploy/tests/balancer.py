@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.program import PATIENCE, ROOT, wait_for
 
-CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
+CONFIGURATION = tuple(ROOT / "deploy/haproxy" / name for name in ("haproxy.cfg", "containers.cfg"))
 PROGRAM = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _ADDRESS, _INTERNET = 1, 1
 _ANSWER, _NO_SUCH_NAME = 0x8180, 0x8183
@@ -67,7 +67,7 @@ class Balancer:
             "SERVER_PORT": str(server_port),
         }
         self._process = subprocess.Popen(
-            [PROGRAM, "-db", "-f", str(CONFIGURATION)],
+            [PROGRAM, "-db", *_files(CONFIGURATION)],
             env={**os.environ, **where, **environment},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -116,9 +116,13 @@ def free_port(*hosts: str) -> int:
             return port
 
 
-def check(configuration: Path) -> "subprocess.CompletedProcess[str]":
+def check(*configuration: Path) -> "subprocess.CompletedProcess[str]":
     """Have the balancer look at a configuration."""
     assert PROGRAM
     return subprocess.run(
-        [PROGRAM, "-c", "-f", str(configuration)], capture_output=True, text=True, check=False
+        [PROGRAM, "-c", *_files(configuration)], capture_output=True, text=True, check=False
     )
+
+
+def _files(configuration: tuple[Path, ...]) -> list[str]:
+    return [word for file in configuration for word in ("-f", str(file))]

@@ -25,9 +25,11 @@ def site(stores: tuple[str, str], clean: None) -> Iterator[Site]:
 
 
 def test_the_configuration_is_valid():
-    """As it stands, with nothing in the environment; and what is wrong is found."""
-    done = check(CONFIGURATION)
-    assert (done.returncode, done.stderr) == (0, "")
+    """As it stands, with nothing in the environment, with either list of servers."""
+    common, containers = CONFIGURATION
+    for servers in (containers, containers.with_name("servers.cfg")):
+        done = check(common, servers)
+        assert (done.returncode, done.stderr) == (0, ""), servers
 
 
 def test_requests_are_spread_over_both(site: Site):
@@ -172,6 +174,7 @@ def test_a_client_cant_choose_the_urls_of_pictures(site: Site):
         "/METRICS",
         "/%6detrics",
         "/x/../metrics",
+        "/%zz/../metrics",
         "http://x/metrics",
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from commands.process import SHUTDOWN_SECONDS
+from deploy.tests.balancer import CONFIGURATION
 from settings import Settings, read_settings
 from tests.program import ROOT
 
@@ -21,7 +22,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 SERVER = SERVICES["server"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-BALANCER = (DEPLOY / "haproxy.cfg").read_text()
+BALANCER = "".join(file.read_text() for file in CONFIGURATION)
 SECRETS = ("SECRET_KEYS", "DATABASE_URL", "REDIS_URL")
 SETTINGS = {each.name.upper() for each in fields(Settings)} | {f"{name}_FILE" for name in SECRETS}
 INTERPOLATED = re.compile(r"\$\{\w+:-([^}]*)\}")
@@ -85,10 +86,20 @@ def test_image_compose_and_balancer_agree_on_port_and_user():
     assert set(re.findall(r'"(\w+):\$\{SERVER_PORT', BALANCER)) <= SERVICES.keys()
 
 
-def test_the_server_is_shut_in():
-    assert SERVER["read_only"] is True
-    assert SERVER["cap_drop"] == ["ALL"]
+def test_every_service_is_shut_in():
+    """The stores keep only what their images' entry points need to change the user."""
+    for name, service in SERVICES.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert {name for name, each in SERVICES.items() if "cap_add" in each} == {"postgresql", "redis"}
     assert "volumes" not in SERVER
+
+
+def test_the_balancer_runs_both_files():
+    mounted = SERVICES["balancer"]["volumes"][0].split(":")
+    names = [word for word in SERVICES["balancer"]["command"] if word.endswith(".cfg")]
+    assert names == [f"{mounted[1]}/{file.name}" for file in CONFIGURATION]
 
 
 def test_docker_waits_longer_than_the_server_needs_to_stop():
@@ -124,7 +135,7 @@ def test_what_is_mounted_is_there():
     for service in SERVICES.values():
         for each in service.get("volumes", []):
             source = each.partition(":")[0]
-            assert source in COMPOSE["volumes"] or (DEPLOY / source).is_file(), each
+            assert source in COMPOSE["volumes"] or (DEPLOY / source).exists(), each
         for secret in service.get("secrets", []):
             assert secret in COMPOSE["secrets"]
 

@@ -1,6 +1,7 @@
 """The stores' configuration in deploy/: the very files are run, and a server serves from them."""
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import redis
 from psycopg2.extensions import parse_dsn
 
+from store.embedded import valkey_program
 from tests.faults.crowd import HOST
 from tests.faults.test_pgbouncer import PROGRAM, Bouncer, direct, free_port
 from tests.program import KEY, PASSWORD, Program
@@ -17,6 +20,7 @@ from tests.redis_servers import Server, Watched, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAME, SECRET = "latchkey", "a secret of PgBouncer's"
+REDIS_PASSWORD, SENTINEL_PASSWORD = "of-the-servers", "of-the-sentinels"
 LOGIN = {"username": "mika", "password": PASSWORD}
 
 pytestmark = pytest.mark.slow
@@ -96,21 +100,72 @@ def started(*servers: Server) -> Iterator[None]:
                 each.kill()
 
 
+def with_password(file: Path, directory: Path, **values: str) -> str:
+    """Return a configuration whose password file is in this directory, and write that file."""
+    lines = (
+        f"requirepass {REDIS_PASSWORD}\nmasterauth {REDIS_PASSWORD}\n"
+        if file.stem == "redis"
+        else f"requirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\n"
+        f"sentinel auth-pass accounts {REDIS_PASSWORD}\n"
+    )
+    passwords = directory / f"{file.stem}-password.conf"
+    passwords.write_text(lines)
+    return changed(file, include=str(passwords), **values)
+
+
+@pytest.mark.parametrize("name", ["redis.conf", "sentinel.conf"])
+def test_redis_does_not_start_without_its_password_file(name: str, tmp_path: Path):
+    """Else a Redis with this file would take anybody's commands."""
+    file = tmp_path / name
+    file.write_text((DEPLOY / "redis" / name).read_text())
+    more = ["--sentinel"] if name == "sentinel.conf" else ["--dir", str(tmp_path)]
+    done = subprocess.run(
+        [valkey_program(), str(file), "--port", str(free_port()), *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode != 0
+    assert "password.conf" in done.stdout + done.stderr
+
+
+def test_one_redis_serves_as_it_is_configured(clean: None, stores: tuple[str, str], tmp_path: Path):
+    """With redis.conf alone: writes need no replica, and every command needs the password."""
+    text = with_password(DEPLOY / "redis/redis.conf", tmp_path)
+    file = tmp_path / "single.conf"
+    file.write_text(text)
+    server = Server(tmp_path / "single", free_port(), (str(file),), REDIS_PASSWORD)
+    with started(server):
+        url = f"redis://:{REDIS_PASSWORD}@{HOST}:{server.port}/0"
+        with Program(DATABASE_URL=stores[0], REDIS_URL=url, SECRET_KEYS=KEY) as program:
+            program.serve().register("single")
+            program.log_in("single")
+        server.password = None
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            server.ask("ping")
+        server.password = REDIS_PASSWORD
+
+
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """Run a primary, a replica and three Sentinels by the files in deploy/redis."""
 
-    def make(name: str, text: str, *arguments: str) -> Server:
+    def make(name: str, text: str, password: str, *arguments: str) -> Server:
         file = tmp_path / f"{name}.conf"  # its own: they write into it
         file.write_text(text)
-        return Server(tmp_path / name, free_port(), (str(file), *arguments))
+        return Server(tmp_path / name, free_port(), (str(file), *arguments), password)
 
-    rules = changed(DEPLOY / "redis/redis.conf", bind=HOST)
-    primary = make("primary", rules)
-    replica = make("replica", rules, "--replicaof", HOST, str(primary.port))
+    single = tmp_path / "redis.conf"
+    single.write_text(with_password(DEPLOY / "redis/redis.conf", tmp_path))
+    rules = changed(DEPLOY / "redis/replicated.conf", include=str(single))
+    primary = make("primary", rules, REDIS_PASSWORD)
+    replica = make("replica", rules, REDIS_PASSWORD, "--replicaof", HOST, str(primary.port))
     monitor = {"sentinel_monitor": f"accounts {HOST} {primary.port} 2"}
-    rules = changed(DEPLOY / "redis/sentinel.conf", bind=HOST, **monitor)
-    sentinels = [make(f"sentinel-{number}", rules, "--sentinel") for number in range(3)]
+    rules = with_password(DEPLOY / "redis/sentinel.conf", tmp_path, **monitor)
+    sentinels = [
+        make(f"sentinel-{number}", rules, SENTINEL_PASSWORD, "--sentinel") for number in range(3)
+    ]
     found = Watched([primary, replica], sentinels)
     with started(*found.servers, *sentinels):
         wait_for(
