@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 import commands
 from commands import progress
@@ -23,6 +25,7 @@ from commands.moving.columns import COLUMNS, Reader
 from commands.moving.lines import Record
 from commands.progress import Progress
 from server import create_app
+from store.rules import fold, fold_email, is_askable, is_seen
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
 from tests.store.databases import ask
 
@@ -291,13 +294,13 @@ def test_what_is_no_utf_8_and_what_is_endless(check, head):
     lines = [
         b"a,,!" if head else b'{"username": "a", "password": "!"}',
         b"\xe9,,!" if head else b'{"username": "\xe9", "password": "!"}',
-        b"x" * 3_000_000,
+        b"x" * 17_000_000,
         b"b,,!" if head else b'{"username": "b", "password": "!"}',
     ]
     found = check(head + b"\n".join(lines) + b"\n")
     assert found == [
         (str(first + 1), "it is no UTF-8; save the file as UTF-8"),
-        (str(first + 2), "it is longer than 1 MiB; mend it"),
+        (str(first + 2), "it is longer than 16 MiB; mend it"),
     ]
 
 
@@ -599,6 +602,85 @@ def test_an_export_that_fails_leaves_what_was_there(account, tmp_path, monkeypat
     is_one_line(err, "stopped: the export is not whole")
     assert file.read_text() == "old"
     assert [*tmp_path.iterdir()] == [file]
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+LITERALS = st.sampled_from(
+    ["\\N", '""', "\\\\N", '\\""', '"', "\r", "a\r\nb", "=1+1", " x ", "[]", "{}", "1"]
+)
+ANY_TEXT = st.one_of(TEXTS, LITERALS)
+NAMES = ANY_TEXT.filter(lambda name: name and is_seen(name) and is_askable(name))
+NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4)
+MANY = [2**62] * 7_000
+"""More than what a field of CSV may have by default."""
+MOMENTS = st.datetimes(datetime.datetime(1970, 1, 2), timezones=st.just(UTC))  # noqa: DTZ001
+ACCOUNTS = st.fixed_dictionaries(
+    {
+        "username": NAMES,
+        "email": st.one_of(
+            st.none(), st.sampled_from(['"a,\\"b"@x.example', "a@ex\u00e4mple.com"])
+        ),
+        "first_name": st.one_of(st.none(), ANY_TEXT),
+        "group_name": st.one_of(st.none(), ANY_TEXT),
+        "address": ANY_TEXT,
+        "zipcode": ANY_TEXT,
+        "towns": NUMBERS,
+        "cellar": NUMBERS,
+        "created": MOMENTS,
+        "last_login": st.one_of(st.none(), MOMENTS),
+        "days_count": st.integers(-(2**31) + 1, 2**31 - 1),
+        "is_staff": st.booleans(),
+    }
+)
+SOME = st.lists(ACCOUNTS, min_size=1, max_size=20, unique_by=lambda each: fold(each["username"]))
+
+
+@hypothesis.settings(
+    max_examples=3,
+    deadline=None,
+    suppress_health_check=[*hypothesis.HealthCheck],
+    derandomize=True,
+)
+@hypothesis.given(SOME)
+def test_whatever_is_exported_can_be_imported(account, database, tmp_path, found):
+    """And is the same then, whatever somebody has called himself."""
+    account("list")  # so that there are tables
+    emails = {None}
+    with database.cursor() as cursor:
+        cursor.execute("delete from account")
+        for number, each in enumerate(found):
+            email = None if each["email"] in emails else each["email"]
+            emails.add(email)
+            row = each | {"email": email, "email_folded": email and fold_email(email)}
+            row |= {"username_folded": fold(each["username"]), "password": "!"}
+            row |= {"towns": each["towns"] if number else MANY}
+            cursor.execute(
+                f"""insert into account (id, session_epoch, {", ".join(row)})
+                    select nextval('account_id'), 1, {", ".join(f"%({name})s" for name in row)}""",
+                row,
+            )
+        cursor.execute(SAME)
+        before = cursor.fetchall()
+        for format in ("jsonl", "csv"):
+            file = tmp_path / format
+            assert account("export", "--format", format, file)[0] == 0
+            cursor.execute("delete from account")
+            status, out, err = account("import", file)
+            assert (status, err) == (0, ""), out
+            cursor.execute(SAME)
+            assert cursor.fetchall() == before
+
+
+def test_names_that_no_login_can_ask_for(check):
+    """The dialects trim the white space around what is asked for."""
+    lines = [json_line(username=f"{white}kim{n}") for n, white in enumerate(" \t\xa0\u3000\x1f")]
+    lines += [json_line(username="lee", email="lee@x.example "), json_line(username="no or")]
+    found = check("".join(lines))
+    assert [line for line, _ in found] == ["1", "2", "3", "4", "5", "6"]
+    assert found[0][1] == (
+        "username ' kim0' has white space around it: no login asks for that; trim it"
+    )
+    assert found[5][1].startswith("email 'lee@x.example ' has white space")
 
 
 CANT = {

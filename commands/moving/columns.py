@@ -9,7 +9,7 @@ from commands.moving.lines import Record
 from store.hashes import reader_of
 from store.moving.imports import HIGHEST_ID
 from store.moving.incoming import Incoming, Kind, Problem
-from store.rules import MAX_NAME, MAX_TEXT, is_nameable, is_storable
+from store.rules import MAX_NAME, MAX_TEXT, is_askable, is_nameable, is_storable
 
 _FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "0"), False
@@ -42,7 +42,7 @@ def _number(low: int, high: int) -> Callable[[Any], int | None]:
     return read
 
 
-_big = _number(-_BIG, _BIG)
+_big = _number(-_BIG - 1, _BIG)
 
 
 def _numbers(value: Any) -> list[int | None] | None:
@@ -90,7 +90,11 @@ def _name(value: Any) -> str | None:
     text = _short(value)
     if not is_nameable(text):
         raise Unfit(Kind.TOO_LONG)
-    return text if text.strip() else None
+    if not text.strip():
+        return None
+    if not is_askable(text):
+        raise Unfit(Kind.UNASKED, text)
+    return text
 
 
 def _hash(value: Any) -> str | None:

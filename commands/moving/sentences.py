@@ -65,9 +65,11 @@ def _what(problem: Problem) -> str:
             most = f"; at most {MAX_NAME} characters are kept" if field != "password" else ""
             return f"{field} is too long{most}; shorten it"
         case Kind.TOO_LONG:
-            return "it is longer than 1 MiB; mend it"
+            return "it is longer than 16 MiB; mend it"
         case Kind.UNSTORABLE:
             return f"{field} is {value!r}, with what can't be stored (NUL, half a character)"
+        case Kind.UNASKED:
+            return f"{field} {value!r} has white space around it: no login asks for that; trim it"
         case Kind.TAKEN:
             return f"{field} {value!r} is taken by account {other}; change one of the two"
         case Kind.TWICE:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import csv
 import os
 import stat
 import sys
@@ -20,7 +19,9 @@ from commands.moving.lines import (
     FORMATS,
     Lines,
     NoAccounts,
+    Record,
     csv_field,
+    csv_line,
     opened,
     read_records,
     size_of,
@@ -38,7 +39,8 @@ from store.moving.imports import Import, open_import
 from store.moving.incoming import Problem, Tally
 
 CHUNK = 5_000
-"""Lines in memory at a time."""
+CHUNK_BYTES = 2**25
+"""Lines in memory at a time, and their bytes."""
 
 
 class Writable(Protocol):
@@ -68,7 +70,10 @@ The columns:
 
 EXPORT = """\
 Write every account, in the form that import reads, password hashes included: keep it as secret as
-the database. Pictures and sessions are not in it. JSON lines keep everything as it is."""
+the database. Pictures and sessions are not in it. JSON lines keep everything as it is. A file is
+for its owner alone, and takes the place of one that is there once it is whole. CSV is not for a
+spreadsheet: names stand in it as clients chose them, and one that begins with = is a formula
+there."""
 
 
 def add(actions: Any) -> None:
@@ -168,7 +173,7 @@ def _read(importing: Import, stream: BinaryIO, chosen: Namespace) -> None:
     lines, reader = Lines(stream), Reader(frozenset(chosen.ignore_column))
     records = read_records(lines, chosen.format, is_known)
     size, progress = size_of(stream), Progress(sys.stderr, "read", "lines")
-    while chunk := list(islice(records, CHUNK)):
+    while chunk := _some(records, lines):
         accounts, problems = [], []
         for record in chunk:
             account, wrong = reader.read(record)
@@ -177,6 +182,16 @@ def _read(importing: Import, stream: BinaryIO, chosen: Namespace) -> None:
         importing.add(accounts, problems)
         progress.at(lines.number, lines.bytes / size if size else None)
     progress.end()
+
+
+def _some(records: Iterator[Record], lines: Lines) -> list[Record]:
+    """Return the next lines, as many as fit into memory; none at the end."""
+    some, end = [], lines.bytes + CHUNK_BYTES
+    for record in islice(records, CHUNK):
+        some.append(record)
+        if lines.bytes >= end:
+            break
+    return some
 
 
 def _insert(importing: Import, tally: Tally) -> int:
@@ -217,10 +232,9 @@ def _json_writer(stream: Writable) -> Callable[[Sequence[Any]], object]:
 
 
 def _csv_writer(stream: Writable) -> Callable[[Sequence[Any]], object]:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    stream.write(csv_line(COLUMNS))
     nullable = [name in MAY_BE_NULL for name in COLUMNS]
-    return lambda values: writer.writerow(map(csv_field, values, nullable))
+    return lambda values: stream.write(csv_line(map(csv_field, values, nullable)))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from store.account import Details
 from store.moving.bulk import bulk_connection
 
-AT_A_TIME = 5_000
+AT_A_TIME = 1_000
 
 KEPT = tuple(each.name for each in fields(Details) if each.name != "modified")
 """The columns that move with an account, besides its hash."""

@@ -19,6 +19,7 @@ class Kind(enum.StrEnum):
     BAD_VALUE = "bad value"
     TOO_LONG = "too long"
     UNSTORABLE = "can't be stored"
+    UNASKED = "with white space around it"
     TAKEN = "taken"
     TWICE = "twice in this file"
     LOST = "taken meanwhile"
