@@ -16,6 +16,7 @@ from handlers.connection import Runner
 from server import create_app
 from settings import Settings
 from store import embedded
+from tests import redis_servers
 from tests.secrecy import watching
 
 KEY = "a key for the tests, long enough for one"
@@ -45,9 +46,9 @@ def stores() -> Iterator[tuple[str, str]]:
         tempfile.TemporaryDirectory(prefix="latchkey-", ignore_cleanup_errors=True) as directory,
         embedded.data_directory(Path(directory)) as data,
         embedded.postgresql(data, print) as database_url,
-        embedded.redis(data, print) as redis_url,
+        redis_servers.alone() if redis_servers.SERVER else embedded.redis(data, print) as found,
     ):
-        yield database_url, redis_url
+        yield database_url, found.url if isinstance(found, redis_servers.Server) else found
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Redis servers on loopback ports, watched by Sentinels or as a cluster, for the tests."""
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -19,6 +20,8 @@ from redis.retry import Retry
 from store.embedded import valkey_program
 
 HOST = "127.0.0.1"
+SERVER = os.environ.get("TEST_REDIS_SERVER")
+"""Another Redis than the embedded one, which tests/store/test_redis_versions.py names."""
 SERVICE = "accounts"
 PATIENCE = 30.0
 SLOTS = 16_384
@@ -40,12 +43,16 @@ class Server:
     process: "subprocess.Popen[bytes]" = field(init=False)
     is_frozen: bool = False
 
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}/0"
+
     def start(self) -> None:
         """Start it, or start it again."""
         ends = ("--port", str(self.port), "--dir", str(self.home), "--bind", HOST)
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [valkey_program(), *self.arguments, *ends], stdout=log, stderr=log
+                [SERVER or valkey_program(), *self.arguments, *ends], stdout=log, stderr=log
             )
         wait_for(self._answers, "a server's first answer")
 
@@ -198,6 +205,13 @@ class Nodes:
         """Tell everybody whose the slot is: first its new node, so that it is never nobody's."""
         for each in (target, self.owner(slot), *self.servers):
             each.ask("CLUSTER", "SETSLOT", slot, "NODE", _id(target))
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[Server]:
+    """Run a server that has no other."""
+    with _servers() as make:
+        yield make("--save", "")
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ def test_all_is_well(check_alone, check, stores):
     assert found.keys() - {"ok", "note", "warning"} == set()
     assert [each for each in found.get("warning", []) if "files" not in each] == []
     said = "\n".join(found["ok"])
-    for part in ("PostgreSQL 1", "Valkey 9.", "SECRET_KEYS: 1", "append-only", "evicts nothing"):
+    for part in ("PostgreSQL 1", "answers", "SECRET_KEYS: 1", "append-only", "evicts nothing"):
         assert part in said
     assert f"version {NEWEST}, as this program's" in said
     assert "DATABASE_POOL x WORKERS is 2, of" in said

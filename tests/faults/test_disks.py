@@ -68,13 +68,13 @@ def no_memory_left(place: Site) -> Iterator[None]:
 @contextlib.contextmanager
 def snapshots_that_fail(place: Site) -> Iterator[None]:
     """Have Redis save to what is a directory: it takes no writes when it can't save."""
-    (place.path / "redis/taken").mkdir()
+    taken = place.path / "redis/dump.rdb"
+    taken.mkdir()
     with redis_of(place) as client:
-        client.config_set("dbfilename", "taken")
         client.config_set("save", "3600 1")
         client.bgsave()
         yield
-        client.config_set("dbfilename", "dump.rdb")
+        taken.rmdir()
         client.bgsave()
 
 

@@ -31,7 +31,7 @@ from tests.handlers.tongues import (
     register,
     who,
 )
-from tests.program import PASSWORD, Program, registration, wait_for
+from tests.program import PASSWORD, Program, Relay, registration, wait_for
 from tests.store.test_images import encode, paint
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -64,7 +64,6 @@ class Bouncer:
     """A PgBouncer that can be killed and started again."""
 
     directory: Path
-    sockets: str
     port: int
     _process: subprocess.Popen[bytes] | None = field(default=None)
 
@@ -75,10 +74,9 @@ class Bouncer:
         return f"postgresql://postgres@{where}?target_session_attrs=read-write"
 
     def start(self) -> None:
-        """Start it, as the owner of PostgreSQL's sockets: it does not run as root."""
+        """Start it as `nobody` if this is root: it does not run as root."""
         assert PROGRAM
-        owner = Path(self.sockets).stat()
-        user = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+        user = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
         file = self.directory / "ini"
         self._process = subprocess.Popen([PROGRAM, "-q", file], **user, cwd="/")  # type: ignore[call-overload]
         assert wait_for(self._accepts), (self.directory / "log").read_text()
@@ -112,19 +110,19 @@ def free_port() -> int:
 
 @pytest.fixture
 def bouncer(stores: tuple[str, str]) -> Iterator[Bouncer]:
-    """Run a PgBouncer in front of an empty database."""
-    sockets = parse_dsn(stores[0])["host"]
+    """Run a PgBouncer in front of an empty database, which lets in this user alone."""
     with (
+        closing(Relay(f"{parse_dsn(stores[0])['host']}/.s.PGSQL.5432")) as relay,
         tempfile.TemporaryDirectory(prefix="latchkey-") as directory,
         direct(stores, "postgres") as cursor,
     ):
-        bouncer = Bouncer(Path(directory), sockets, free_port())
+        bouncer = Bouncer(Path(directory), free_port())
         bouncer.directory.chmod(0o777)  # it is somebody else who writes its log there
         (bouncer.directory / "ini").write_text(
             CONFIGURATION.format(
                 database=DATABASE,
-                host=sockets,
-                port=5432,
+                host=HOST,
+                port=relay.port,
                 own_port=bouncer.port,
                 behind=BEHIND,
                 directory=directory,

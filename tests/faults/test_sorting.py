@@ -20,6 +20,7 @@ import pytest
 from store import embedded
 from store.account import Login, NewAccount
 from store.accounts import Accounts
+from store.embedded.programs import ENVIRONMENT
 from store.errors import Taken
 from store.postgresql.database import connect_database
 from store.schema import prepare
@@ -41,8 +42,8 @@ pytestmark = [
 def system(monkeypatch) -> Iterator[Path]:
     """A directory of locales that PostgreSQL takes for the system's."""
     with tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory:
-        os.chmod(directory, 0o755)  # noqa: S103  # PostgreSQL is another user
-        monkeypatch.setenv("LOCPATH", directory)
+        os.chmod(directory, 0o755)  # noqa: S103  # PostgreSQL may be another user
+        monkeypatch.setitem(ENVIRONMENT, "LOCPATH", directory)
         yield Path(directory)
 
 
