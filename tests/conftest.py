@@ -46,9 +46,9 @@ def stores() -> Iterator[tuple[str, str]]:
         tempfile.TemporaryDirectory(prefix="latchkey-", ignore_cleanup_errors=True) as directory,
         embedded.data_directory(Path(directory)) as data,
         embedded.postgresql(data, print) as database_url,
-        redis_servers.alone() if redis_servers.SERVER else embedded.redis(data, print) as found,
+        redis_servers.alone() if redis_servers.SERVER else embedded.redis(data, print) as redis_url,
     ):
-        yield database_url, found.url if isinstance(found, redis_servers.Server) else found
+        yield database_url, redis_url
 
 
 @pytest.fixture

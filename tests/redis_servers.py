@@ -43,10 +43,6 @@ class Server:
     process: "subprocess.Popen[bytes]" = field(init=False)
     is_frozen: bool = False
 
-    @property
-    def url(self) -> str:
-        return f"redis://{HOST}:{self.port}/0"
-
     def start(self) -> None:
         """Start it, or start it again."""
         ends = ("--port", str(self.port), "--dir", str(self.home), "--bind", HOST)
@@ -208,10 +204,11 @@ class Nodes:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[Server]:
-    """Run a server that has no other."""
+def alone() -> Iterator[str]:
+    """Run a server on a unix socket, as the embedded one is; give its URL."""
     with _servers() as make:
-        yield make("--save", "")
+        server = make("--save", "", "--appendonly", "yes", "--unixsocket", "s")
+        yield f"unix://{server.home}/s"
 
 
 @contextlib.contextmanager

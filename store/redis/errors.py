@@ -11,9 +11,11 @@ _CANT_SERVE = (
     | redis.exceptions.ClusterError
     | redis.exceptions.OutOfMemoryError
     | redis.exceptions.TryAgainError
+    | redis.exceptions.NoPermissionError
 )
 _SAYS_SO = re.compile(
     r"\b(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM|NOREPLICAS|BUSY|NOPERM)\b"
+    r"|ACL failure in script"
 )
 
 

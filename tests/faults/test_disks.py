@@ -134,7 +134,9 @@ SESSIONS = frozenset({"register", "login"})
 WRITES = SESSIONS | {"register in kust", "set picture"}
 ALL = WRITES | {"read", "picture"}
 FAULTS = {
-    "redis-out-of-memory": Fault(no_memory_left, "Unavailable: redis: .*OOM", SESSIONS),
+    "redis-out-of-memory": Fault(
+        no_memory_left, "Unavailable: redis: .*used memory > 'maxmemory'", SESSIONS
+    ),
     "redis-can't-save": Fault(snapshots_that_fail, "Unavailable: redis: .*MISCONF", SESSIONS),
     "postgresql-read-only": Fault(
         told_to_be_read_only, "Unavailable: postgresql: .*read-only", WRITES

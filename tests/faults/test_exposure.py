@@ -57,14 +57,18 @@ def test_nothing_listens_but_one_port_of_this_machine(running: tuple[Program, Da
 
 
 def test_sockets_are_where_only_their_owner_gets(running: tuple[Program, Data]):
-    """The stores' two, and none besides: gunicorn would have one to be controlled by."""
+    """The stores' two, and none besides: gunicorn would have one to be controlled by.
+
+    Started by root, the stores bind them by directories that they were handed open.
+    """
     server, data = running
     paths = set()
     for process in everybody(server, data):
         with suppress(psutil.NoSuchProcess):
             paths |= {each.laddr for each in process.net_connections("unix") if each.laddr}
     assert {Path(path).name for path in paths} == {"s", ".s.PGSQL.5432"}
-    for path in map(Path, paths):
+    assert len(data.sockets()) == 2
+    for path in data.sockets():
         assert path.stat().st_mode & 0o077 == 0
         assert path.parent.stat().st_mode & 0o077 == 0
 

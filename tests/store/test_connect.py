@@ -300,6 +300,15 @@ async def test_a_redis_that_takes_no_writes_is_unavailable(own_redis, misconfigu
     await unwritable(own_redis)
 
 
+async def test_a_redis_that_permits_no_writes_is_unavailable(own_redis, misconfigure):
+    """NOPERM, which redis-py takes out of the message."""
+    misconfigure.operator.execute_command("ACL", "SETUSER", "default", "-@write")
+    try:
+        await unwritable(own_redis)
+    finally:
+        misconfigure.operator.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
 async def test_a_redis_that_became_a_replica_is_unavailable(own_redis, misconfigure):
     """READONLY, and MASTERDOWN when it does not answer from old data either."""
     misconfigure.operator.replicaof("127.0.0.1", "1")
