@@ -7,7 +7,7 @@ for the optional fields only; names have at most 254 characters; a header of ano
 malformed. A login looks its e-mail up as it is, trimmed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -48,8 +48,8 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.rules import MAX_NAME, is_email
-from store.session import Grant
+from store.rules import MAX_NAME, fold_email, is_email
+from store.session import Grant, Opened
 
 FRESH = Grant("fardel", "fresh")
 REFRESH = Grant("fardel", "refresh")
@@ -140,14 +140,24 @@ async def update_profile(request: web.Request) -> Answer:
     names = {name: optional_name(data, name) for name in ("first_name", "last_name")}
     changes = {name: value for name, value in names.items() if value}
     if email:
-        changes["email"] = check_email(email)
-    if not changes and not password:
+        check_email(email)
+    if not changes and not email and not password:
         return no_content()
-    if (email or password) and caller.session.kind != FRESH.kind:
+    own_email = caller.account.email or ""
+    is_fresh = caller.session.kind == FRESH.kind
+    if not is_fresh and (password or (email and fold_email(email) != fold_email(own_email))):
         raise NotFresh
+    if is_fresh and email not in ("", own_email):
+        changes["email"] = email
+    if not changes and not password:
+        return _profile_updated(caller.account, [])
     account, opened = await request.app[ACCESS].change(
         caller, changes, password or None, [FRESH, REFRESH], client_of(request)
     )
+    return _profile_updated(account, opened)
+
+
+def _profile_updated(account: Account, opened: Sequence[Opened]) -> Answer:
     named = zip(("access_token", "refresh_token"), opened, strict=False)
     tokens = {name: session.token for name, session in named}
     message = "Profile successfully updated"
