@@ -21,7 +21,7 @@ from handlers.log import RequestLog
 from handlers.metrics import METRICS, Metrics
 from handlers.probes import READINESS, Readiness
 from handlers.proxies import PROXIES, Proxies
-from settings import BadSetting, Settings, read_settings
+from settings import VERSION, BadSetting, Settings, read_settings
 from store.access import Access
 from store.accounts import Accounts
 from store.connect import keep_trying
@@ -59,7 +59,11 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.REQUEST_LOG] = RequestLog(sys.stderr, as_json=settings.log_format == "json")
     registry = make_registry(shared=settings.workers > 1)
     app[METRICS] = Metrics(
-        registry, StoreMetrics(registry), settings.metrics_allow, shared=settings.workers > 1
+        registry,
+        StoreMetrics(registry),
+        settings.metrics_allow,
+        shared=settings.workers > 1,
+        version=VERSION,
     )
     tracing = _tracing(app, settings)
     around = tracing.around if tracing else None

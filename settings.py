@@ -19,6 +19,8 @@ from store.postgresql.hosts import check_database_url
 from store.redis.client import check_redis_url
 from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
 
+VERSION = "0.1.0"
+
 
 class BadSetting(Exception):
     """A setting's value can't be used; the text names it, the value and what is allowed."""

@@ -7,7 +7,7 @@ from typing import NoReturn
 from aiohttp import web
 
 from commands import account, check, gallery, serve, sessions
-from settings import Settings
+from settings import VERSION, Settings
 
 CreateApp = Callable[[Settings], web.Application]
 
@@ -76,6 +76,7 @@ def parse(arguments: list[str], create_app: CreateApp) -> Run:
         epilog=MORE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"Latchkey {VERSION}")
     parser.set_defaults(run=lambda settings, _: serve.run(settings, create_app))
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run the server (the default)", description=SERVE)

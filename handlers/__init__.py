@@ -35,6 +35,7 @@ DIALECTS: dict[str, Dialect] = {
     "fardel": fardel.DIALECT,
 }
 
+_OR = " or "
 ALL_METHODS = ("GET", "POST", "PUT")
 
 Around = Callable[[Mounted, str, str], Mounted]
@@ -73,19 +74,26 @@ def mount(
     ids = RequestIds()
     routes = app[ROUTES] = {}
 
+    counting = app[metrics.METRICS]
+    counting.expect_dialect("")
+    for name in mounts:
+        counting.expect_dialect(name, DIALECTS[name].grants)
+
     def fronted(endpoint: Endpoint, route: str, owner: str = "") -> Mounted:
-        handler = front(app, endpoint, route, owner, ids)
-        handler = around(handler, route, owner) if around else handler
-        refusing = front(app, replace(endpoint, handler=unreadable.refuse), route, owner, ids)
-        routes[handler] = Route(bool(owner) or route in owners, refusing)
+        names = owner.split(_OR)
+        counting.expect_route(names, route, endpoint.methods)
+        dialect = owner if len(names) == 1 else ""
+        handler = front(app, endpoint, route, dialect, ids)
+        handler = around(handler, route, dialect) if around else handler
+        refusing = front(app, replace(endpoint, handler=unreadable.refuse), route, dialect, ids)
+        routes[handler] = Route(bool(owner), refusing)
         return handler
 
     def add(path: str, route: str, endpoint: Endpoint, owner: str = "") -> None:
         handler = fronted(endpoint, route, owner)
         app.router.add_route("*", path, handler, expect_handler=expect)
 
-    for path, (owners_name, endpoint) in owners.items():
-        owner = owners_name if owners_name in DIALECTS else ""
+    for path, (owner, endpoint) in owners.items():
         add(path, path, endpoint, owner)
         add(path + "/", path, endpoint, owner)
     add("/healthz", "/healthz", probes.HEALTH)
@@ -115,7 +123,7 @@ def _claim(
         raise Conflict(f"{owner} and {name} both answer at {path}")
     by_name = {owner: other, name: endpoint}
     both = shared.tell_apart(by_name[shared.FORM], by_name[shared.REST])
-    owners[path] = (f"{owner} or {name}", both)
+    owners[path] = (f"{owner}{_OR}{name}", both)
 
 
 async def _not_found(request: web.Request) -> Answer:

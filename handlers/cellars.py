@@ -215,4 +215,5 @@ DIALECT = Dialect(
     {f"/api/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
     # Where the original moved after its document was written, and its published client asks.
     {f"/api/auth/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
+    grants=[GRANT],
 )

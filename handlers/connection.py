@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from handlers.answers import Answer
 from handlers.keys import DRAINING, PICTURE_LIMITS, UNREADABLE
 from handlers.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
+from handlers.metrics import METRICS
 from handlers.routing import Bare, refuse_unreadable, straight
 from handlers.unreadable import Unreadable, read_unreadable
 from handlers.wire import AT_ONCE, Outbox, as_response, encode
@@ -75,6 +76,7 @@ class Connection(RequestHandler):
         """
         request._version = HttpVersion11
         if status < 500:
+            self._app[METRICS].count_bad_request()
             _log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
         else:
             _log.error("unexpected error", exc_info=exc)

@@ -5,7 +5,7 @@ is raised below a handler and is no refusal is logged here and told as `Crashed`
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from aiohttp import web
 from handlers.answers import Answer
 from handlers.keys import REQUEST_ID
 from store.errors import Refused, Unavailable
+from store.session import Grant
 
 _log = logging.getLogger("latchkey")
 
@@ -119,7 +120,8 @@ class Dialect:
 
     `other_endpoints` answer under the dialect's name, and at its mount where no other dialect
     claims their paths. `options` are those of DIALECTS with their defaults (handlers/mounts.py);
-    the application carries the ones of its mount under `options_key`.
+    the application carries the ones of its mount under `options_key`. `grants` are the sessions
+    that it opens.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Dialect:
     other_endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     options: Any = NoOptions()
     options_key: web.AppKey[Any] | None = None
+    grants: Sequence[Grant] = ()
 
 
 def say_no(refuse: Refuse, problem: Exception, request: web.Request) -> Answer:

@@ -303,4 +303,5 @@ DIALECT = Dialect(
         "/api/auth/logout-refresh": _by_method(POST=logout_refresh),
         "/api/auth/profile": _by_method(GET=show_profile, PUT=update_profile),
     },
+    grants=[FRESH, REFRESH, ACCESS_GRANT],
 )

@@ -193,4 +193,4 @@ def _whole(town: object) -> int | None:
     return None
 
 
-DIALECT = Dialect("kust", drf.refuse, routes.endpoints)
+DIALECT = Dialect("kust", drf.refuse, routes.endpoints, grants=[GRANT])

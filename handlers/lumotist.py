@@ -175,4 +175,4 @@ async def set_picture(request: web.Request, caller: Caller) -> Answer:
     return json_response({"success": True})
 
 
-DIALECT = Dialect("lumotist", drf.refuse, routes.endpoints)
+DIALECT = Dialect("lumotist", drf.refuse, routes.endpoints, grants=[GRANT])

@@ -5,20 +5,23 @@ twentieth of its time.
 """
 
 import asyncio
+import platform
 from collections.abc import Sequence
 
 from aiohttp import HttpVersion11, hdrs, web
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from handlers import drf
 from handlers.answers import Answer
-from handlers.dialect import Endpoint, NotFound
+from handlers.dialect import Crashed, Endpoint, NotFound
 from handlers.probes import check_method
 from handlers.proxies import is_within, peer_of
 from store.addresses import Network, parse_address
+from store.errors import Busy, TooMany, Unavailable
 from store.metrics import Measured, StoreMetrics
+from store.session import Grant
 
 FLUSH_SECONDS = 0.25
 METHODS = ("GET",)
@@ -62,6 +65,7 @@ class Metrics:
         allow: Sequence[Network],
         *,
         shared: bool,
+        version: str,
     ) -> None:
         self._requests = Counter(
             "latchkey_requests",
@@ -75,6 +79,18 @@ class Metrics:
             ("dialect", "refusal"),
             registry=registry,
         )
+        self._bad_requests = Counter(
+            "latchkey_bad_requests",
+            "Requests without a route: not HTTP, an unknown method, or CONNECT.",
+            registry=registry,
+        )
+        Gauge(
+            "latchkey_build_info",
+            "Always 1; its labels are the versions of this server and of its Python.",
+            ("version", "python"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).labels(version, platform.python_version()).set(1)
         self._took = Measured(
             "latchkey_request_seconds",
             "How long an answer took, from the end of the request's head.",
@@ -88,6 +104,24 @@ class Metrics:
         self._shared = shared
         self._noted: dict[tuple[str, str, str, int, str], list[float]] = {}
         self._is_due = False
+
+    def expect_dialect(self, name: str, grants: Sequence[Grant] = ()) -> None:
+        """Have what is counted of a dialect begin at 0: rate() does not see a first event."""
+        for refusal in (Busy, Crashed, TooMany, Unavailable):
+            self._refusals.labels(name, refusal.__name__)
+        if name:
+            self.stores.expect_dialect(name, {grant.kind for grant in grants})
+
+    def expect_route(self, dialects: Sequence[str], route: str, methods: Sequence[str]) -> None:
+        """Have the failures at a route begin at 0."""
+        for dialect in dialects:
+            for method in methods:
+                for status in (500, 503):
+                    self._requests.labels(dialect, route, method, status)
+
+    def count_bad_request(self) -> None:
+        """Count bytes that no route was found for, because they are not HTTP."""
+        self._bad_requests.inc()
 
     def note(
         self, dialect: str, route: str, method: str, status: int, why: str, seconds: float

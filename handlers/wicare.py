@@ -89,4 +89,11 @@ def grant(request: web.Request) -> Grant:
     return PER_LOGIN if request.app[OPTIONS].sessions == "per-login" else GRANT
 
 
-DIALECT = Dialect("wicare", drf.refuse, routes.endpoints, options=Options(), options_key=OPTIONS)
+DIALECT = Dialect(
+    "wicare",
+    drf.refuse,
+    routes.endpoints,
+    options=Options(),
+    options_key=OPTIONS,
+    grants=[GRANT],
+)

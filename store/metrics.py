@@ -7,7 +7,7 @@ storing. What every read does is noted in a list, and counted some at a time: `f
 import contextlib
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,8 @@ _OUTCOMES: dict[type[Refused], str] = {
     Unavailable: "unavailable",
 }
 """What a refused login or registration is called; any other is "refused"."""
+_ALWAYS = ("limited", "busy", "unavailable", "refused", "error")
+"""The outcomes that both may have."""
 
 
 class Measured(Histogram):
@@ -114,6 +116,17 @@ class StoreMetrics:
             ("store",),
             buckets=_TRIP_SECONDS,
         )
+
+        for outcome in ("success", "taken", *_ALWAYS):
+            self._registrations.labels(outcome)
+
+    def expect_dialect(self, name: str, kinds: Iterable[str]) -> None:
+        """Have what is counted of a dialect begin at 0: rate() does not see a first event."""
+        for outcome in ("success", "wrong", "inactive", *_ALWAYS):
+            self._logins.labels(name, outcome)
+        for kind in kinds:
+            self._opened.labels(name, kind)
+            self._closed.labels(name, kind)
 
     def count_stores(
         self, database: Database, redis: Redis, database_pool: int, redis_pool: int

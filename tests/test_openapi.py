@@ -17,6 +17,7 @@ from handlers import DIALECTS, description
 from handlers.dialect import Crashed, TooLarge, TooSlow, WrongMethod
 from handlers.mounts import Mount
 from server import create_app
+from settings import VERSION
 from store.errors import Busy, TooMany, Unavailable
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +100,7 @@ def test_what_is_invalid_is_found():
 def test_one_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert {document["info"]["version"] for document in DOCUMENTS.values()} == {version}
+    assert version == VERSION
     assert description.together(DOCUMENTS, BASES)["info"]["version"] == version
 
 
