@@ -7,7 +7,7 @@ for the optional fields only; names have at most 254 characters; a header of ano
 malformed. A login looks its e-mail up as it is, trimmed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -149,15 +149,11 @@ async def update_profile(request: web.Request) -> Answer:
         raise NotFresh
     if is_fresh and email not in ("", own_email):
         changes["email"] = email
-    if not changes and not password:
-        return _profile_updated(caller.account, [])
-    account, opened = await request.app[ACCESS].change(
-        caller, changes, password or None, [FRESH, REFRESH], client_of(request)
-    )
-    return _profile_updated(account, opened)
-
-
-def _profile_updated(account: Account, opened: Sequence[Opened]) -> Answer:
+    account, opened = caller.account, list[Opened]()
+    if changes or password:
+        account, opened = await request.app[ACCESS].change(
+            caller, changes, password or None, [FRESH, REFRESH], client_of(request)
+        )
     named = zip(("access_token", "refresh_token"), opened, strict=False)
     tokens = {name: session.token for name, session in named}
     message = "Profile successfully updated"
