@@ -20,7 +20,8 @@ from handlers.probes import check_method
 from handlers.proxies import is_within, peer_of
 from store.addresses import Network, parse_address
 from store.errors import Busy, TooMany, Unavailable
-from store.metrics import Measured, StoreMetrics
+from store.measured import Measured
+from store.metrics import StoreMetrics
 from store.session import Grant
 
 FLUSH_SECONDS = 0.25

@@ -6,8 +6,7 @@ storing. What every read does is noted in a list, and counted some at a time: `f
 
 import contextlib
 import time
-from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -28,6 +27,7 @@ from store.coalesce import Coalesced
 from store.errors import BadCredentials, Busy, Inactive, Refused, Taken, TooMany, Unavailable
 from store.fair_queue import FairQueue
 from store.images import Images
+from store.measured import Measured
 from store.passwords import Passwords
 from store.postgresql.database import Database
 from store.redis.client import OnCluster, Redis
@@ -49,20 +49,6 @@ _OUTCOMES: dict[type[Refused], str] = {
 """What a refused login or registration is called; any other is "refused"."""
 _ALWAYS = ("limited", "busy", "unavailable", "refused", "error")
 """The outcomes that both may have."""
-
-
-class Measured(Histogram):
-    """A histogram that takes many values at once: one at a time, each costs 1.5 us."""
-
-    def observe_many(self, amounts: Sequence[float]) -> None:
-        """Add these values."""
-        self._sum.inc(sum(amounts))
-        ordered, below = sorted(amounts), 0
-        for bucket, bound in zip(self._buckets, self._upper_bounds, strict=True):
-            upto = bisect_right(ordered, bound, below)
-            if upto > below:
-                bucket.inc(upto - below)
-            below = upto
 
 
 class StoreMetrics:
@@ -116,7 +102,6 @@ class StoreMetrics:
             ("store",),
             buckets=_TRIP_SECONDS,
         )
-
         for outcome in ("success", "taken", *_ALWAYS):
             self._registrations.labels(outcome)
 

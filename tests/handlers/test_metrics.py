@@ -15,7 +15,7 @@ from handlers.mounts import Mount
 from server import create_app
 from settings import VERSION, Settings
 from store.limits import parse_limit
-from store.metrics import Measured
+from store.measured import Measured
 from tests.handlers.contract import play
 from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
 
