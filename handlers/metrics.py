@@ -82,7 +82,7 @@ class Metrics:
         )
         self._bad_requests = Counter(
             "latchkey_bad_requests",
-            "Requests without a route: not HTTP, an unknown method, or CONNECT.",
+            "Requests without a route: not HTTP, or a method that HTTP does not have.",
             registry=registry,
         )
         Gauge(

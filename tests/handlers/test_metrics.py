@@ -130,9 +130,13 @@ async def test_what_is_known_in_advance_begins_at_0(aiohttp_client, settings, cl
     assert not [key for key in samples if ("dialect", "kust") in key]
     versions = {"version": VERSION, "python": platform.python_version()}
     assert samples[sample("latchkey_build_info", **versions)] == 1
-    for bad in (b"FOO / HTTP/1.1", b"GET", b"CONNECT a:1 HTTP/1.1"):
+    for bad in (b"FOO / HTTP/1.1", b"GET", b"\x16\x03\x01"):
         await raw(client, bad + b"\r\nHost: a\r\n\r\n")
-    assert (await scrape(client))[sample("latchkey_bad_requests_total")] == 3
+    await raw(client, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n")
+    samples = await scrape(client)
+    assert samples[sample("latchkey_bad_requests_total")] == 3
+    other = {"dialect": "", "route": "*", "method": "other", "status": "404"}
+    assert samples[sample("latchkey_requests_total", **other)] == 1
 
 
 async def test_refusals_are_counted_by_what_the_log_calls_them(client):
