@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import Answer
+from handlers.answers import Answer, allow_header
 from handlers.keys import REQUEST_ID
 from store.errors import Refused, Unavailable
 from store.session import Grant
@@ -131,6 +131,19 @@ class Dialect:
     options: Any = NoOptions()
     options_key: web.AppKey[Any] | None = None
     grants: Sequence[Grant] = ()
+
+
+def by_method(refuse: Refuse, **handlers: Handler) -> Endpoint:
+    """Return the endpoint of a path whose method is looked at first, and decides the handler."""
+    methods = tuple(handlers)
+
+    async def choose(request: web.Request) -> Answer:
+        method = "GET" if request.method == "HEAD" and "GET" in handlers else request.method
+        if method not in handlers:
+            raise WrongMethod(method, allow_header(methods))
+        return await handlers[method](request)
+
+    return Endpoint(choose, methods, refuse)
 
 
 def say_no(refuse: Refuse, problem: Exception, request: web.Request) -> Answer:

@@ -7,12 +7,12 @@ for the optional fields only; names have at most 254 characters; a header of ano
 malformed. A login looks its e-mail up as it is, trimmed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import Answer, allow_header, json_response, no_content, retry_after
+from handlers.answers import Answer, json_response, no_content, retry_after
 from handlers.authorization import token_of
 from handlers.body import read_body, read_json
 from handlers.content_type import content_type_of
@@ -20,7 +20,6 @@ from handlers.dialect import (
     NOT_COMPRESSED,
     BadHeader,
     Dialect,
-    Endpoint,
     HeadersTooLarge,
     Malformed,
     MissingToken,
@@ -31,6 +30,7 @@ from handlers.dialect import (
     UnsupportedEncoding,
     WrongMediaType,
     WrongMethod,
+    by_method,
 )
 from handlers.keys import ACCESS
 from handlers.proxies import client_of
@@ -275,29 +275,16 @@ def _message(status: int, why: str, headers: dict[str, str] | None = None) -> An
     return json_response({"message": why}, status, headers)
 
 
-def _by_method(**handlers: Callable[[web.Request], Awaitable[Answer]]) -> Endpoint:
-    """Return the endpoint of a path; the method is looked at first."""
-    methods = tuple(handlers)
-
-    async def choose(request: web.Request) -> Answer:
-        method = "GET" if request.method == "HEAD" and "GET" in handlers else request.method
-        if method not in handlers:
-            raise WrongMethod(method, allow_header(methods))
-        return await handlers[method](request)
-
-    return Endpoint(choose, methods, refuse)
-
-
 DIALECT = Dialect(
     "fardel",
     refuse,
     {
-        "/api/auth/register": _by_method(POST=register),
-        "/api/auth/login": _by_method(POST=login),
-        "/api/auth/refresh-token": _by_method(POST=refresh_token),
-        "/api/auth/logout": _by_method(POST=logout),
-        "/api/auth/logout-refresh": _by_method(POST=logout_refresh),
-        "/api/auth/profile": _by_method(GET=show_profile, PUT=update_profile),
+        "/api/auth/register": by_method(refuse, POST=register),
+        "/api/auth/login": by_method(refuse, POST=login),
+        "/api/auth/refresh-token": by_method(refuse, POST=refresh_token),
+        "/api/auth/logout": by_method(refuse, POST=logout),
+        "/api/auth/logout-refresh": by_method(refuse, POST=logout_refresh),
+        "/api/auth/profile": by_method(refuse, GET=show_profile, PUT=update_profile),
     },
     grants=[FRESH, REFRESH, ACCESS_GRANT],
 )
