@@ -137,7 +137,9 @@ async def _connect(
     wait, cores = settings.password_wait, max(1, usable_cores() // settings.workers)
     passwords = Passwords(settings.bcrypt_rounds, cores, wait)
     closing.callback(passwords.close)
-    images = Images(max(1, cores // 2), wait, settings.picture_max_pixels)
+    images = Images(
+        max(1, cores // 2), wait, settings.picture_max_pixels, _environment_of_programs()
+    )
     closing.callback(images.close)
     closing.callback(app[keys.REQUEST_LOG].flush)
     closing.callback(app[METRICS].flush)
@@ -162,6 +164,12 @@ async def _connect(
     readiness = Readiness({"postgresql": database.ping, "redis": redis.ping})
     app[READINESS] = readiness
     closing.push_async_callback(readiness.close)
+
+
+def _environment_of_programs() -> dict[str, str]:
+    """Return what Python needs to start in a process of ours: no setting, so no secret."""
+    names = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 @contextlib.contextmanager

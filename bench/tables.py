@@ -11,7 +11,7 @@ from bench import photos
 from bench.accounts import fill_postgresql, rows
 from bench.stores import Stores
 from store.hashes import NATIVE
-from store.images import squares
+from store.image_decoder import squares
 
 COUNT = 200_000
 COLD = 2_000

@@ -1,6 +1,7 @@
 """`gallery`: the pictures that every account may choose from are the operator's."""
 
 import asyncio
+import contextlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from commands.reach import database_of, reach_stores
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import BadPicture, Refused, Unstorable
-from store.images import squares
+from store.images import Images
 from store.pictures import Pictures
 
 Action = Callable[[Settings, Namespace, Pictures], Awaitable[str]]
@@ -71,7 +72,10 @@ async def _list(settings: Settings, arguments: Namespace, pictures: Pictures) ->
 
 async def _add(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
     sent = await asyncio.to_thread(arguments.file.read_bytes)
-    sides = await asyncio.to_thread(squares, sent, settings.picture_max_pixels)
+    with contextlib.closing(
+        Images(1, settings.password_wait, settings.picture_max_pixels)
+    ) as images:
+        sides = await images.square(sent)
     gallery_id = await pictures.add_to_gallery(arguments.group, arguments.name, sides)
     return f"{arguments.name} is picture {gallery_id}"
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import warnings
 from functools import lru_cache
 from typing import TextIO
 
@@ -97,10 +98,16 @@ class TextFormatter(logging.Formatter):
 
 
 def set_up(stream: TextIO, *, as_json: bool) -> None:
-    """Send every logger's lines to `stream`."""
+    """Send every logger's lines to `stream`, and Python's warnings as lines like these.
+
+    Pillow has a warning for each entry of EXIF that is wrong, and no line of ours is about that.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
 def utc(seconds: float) -> str:

@@ -45,9 +45,10 @@ FORMATS = "Allowed are JPEG, PNG, WebP and GIF."
 BLEMISHES = {
     Blemish.UNKNOWN_FORMAT: f"This is no picture that can be read. {FORMATS}",
     Blemish.DAMAGED: f"The picture is damaged or cut off. {FORMATS}",
-    Blemish.MARKUP: f"The picture holds markup. {FORMATS}",
+    Blemish.HEIF: f"HEIC and AVIF pictures are not supported. {FORMATS}",
     Blemish.PIXELS: "The picture has too many pixels. At most {limit} are allowed.",
     Blemish.ANIMATION: "The animation is too long. At most 40 times {limit} pixels are allowed.",
+    Blemish.COSTLY: "The picture takes too much time or memory to decode.",
 }
 TAKEN = "user with this {} already exists."
 
@@ -169,7 +170,7 @@ async def set_picture(request: web.Request, caller: Caller) -> Answer:
     if isinstance(sent, int):
         await pictures.choose(account.id, account.epoch, sent)
     else:
-        sides = await request.app[IMAGES].square(sent)
+        sides = await request.app[IMAGES].square(sent, account.id, client_of(request))
         await access.confirm(caller)
         await pictures.keep(account.id, account.epoch, sides)
     return json_response({"success": True})

@@ -1,27 +1,34 @@
 """Pictures by their URLs: /pictures/<random id>, for anyone who knows the id.
 
-A picture never changes under its id, so it may be kept for ever (RFC 8246), and its id is its ETag.
+A picture never changes under its id, so its id, side and format are its ETag. It may be deleted,
+though, so caches ask again after a day. It is sent as WebP, or as JPEG to a client that does not
+accept WebP.
 """
 
 import re
+from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
 from handlers import drf
 from handlers.answers import Answer, allow_header
 from handlers.dialect import Endpoint, NotFound, WrongMethod
-from handlers.keys import PICTURES, PUBLIC_URL
-from handlers.proxies import PROXIES
+from handlers.keys import IMAGES, PICTURES, PUBLIC_URL
+from handlers.proxies import PROXIES, client_of
 from store.images import SIDES
 
 DEFAULT_SIDE = 256
 METHODS = ("GET",)
+MAX_AGE = 86_400
+"""Seconds after which a picture that was deleted is in no cache that keeps to the rules."""
 HEADERS = {
-    hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable",
+    hdrs.CACHE_CONTROL: f"public, max-age={MAX_AGE}",
+    hdrs.VARY: hdrs.ACCEPT,
     hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 
 
@@ -34,7 +41,7 @@ def picture_url(request: web.Request, picture_id: str | None) -> str:
 
 
 async def show(request: web.Request) -> Answer:
-    """Answer a picture as WebP, 256 pixels a side or `?size=` 512 or 64."""
+    """GET /pictures/{id}: return a picture, 256 pixels a side or `?size=` 512 or 64."""
     if request.method not in ("GET", "HEAD"):
         raise WrongMethod(request.method, allow_header(METHODS))
     picture_id, side = request.match_info["id"], request.query.get("size", str(DEFAULT_SIDE))
@@ -42,7 +49,8 @@ async def show(request: web.Request) -> Answer:
         raise drf.Errors({"size": [f'"{side}" is not a valid choice.']})
     if not _ID.fullmatch(picture_id):
         raise NotFound
-    etag = f"{picture_id}-{side}"
+    as_jpeg = prefers_jpeg(request.headers.getall(hdrs.ACCEPT, ()))
+    etag = f"{picture_id}-{side}{'-jpeg' if as_jpeg else ''}"
     headers = {**HEADERS, hdrs.ETAG: f'"{etag}"'}
     if any(known.value in (etag, "*") for known in request.if_none_match or ()):
         if not await request.app[PICTURES].exists(picture_id):
@@ -51,7 +59,36 @@ async def show(request: web.Request) -> Answer:
     content = await request.app[PICTURES].read(picture_id, int(side))
     if content is None:
         raise NotFound
-    return Answer(body=content, media_type="image/webp", headers=headers)
+    if as_jpeg:
+        content = await request.app[IMAGES].jpeg(etag, content, client_of(request))
+    return Answer(
+        body=content, media_type="image/jpeg" if as_jpeg else "image/webp", headers=headers
+    )
+
+
+def prefers_jpeg(accept: Sequence[str]) -> bool:
+    """Tell whether these Accept headers (RFC 9110, 12.5.1) want a JPEG rather than WebP.
+
+    Those that name no kind of image, or none at all, get WebP: they are not about images.
+    """
+    weights = _weights(",".join(accept))
+    webp, jpeg = (
+        weights.get(kind, weights.get("image/*", weights.get("*/*")))
+        for kind in ("image/webp", "image/jpeg")
+    )
+    if webp:
+        return webp < (jpeg or 0)
+    return bool(jpeg) or (jpeg is None and any(kind.startswith("image/") for kind in weights))
+
+
+def _weights(accept: str) -> dict[str, float]:
+    weights = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (each.strip() for each in part.split(";"))
+        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        if kind and _WEIGHT.fullmatch(weight):
+            weights[kind] = float(weight)
+    return weights
 
 
 ENDPOINT = Endpoint(show, METHODS, drf.refuse)

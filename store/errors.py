@@ -63,9 +63,10 @@ class Blemish(enum.Enum):
 
     UNKNOWN_FORMAT = "none of the formats that are read"
     DAMAGED = "damaged or cut off"
-    MARKUP = "markup inside"
+    HEIF = "HEIC or AVIF, which are not supported"
     PIXELS = "too many pixels"
     ANIMATION = "too long an animation"
+    COSTLY = "takes too much time or memory to decode"
 
 
 class BadPicture(Refused):

@@ -1,129 +1,141 @@
-"""Images: what a client sends is decoded within limits and kept as three small WebP squares.
+"""Pictures: what a client sends becomes three small WebP squares.
 
-What comes out is made anew from pixels: no metadata, no colour profile, nothing that was appended
-or hidden. Formats are told by content, never by a name or a declared type.
+Decoding happens in processes that can be ended (`store/image_decoder.py`), each of which takes one
+picture at a time, on a thread that only waits for it. There are two lanes. Every picture goes to
+the first, which gives it half a second of CPU time; one that is large, or is not done by then, goes
+to the second, which gives it two. So no picture waits for a large one but other large ones.
+
+Nobody holds a lane alone: of each account, and of each address, one picture at a time is decoded.
 """
 
+import asyncio
 import contextlib
-import io
-import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Hashable, Mapping
 
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
-
-from store.errors import BadPicture, Blemish
+from store.client import NOBODY, Client
+from store.errors import TooMany
+from store.image_cost import SIDES
+from store.image_processes import Decoders, TooLarge
 from store.workers import Workers
 
-SIDES = (512, 256, 64)
-"""Pixels a side in which every picture is kept."""
+__all__ = ["SIDES", "Images"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-QUALITY = 85
-MAX_ANIMATION = 40
-"""All frames together may hold this many times `max_pixels`, though only the first is kept."""
-
-# Pixels are counted here, before anything is decoded; Pillow's own limit would only warn.
-Image.MAX_IMAGE_PIXELS = None
-
-_MARKUP = re.compile(rb"<(?:!doctype|html|head|body|script|iframe|svg|\?php)[\s>/]", re.IGNORECASE)
-_SRGB = ImageCms.createProfile("sRGB")
+ACCOUNT_TURNS, ADDRESS_TURNS = 2, 16
+"""Pictures of one account, and of one address, that are decoded or wait for their turn."""
+JPEG_CACHE_BYTES = 16 * 1024 * 1024
+"""A thousand JPEGs of 256 pixels a side."""
 
 
 class Images:
-    """Turns what clients send into what is kept, on threads of its own.
+    """Turns what clients send into what is kept.
 
-    Pictures of more than `max_pixels` are refused before they are decoded.
+    Pictures of more than `max_pixels` are refused before they are decoded. `environment` is that of
+    the processes.
     """
 
-    def __init__(self, threads: int, patience: float, max_pixels: int) -> None:
-        self._workers = Workers("images", threads, patience, 0.1)
+    def __init__(
+        self,
+        processes: int,
+        patience: float,
+        max_pixels: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._max_pixels = max_pixels
+        self._small = Workers("small images", 1, patience, 0.05)
+        self._large = Workers("large images", processes, patience, 0.5)
+        self._jpegs = Workers("jpegs", 1, patience, 0.01)
+        self._decoders = Decoders(max_pixels, environment or {})
+        self._turns = Turns()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._cached_bytes = 0
 
-    async def square(self, sent: bytes) -> list[bytes]:
-        """Return the picture as WebP in each of `SIDES`. Raises BadPicture, Busy."""
-        return await self._workers.run(squares, sent, self._max_pixels)
+    @property
+    def workers(self) -> list[Workers]:
+        """What the pictures wait for."""
+        return [self._small, self._large, self._jpegs]
+
+    async def square(
+        self,
+        sent: bytes,
+        account_id: int = 0,
+        client: Client = NOBODY,
+    ) -> list[bytes]:
+        """Return the picture as WebP in each of `SIDES`. Raises BadPicture, Busy, TooMany.
+
+        It is given up, and Busy raised for nobody, as soon as its client has left.
+        """
+        async with (
+            self._turns.of(("account", account_id), ACCOUNT_TURNS),
+            self._turns.of(("address", client.network), ADDRESS_TURNS),
+        ):
+            try:
+                return await self._small.run(self._decoders.squares, sent, False, client.is_gone)
+            except TooLarge:
+                return await self._large.run(self._decoders.squares, sent, True, client.is_gone)
+
+    async def jpeg(self, name: str, webp: bytes, client: Client = NOBODY) -> bytes:
+        """Return a square that is kept as JPEG; the same name is the same square. Raises Busy."""
+        if found := self._cached(name):
+            return found
+        async with self._turns.of(("jpegs", client.network), ADDRESS_TURNS):
+            if found := self._cached(name):  # made for somebody before in this queue
+                return found
+            made = await self._jpegs.run(_jpeg, webp)
+        self._keep(name, made)
+        return made
 
     def close(self) -> None:
-        """Stop the threads; what has not begun is dropped."""
-        self._workers.close()
+        """End the processes at once; what has not begun is dropped."""
+        for workers in self.workers:
+            workers.close()
+        self._decoders.close()
+
+    def _cached(self, name: str) -> bytes | None:
+        found = self._cache.get(name)
+        if found is not None:
+            self._cache.move_to_end(name)
+        return found
+
+    def _keep(self, name: str, content: bytes) -> None:
+        if name not in self._cache:
+            self._cache[name] = content
+            self._cached_bytes += len(content)
+        while self._cached_bytes > JPEG_CACHE_BYTES:
+            _, dropped = self._cache.popitem(last=False)
+            self._cached_bytes -= len(dropped)
 
 
-def squares(sent: bytes, max_pixels: int) -> list[bytes]:
-    """Decode a picture, set it upright, crop it to its middle square, and encode it.
+def _jpeg(webp: bytes) -> bytes:
+    # Pillow is in this process only once somebody has asked for a JPEG.
+    from store.image_decoder import jpeg  # noqa: PLC0415
 
-    Raises BadPicture.
-    """
-    if _MARKUP.search(sent):
-        raise BadPicture(Blemish.MARKUP, max_pixels)
-    try:
-        with Image.open(io.BytesIO(sent), formats=FORMATS) as image:
-            _check_size(image, max_pixels)
-            return webp_sides(_upright_square(image))
-    except BadPicture:
-        raise
-    except UnidentifiedImageError:
-        raise BadPicture(Blemish.UNKNOWN_FORMAT, max_pixels) from None
-    except Exception as error:  # decoders raise whatever they like at what is broken
-        raise BadPicture(Blemish.DAMAGED, max_pixels) from error
+    return jpeg(webp)
 
 
-def webp_sides(image: Image.Image) -> list[bytes]:
-    """Return a square image as WebP, once for each of `SIDES`."""
-    return [_webp(image.resize((side, side), Image.Resampling.LANCZOS)) for side in SIDES]
+class Turns:
+    """Lets one call of each key go at a time."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Hashable, _Turn] = {}
+
+    @contextlib.asynccontextmanager
+    async def of(self, key: Hashable, most: int) -> AsyncIterator[None]:
+        """Wait for one's turn. Raises TooMany when `most` are there already."""
+        turn = self._turns.setdefault(key, _Turn())
+        if turn.count >= most:
+            raise TooMany(1.0)
+        turn.count += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.count -= 1
+            if not turn.count:
+                del self._turns[key]
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise BadPicture(Blemish.PIXELS, max_pixels)
-    if pixels * getattr(image, "n_frames", 1) > MAX_ANIMATION * max_pixels:
-        raise BadPicture(Blemish.ANIMATION, max_pixels)
-
-
-def _upright_square(image: Image.Image) -> Image.Image:
-    largest = SIDES[0]
-    image.draft("RGB", (2 * largest, 2 * largest))  # a JPEG is decoded at a fraction of its size
-    image.load()
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    square = _plain(image).resize(
-        (largest, largest),
-        Image.Resampling.LANCZOS,
-        box=(left, top, left + side, top + side),
-        reducing_gap=3.0,
-    )
-    square = _srgb(square, image.info.get("icc_profile"))
-    square.info = {}  # all that the original said of itself came along
-    square.getexif()[ExifTags.Base.Orientation] = _orientation(image)
-    return ImageOps.exif_transpose(square)
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return how the picture is to be turned; 1, not at all, when its EXIF can't be read."""
-    try:
-        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever the parser stumbles over: the picture itself is whole
-        return 1
-    return orientation
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture as RGB, or RGBA if parts of it are transparent."""
-    if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip
-        return image.convert("I").point(lambda value: value / 256).convert("RGB")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
-
-
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Bring the colours of a picture with a profile of its own to what screens assume."""
-    if profile:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a broken profile counts as none
-            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, own, _SRGB, outputMode=image.mode)
-            return converted or image
-    return image
-
-
-def _webp(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY, method=4, exif=b"", icc_profile=b"")
-    return file.getvalue()
+class _Turn:
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.count = 0

@@ -138,7 +138,8 @@ class StoreMetrics:
     def count_threads(self, passwords: Passwords, images: Images) -> None:
         """Count what waits for a thread, and how long."""
         self._count_work(passwords._workers, "password")
-        self._count_work(images._workers, "picture")
+        for workers in images.workers:
+            self._count_work(workers, "picture")
 
     def flush(self) -> None:
         """Count what has been noted; to be called a few times a second."""

@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.errors
 
 from store.errors import Unavailable, first_line
-from store.images import webp_sides
+from store.image_decoder import webp_sides
 from store.pictures import insert_gallery_picture
 from store.portraits import PORTRAITS, draw
 from store.postgresql.database import Database, Row

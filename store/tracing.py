@@ -47,7 +47,8 @@ def trace_stores(
     trace_lookups(spans, access._callers, "look up sessions")
     trace_lookups(spans, accounts._by_name, "look up credentials")
     trace_threads(spans, passwords._workers, "bcrypt")
-    trace_threads(spans, images._workers, "picture")
+    for workers in images.workers:
+        trace_threads(spans, workers, "picture")
 
 
 class Spans:

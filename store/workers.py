@@ -33,7 +33,8 @@ class Workers:
     """Runs functions on `threads` threads.
 
     A call that would wait longer than `patience` seconds for a thread raises `Busy` at once;
-    `seconds` is what one call takes, until it has been measured.
+    `seconds` is what one call takes, until it has been measured. A call whose caller is cancelled
+    before it begins is dropped.
     """
 
     def __init__(self, name: str, threads: int, patience: float, seconds: float) -> None:
@@ -42,18 +43,21 @@ class Workers:
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
         self._pending = 0
+        self._begun: dict[object, float] = {}
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a thread and return its result. Raises Busy, and what it raises."""
-        wait = self._pending // self._threads * self._seconds
+        wait = self._expected_wait()
         if wait > self._patience:
             raise Busy(wait)
+        call = object()
 
         def timed() -> T:
-            begun = time.perf_counter()
+            begun = self._begun[call] = time.perf_counter()
             try:
                 return work(*args, **kwargs)
             finally:
+                del self._begun[call]
                 self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
 
         self._pending += 1
@@ -62,9 +66,19 @@ class Workers:
         finally:
             self._pending -= 1
 
+    def _expected_wait(self) -> float:
+        """Return how long a call would wait, from what calls took and those at work have taken."""
+        rounds = self._pending // self._threads
+        if not rounds:
+            return 0.0
+        now = time.perf_counter()
+        # A call that has outlasted the others by so much may well take that long again.
+        late = sum(max(0.0, now - begun - self._seconds) for begun in list(self._begun.values()))
+        return rounds * self._seconds + late / self._threads
+
     def close(self) -> None:
-        """Stop the threads; what has not begun is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Drop what has not begun. Nobody waits here for a call that is under way."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def lower_priority() -> None:

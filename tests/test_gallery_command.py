@@ -202,7 +202,7 @@ GIVEN = ("--group", "female", "--name", "Mika")
 REFUSED = {
     ("add", "nothing.png", *GIVEN): ["nothing.png"],
     ("add", ".", *GIVEN): ["'.'"],
-    ("add", "SVG", *GIVEN): ["SVG", "markup"],
+    ("add", "SVG", *GIVEN): ["SVG", "none of the formats"],
     ("add", "nothing", *GIVEN): ["none of the formats"],
     ("add", "a JPEG cut off", *GIVEN): ["a JPEG cut off", "damaged or cut off"],
     ("add", "a PNG of 900 million pixels", *GIVEN): ["too many pixels"],

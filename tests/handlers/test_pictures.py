@@ -1,20 +1,26 @@
 """Pictures over HTTP: an account's own one is sent, kept, served, and gone when it is to go."""
 
 import asyncio
+import io
 import json
+import os
 import re
+import signal
 from base64 import b64encode, encodebytes
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
-from handlers.keys import PICTURES, REQUEST_LOG
+from handlers.keys import IMAGES, PICTURES, REQUEST_LOG
 from server import create_app
+from store import image_decoder as decoder
 from store.errors import BadToken, Blemish, NoSuchPicture
 from store.images import SIDES
 from store.pictures import Pictures
 from tests.handlers.contract import FORM, MULTIPART, Row, play, urlencoded
-from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
+from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, SUCCESS, profile, token
+from tests.store.test_image_processes import until
 from tests.store.test_images import GIF, HOSTILE, JPEG, PNG, SENT, png, read, shows, turned
 
 SPELLINGS = ("/account/set_picture", "/acount/set_picture")
@@ -24,9 +30,10 @@ ALLOWED = {Blemish.PIXELS: "At most 25000000", Blemish.ANIMATION: "40 times 2500
 NO_BASE64 = ["no base64!", "data:image/png;base64", "data:image/png,%89PNG", "a===", "é", "-_-_"]
 BAD_SIZES = ["", "0", "128", "0256", "+64", "64.0", "٦٤", "256 ", "x" * 99]
 UNKNOWN = ["A" * 22, "A" * 21, "1", "%00" * 22, "%C3%A9" * 22, "%2e%2e", ""]
-FOR_EVER = {
+SERVED = {
     "Content-Type": "image/webp",
-    "Cache-Control": "public, max-age=31536000, immutable",
+    "Cache-Control": "public, max-age=86400",
+    "Vary": "Accept",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
@@ -82,6 +89,7 @@ def refused(body, headers, status=400):
     return upload(body, headers, status=status, answer={"success": False, "error": "<why = text>"})
 
 
+LOGIN_AGAIN = Row("POST /account/login", LOGIN, 200, {"token": "<token = 40 hex>"})
 OWN, UNCHANGED = profile(picture="<own = url>"), profile(picture="<own>")
 
 
@@ -266,6 +274,34 @@ async def test_the_event_loop_goes_on_while_a_picture_is_converted(client):
     assert len(ticks) > 50
 
 
+async def test_a_picture_whose_client_leaves_is_given_up(client):
+    """Its process is ended, though it does not answer; and the next picture has another."""
+    names = await play(client, [SIGN_UP, upload(PNG)])
+    [decoder] = client.app[IMAGES]._decoders._all
+    os.kill(decoder._process.pid, signal.SIGSTOP)
+    _, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(first_lines(names, "image/png", f"Content-Length: {len(PNG)}") + PNG)
+    await until(lambda: client.app[IMAGES]._small._begun)
+    writer.close()
+    await asyncio.to_thread(decoder._process.wait)
+    await play(client, [upload(GIF)], names)
+
+
+async def test_an_account_may_not_fill_the_queue(client):
+    """Of its pictures one is decoded and one waits."""
+    names = await play(client, [SIGN_UP, upload(PNG)])
+    [decoder] = client.app[IMAGES]._decoders._all
+    os.kill(decoder._process.pid, signal.SIGSTOP)
+    waiting = [asyncio.create_task(play(client, [upload(PNG)], names)) for _ in range(2)]
+    turns = client.app[IMAGES]._turns._turns
+    await until(lambda: sum(turn.count for turn in turns.values()) == 3)
+    too_many = {"detail": "Too many attempts, try again later."}
+    await play(client, [upload(PNG, status=429, answer=too_many)], names)
+    os.kill(decoder._process.pid, signal.SIGCONT)
+    await asyncio.gather(*waiting)
+    assert client.app[IMAGES]._turns._turns == {}
+
+
 async def test_uploads_at_once_leave_one_picture(client, state):
     names = await play(client, [SIGN_UP])
     for _ in range(5):
@@ -299,13 +335,13 @@ async def url(client):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("side", [512, 256, 64, None])
-async def test_a_picture_is_served_for_ever_and_does_nothing(client, url, method, side):
+async def test_a_picture_is_served_and_does_nothing(client, url, method, side):
     query = {} if side is None else {"size": side}
     content = await served(client, url, **query)
     read(content, side or 256)
     answer = await client.session.request(method, url, params=query)
     assert answer.status == 200
-    assert FOR_EVER.items() <= answer.headers.items()
+    assert SERVED.items() <= answer.headers.items()
     assert answer.headers["Content-Length"] == str(len(content))
     assert re.fullmatch(r'"[\w-]+"', answer.headers["ETag"])
     assert await answer.read() == (content if method == "GET" else b"")
@@ -326,13 +362,71 @@ async def test_what_a_client_has_is_not_read_again(client, url, monkeypatch, met
         answer = await ask(known)
         assert (answer.status, await answer.read()) == (304, b"")
         assert answer.headers["ETag"] == etag
-        assert answer.headers["Cache-Control"] == FOR_EVER["Cache-Control"]
+        assert answer.headers["Cache-Control"] == SERVED["Cache-Control"]
     assert len(reads) == 2
     for known in (other, '"x"', "x", ""):
         assert (await ask(known)).status == 200
     nowhere = url[:-22] + "A" * 22
     for known in ("*", f'"{"A" * 22}-256"'):
         assert (await ask(known, nowhere)).status == 404
+
+
+ACCEPTED = {  # what each Accept is answered with
+    "image/webp": "WEBP",
+    "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8": "WEBP",
+    "image/*": "WEBP",
+    "*/*": "WEBP",
+    "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5": "WEBP",
+    "application/json": "WEBP",
+    "text/html": "WEBP",
+    "image/webp;q=0.5, image/jpeg;q=0.5": "WEBP",
+    "image/webp;q=x, */*": "WEBP",
+    "*/*;q=0": "WEBP",
+    ";;,,q=": "WEBP",
+    "": "WEBP",
+    "image/jpeg": "JPEG",
+    "image/png": "JPEG",
+    "Image/JPEG; q=0.9, text/html": "JPEG",
+    "image/webp;q=0, */*": "JPEG",
+    "image/webp;q=0.000": "JPEG",
+    "image/webp;q=0.4,image/jpeg;q=0.5": "JPEG",
+    "image/*;q=0.5,image/jpeg": "JPEG",
+    "*/*,image/webp; q=0": "JPEG",
+}
+
+
+async def test_each_client_is_sent_a_form_that_it_takes(client, url, monkeypatch):
+    """By `Accept`; each form has its own ETag, and a JPEG is made once."""
+    made, make = [], decoder.jpeg
+    monkeypatch.setattr(decoder, "jpeg", lambda webp: made.append(webp) or make(webp))
+    etags: dict[str, set[str]] = {"WEBP": set(), "JPEG": set()}
+    for accept, form in ACCEPTED.items():
+        headers = {"Accept": accept}
+        answer = await client.session.get(url, headers=headers)
+        content = await answer.read()
+        assert answer.headers["Content-Type"] == f"image/{form.lower()}", accept
+        assert answer.headers["Vary"] == "Accept"
+        image = Image.open(io.BytesIO(content))
+        assert (image.format, image.size, image.info.get("exif")) == (form, (256, 256), None)
+        head = await client.session.head(url, headers=headers)
+        assert head.headers["Content-Length"] == str(len(content))
+        known = {**headers, "If-None-Match": answer.headers["ETag"]}
+        again = await client.session.get(url, headers=known)
+        assert (again.status, again.headers["Vary"]) == (304, "Accept")
+        etags[form].add(answer.headers["ETag"])
+    assert [len(each) for each in etags.values()] == [1, 1]
+    assert etags["WEBP"] != etags["JPEG"]
+    assert len(made) == 1
+    nowhere = await client.session.get(url[:-22] + "A" * 22, headers={"Accept": "image/jpeg"})
+    assert nowhere.status == 404
+
+
+async def test_a_deleted_picture_is_no_jpeg_either(client, url):
+    headers = {"Accept": "image/jpeg"}
+    assert (await client.session.get(url, headers=headers)).status == 200
+    names = await play(client, [LOGIN_AGAIN])
+    await play(client, [upload({"id": 0}, {})], names)
+    assert (await client.session.get(url, headers=headers)).status == 404
 
 
 async def test_what_is_not_there(client, url):

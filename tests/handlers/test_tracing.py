@@ -466,7 +466,7 @@ async def test_off_nothing_is_wrapped(client: TestClient):
         access._callers,
         access._accounts._by_name,
         access._passwords._workers,
-        app[keys.IMAGES]._workers,
+        *app[keys.IMAGES].workers,
     ):
         called += vars(owner).values()
     assert len(called) > 100

@@ -1,0 +1,217 @@
+"""Decodes what clients send as pictures, as a process of its own: `python -m store.image_decoder`.
+
+A decoder may meet anything, so it runs where it can be stopped: the kernel ends this process at
+its limits of CPU time and memory, and nothing in it can hold the server's interpreter lock.
+`store/images.py` starts it.
+
+The result is drawn from decoded pixels: no metadata, no colour profile, nothing that was appended
+or hidden. Formats are told by content, never by a name or a declared type.
+"""
+
+import contextlib
+import io
+import os
+import resource
+import signal
+import sys
+import warnings
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from store.errors import BadPicture, Blemish
+from store.image_cost import LARGE, SIDES, SQUARES, Shape, read_shape
+
+QUALITY = 85
+MAX_PROFILE_BYTES = 4 * 1024 * 1024
+"""A printer's CMYK profile may have 2.5 MB; a larger one counts as none."""
+
+MAX_ANIMATION = 40
+"""All frames together may hold this many times `max_pixels`, though only the first is kept."""
+
+SMALL_ESTIMATE = 0.2
+"""A picture that is expected to take longer than this many CPU seconds is large."""
+
+# Pixels are counted here, before anything is decoded; Pillow's own limit would only warn.
+Image.MAX_IMAGE_PIXELS = None
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def squares(sent: bytes, max_pixels: int) -> list[bytes]:
+    """Decode a picture, set it upright, crop it to its middle square, and encode it.
+
+    Returns WebP, once for each of `SIDES`. Raises BadPicture.
+    """
+    return _squares(sent, read_shape(sent, max_pixels), max_pixels)
+
+
+def webp_sides(image: Image.Image) -> list[bytes]:
+    """Return a square image as WebP, once for each of `SIDES`."""
+    return [_webp(image.resize((side, side), Image.Resampling.LANCZOS)) for side in SIDES]
+
+
+def jpeg(webp: bytes) -> bytes:
+    """Return one of our own squares as JPEG, on white where it is transparent."""
+    with Image.open(io.BytesIO(webp), formats=["WEBP"]) as image:
+        image.load()
+        if image.mode == "RGBA":
+            backdrop = Image.new("RGBA", image.size, "white")
+            flat = Image.alpha_composite(backdrop, image).convert("RGB")
+        else:
+            flat = image.convert("RGB")
+    flat.info = {}
+    file = io.BytesIO()
+    flat.save(file, "JPEG", quality=QUALITY, optimize=True)
+    return file.getvalue()
+
+
+def _squares(sent: bytes, shape: Shape, max_pixels: int) -> list[bytes]:
+    try:
+        with Image.open(io.BytesIO(sent), formats=[shape.format]) as image:
+            _check_size(image, max_pixels)
+            return webp_sides(_upright_square(image))
+    except BadPicture:
+        raise
+    except UnidentifiedImageError:
+        raise BadPicture(Blemish.DAMAGED, max_pixels) from None
+    except MemoryError:
+        raise BadPicture(Blemish.COSTLY, max_pixels) from None
+    except Exception as error:  # decoders raise whatever they like at what is broken
+        raise BadPicture(Blemish.DAMAGED, max_pixels) from error
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    pixels = image.width * image.height  # a GIF's first frame may be larger than its screen
+    if pixels > max_pixels:
+        raise BadPicture(Blemish.PIXELS, max_pixels)
+    if pixels * getattr(image, "n_frames", 1) > MAX_ANIMATION * max_pixels:
+        raise BadPicture(Blemish.ANIMATION, max_pixels)
+
+
+def _upright_square(image: Image.Image) -> Image.Image:
+    largest = SIDES[0]
+    image.draft("RGB", (2 * largest, 2 * largest))  # a JPEG is decoded at a fraction of its size
+    image.load()
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    profile = _profile(image)
+    square = _plain(image, profile).resize(
+        (largest, largest),
+        Image.Resampling.LANCZOS,
+        box=(left, top, left + side, top + side),
+        reducing_gap=3.0,
+    )
+    square = _srgb(square, profile)
+    square.info = {}  # all that the original said of itself came along
+    square.getexif()[ExifTags.Base.Orientation] = _orientation(image)
+    return ImageOps.exif_transpose(square)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how the picture is to be turned; 1, not at all, when its EXIF can't be read."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever the parser stumbles over: the picture itself is whole
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """Return the colour profile, None when there is none or it can't be read."""
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes) and 0 < len(profile) <= MAX_PROFILE_BYTES:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return None
+
+
+_NATIVE = {"CMYK": ["CMYK"], "GRAY": ["L"], "RGB ": ["RGB", "RGBA"]}
+"""The modes that a profile of a colour space can be applied to."""
+
+
+def _plain(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    """Return the picture as RGB, or RGBA if parts of it are transparent.
+
+    In its own mode if its profile is of that: only the profile knows what its colours are.
+    """
+    if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    space = profile.profile.xcolor_space if profile else ""
+    native = image.mode in ("L", "CMYK") and image.mode in _NATIVE.get(space, ())
+    return image if native else image.convert("RGB")
+
+
+def _srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    """Bring the colours of a picture with a profile of its own to what screens assume."""
+    if profile and image.mode in _NATIVE.get(profile.profile.xcolor_space, ()):
+        mode = image.mode if image.mode == "RGBA" else "RGB"
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a broken profile counts as none
+            converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode=mode)
+            if converted is not None:
+                return converted
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def _webp(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=QUALITY, method=4, exif=b"", icc_profile=b"")
+    return file.getvalue()
+
+
+def serve(connection: Connection, max_pixels: int, small: float, large: float) -> None:
+    """Answer requests until the server ends the connection.
+
+    A picture may take so many CPU seconds on the lanes of small and of large ones.
+
+    A request is one byte, 1 for the lane of large pictures, and the picture. The answer is
+    `SQUARES` and then a message for each of `SIDES`, `LARGE` for a picture that is too large for
+    this lane, or the name of a Blemish.
+    """
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            request = connection.recv_bytes()
+            is_large, sent = request[0], request[1:]
+            # Without a handler the signal ends the process, wherever in a library it is.
+            signal.setitimer(signal.ITIMER_PROF, large if is_large else small)
+            try:
+                shape = read_shape(sent, max_pixels)
+                if not is_large and shape.seconds > SMALL_ESTIMATE:
+                    answer = [LARGE]
+                else:
+                    answer = [SQUARES, *_squares(sent, shape, max_pixels)]
+            except BadPicture as problem:
+                answer = [problem.blemish.name.encode()]
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            for part in answer:
+                connection.send_bytes(part)
+
+
+def _limit_process(max_pixels: int) -> None:
+    """Set the process' own limits; what the system does not have is done without."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # meant for the server, which ends this process
+        signal.signal(stop, signal.SIG_IGN)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        os.nice(max(0, 10 - os.nice(0)))
+    with contextlib.suppress(OSError, ValueError):
+        # Where memory runs out, this process goes first.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + 24 * max_pixels + 128 * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def main() -> None:
+    """Serve on standard input, a socket; the arguments are those of `serve`."""
+    warnings.simplefilter("ignore")  # Pillow has one for each entry of EXIF that is wrong
+    max_pixels = int(sys.argv[1])
+    _limit_process(max_pixels)
+    serve(Connection(os.dup(0)), max_pixels, float(sys.argv[2]), float(sys.argv[3]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The processes that decode pictures, from the side of the server."""
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from store.errors import BadPicture, Blemish, Busy
+from store.image_cost import LARGE, SIDES, SQUARES
+
+_log = logging.getLogger("latchkey.images")
+
+SMALL_CPU_SECONDS, LARGE_CPU_SECONDS = 0.5, 2.0
+"""CPU time in which a picture must be done, by its lane: see store/images.py."""
+WALL_SECONDS = 30.0
+"""A decoder that has not answered by then is not given the processor, or hangs."""
+POLL_SECONDS = 0.1
+"""How soon a decoder is ended whose client has left."""
+
+_ROOT = Path(__file__).parents[1]
+_COMMAND = (sys.executable, "-m", "store.image_decoder")
+_MAX_ANSWER = 4 * 1024 * 1024  # more than 512 by 512 pixels take in any form
+
+
+class TooLarge(Exception):
+    """The picture is one for the lane of large ones."""
+
+
+class Decoders:
+    """Processes that decode pictures: one more is started when all others are at work."""
+
+    def __init__(self, max_pixels: int, environment: Mapping[str, str]) -> None:
+        """Refuse pictures of more than `max_pixels`; `environment` is that of the processes."""
+        self._max_pixels = max_pixels
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._idle: list[_Decoder] = []
+        self._all: set[_Decoder] = set()
+        self._closed = False
+
+    def squares(self, sent: bytes, large: bool, is_gone: Callable[[], bool]) -> list[bytes]:
+        """Return the picture as WebP in each of `SIDES`. Blocks: to be called on a thread.
+
+        Raises BadPicture and TooLarge; Busy when its client has left or no process starts.
+        """
+        if is_gone():
+            raise Busy(1.0)
+        decoder = self._take()
+        try:
+            answer = decoder.ask(bytes([large]) + sent, is_gone)
+        except (EOFError, OSError, _GivenUp) as reason:
+            self._drop(decoder)
+            if self._closed or isinstance(reason, _GivenUp):
+                raise Busy(1.0) from None
+            raise self._explain(decoder.status, large) from None
+        with self._lock:
+            self._idle.append(decoder)
+        if answer[0] == LARGE:
+            raise TooLarge
+        if answer[0] != SQUARES:
+            raise BadPicture(Blemish[answer[0].decode()], self._max_pixels)
+        return answer[1:]
+
+    def close(self) -> None:
+        """End every process, at work or not."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for decoder in self._all:
+                decoder.kill()
+        for decoder in idle:
+            self._drop(decoder)
+
+    def _take(self) -> "_Decoder":
+        with self._lock:
+            while self._idle:
+                decoder = self._idle.pop()
+                if decoder.is_running:
+                    return decoder
+                self._all.discard(decoder)
+                decoder.end()
+            if self._closed:
+                raise Busy(1.0)
+            try:
+                decoder = _Decoder(self._max_pixels, self._environment)
+            except OSError as error:
+                _log.error("no process for pictures can be started: %s", error)
+                raise Busy(1.0) from error
+            self._all.add(decoder)
+            return decoder
+
+    def _drop(self, decoder: "_Decoder") -> None:
+        with self._lock:
+            self._all.discard(decoder)
+        decoder.end()
+
+    def _explain(self, status: int, large: bool) -> Exception:
+        """Return what to raise when a process ended before it answered."""
+        if status == -signal.SIGPROF:
+            return BadPicture(Blemish.COSTLY, self._max_pixels) if large else TooLarge()
+        _log.warning("the process that decoded a picture ended with status %d", status)
+        return BadPicture(
+            Blemish.COSTLY if status == -signal.SIGKILL else Blemish.DAMAGED, self._max_pixels
+        )
+
+
+class _GivenUp(Exception):
+    pass
+
+
+class _Decoder:
+    """One process, for one thread at a time."""
+
+    def __init__(self, max_pixels: int, environment: Mapping[str, str]) -> None:
+        here, there = socket.socketpair()
+        with there:
+            try:
+                self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603
+                    [*_COMMAND, *map(str, (max_pixels, SMALL_CPU_SECONDS, LARGE_CPU_SECONDS))],
+                    cwd=_ROOT,
+                    env=dict(environment),
+                    stdin=there.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            except BaseException:
+                here.close()
+                raise
+        self._connection = Connection(here.detach())
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def status(self) -> int:
+        return self._process.wait()
+
+    def ask(self, request: bytes, is_gone: Callable[[], bool]) -> list[bytes]:
+        """Return the messages of the answer. Raises EOFError or OSError when the process ends."""
+        self._connection.send_bytes(request)
+        last = time.monotonic() + WALL_SECONDS
+        while not self._connection.poll(POLL_SECONDS):
+            if time.monotonic() > last or is_gone():
+                raise _GivenUp
+        answer = [self._connection.recv_bytes(_MAX_ANSWER)]
+        if answer[0] == SQUARES:
+            answer += [self._connection.recv_bytes(_MAX_ANSWER) for _ in SIDES]
+        return answer
+
+    def kill(self) -> None:
+        """End the process; whoever waits for it gets EOFError."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End the process, and let go of all that belongs to it."""
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
