@@ -67,7 +67,9 @@ def run(settings, tmp_path, monkeypatch) -> Run:
 
     async def run(command: str, url: str = "", status: int = 0) -> str:
         ours = command.startswith(OURS)
-        ended, said = await (run_ours(command, settings) if ours else run_shell(command, url))
+        ended, said = await (
+            run_ours(command, settings) if ours else run_shell(command, url, settings)
+        )
         WATCH.lines.append(said)
         assert ended == status, said
         return said
@@ -291,10 +293,25 @@ async def test_what_an_app_sees_that_comes_with_an_old_token(client):
     assert (answer.status, await answer.json()) == INVALID
 
 
-@pytest.mark.usefixtures("moved")
 async def test_the_way_back(client, old, run, database, tmp_path):
-    """Who logged in here, changed the password, came new or is gone: Django has it so, too."""
+    """Who logged in here, changed the password, came new or is gone: Django has it so, too.
+
+    Accounts that did not move, and e-mails that were taken away before, stay as they were.
+    """
     right = IN_DJANGO[0].password
+    ask(
+        old.url,
+        """insert into auth_user select (jsonb_populate_record(auth_user, jsonb_build_object(
+               'id', 2000 + n, 'username', (array['KIM', 'shares'])[n], 'email',
+               (array['other@example.com', 'Shared@example.com'])[n]))).*
+           from auth_user, generate_series(1, 2) as n where username = 'kim';
+           update auth_user set email = 'shared@example.com', last_login = now()
+            where username = 'lee'""",
+    )
+    await run(page.ONE_EMAIL_EACH, old.url)  # takes the e-mail of `shares`
+    skipped = await run(f"{page.IMPORT} --skip")
+    assert "1 left out" in skipped
+    await run(page.MOVED)
     _, kims = await log_in(client, "fardel", IN_DJANGO[0].email, right)
     changes = {"password": "a new password", "first_name": "Kim", "email": "kim2@example.com"}
     headers = {"Authorization": f"Bearer {kims}"}
@@ -315,7 +332,7 @@ async def test_the_way_back(client, old, run, database, tmp_path):
         ("Åsa.Öberg", IN_DJANGO[1].password): 2,
         ("pia", right): ids(database)["pia"],
         ("noor", right): None,
-        ("new@example.com", "correct horse"): 1001,
+        ("new@example.com", "correct horse"): 2003,
         ("new@example.com", "wrong"): None,
     }
     found = old.log_in([*logins])
@@ -328,5 +345,8 @@ async def test_the_way_back(client, old, run, database, tmp_path):
         ("kim2@example.com", "Kim", "", True),
         (IN_DJANGO[6].first_name, IN_DJANGO[6].last_name),
     )
-    assert ask(old.url, "select nextval('auth_user_id_seq')") == [(1002,)]
+    kept = ask(old.url, "select id, email, is_active from auth_user where id > 2000 order by id")
+    assert kept[:2] == [(2001, "other@example.com", True), (2002, "Shared@example.com", True)]
+    assert [row[0] for row in kept] == [2001, 2002, 2003]  # the last came new, here
+    assert ask(old.url, "select nextval('auth_user_id_seq')") == [(2004,)]
     assert ask(old.url, "select count(*) from authtoken_token") == [(0,)]

@@ -49,6 +49,7 @@ TOKENS = documented("authtoken_token")
 CHECK_TOKENS = documented("sessions import", "--check")
 IMPORT_TOKENS = CHECK_TOKENS.removesuffix(" --check")
 EXPORT = documented("account export")
+MOVED = documented("moved.csv")
 BACK = documented("back.sql")
 BACK_SQL, IN_FLASK_AGAIN = block("sql"), block("python")
 
@@ -61,13 +62,13 @@ async def run_ours(command: str, settings: Settings) -> tuple[int, str]:
     return ended, heard.getvalue()
 
 
-async def run_shell(command: str, url: str) -> tuple[int, str]:
+async def run_shell(command: str, url: str, settings: Settings) -> tuple[int, str]:
     """Run another command, as a shell does; return the same."""
     ran = await asyncio.create_subprocess_shell(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PATH": _PATH, "OLD_URL": url},
+        env={**os.environ, "PATH": _PATH, "OLD_URL": url, "DATABASE_URL": settings.database_url},
     )
     said, _ = await ran.communicate()
     return ran.returncode, said.decode()

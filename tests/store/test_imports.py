@@ -213,11 +213,12 @@ async def test_new_ids_are_above_all_that_are_given(
     assert next_id == highest + 2
 
 
-async def test_the_id_of_a_line_that_is_left_out_raises_nothing(core, importing):
+async def test_the_id_of_a_line_that_is_left_out_is_given_to_nobody(core, importing):
+    """Where the file came from, and in tables that name accounts by id, it is somebody else's."""
     bad = Problem(1, Kind.HASHLESS)
     judged(importing, line(1, "kim", id=10**6, is_sound=False), problems=[bad])
     assert insert(importing) == []
-    assert (await core.accounts.new_identity())[0] == 1
+    assert (await core.accounts.new_identity())[0] == 10**6 + 1
 
 
 async def test_a_name_that_is_taken_after_it_was_judged_is_told(core, importing, database):
