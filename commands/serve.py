@@ -67,15 +67,15 @@ def _serve_with_workers(settings: Settings, create_app: CreateApp) -> int:
 
 async def _can_start(settings: Settings, create_app: CreateApp) -> bool:
     """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
-    async with _started(settings, create_app, Runner.setup) as (_, told):
-        return not told.done()
+    async with _started(settings, create_app, Runner.setup) as (_, stop):
+        return not stop.told.done()
 
 
 async def _serve(settings: Settings, create_app: CreateApp) -> int:
-    async with _started(settings, create_app, partial(_listen, settings)) as (runner, told):
-        if await told is signal.SIGTERM:
-            say("draining")
-            await runner.drain(settings.drain_seconds)
+    async with _started(settings, create_app, partial(_listen, settings)) as (runner, stop):
+        if await stop.told is signal.SIGTERM:
+            say(f"draining for {settings.drain_seconds:g} s; Ctrl-C ends it now")
+            await runner.drain(settings.drain_seconds, lambda: not stop.at_once)
         say("stopping")
     return 0
 
@@ -88,30 +88,39 @@ async def _listen(settings: Settings, runner: Runner) -> None:
     _greet(settings, runner.addresses[0][1])
 
 
+class _Stop:
+    """The signals to stop: `told` is the first; `at_once` says whether one was Ctrl-C."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.told: asyncio.Future[signal.Signals] = loop.create_future()
+        self.at_once = False
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._tell, number)
+
+    def _tell(self, number: signal.Signals) -> None:
+        self.at_once = self.at_once or number is signal.SIGINT
+        if not self.told.done():
+            self.told.set_result(number)
+
+
 @contextlib.asynccontextmanager
 async def _started(
     settings: Settings, create_app: CreateApp, start: Callable[[Runner], Awaitable[None]]
-) -> AsyncIterator[tuple[Runner, "asyncio.Future[signal.Signals]"]]:
-    """Give a runner that has been started, and a future of the signal to stop; it may be there."""
-    told = asyncio.get_running_loop().create_future()
-    for number in STOP_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, _tell, told, number)
+) -> AsyncIterator[tuple[Runner, _Stop]]:
+    """Give a runner that has been started, and the signals to stop; one may be there."""
+    stop = _Stop()
     runner = make_runner(create_app(settings), settings)
     starting = asyncio.ensure_future(start(runner))
     try:
-        await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((starting, stop.told), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-        yield runner, told
+        yield runner, stop
     finally:
         starting.cancel()
         await asyncio.wait((starting,))
         await runner.cleanup()
-
-
-def _tell(told: "asyncio.Future[signal.Signals]", number: signal.Signals) -> None:
-    if not told.done():
-        told.set_result(number)
 
 
 def _greet(settings: Settings, port: int) -> None:

@@ -4,10 +4,12 @@ The manager holds the socket and the embedded stores. SIGTERM to it drains and e
 SIGHUP starts new workers and drains the old ones, without a lost request.
 """
 
+import mmap
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +20,7 @@ from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, settle
+from handlers.connection import Runner
 from settings import Settings
 from store.errors import Unavailable
 
@@ -60,7 +63,20 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
         self._descriptors = descriptors
         self._create_app = create_app
         self._greet = greet
+        self._leaving = mmap.mmap(-1, 1)  # the workers' memory, too
         super().__init__()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether all of the server stops, and not only workers that others replace."""
+        return self._leaving[0] != 0
+
+    def leave(self) -> None:
+        """Tell the workers, before the signal which they get when they are replaced, too."""
+        self._leaving[0] = 1
+
+    def run(self) -> None:
+        _Arbiter(self).run()
 
     def load_config(self) -> None:
         settings = self.settings
@@ -83,6 +99,12 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
 
     def _ready(self, arbiter: Arbiter) -> None:
         self._greet(arbiter.LISTENERS[0].sock.getsockname()[1])
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    def stop(self, graceful: bool = True) -> None:
+        self.app.leave()
+        super().stop(graceful)
 
 
 def _forget_gauges(arbiter: Arbiter, worker: Any) -> None:
@@ -110,11 +132,22 @@ class Worker(GunicornUVLoopWebWorker):
         while self.alive and os.getppid() == self.ppid:
             self.notify()
             await self._wait_next_notify()
-        if not self._hurried:
+        if not self.app.is_leaving:
             for site in list(runner.sites):
                 await site.stop()  # the others go on to accept
-            await runner.drain(settings.drain_seconds, self.notify)
+        await runner.drain(settings.drain_seconds, partial(self._drains_on, runner))
         await runner.cleanup()
+
+    def _drains_on(self, runner: Runner) -> bool:
+        """Return whether to go on draining: a worker that was replaced only while it is asked."""
+        self.notify()
+        has_connections = runner.server is not None and bool(runner.server.connections)
+        return not self._hurried and (self.app.is_leaving or has_connections)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to drain at once: aiohttp's loop looks once a second."""
+        super().handle_exit(sig, frame)
+        self._notify_waiter_done()
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """End without draining, as Ctrl-C does."""

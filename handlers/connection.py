@@ -228,15 +228,15 @@ class Runner(web.AppRunner):
             outbox=outbox,
         )
 
-    async def drain(self, seconds: float, tell: Callable[[], None] = lambda: None) -> None:
-        """Close each connection behind its next answer, so that no client meets a closed one.
+    async def drain(self, seconds: float, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Answer for `seconds` with `Connection: close` and a /readyz that says 503.
 
-        This ends when all are closed, after `seconds` at the latest; `tell` is called meanwhile.
+        New connections are taken too: a balancer must see that answer before nobody listens.
+        `go_on` is asked again and again, and ends this when it returns False.
         """
         self.app[DRAINING].set()
         clock = asyncio.get_running_loop().time
         give_up = clock() + seconds
-        # aiohttp has no event for the last connection's going.
-        while self.server and self.server.connections and clock() < give_up:
-            tell()
-            await asyncio.sleep(0.02)
+        # aiohttp has no event for the last connection's end.
+        while go_on() and (left := give_up - clock()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, 0.02))

@@ -101,6 +101,7 @@ class Program:
             "DATABASE_POOL": "2",
             "STORE_TIMEOUT": "5",
             "RATE_LIMITS": "off",
+            "DRAIN_SECONDS": "0.2",
         }
         self._out, self._err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115  # __exit__
         self.process = subprocess.Popen(

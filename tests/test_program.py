@@ -400,7 +400,10 @@ def test_no_drain_finishes_what_is_in_flight(start: Start, deployment: dict[str,
 def test_a_drain_closes_connections_behind_their_answers(
     start: Start, deployment: dict[str, str], name: str
 ):
-    """After SIGTERM every answer says Connection: close, and the last one ends the process."""
+    """After SIGTERM every answer says so, on new connections too, for the whole of DRAIN_SECONDS.
+
+    That nobody is connected does not end it: a balancer asks only now and then. Ctrl-C does.
+    """
     server = start(**deployment, DRAIN_SECONDS="600")
     token = server.register(name)
     with server.client() as known, server.client() as other:
@@ -417,6 +420,10 @@ def test_a_drain_closes_connections_behind_their_answers(
         ready = other.receive()
         assert (ready.status, ready.json["status"]) == (503, "draining")
         assert ready.headers["Connection"] == "close"
+    for _ in range(3):
+        time.sleep(0.1)  # nobody is connected
+        assert server.ask("GET", "/readyz").status == 503
+    interrupt(server)
     assert server.wait() == 0
 
 

@@ -25,7 +25,7 @@ def data() -> Iterator[Data]:
 
 @pytest.fixture
 def server(data: Data) -> Iterator[Program]:
-    with Program(DATA_DIR=str(data.path), WORKERS="2") as program:
+    with Program(DATA_DIR=str(data.path), WORKERS="2", DRAIN_SECONDS="2") as program:
         yield program.serve()
 
 
@@ -94,6 +94,15 @@ def test_two_processes_serve_one_base_of_accounts(server: Program, data: Data):
     assert wait_for(ask)
     stores = data.pids()
     server.process.send_signal(signal.SIGTERM)
+
+    def drains() -> bool:
+        """Ask ten times, on new connections, while no other is open."""
+        answers = [server.ask("GET", "/account/profile", None, token) for _ in range(10)]
+        assert {answer.status for answer in answers} == {200}
+        return all(answer.headers["Connection"] == "close" for answer in answers)
+
+    assert wait_for(drains)
+    assert server.ask("GET", "/readyz").status == 503
     assert server.wait() == 0
     assert not any(is_running(pid) for pid in stores.values())
     assert "Traceback" not in server.err

@@ -62,7 +62,8 @@ def running(
 
         def start(address: str) -> Program:
             settings = on(stores, HOST=address, PORT=str(port), TRUSTED_PROXIES="127.0.0.1")
-            program = stack.enter_context(Program(**{**settings, **environment}))
+            drains = {"DRAIN_SECONDS": "3"}
+            program = stack.enter_context(Program(**{**settings, **drains, **environment}))
             program.say(rf"serving on http://{address}:{port}")
             return program
 

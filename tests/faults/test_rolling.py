@@ -16,7 +16,7 @@ ROUNDS = 3
 @pytest.mark.slow
 async def test_three_rolling_restarts_lose_no_request(stores: tuple[str, str], clean: None):
     """SIGHUP three times: no reset, no refusal, no 5xx, on kept connections or on new ones."""
-    with Program(**on(stores), WORKERS="2") as server:
+    with Program(**on(stores), WORKERS="2", DRAIN_SECONDS="3") as server:
         await asyncio.to_thread(both_serve, server.serve())
         names = accounts(server, [f"roller{number}" for number in range(16)])
         loads = {
