@@ -13,7 +13,7 @@ from typing import Any
 from bench import machine, peers, report, stores
 from bench.figures import Result
 from bench.machine import CantRun
-from bench.plan import NAMES, PARTS, Part
+from bench.plan import AGAINST, NAMES, PARTS, Part
 from bench.prepare import prepare
 from bench.progress import Progress
 from bench.servers import ROOT
@@ -30,6 +30,8 @@ def main() -> int:
     """Run the benchmark; return the exit status, which is 1 when a figure could not be measured."""
     options = _options()
     parts = [part for part in PARTS if part.name in options.only]
+    if options.against:
+        parts = list(AGAINST)
     progress = Progress(len(parts) + 1)
     try:
         record = _measure(options, parts, progress)
@@ -57,6 +59,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="three pairs of one second")
     parser.add_argument("--pairs", type=int, help="pairs for each figure (7)")
+    parser.add_argument(
+        "--against", type=Path, metavar="TREE", help="only reads, against another checkout"
+    )
     parser.add_argument("--into", type=Path, help="where to write results and charts")
     return parser.parse_args()
 
@@ -79,7 +84,7 @@ def _measure(
     found = machine.describe()
     progress.begin("preparing")
     with stores.running(CACHE / "data") as both:
-        stage = Stage(pairs, seconds, cores, CACHE, both, progress)
+        stage = Stage(pairs, seconds, cores, CACHE, both, progress, options.against)
         prepare(stage, parts, 100_000 if options.quick else 1_000_000)
         progress.end("done")
         versions = machine.versions() | both.versions()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import churn, idle, logins, reads, waiting, workers
+from bench import churn, idle, logins, reads, version, waiting, workers
 from bench.figures import Figure, Result
 from bench.stage import Stage
 
@@ -40,4 +40,10 @@ PARTS = (
     Part("idle", (idle.IDLE,), idle.idle, "bare"),
     Part("workers", (workers.WORKERS,), workers.workers),
 )
+AGAINST = (
+    Part("version", (version.READS_64,), version.reads_64),
+    Part("version", (version.READS_256,), version.reads_256),
+)
+"""What `--against` measures, and nothing else."""
+
 NAMES = tuple(dict.fromkeys(part.name for part in PARTS))

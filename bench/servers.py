@@ -81,9 +81,14 @@ class Server:
 
 @contextlib.contextmanager
 def latchkey(
-    cores: Iterable[int], stores: Mapping[str, str], accounts: Accounts, log: Path, **settings: str
+    cores: Iterable[int],
+    stores: Mapping[str, str],
+    accounts: Accounts,
+    log: Path,
+    tree: Path = ROOT,
+    **settings: str,
 ) -> Iterator[Server]:
-    """Run this project's server with every default, its log going to a file."""
+    """Run the server of a checkout with every default, its log going to a file."""
     port = free_port()
     known = {each.name.upper() for each in fields(Settings)}
     inherited = {name: value for name, value in os.environ.items() if name not in known}
@@ -91,7 +96,7 @@ def latchkey(
     with machine.on(cores), log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "server.py"],
-            cwd=ROOT,
+            cwd=tree,
             env={**inherited, **stores, **ours, **settings},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -25,6 +25,8 @@ class Stage:
     cache: Path
     stores: Stores
     progress: Progress
+    against: Path | None = None
+    """Another checkout of this project."""
     accounts: dict[str, Accounts] = field(default_factory=dict)
     peers: dict[str, Peer | CantRun] = field(default_factory=dict)
 
@@ -48,14 +50,23 @@ class Stage:
 
     @contextlib.contextmanager
     def latchkey(
-        self, database: str = "small", cores: Sequence[int] = (), **settings: str
+        self,
+        database: str = "small",
+        cores: Sequence[int] = (),
+        *,
+        other: bool = False,
+        **settings: str,
     ) -> Iterator[Server]:
-        """Run this project's server over one of the databases, on the server's core."""
+        """Run this project's server over one of the databases, on the server's core.
+
+        `other` takes the other checkout's.
+        """
         with servers.latchkey(
             cores or self.server_core,
             self.stores.urls(database),
             self.accounts[database],
             self.cache / f"latchkey-{servers.free_port()}.log",
+            self.against.resolve() if other and self.against else servers.ROOT,
             **settings,
         ) as server:
             yield server
