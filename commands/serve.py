@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,8 +11,9 @@ from functools import partial
 
 from aiohttp import web
 
+from commands.check import startup_warnings
 from commands.listening import CannotListen, open_sockets, place
-from commands.printing import complain
+from commands.printing import complain, printable
 from commands.process import BACKLOG, make_runner, print_lines, say, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
@@ -26,6 +28,7 @@ except ImportError:  # there is no uvloop for this platform
     from asyncio import run as run_loop  # type: ignore[assignment]  # of the two, one is there
 
 CreateApp = Callable[[Settings], web.Application]
+_log = logging.getLogger("latchkey.check")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -68,16 +71,32 @@ def _serve_with_workers(settings: Settings, create_app: CreateApp) -> int:
 async def _can_start(settings: Settings, create_app: CreateApp) -> bool:
     """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
     async with _started(settings, create_app, Runner.setup) as (_, stop):
+        if not stop.told.done():
+            await _warn(settings)
         return not stop.told.done()
 
 
 async def _serve(settings: Settings, create_app: CreateApp) -> int:
     async with _started(settings, create_app, partial(_listen, settings)) as (runner, stop):
-        if await stop.told is signal.SIGTERM:
+        warning = asyncio.create_task(_warn(settings))
+        why = await stop.told
+        warning.cancel()
+        if why is signal.SIGTERM:
             say(f"draining for {settings.drain_seconds:g} s; Ctrl-C ends it now")
             await runner.drain(settings.drain_seconds, lambda: not stop.at_once)
         say("stopping")
     return 0
+
+
+async def _warn(settings: Settings) -> None:
+    """Log what `check` would report, of what keeps no server from starting."""
+    try:
+        for what in await startup_warnings(settings):
+            _log.warning("%s", printable(what))
+    except Unavailable as problem:  # then every request says so, too
+        _log.warning("Redis is not checked: %s", problem)
+    except Exception:
+        _log.exception("Redis is not checked")  # a bug here must keep no server from serving
 
 
 async def _listen(settings: Settings, runner: Runner) -> None:

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from store.client import Client
 from store.errors import TooMany, Unavailable, first_line
+from store.fitness import why_not_usable
 from store.limits import Limits
 from store.postgresql.database import Database
 from store.redis.client import OnCluster, Redis
-from store.schema import version_of
+from store.schema import newest, rehearse, version_of
+from store.session import Session
+from store.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,13 @@ class DatabaseFacts:
     is_writable: bool
     is_durable: bool
     connections: int
-    """That anybody but its superusers may open."""
+    """That this role may open to this database."""
     ahead: float
+    problem: str | None = None
+    """Why this server can't work in it, if it can't."""
+    is_pooled: bool = False
+    """Whether a pooler stands between: then its limits count, which it does not tell."""
+    isolation: str = "read committed"
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,19 @@ class RedisFacts:
     keeps: bool
     """Whether it writes an append-only file."""
     ahead: float | None
+    mode: str = "standalone"
+    """What it is: `standalone`, `cluster` or `sentinel`."""
 
 
 async def database_facts(database: Database) -> DatabaseFacts:
     """Ask PostgreSQL. Raises Unavailable."""
     try:
         schema = await version_of(database.rows)
+        must_migrate = schema is not None and schema < newest()
+        problem = await why_not_usable(
+            database.rows, is_made=schema is not None, must_migrate=must_migrate
+        )
+        is_pooled = await database.is_pooled()
     except psycopg2.Error as error:  # the tables may be somebody else's
         raise Unavailable("postgresql", first_line(error)) from error
     asked = time.time()
@@ -59,19 +74,41 @@ async def database_facts(database: Database) -> DatabaseFacts:
                   not pg_is_in_recovery(),
                   current_setting('transaction_read_only') = 'off',
                   'off' not in (current_setting('fsync'), current_setting('synchronous_commit')),
-                  current_setting('max_connections')::integer
-                      - current_setting('superuser_reserved_connections')::integer,
+                  (select min(most) from (values
+                      (current_setting('max_connections')::integer
+                          - current_setting('superuser_reserved_connections')::integer
+                          - coalesce(current_setting('reserved_connections', true), '0')::integer),
+                      ((select rolconnlimit from pg_roles
+                         where rolname = current_user and not rolsuper)),
+                      ((select datconnlimit from pg_database where datname = current_database()))
+                      ) as limits (most) where most >= 0),
+                  current_setting('default_transaction_isolation'),
                   extract(epoch from clock_timestamp())::float8"""
     )
-    version, major, is_primary, is_writable, is_durable, connections, clock = row
+    version, major, is_primary, is_writable, is_durable, connections, isolation, clock = row
     ahead = _ahead(clock, asked)
+    if problem is None and schema is None and is_primary and is_writable:
+        problem = await rehearse(database)
     return DatabaseFacts(
-        version, major, schema, is_primary, is_writable, is_durable, connections, ahead
+        version,
+        major,
+        schema,
+        is_primary,
+        is_writable,
+        is_durable,
+        connections,
+        ahead,
+        problem,
+        is_pooled,
+        isolation,
     )
 
 
-async def redis_facts(redis: Redis) -> list[RedisFacts]:
-    """Ask Redis, on a cluster each of its primaries. Raises Unavailable."""
+async def redis_facts(redis: Redis) -> list[RedisFacts | None]:
+    """Ask Redis, on a cluster each of its primaries; None where it may not be asked.
+
+    Raises Unavailable.
+    """
     nodes = redis.client.get_primaries() if isinstance(redis, OnCluster) else [None]
     return [await _ask(redis, node) for node in nodes]
 
@@ -87,13 +124,27 @@ async def why_not_counted(limits: Limits) -> str | None:
     return None
 
 
-async def _ask(redis: Redis, node: Any) -> RedisFacts:
+async def why_not_kept(sessions: Sessions) -> str | None:
+    """Return None when sessions can be read and ended, else why not. There is none to be ended."""
+    try:
+        await sessions.standing(0)
+        await sessions.close(Session("0" * 20, 0, "check", "token", 0, "-", 0))
+    except (Unavailable, ResponseError) as error:
+        return first_line(error)
+    return None
+
+
+async def _ask(redis: Redis, node: Any) -> RedisFacts | None:
     asked = time.time()
     where = {"target_nodes": node} if node else {}
     try:
         info = await redis.ask(redis.client.info(**where))
-    except ResponseError as error:  # INFO may not be for everybody
-        raise Unavailable("redis", first_line(error)) from error
+    except ResponseError:  # a provider may have renamed INFO
+        return None
+    except Unavailable as refusal:
+        if isinstance(refusal.__cause__, NoPermissionError):
+            return None
+        raise
     return _facts(info, asked)
 
 
@@ -102,10 +153,11 @@ def _facts(info: Mapping[str, Any], asked: float) -> RedisFacts:
     return RedisFacts(
         product=f"Valkey {valkey}" if valkey else f"Redis {info['redis_version']}",
         version=str(info["redis_version"]),
-        is_primary=info["role"] == "master",
+        is_primary=info.get("role") == "master",
         policy=info.get("maxmemory_policy", "unknown"),
         keeps=bool(info.get("aof_enabled")),
         ahead=_ahead(clock / 1_000_000, asked) if clock else None,
+        mode=str(info.get("redis_mode") or info.get("server_mode") or "standalone"),
     )
 
 

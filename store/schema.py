@@ -12,6 +12,7 @@ import psycopg2
 import psycopg2.errors
 
 from store.errors import Unavailable, first_line
+from store.fitness import why_not_usable
 from store.image_decoder import webp_sides
 from store.pictures import insert_gallery_picture
 from store.portraits import PORTRAITS, draw
@@ -71,15 +72,18 @@ async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
 async def version_of(ask: Run) -> int | None:
     """Return the version of the schema that is there, None when there is none.
 
-    `ask` runs a statement and returns its rows, as `Database.rows` does.
+    `ask` runs a statement and returns its rows, as `Database.rows` does. Raises Unavailable when
+    somebody else made it.
     """
     [(says, made)] = await ask(
         "select to_regclass('schema_version') is not null, to_regclass('gallery') is not null"
     )
     if not says:
         return FIRST if made else None
-    [(version,)] = await ask("select version from schema_version")
-    return int(version)
+    rows = await ask("select version from schema_version")
+    if len(rows) != 1 or not isinstance(rows[0][0], int):
+        raise Unavailable("postgresql", "its table schema_version is not one of this server")
+    return int(rows[0][0])
 
 
 def newest(migrations: Path = MIGRATIONS) -> int:
@@ -91,6 +95,10 @@ async def _prepare(run: Run, migrations: Path) -> None:
     await run(_PATIENTLY)
     await run("select pg_advisory_xact_lock(%s)", (_LOCK,))
     version = await version_of(run)
+    must_migrate = version is not None and version < newest(migrations)
+    reason = await why_not_usable(run, is_made=version is not None, must_migrate=must_migrate)
+    if reason:
+        raise Unavailable("postgresql", reason)
     if version is None:
         await run(SCHEMA.read_text())
         await _hang_gallery(run)
@@ -103,6 +111,26 @@ async def _prepare(run: Run, migrations: Path) -> None:
             newest(migrations),
         )
     await _migrate(run, version, _by_number(migrations))
+
+
+async def rehearse(database: Database) -> str | None:
+    """Make the schema in an empty database and undo it; return None, or why it can't be made.
+
+    Raises Unavailable.
+    """
+    try:
+        async with database.transaction() as run:
+            await run(_PATIENTLY)
+            await run(SCHEMA.read_text())
+            raise _UndoneError
+    except _UndoneError:
+        return None
+    except (psycopg2.Error, OSError) as error:
+        return first_line(error)
+
+
+class _UndoneError(Exception):
+    """Rolls a rehearsal back."""
 
 
 async def _migrate(run: Run, version: int, migrations: dict[int, Path]) -> None:

@@ -10,17 +10,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import redis
 
 import commands
-from commands.check import judge_database, judge_redis, judge_settings
+from commands.findings import judge_database, judge_redis, judge_secrets, judge_settings
 from handlers import Conflict
 from handlers.mounts import Mount
 from server import create_app
 from settings import Settings
+from store.errors import Unavailable
 from store.facts import DatabaseFacts, RedisFacts
+from store.redis.client import connect_redis
 from store.schema import newest
 from tests.program import KEY, ROOT, Program
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
@@ -109,9 +113,9 @@ def test_both_stores_are_away(check_alone):
         DATABASE_URL=f"postgresql://{SECRET}:{SECRET}@127.0.0.1:1/x",
         REDIS_URL=f"redis://{SECRET}:{SECRET}@127.0.0.1:1",
     )
-    postgresql, redis = found["WRONG"]
+    postgresql, other = found["WRONG"]
     assert postgresql.startswith("postgresql: ")
-    assert redis.startswith("redis: ")
+    assert other.startswith("redis: ")
     assert SECRET not in str(found)
 
 
@@ -119,8 +123,8 @@ def test_a_password_that_is_wrong_is_not_shown(check, stores):
     """PostgreSQL takes any here; Redis takes none, and says so."""
     separator = "&" if "?" in stores[1] else "?"
     found = check(redis_url=f"{stores[1]}{separator}username=x&password={SECRET}")
-    [redis] = found["WRONG"]
-    assert redis.startswith("redis: ")
+    [wrong] = found["WRONG"]
+    assert wrong.startswith("redis: ")
     assert SECRET not in str(found)
 
 
@@ -172,8 +176,7 @@ def test_a_table_that_is_somebody_elses(check, stores):
 
 
 def test_more_connections_than_there_are(check):
-    warnings = check(workers=50, database_pool=4)["warning"]
-    [said] = [each for each in warnings if "DATABASE_POOL" in each]
+    [said] = check(workers=50, database_pool=4)["WRONG"]
     assert "is 200, and PostgreSQL takes 197" in said
 
 
@@ -199,7 +202,7 @@ def test_a_redis_that_is_full(check, redis_servers):
     primary, _ = redis_servers.servers
     primary.ask("config", "set", "maxmemory", "1")
     try:
-        [wrong] = check(redis_url=f"redis://{HOST}:{primary.port}")["WRONG"]
+        wrong, _ = check(redis_url=f"redis://{HOST}:{primary.port}")["WRONG"]
     finally:
         primary.ask("config", "set", "maxmemory", "0")
     assert wrong.startswith("Redis can't count attempts: redis: ")
@@ -207,13 +210,18 @@ def test_a_redis_that_is_full(check, redis_servers):
 
 def test_a_redis_that_may_not_be_asked(check, redis_servers):
     primary, _ = redis_servers.servers
-    primary.ask("acl", "setuser", "mute", "on", f">{SECRET}", "~*", "+@all", "-info")
+    primary.ask(
+        *("acl", "setuser", "mute", "on", f">{SECRET}", "~*"), "+@all", "-@admin", "-@dangerous"
+    )
     url = f"redis://mute:{SECRET}@{HOST}:{primary.port}"
     found = check(redis_url=url)
-    [wrong] = found["WRONG"]
-    assert "info" in wrong
+    assert "WRONG" not in found
+    assert [each for each in found["warning"] if "does not let this user run INFO" in each]
     assert SECRET not in str(found)
-    primary.ask("acl", "setuser", "mute", "+info", "-eval", "-evalsha")
+    primary.ask("acl", "setuser", "mute", "resetkeys", "~limit:*", "~LIMIT*")
+    [wrong] = check(redis_url=url)["WRONG"]
+    assert wrong.startswith("Redis can't keep sessions: ")
+    primary.ask("acl", "setuser", "mute", "allkeys", "-eval", "-evalsha")
     [wrong] = check(redis_url=url)["WRONG"]
     assert wrong.startswith("Redis can't count attempts: ")
 
@@ -308,7 +316,9 @@ DATABASES = {
     "old": (replace(WELL, version="12.9", major=12), "WRONG", "12.9 is too old"),
     "standby": (replace(WELL, is_primary=False, is_writable=False), "WRONG", "a standby"),
     "forgetful": (replace(WELL, is_durable=False), "warning", "fsync"),
-    "few connections": (replace(WELL, connections=7), "warning", "takes 7 connections"),
+    "few connections": (replace(WELL, connections=7), "WRONG", "takes 7 connections"),
+    "isolation": (replace(WELL, isolation="serializable"), "WRONG", "set read committed"),
+    "of others": (replace(WELL, problem="it has a table"), "WRONG", "can't be used: it has a"),
     "fast clock": (replace(WELL, ahead=1.1), "warning", "1.1 s ahead of"),
     "slow clock": (replace(WELL, ahead=-61.0), "warning", "61.0 s behind"),
 }
@@ -327,6 +337,9 @@ GOOD = RedisFacts("Redis 6.2.0", "6.2.0", True, "noeviction", True, -0.2)
 REDISES = {
     "old": (replace(GOOD, version="6.0.20"), "WRONG", "6.0.20 is too old"),
     "replica": (replace(GOOD, is_primary=False), "WRONG", "a replica"),
+    "cluster": (replace(GOOD, mode="cluster"), "WRONG", "in cluster mode"),
+    "Sentinel": (replace(GOOD, mode="sentinel"), "WRONG", "in sentinel mode"),
+    "mute": (None, "warning", "does not let this user run INFO"),
     "evicts": (replace(GOOD, policy="volatile-ttl"), "warning", "volatile-ttl"),
     "forgets": (replace(GOOD, keeps=False), "warning", "appendonly"),
     "fast clock": (replace(GOOD, ahead=2.0), "warning", "2.0 s ahead of"),
@@ -368,3 +381,172 @@ def test_dialects_that_collide(where, settings, capsys):
     assert commands.run(["check"], replace(settings, port=0), collide) == 1
     [wrong] = levels(capsys.readouterr().out)["WRONG"]
     assert wrong == "DIALECTS: one and two both answer at /both"
+
+
+ROLE = "create role few login; grant usage on schema public to few; "
+UNUSABLE = {
+    "another's account table": ("", "create table account (id integer)", "has a table account"),
+    "another's schema_version": (
+        "",
+        "create table schema_version (version text); insert into schema_version values ('a')",
+        "schema_version is not one of this server",
+    ),
+    "a column is missing": (
+        "made",
+        "alter table account drop wants",
+        "account has no column wants",
+    ),
+    "no CREATE": ("few", f"{ROLE} revoke create on schema public from public", "not create tables"),
+    "read-only role": (
+        "few made",
+        f"{ROLE} grant select on all tables in schema public to few",
+        "no delete privilege on the table account",
+    ),
+    "no sequence": (
+        "few made",
+        f"{ROLE} grant all on all tables in schema public to few",
+        "may not use the sequence account_id",
+    ),
+    "not the owner": (
+        "few made",
+        f"{ROLE} grant all on all tables in schema public to few;"
+        "update schema_version set version = 1",
+        "does not own the table",
+    ),
+    "no schema": ("few", f"{ROLE} alter role few set search_path = nowhere", "search_path"),
+    "LATIN1": ("latin1", "", "encoding is LATIN1: it must be UTF8"),
+}
+
+
+@pytest.mark.parametrize(("how", "script", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_serve_refuses_is_wrong_for_check(check, stores, how, script, reason):
+    """`check` says what a start would, and leaves the database as it is."""
+    with own_database(stores, encoding="LATIN1" if how == "latin1" else "") as url:
+        try:
+            if "made" in how:
+                asyncio.run(prepare_at(url))
+            ask(url, script or "select")
+            own = url.replace("user=postgres", "user=few") if "few" in how else url
+            before = catalog(url)
+            [wrong] = check(database_url=own)["WRONG"]
+            assert reason in wrong
+            assert catalog(url) == before
+            with pytest.raises(Unavailable, match=reason):
+                asyncio.run(prepare_at(own))
+            assert catalog(url) == before
+        finally:
+            if "few" in how:
+                ask(url, "drop owned by few; drop role few")
+
+
+def test_a_pooler_has_its_own_limits():
+    """PgBouncer names a process of its own, which is how a pooler is told from PostgreSQL."""
+    facts = replace(WELL, is_pooled=True, connections=7)
+    assert {level for level, _ in judge_database(facts, Settings())} == {"ok"}
+
+
+SECRETS_AND_NETWORKS = {
+    "no password": ({"redis_url": "redis://10.0.0.1"}, "WRONG", "REDIS_URL has no password"),
+    "no password here": (
+        {"redis_url": "redis://localhost"},
+        "warning",
+        "REDIS_URL has no password",
+    ),
+    "cluster": ({"redis_url": "redis+cluster://a:1,b:2"}, "WRONG", "REDIS_URL has no password"),
+    "password": ({"redis_url": "redis://:p@10.0.0.1"}, "", ""),
+    "certificate": ({"redis_url": "rediss://10.0.0.1?ssl_certfile=/x"}, "", ""),
+    "socket": ({"redis_url": "unix:///run/redis.sock"}, "", ""),
+    "half of it": ({"redis_url": "", "database_url": "host=a"}, "warning", "embedded Redis"),
+    "all proxies": (
+        {"trusted_proxies": (ip_network("0.0.0.0/1"),), "metrics_allow": ()},
+        "WRONG",
+        "any address",
+    ),
+    "all scrapers": ({"metrics_allow": (ip_network("::/0"),)}, "warning", "nearly public"),
+    "scraper or proxy": (
+        {"trusted_proxies": (ip_network("127.0.0.1"),)},
+        "note",
+        "if it sends no X-Forwarded-For",
+    ),
+    "private": ({"trusted_proxies": (ip_network("fc00::/7"),)}, "", ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "said"), SECRETS_AND_NETWORKS.values(), ids=SECRETS_AND_NETWORKS
+)
+def test_stores_without_a_password_and_networks_too_wide(given, level, said):
+    settings = replace(
+        Settings(dialects={}), **{"database_url": "host=b", "redis_url": "", **given}
+    )
+    if "database_url" not in given and "redis_url" not in given:
+        settings = replace(settings, redis_url="unix:///run/redis.sock")
+    found = [
+        each
+        for each in judge_settings(settings, lambda _: None)
+        if each.level != "ok" and "files" not in each.what
+    ]
+    assert [each.level for each in found] == ([level] if level else [])
+    assert all(said in each.what for each in found)
+
+
+def test_secrets_that_others_may_read(tmp_path):
+    """In a file that is named, or in the data directory. A directory that is closed protects it."""
+    named = tmp_path / "keys"
+    named.write_text(KEY)
+    kept = tmp_path / "secret_key"
+    kept.write_text(KEY)
+    settings = Settings(secret_files=(named,), data_dir=str(tmp_path))
+    levels = []
+    for directory, file in ((0o755, 0o644), (0o755, 0o640), (0o700, 0o644)):
+        named.chmod(file)
+        kept.chmod(file)
+        for each in [tmp_path, *tmp_path.parents[:-2]]:
+            each.chmod(directory)
+        levels.append([level for level, _ in judge_secrets(settings)])
+    assert levels == [["WRONG", "WRONG"], [], []]
+
+
+def test_a_redis_that_lets_nobody_in(check, settings, clean, redis_servers, capsys):
+    """Why is said in the same words by `check` and `serve`, and without the password."""
+    primary, _ = redis_servers.servers
+    place = f"{HOST}:{primary.port}"
+    cases = {
+        f"redis://{place}/99": "the server has no database 99",
+        f"redis://{place}/999999999": "the server has no database 999999999",
+        f"redis://nobody:{SECRET}@{place}": "the server refuses the user name or the password",
+    }
+    with redis.Redis(HOST, primary.port) as operator:
+        for url, reason in cases.items():
+            assert check(redis_url=url)["WRONG"] == [f"redis: {reason}"]
+        operator.config_set("requirepass", f"other-{SECRET}")
+        cases = {
+            f"redis://{place}": "the server requires a password, and the URL gives none",
+            f"redis://:{SECRET}@{place}/3": "the server refuses the user name or the password",
+        }
+        try:
+            for url, reason in cases.items():
+                assert f"redis: {reason}" in check(redis_url=url)["WRONG"]
+                own = replace(settings, redis_url=url, start_timeout=0.0)
+                assert commands.run([], own, create_app) == 1
+                assert capsys.readouterr().err == f"latchkey: redis: {reason}\n"
+        finally:
+            operator.config_set("requirepass", "")
+
+
+async def test_a_server_that_repeats_the_password_is_not_quoted():
+    """Redis repeats the arguments of a command that it does not know."""
+
+    async def answer(reader, writer):
+        await reader.read(4096)
+        writer.write(f"-ERR unknown command 'HELLO', with args: 'AUTH' '{SECRET}'\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="unknown command") as refusal:
+            await connect_redis(f"redis://x:{SECRET}@{HOST}:{port}", 1, 5.0)
+    assert SECRET not in str(refusal.value)
+    assert refusal.value.__cause__ is not None
+    assert SECRET not in str(refusal.value.__cause__)

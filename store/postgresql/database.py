@@ -96,6 +96,19 @@ class Database:
         rows = await self.rows(sql, parameters)
         return rows[0]
 
+    async def is_pooled(self) -> bool:
+        """Return whether a pooler such as PgBouncer stands between: it names a process of its own.
+
+        Raises psycopg2's errors.
+        """
+        cursor = await self._pool.take(self._loop.time() + self.deadline)
+        try:
+            await cursor.execute("select pg_backend_pid()")
+            [pid] = await cursor.fetchone()
+            return bool(pid != cursor.connection.raw.get_backend_pid())
+        finally:
+            self._pool.give_back(cursor)
+
     async def ping(self) -> str | None:
         """Return None when the server answers, else why it does not."""
         try:

@@ -14,7 +14,6 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.exceptions import (
     AuthenticationError,
-    AuthenticationWrongNumberOfArgsError,
     ConnectionError,
     RedisError,
     ResponseError,
@@ -109,10 +108,6 @@ class _Probed:
         """Return why a server lets nobody in. Its own text may repeat the command, password too."""
         said = first_line(error)
         password, database = self.password, self.db  # type: ignore[attr-defined]
-        if isinstance(error, AuthenticationWrongNumberOfArgsError):
-            return "it takes no user name"
-        if re.search("without any password configured", said):
-            return "the URL gives a password, and the server has none"
         if isinstance(error, AuthenticationError) and not password:
             return "the server requires a password, and the URL gives none"
         if isinstance(error, AuthenticationError):

@@ -135,9 +135,7 @@ async def test_nobody_is_refused_over_a_connection_that_was_idle_for_long(store,
 
 
 @pytest.mark.parametrize("store", STORES)
-async def test_after_one_answer_that_does_not_come_no_idle_connection_is_trusted(
-    store, postgresql, redis
-):
+async def test_after_one_timeout_no_idle_connection_is_trusted(store, postgresql, redis):
     """Idle for less than the limit: the first ones wait in vain, and nobody after them."""
     front = {"postgresql": postgresql, "redis": redis}[store]
     async with STORES[store](front) as ask:

@@ -42,7 +42,11 @@ _CATALOG = {
 
 @contextlib.contextmanager
 def own_database(
-    stores: tuple[str, str], *scripts: str, options: Sequence[str] = (), copy_of: str = ""
+    stores: tuple[str, str],
+    *scripts: str,
+    options: Sequence[str] = (),
+    copy_of: str = "",
+    encoding: str = "",
 ) -> Iterator[str]:
     """Make a database, run scripts of `releases/` in it, and give its URL. It goes in the end.
 
@@ -53,6 +57,8 @@ def own_database(
         connection.autocommit = True
         administrator = connection.cursor()
         template = parse_dsn(copy_of)["dbname"] if copy_of else "template1"
+        if encoding:
+            template = f"template0 encoding '{encoding}' locale 'C'"
         administrator.execute(f"create database {name} template {template}")
         url = stores[0].replace("/postgres?", f"/{name}?")
         try:

@@ -1,0 +1,73 @@
+"""Whether a database is one for this server: made by it or empty, and open to its role."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Ask = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+
+COLUMNS = {
+    "schema_version": "only_row version folding",
+    "account": "id username email username_folded email_folded password session_epoch is_active "
+    "is_staff is_superuser first_name last_name created modified last_login group_name is_admin "
+    "towns days_count groups user_permissions cellar wants address address2 city state zipcode "
+    "picture_id",
+    "picture": "id account_id side_512 side_256 side_64 created",
+    "gallery": "id group name picture_id",
+}
+"""What schema.sql makes, and the statements name."""
+LATER = {"schema_version": "folding"}
+"""Those of them that a migration adds to what an older release made."""
+PRIVILEGES = {
+    "schema_version": "select",
+    "account": "select insert update delete",
+    "picture": "select insert delete",
+    "gallery": "select",
+}
+"""What a server does with each table. Some of it may be granted for single columns."""
+SEQUENCE = "account_id"
+
+_LOOK = """select name, to_regclass(name) is not null,
+       array(select attname::text from pg_attribute
+              where attrelid = to_regclass(name) and attnum > 0 and not attisdropped),
+       array(select privilege from unnest(array['select', 'insert', 'update', 'delete']) privilege
+              where has_table_privilege(to_regclass(name), privilege)
+                 or case privilege when 'delete' then false
+                    else has_any_column_privilege(to_regclass(name), privilege) end),
+       (select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass(name)),
+       has_sequence_privilege(to_regclass(%(sequence)s), 'usage'),
+       current_setting('server_encoding'), current_schema()::text,
+       has_schema_privilege(current_schema()::text, 'usage')
+           and has_schema_privilege(current_schema()::text, 'create')
+  from unnest(%(tables)s::text[]) name"""
+
+
+async def why_not_usable(ask: Ask, *, is_made: bool, must_migrate: bool = False) -> str | None:
+    """Return None when a server can work in this database, else why not.
+
+    `ask` runs a statement and returns its rows. `is_made` tells whether the schema is there,
+    `must_migrate` whether it is of an older release.
+    """
+    tables = await ask(_LOOK, {"tables": list(COLUMNS), "sequence": SEQUENCE})
+    *_, may_count, encoding, schema, may_create = tables[0]
+    if encoding != "UTF8":
+        return f"the database's encoding is {encoding}: it must be UTF8, for names in any script"
+    if not is_made:
+        for name, is_there, *_ in tables:
+            if is_there:
+                return f"it has a table {name} that this server did not make: use another database"
+        if schema is None:
+            return "no schema of the search_path exists, or the role may not use it"
+        return None if may_create else f"the role may not create tables in the schema {schema}"
+    for name, is_there, columns, privileges, is_owner, *_ in tables:
+        if name == "schema_version" and not is_there:
+            continue  # the first release had none
+        if must_migrate and is_there and not is_owner:
+            return f"the role does not own the table {name}, which this release migrates"
+        missing = set(COLUMNS[name].split()) - set(columns)
+        if must_migrate:
+            missing -= set(LATER.get(name, "").split())
+        if missing:
+            return f"its table {name} has no column {min(missing)}: this server did not make it"
+        if lacking := set(PRIVILEGES[name].split()) - set(privileges):
+            return f"the role has no {min(lacking)} privilege on the table {name}"
+    return None if may_count else f"the role may not use the sequence {SEQUENCE}"
