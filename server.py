@@ -17,6 +17,7 @@ import commands
 import handlers
 from commands.process import say
 from handlers import cors, keys
+from handlers.body_memory import BODY_BYTES, BodyMemory
 from handlers.log import RequestLog
 from handlers.metrics import METRICS, Metrics
 from handlers.probes import READINESS, Readiness
@@ -55,6 +56,8 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.PICTURE_LIMITS] = keys.PictureLimits(
         settings.picture_max_bytes, settings.picture_timeout
     )
+    app[keys.BODY_MEMORY] = BodyMemory(BODY_BYTES)
+    app[keys.PICTURE_MEMORY] = BodyMemory(max(BODY_BYTES, 4 * app[keys.PICTURE_LIMITS].body_bytes))
     app[keys.DRAINING] = asyncio.Event()
     app[keys.REQUEST_LOG] = RequestLog(sys.stderr, as_json=settings.log_format == "json")
     registry = make_registry(shared=settings.workers > 1)

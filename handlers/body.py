@@ -14,10 +14,11 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.content_type import content_type_of
 from handlers.dialect import Malformed, TooLarge, TooSlow, UnsupportedEncoding
 from handlers.expectation import ask_for_body
-from handlers.keys import BODY, BODY_TIMEOUT, PARSED
+from handlers.keys import BODY, BODY_MEMORY, BODY_TIMEOUT, HELD_BYTES, PARSED
 from store.errors import Refused
 
 MAX_BODY = 1024 * 1024
@@ -36,17 +37,20 @@ async def read_body(
     limit: int = MAX_BODY,
     seconds: float | None = None,
     stated: int | None = None,
+    memory: web.AppKey[BodyMemory] = BODY_MEMORY,
 ) -> bytes:
     """Return the whole body; read once, however often this is asked.
 
     It may pause for `seconds`, BODY_TIMEOUT by default, and may take that long and a second more
     for each SLOWEST bytes that have come; `stated` is the limit to tell, when that is another than
-    the body's. Raises TooLarge, TooSlow, Malformed, UnsupportedEncoding, and the same again when
-    asked again.
+    the body's; `memory` is what a long body is counted in. Raises TooLarge, TooSlow, Malformed,
+    UnsupportedEncoding, Busy, and the same again when asked again.
     """
     if BODY not in request:
         try:
-            request[BODY] = await _read(request, limit, seconds or request.app[BODY_TIMEOUT])
+            held = request[HELD_BYTES] = HeldBytes(request.app[memory])
+            seconds = seconds or request.app[BODY_TIMEOUT]
+            request[BODY] = await _read(request, limit, seconds, held)
         except TooLarge:
             request[BODY] = TooLarge(stated or limit)
         except Refused as refusal:
@@ -60,7 +64,16 @@ async def read_body(
     return body
 
 
-async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
+def drop_body(request: web.Request) -> bytes | Refused | None:
+    """Forget a request's body, and return what there was of it."""
+    request.pop(PARSED, None)
+    if held := request.pop(HELD_BYTES, None):
+        held.release()
+    body: bytes | Refused | None = request.pop(BODY, None)
+    return body
+
+
+async def _read(request: web.Request, limit: int, seconds: float, held: HeldBytes) -> bytes:
     _check_encoding(request)
     if (request.content_length or 0) > limit:
         raise TooLarge(limit)
@@ -73,6 +86,7 @@ async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
                 body += chunk
                 if len(body) > limit:
                     raise TooLarge(limit)
+                held.grow(len(body))
                 if not content.is_eof():
                     slowest = started + seconds + len(body) / SLOWEST
                     deadline.reschedule(min(slowest, clock() + seconds))

@@ -1,5 +1,6 @@
 """What every answer passes on its way out: an id, the documented CORS headers, and the log."""
 
+import asyncio
 import itertools
 import re
 import secrets
@@ -10,9 +11,16 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from handlers.answers import Answer, SharedHeaders, allow_header, json_response
+from handlers.body import drop_body
 from handlers.dialect import Endpoint, say_no
 from handlers.expectation import waits_to_send
-from handlers.keys import ALLOW_ORIGIN, BODY, DRAINING, PARSED, REQUEST_ID, REQUEST_LOG, SPOKEN
+from handlers.keys import (
+    ALLOW_ORIGIN,
+    DRAINING,
+    REQUEST_ID,
+    REQUEST_LOG,
+    SPOKEN,
+)
 from handlers.metrics import METRICS
 from store.errors import Refused
 
@@ -86,8 +94,11 @@ def front(
                 said = await handle(request)
             except Exception as problem:
                 said = say_no(refuse, problem, request)
+            except asyncio.CancelledError:  # the client has gone
+                drop_body(request)
+                raise
         said.shared, said.request_id = common, request_id
-        said.closes = draining.is_set() or (request.body_exists and _ends_connection(request))
+        said.closes = (request.body_exists and _ends_connection(request)) or draining.is_set()
         seconds = time.perf_counter() - started
         log.add(method, route, said.status, seconds, request_id, said.why)
         spoken = dialect or request.get(SPOKEN, "")
@@ -130,8 +141,7 @@ def _ends_connection(request: web.Request) -> bool:
     The refusal is forgotten: its traceback leads to the request, and so would never be freed
     without the collector, which comes late. 4 000 slow bodies left 50 MB.
     """
-    request.pop(PARSED, None)
-    body = request.pop(BODY, None)
+    body = drop_body(request)
     if body is None and waits_to_send(request):
         return True
     if hdrs.UPGRADE in request.headers and not request.content.is_eof():

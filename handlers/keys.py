@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.log import RequestLog
 from store.access import Access
 from store.accounts import Accounts
@@ -28,6 +29,10 @@ DRAINING = web.AppKey("draining", asyncio.Event)
 
 BODY_TIMEOUT = web.AppKey("body_timeout", float)
 """Seconds in which a request's body must be there."""
+
+BODY_MEMORY = web.AppKey("body_memory", BodyMemory)
+PICTURE_MEMORY = web.AppKey("picture_memory", BodyMemory)
+"""Pictures have a memory to themselves, which nobody can fill without a token."""
 
 IMAGES = web.AppKey("images", Images)
 
@@ -52,6 +57,7 @@ SPOKEN = web.RequestKey("spoken", str)
 """The dialect of a request, where its path alone does not tell."""
 BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
 """The body, once it has been read, or why it could not be."""
+HELD_BYTES = web.RequestKey("held_bytes", HeldBytes)
 PARSED: web.RequestKey[tuple[Any, str | None]] = web.RequestKey("parsed")
 """What a JSON body says, once it has been parsed, or why it could not be."""
 

@@ -21,7 +21,7 @@ from handlers.forms import (
     parse_multipart,
     parse_urlencoded,
 )
-from handlers.keys import PICTURE_LIMITS
+from handlers.keys import BODY, PICTURE_LIMITS, PICTURE_MEMORY
 from store.errors import NoSuchPicture, Refused
 
 _LONG = 16 * 1024
@@ -46,6 +46,7 @@ async def read_upload(request: web.Request) -> bytes | int:
     Raises NoPicture, NoSuchPicture, NotBase64, WrongMediaType, Errors, and as `read_body` does.
     """
     sent = await _read(request)
+    request[BODY] = b""  # while a picture waits for a thread, it is there once
     most = request.app[PICTURE_LIMITS].bytes
     if isinstance(sent, bytes) and len(sent) > most:
         raise TooLarge(most)
@@ -62,7 +63,8 @@ async def _read(request: web.Request) -> bytes | int:
     most = limits.bytes if is_itself else limits.body_bytes
     if content_type.media_type == URLENCODED:
         most = MAX_BODY  # no client sends a picture like this
-    body = await read_body(request, most, limits.seconds, stated=min(most, limits.bytes))
+    stated = min(most, limits.bytes)
+    body = await read_body(request, most, limits.seconds, stated, PICTURE_MEMORY)
     if is_itself:
         return body
     if content_type.media_type == MULTIPART:

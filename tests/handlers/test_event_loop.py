@@ -110,10 +110,10 @@ async def measure(
                 grant = [Grant("fardel", "fresh")]
                 _, [opened] = await client.app[ACCESS].register(NewAccount(), "secret", grant)
                 token = f"Authorization: Bearer {opened.token}\r\n"
-            found[f"{line}: {name}"] = await longest_stop(client, stops, line, heavy, token)
+            stop = found[f"{line}: {name}"] = await longest_stop(client, stops, line, heavy, token)
+            assert stop <= PROMISED, (line, name, stop)
     worst = sorted(found.items(), key=lambda each: -each[1])
     print(*(f"{1000 * stop:6.1f} ms {what}" for what, stop in worst[:40]), sep="\n")
-    assert worst[0][1] <= PROMISED, worst[:10]
 
 
 ALL_JSON = [
