@@ -15,10 +15,10 @@ from aiohttp import web
 
 import commands
 import handlers
-from commands.process import say
-from handlers import cors, keys
+from commands.process import fail, say
+from handlers import cors, keys, log
 from handlers.body_memory import BODY_BYTES, BodyMemory
-from handlers.log import RequestLog
+from handlers.log import REQUEST_LOGS
 from handlers.metrics import METRICS, Metrics
 from handlers.probes import READINESS, Readiness
 from handlers.proxies import PROXIES, Proxies
@@ -59,7 +59,9 @@ def create_app(settings: Settings) -> web.Application:
     app[keys.BODY_MEMORY] = BodyMemory(BODY_BYTES)
     app[keys.PICTURE_MEMORY] = BodyMemory(max(BODY_BYTES, 4 * app[keys.PICTURE_LIMITS].body_bytes))
     app[keys.DRAINING] = asyncio.Event()
-    app[keys.REQUEST_LOG] = RequestLog(sys.stderr, as_json=settings.log_format == "json")
+    app[keys.REQUEST_LOG] = REQUEST_LOGS[settings.log_requests](
+        sys.stderr, as_json=settings.log_format == "json"
+    )
     registry = make_registry(shared=settings.workers > 1)
     app[METRICS] = Metrics(
         registry,
@@ -195,7 +197,10 @@ def main() -> int:
         with _counting_together(settings.workers > 1):
             return run(settings)
     except BadSetting as problem:
-        print(f"latchkey: {problem}", file=sys.stderr)
+        serves = sys.argv[1:] in ([], ["serve"])
+        if serves and os.environ.get("LOG_FORMAT", "").strip() == "json":
+            log.set_up(sys.stderr, as_json=True)
+        fail(str(problem))
         return 2
     except BrokenPipeError:  # whoever read has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

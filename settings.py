@@ -170,6 +170,7 @@ class Settings:
     body_timeout: float = _seconds(10, 0.1, 3600)
     drain_seconds: float = _seconds(3, 0, 600)
     log_format: str = _one_of("text", "text", "json")
+    log_requests: str = _one_of("all", "all", "errors", "off")
     tracing: str = _one_of("off", "on", "off")
     metrics_allow: tuple[Network, ...] = _setting(
         _parse_networks(_LOOPBACK), _parse_networks, _NETWORKS

@@ -1,12 +1,15 @@
 """One process that serves: how its connections are run, and how it settles."""
 
 import gc
+import logging
 import os
 import sys
 
 from aiohttp import web
 
+from commands.printing import printable
 from handlers.connection import Runner
+from handlers.log import status_line
 from settings import Settings
 
 SHUTDOWN_SECONDS = 10.0
@@ -41,7 +44,12 @@ def settle() -> None:
 
 def say(what: str) -> None:
     """Print a line about this server. Nobody needs to read it: a reader may have gone."""
-    print_lines(f"latchkey: {what}")
+    print_lines(status_line(what))
+
+
+def fail(what: str) -> None:
+    """Print on stderr why this server does not start."""
+    print(status_line(printable(what), logging.ERROR), file=sys.stderr, flush=True)
 
 
 def print_lines(text: str) -> None:

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from commands.check import startup_warnings
 from commands.listening import CannotListen, open_sockets, place
-from commands.printing import complain, printable
-from commands.process import BACKLOG, make_runner, print_lines, say, settle
+from commands.printing import printable
+from commands.process import BACKLOG, fail, make_runner, print_lines, say, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
 from handlers.connection import Runner
@@ -44,10 +44,10 @@ def run(settings: Settings, create_app: CreateApp) -> int:
                 return run_loop(_serve(reached, create_app))
             return _serve_with_workers(reached, create_app)
     except CannotListen as problem:
-        complain(f"can't listen on {place(settings)}: {problem}")
+        fail(f"can't listen on {place(settings)}: {problem}")
         return 1
     except (CantRun, Conflict, Unavailable, OSError) as problem:
-        complain(str(problem))
+        fail(str(problem))
         return 1
 
 
@@ -161,4 +161,5 @@ def _greet(settings: Settings, port: int) -> None:
             f"{json} -d '{{{mika}}}' {account}/login",
             f"-H 'Authorization: Token <the token>' {account}/profile",
         ]
-    print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in tries), ""]))
+    if not log.is_json():
+        print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in tries), ""]))

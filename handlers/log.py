@@ -6,9 +6,11 @@ No line ever holds a token, a password, a body or a header.
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 import warnings
 from functools import lru_cache
+from types import TracebackType
 from typing import TextIO
 
 import orjson
@@ -65,6 +67,35 @@ class RequestLog:
         self.flush()
 
 
+class ErrorLog(RequestLog):
+    """Writes a line for each request that was refused or failed: a status of 400 or more."""
+
+    def add(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        why: str,
+        trace_id: str = "",
+    ) -> None:
+        """Note a request that has been answered, if it was refused or failed."""
+        if status >= 400:
+            super().add(method, route, status, seconds, request_id, why, trace_id)
+
+
+class NoLog(RequestLog):
+    """Writes nothing of requests."""
+
+    def add(self, *answered: object, **more: object) -> None:
+        """Forget a request that has been answered."""
+
+
+REQUEST_LOGS: dict[str, type[RequestLog]] = {"all": RequestLog, "errors": ErrorLog, "off": NoLog}
+"""By what LOG_REQUESTS says."""
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -108,6 +139,28 @@ def set_up(stream: TextIO, *, as_json: bool) -> None:
     logging.captureWarnings(True)
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"PIL\b")
+    if as_json:
+        sys.excepthook = _log_crash
+
+
+def is_json() -> bool:
+    """Return whether the log has been set up to be JSON."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
+
+
+def status_line(message: str, level: int = logging.INFO) -> str:
+    """Return a line about the server itself, for a terminal or, where the log is JSON, as JSON."""
+    if not is_json():
+        return f"latchkey: {message}"
+    record = logging.LogRecord("latchkey", level, "", 0, message, None, None)
+    return JsonFormatter().format(record)
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Log what ends the program; Python would print its traceback as text."""
+    logging.getLogger("latchkey").critical("unexpected error", exc_info=(kind, error, traceback))
 
 
 def utc(seconds: float) -> str:

@@ -31,7 +31,7 @@ PASSWORD = "correct horse"
 PATIENCE = 30.0
 """Seconds that a test waits for what must come; none of them is a promise."""
 
-_SERVING = r"serving on http://127\.0\.0\.1:(\d+)\n"
+_SERVING = r"serving on http://127\.0\.0\.1:(\d+)(?:\n|\"})"
 _SETTINGS = {each.name.upper() for each in setting_fields()}
 
 

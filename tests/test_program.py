@@ -678,6 +678,10 @@ def test_the_log_has_a_line_for_each_request(
     parse = parse_json_line if log_format == "json" else parse_text_line
     lines = [parse(line) for line in server.err.splitlines()]
     assert lines == asked
+    if log_format == "json":
+        messages = [json.loads(line)["message"] for line in server.out.splitlines()]
+        assert messages[0] == f"serving on http://127.0.0.1:{server.port}"
+        assert messages[-1] == "stopping"
     for word in secret_words:
         assert word not in server.err
 

@@ -1,5 +1,6 @@
 """Settings: their defaults, and one line for each that can't be used."""
 
+import json
 import os
 import subprocess
 import sys
@@ -133,6 +134,7 @@ BAD = {
     "BODY_TIMEOUT": ["inf", "0.01"],
     "DRAIN_SECONDS": ["-1", "601"],
     "LOG_FORMAT": ["xml", "JSON\nx", "JSON"],
+    "LOG_REQUESTS": ["on", "ERRORS", "all errors"],
     "TRACING": ["yes", "1"],
     "DOCS": ["false", "Off"],
 }
@@ -412,6 +414,13 @@ def test_the_program_says_it_in_one_line_and_stops(tmp_path, environment, shown)
     assert shown in line
     assert "hunter2" not in line
     assert not (tmp_path / "data").exists()
+
+
+def test_where_the_log_is_json_so_is_why_it_does_not_start(tmp_path):
+    done = run_server(tmp_path, LOG_FORMAT="json", PORT="x")
+    assert (done.returncode, done.stdout) == (2, "")
+    said = json.loads(done.stderr)
+    assert (said["level"], said["message"][:13]) == ("ERROR", "PORT must be ")
 
 
 @pytest.mark.parametrize("url", ["postgresql//user:hunter2@localhost/x", "user:hunter2@localhost"])

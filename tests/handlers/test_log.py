@@ -14,8 +14,16 @@ from typing import TextIO
 
 import pytest
 
+from commands.process import fail, say
 from handlers import keys
-from handlers.log import FLUSH_LINES, JsonFormatter, RequestLog, TextFormatter
+from handlers.log import (
+    FLUSH_LINES,
+    JsonFormatter,
+    RequestLog,
+    TextFormatter,
+    set_up,
+    status_line,
+)
 from server import create_app
 from tests.handlers.contract import JSON, Row, play
 from tests.handlers.front_requests import ask
@@ -103,6 +111,47 @@ async def test_a_line_has_the_time_of_its_request(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
     log.flush()
     assert stream.getvalue().startswith("2023-11-14T22:13:20.250Z GET ")
+
+
+async def test_which_requests_have_a_line(settings, monkeypatch):
+    """LOG_REQUESTS; what else happens is logged all the same."""
+    for which, expected in (
+        ("all", [200, 404, 503]),
+        ("errors", [404, 503]),
+        ("off", []),
+    ):
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        log = create_app(replace(settings, log_requests=which))[keys.REQUEST_LOG]
+        for status in (200, 404, 503):
+            log.add("GET", "/healthz", status, 0.01, "id", "")
+        log.flush()
+        assert [int(line.split()[3]) for line in stream.getvalue().splitlines()] == expected
+
+
+def test_every_line_is_json_where_the_log_is(monkeypatch, capsys):
+    """What is said of the start, why there is none, and what ends the program."""
+    root, hook, stream = logging.getLogger(), sys.excepthook, io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    assert status_line("serving") == "latchkey: serving"
+    try:
+        set_up(stream, as_json=True)
+        sys.excepthook(RuntimeError, RuntimeError("a bug"), None)
+        say("serving")
+        fail("it can't\x1b[2J")
+    finally:
+        sys.excepthook = hook
+        logging.captureWarnings(False)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in (stream.getvalue() + out + err).splitlines()]
+    assert [(each["level"], each["message"]) for each in lines] == [
+        ("CRITICAL", "unexpected error"),
+        ("INFO", "serving"),
+        ("ERROR", r"it can't\x1b[2J"),
+    ]
+    assert "RuntimeError: a bug" in lines[0]["traceback"]
 
 
 @pytest.fixture
