@@ -1,5 +1,7 @@
 # The server alone: its stores and its secrets are given to it. docs/containers.md says how.
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+# 3.11 is the Python that most tests run on. A tag is moved when Debian mends something; to build the
+# same image again, name it with its digest: PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS program
 # requirements-tracing.txt holds all of requirements.txt, and what TRACING=on needs.
@@ -24,7 +26,8 @@ RUN chmod -R a+rX,go-w . \
     && python -c 'import server, commands.workers'
 
 FROM program AS system
-# What installs things, what only documents them, and Perl: nothing here runs any of it.
+# What installs things, what only documents them, and Perl: nothing here runs any of it. No program
+# may change its user either (su, mount, passwd).
 RUN groupadd --gid 10001 latchkey \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin latchkey \
@@ -38,7 +41,8 @@ RUN groupadd --gid 10001 latchkey \
         /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /var/lib/apt \
         /usr/bin/perl* /usr/lib/*/perl-base /usr/share/perl5 \
         /usr/share/bash-completion /usr/share/doc /usr/share/info /usr/share/lintian \
-        /usr/share/locale /usr/share/man /var/cache/* /var/log/*
+        /usr/share/locale /usr/share/man /var/cache/* /var/log/* \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 
 # One layer: what was removed above is gone, and not only hidden.
 FROM scratch

@@ -154,6 +154,12 @@ def test_its_own_user_can_change_nothing_of_it(image: Engine):
     assert [path for path in writable if not path.startswith(places)] == []
 
 
+def test_no_program_changes_its_user(image: Engine):
+    """The base has a dozen: su, mount, passwd. Whoever runs the image need not forbid it."""
+    looked = inside(image, "find / -xdev -type f -perm /6000; test -e /usr/bin/su && echo su")
+    assert looked.stdout == "su\n"
+
+
 def test_it_is_small(image: Engine):
     measured = inside(image, "du -sxm / 2>/dev/null; du -sm /app/packages")
     megabytes, _, packages, _ = measured.stdout.split()
