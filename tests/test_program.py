@@ -546,7 +546,7 @@ def test_what_is_not_http_gets_a_bare_400(server: Program, sent: str):
 
 
 ODD = {
-    "an unknown expectation": b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: Zaubertrank\r\n",
+    "an unknown expectation": b"GET /nowhere HTTP/1.1\r\nHost: x\r\nExpect: Zaubertrank\r\n",
     "OPTIONS *": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
     "CONNECT": b"CONNECT Zaubertrank:80 HTTP/1.1\r\nHost: x\r\n",
     "an unknown method": b"ZAUBERTRANK /nowhere HTTP/1.1\r\nHost: x\r\n",

@@ -17,7 +17,7 @@ from store.session import Grant
 
 KUST = Grant("kust")
 
-IN_SCRIPTS = {"zrange", "zadd", "zcard", "expire"}
+IN_SCRIPTS = {"zrange", "zrevrange", "zadd", "zcard", "expire"}
 """Commands that only scripts run here; they cost no trip."""
 OURS = {"info", "config"}
 
