@@ -26,8 +26,11 @@ class BadSetting(Exception):
     """A setting's value can't be used; the text names it, the value and what is allowed."""
 
 
-def _setting(default: Any, parse: Callable[[str], Any], allowed: str) -> Any:
-    return field(default_factory=lambda: default, metadata={"parse": parse, "allowed": allowed})
+def _setting(
+    default: Any, parse: Callable[[str], Any], allowed: str, *, is_secret: bool = False
+) -> Any:
+    metadata = {"parse": parse, "allowed": allowed}
+    return field(default_factory=lambda: default, metadata=metadata, repr=not is_secret)
 
 
 def _whole(default: int, low: int, high: int) -> Any:
@@ -125,17 +128,21 @@ class Settings:
     port: int = _whole(8000, 0, 65535)
     workers: int = _whole(1, 1, 1024)
     data_dir: str = _setting("data", _parse_directory, "a directory for the embedded stores")
-    database_url: str = _setting("", check_database_url, "a libpq connection string")
+    database_url: str = _setting(
+        "", check_database_url, "a libpq connection string", is_secret=True
+    )
     redis_url: str = _setting(
         "",
         check_redis_url,
         "a URL that begins with redis://, rediss://, unix://, redis+sentinel:// "
         "or redis+cluster://",
+        is_secret=True,
     )
     secret_keys: tuple[str, ...] = _setting(
         (),
         _parse_keys,
         f"random keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas",
+        is_secret=True,
     )
     dialects: Mapping[str, Mount] = _setting(
         _parse_dialects(" ".join(f"{name}=/" for name in handlers.DIALECTS)),

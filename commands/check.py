@@ -129,14 +129,14 @@ async def _judged(redis: Redis, settings: Settings) -> list[Finding]:
     return [finding for facts in await redis_facts(redis) for finding in judge_redis(facts, mode)]
 
 
-async def startup_warnings(settings: Settings) -> list[str]:
+async def startup_warnings(given: Settings, settings: Settings) -> list[str]:
     """Return what is wrong with Redis and the secrets although the server could start.
 
-    Raises Unavailable.
+    `given` are the settings as they were read; `settings` name both stores. Raises Unavailable.
     """
     redis = await connect_redis(settings.redis_url, 1, settings.store_timeout)
     try:
-        found = [*judge_secrets(settings), *await _judged(redis, settings)]
+        found = [*judge_secrets(given), *await _judged(redis, settings)]
     finally:
         await redis.close()
     return [each.what for each in found if each.level in (Level.WARNING, Level.WRONG)]

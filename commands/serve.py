@@ -5,9 +5,10 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -28,6 +29,7 @@ except ImportError:  # there is no uvloop for this platform
     from asyncio import run as run_loop  # type: ignore[assignment]  # of the two, one is there
 
 CreateApp = Callable[[Settings], web.Application]
+Warn = Callable[[], Coroutine[Any, Any, None]]
 _log = logging.getLogger("latchkey.check")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -41,8 +43,8 @@ def run(settings: Settings, create_app: CreateApp) -> int:
             if told:
                 return 0
             if reached.workers == 1:
-                return run_loop(_serve(reached, create_app))
-            return _serve_with_workers(reached, create_app)
+                return run_loop(_serve(reached, create_app, partial(_warn, settings, reached)))
+            return _serve_with_workers(reached, create_app, partial(_warn, settings, reached))
     except CannotListen as problem:
         fail(f"can't listen on {place(settings)}: {problem}")
         return 1
@@ -58,27 +60,27 @@ def _note_signals() -> list[int]:
     return told
 
 
-def _serve_with_workers(settings: Settings, create_app: CreateApp) -> int:
+def _serve_with_workers(settings: Settings, create_app: CreateApp, warn: Warn) -> int:
     """Serve with a manager, once what every worker will do at its start has been seen to work."""
     from commands import workers  # noqa: PLC0415  # one process needs no manager
 
-    if run_loop(_can_start(settings, create_app)) and not _note_signals():
+    if run_loop(_can_start(settings, create_app, warn)) and not _note_signals():
         sockets = open_sockets(settings)
         return workers.run(settings, create_app, sockets, partial(_greet, settings))
     return 0
 
 
-async def _can_start(settings: Settings, create_app: CreateApp) -> bool:
+async def _can_start(settings: Settings, create_app: CreateApp, warn: Warn) -> bool:
     """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
     async with _started(settings, create_app, Runner.setup) as (_, stop):
         if not stop.told.done():
-            await _warn(settings)
+            await warn()
         return not stop.told.done()
 
 
-async def _serve(settings: Settings, create_app: CreateApp) -> int:
+async def _serve(settings: Settings, create_app: CreateApp, warn: Warn) -> int:
     async with _started(settings, create_app, partial(_listen, settings)) as (runner, stop):
-        warning = asyncio.create_task(_warn(settings))
+        warning = asyncio.create_task(warn())
         why = await stop.told
         warning.cancel()
         if why is signal.SIGTERM:
@@ -88,10 +90,10 @@ async def _serve(settings: Settings, create_app: CreateApp) -> int:
     return 0
 
 
-async def _warn(settings: Settings) -> None:
+async def _warn(given: Settings, settings: Settings) -> None:
     """Log what `check` would report, of what keeps no server from starting."""
     try:
-        for what in await startup_warnings(settings):
+        for what in await startup_warnings(given, settings):
             _log.warning("%s", printable(what))
     except Unavailable as problem:  # then every request says so, too
         _log.warning("Redis is not checked: %s", problem)

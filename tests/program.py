@@ -93,7 +93,8 @@ class Client:
 class Program:
     """A run of the program. Leaving its `with` ends it."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, output: int | None = None, **environment: str) -> None:
+        """Start it; `output` is what it has for stdout, if `out` is not to be read."""
         inherited = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
         defaults = {
             "PORT": "0",
@@ -109,7 +110,7 @@ class Program:
             cwd=ROOT,
             env={**inherited, **defaults, **environment},
             stdin=subprocess.DEVNULL,
-            stdout=self._out,
+            stdout=self._out if output is None else output,
             stderr=self._err,
             start_new_session=True,
         )

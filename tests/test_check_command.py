@@ -17,6 +17,7 @@ import pytest
 import redis
 
 import commands
+from commands.check import startup_warnings
 from commands.findings import judge_database, judge_redis, judge_secrets, judge_settings
 from handlers import Conflict
 from handlers.mounts import Mount
@@ -186,7 +187,7 @@ def redis_servers() -> Iterator[Watched]:
         yield servers
 
 
-def test_a_redis_that_forgets(check, redis_servers):
+def test_a_redis_that_forgets(check, settings, redis_servers):
     primary, _ = redis_servers.servers
     url = f"redis://{HOST}:{primary.port}"
     primary.ask("config", "set", "maxmemory-policy", "allkeys-lru")
@@ -194,6 +195,10 @@ def test_a_redis_that_forgets(check, redis_servers):
     said = "\n".join(found["warning"])
     assert "maxmemory-policy allkeys-lru" in said
     assert "no append-only file" in said
+    where = replace(settings, redis_url=url)
+    logged = "\n".join(asyncio.run(startup_warnings(where, where)))  # as `serve` does
+    for part in ("maxmemory-policy allkeys-lru", "no append-only file", "has no password"):
+        assert part in logged
     primary.ask("config", "set", "maxmemory-policy", "noeviction")
     assert "maxmemory" not in "\n".join(check(redis_url=url)["warning"])
 
