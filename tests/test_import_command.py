@@ -17,6 +17,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
 import commands
 from commands import progress
@@ -27,7 +28,7 @@ from commands.progress import Progress
 from server import create_app
 from store.rules import fold, fold_email, is_askable, is_seen
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
-from tests.store.databases import ask
+from tests.store.databases import ask, own_database
 
 DATA = Path(__file__).parent / "files"
 UTC = datetime.UTC
@@ -41,6 +42,20 @@ def account(settings, capsys, clean):
         arguments = ["account", *map(str, words)]
         status = commands.run(arguments, replace(settings, **other), create_app)
         return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def run_in(settings, capsys):
+    """Run a command on a database beside the server; it must succeed. Return what it says."""
+
+    async def run(url, *words):
+        where = replace(settings, database_url=url)
+        status = await asyncio.to_thread(commands.run, [*map(str, words)], where, create_app)
+        out, err = capsys.readouterr()
+        assert status == 0, err
+        return out
 
     return run
 
@@ -681,6 +696,94 @@ def test_names_that_no_login_can_ask_for(check):
         "username ' kim0' has white space around it: no login asks for that; trim it"
     )
     assert found[5][1].startswith("email 'lee@x.example ' has white space")
+
+
+async def test_pictures_move_with_their_accounts_and_the_gallery(client, run_in, stores, tmp_path):
+    """Into an empty database of another server; own pictures keep their URLs."""
+    new = {"password": PASSWORD, "email": "kim@x.example", "username": "kim"}
+    tokens = {}
+    for name in ("kim", "lee", "noor", "pia"):
+        data = {**new, "username": name, "email": f"{name}@x.example"}
+        answer = await client.post("/account/register", json=data)
+        tokens[name] = {"Authorization": f"Token {(await answer.json())['token']}"}
+    photo = io.BytesIO()
+    Image.radial_gradient("L").convert("RGB").save(photo, "PNG")
+    hung = tmp_path / "hung.png"
+    hung.write_bytes(photo.getvalue())
+    said = await run_in(stores[0], "gallery", "add", hung, "--group", "cats", "--name", "Lea")
+    lea = int(said.split()[-1])
+
+    async def show(name, **what):
+        answer = await client.post("/account/set_picture", headers=tokens[name], **what)
+        assert answer.status == 200, await answer.text()
+
+    answer = await client.post(
+        "/account/set_picture",
+        headers={**tokens["kim"], "Content-Type": "image/png"},
+        data=photo.getvalue(),
+    )
+    assert answer.status == 200
+    await show("lee", json={"id": lea})
+    await show("noor", json={"id": 3})
+    file = tmp_path / "all.jsonl"
+    await run_in(stores[0], "account", "export", "--pictures", file)
+    seen = """select username, gallery.name, picture.account_id, side_512, side_256, side_64,
+        case when gallery.name is null then account.picture_id end
+        from account left join picture on picture.id = picture_id
+        left join gallery on gallery.picture_id = account.picture_id order by account.id"""
+    before = ask(stores[0], seen)
+    try:
+        with own_database(stores) as url:
+            said = await run_in(url, "account", "import", file)
+            assert "4 lines: 4 can be imported" in said
+            after = ask(url, seen)
+            assert after == before
+            assert [row[1] for row in after] == [None, "Lea", before[2][1], None]
+            found = ask(url, "select id, \"group\", name from gallery where name = 'Lea'")
+            assert found == [(lea, "cats", "Lea")]
+            assert ask(url, "select count(*), max(id) from gallery") == [(11, lea)]
+            # Into where it is already: accounts are passed over, and nothing is hung twice.
+            await run_in(url, "account", "import", file)
+            assert ask(url, "select count(*) from picture") == [(12,)]
+            # A picture whose id is somebody else's gets another one.
+            ask(
+                url,
+                "update account set username = 'k', username_folded = 'k', email = null, "
+                "email_folded = null where id = 1",
+            )
+            lines = [json.loads(line) for line in file.read_text().splitlines()]
+            again = [{**each, "id": None} for each in lines if each.get("username") == "kim"]
+            file.write_text("".join(f"{json.dumps(each)}\n" for each in again))
+            await run_in(url, "account", "import", file)
+            rows = ask(url, seen)
+            assert (rows[-1][0], rows[-1][3:6]) == ("kim", before[0][3:6])
+            assert rows[-1][6] != rows[0][6]
+    finally:
+        await run_in(stores[0], "gallery", "remove", lea)
+
+
+BAD_PICTURES = [
+    {"gallery": 0},
+    {"gallery": "3"},
+    {"id": "x", "512": "", "256": "", "64": ""},
+    {"id": "x"},
+    7,
+    {"512": "%%%", "256": "", "64": ""},
+]
+
+
+def test_what_is_no_picture_of_an_export(check):
+    lines = [json_line(username=f"n{n}", picture=each) for n, each in enumerate(BAD_PICTURES)]
+    lines += [json.dumps({"gallery": {"id": 3, "group": "cats", "name": "Lea"}})]
+    told = "its picture is not as `account export --pictures` writes it; take it out"
+    assert check("".join(lines)) == [(str(n + 1), told) for n in range(len(lines))]
+    assert check(json_line(username="kim", picture=None)) == []
+
+
+def test_csv_has_no_pictures(account, tmp_path):
+    status, out, err = account("export", "--pictures", "--format", "csv", tmp_path / "x")
+    assert (status, out) == (2, "")
+    is_one_line(err, "--pictures")
 
 
 CANT = {

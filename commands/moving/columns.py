@@ -9,6 +9,7 @@ from commands.moving.lines import Record
 from store.hashes import reader_of
 from store.moving.imports import HIGHEST_ID
 from store.moving.incoming import Incoming, Kind, Problem
+from store.moving.pictures import Hung, Picture, read_hung, read_picture
 from store.rules import MAX_NAME, MAX_TEXT, is_askable, is_nameable, is_storable
 
 _FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(
@@ -147,6 +148,11 @@ COLUMNS: dict[str, Column] = {
 }
 """By the name that `account show` has for it. Aliases are what Django and Flask tables say."""
 
+PICTURE = "picture"
+"""What `account export --pictures` adds to an account; JSON alone can have it."""
+GALLERY = "gallery"
+"""The only field of a line that is a picture of the gallery."""
+
 SQL_NAMES = {"group": "group_name"}
 """Columns that the table calls otherwise: `group` is a word of SQL's."""
 MAY_BE_NULL = frozenset({"first_name", "last_name", "group"})
@@ -157,6 +163,16 @@ _NAMED = {alias: name for name, column in COLUMNS.items() for alias in (name, *c
 def is_known(name: str) -> bool:
     """Tell whether a column's name, or alias, is one of ours."""
     return name.strip().lower() in _NAMED
+
+
+def gallery_of(record: Record) -> tuple[Hung | None, list[Problem]] | None:
+    """Return the picture of the gallery that a line is, and what is wrong; None for an account."""
+    if [name for name, _ in record.fields] != [GALLERY]:
+        return None
+    try:
+        return read_hung(record.fields[0][1]), []
+    except ValueError:
+        return None, [Problem(record.line, Kind.BAD_VALUE, PICTURE)]
 
 
 class Reader:
@@ -171,8 +187,12 @@ class Reader:
         """Return the account that a line has, None for none, and what is wrong with the line."""
         if record.problem:
             return None, [record.problem]
-        values, problems = {}, []
+        values, problems, picture = {}, [], None
         for given, value in record.fields:
+            if given == PICTURE and not isinstance(value, str):
+                picture, unfit = _picture(record.line, value)
+                problems += unfit
+                continue
             name = self._names[given] if given in self._names else self._name_of(given)
             if name is None:
                 problems += self._tell_once(record.line, Kind.UNKNOWN_COLUMN, given)
@@ -183,7 +203,7 @@ class Reader:
                 problems += unfit
         problems += _missing(record.line, values, problems)
         columns = {SQL_NAMES.get(name, name): value for name, value in values.items()}
-        return Incoming(record.line, columns, not problems), problems
+        return Incoming(record.line, columns, not problems, picture), problems
 
     def _name_of(self, given: str) -> str | None:
         """Return the column that is meant, "" for one to pass over, None for an unknown one."""
@@ -197,6 +217,13 @@ class Reader:
             return []
         self._told.add(f"{kind} {field}")
         return [Problem(line, kind, field)]
+
+
+def _picture(line: int, value: Any) -> tuple[Picture | None, list[Problem]]:
+    try:
+        return (None if value is None else read_picture(value)), []
+    except ValueError:
+        return None, [Problem(line, Kind.BAD_VALUE, PICTURE)]
 
 
 def _read(line: int, name: str, value: Any) -> tuple[Any, list[Problem]]:

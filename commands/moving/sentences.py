@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from commands.moving.columns import COLUMNS
+from commands.moving.columns import COLUMNS, PICTURE
 from store.moving.incoming import Kind, Problem, Tally
 from store.rules import MAX_NAME
 
@@ -59,6 +59,8 @@ def _what(problem: Problem) -> str:
             )
         case Kind.BAD_VALUE | Kind.UNSTORABLE if field == "password":
             return "its password is no hash; give one as text"
+        case Kind.BAD_VALUE if field == PICTURE:
+            return "its picture is not as `account export --pictures` writes it; take it out"
         case Kind.BAD_VALUE:
             return f"{field} is {value!r}; allowed is {COLUMNS[field].allowed}"
         case Kind.TOO_LONG if field:

@@ -1,20 +1,25 @@
 """`account import` and `account export`: accounts move in, and out, by the million."""
 
 import asyncio
-import contextlib
 import os
-import stat
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from textwrap import fill
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO
 
-from commands.moving.columns import COLUMNS, MAY_BE_NULL, SQL_NAMES, Reader, is_known
+from commands.moving.columns import (
+    COLUMNS,
+    MAY_BE_NULL,
+    PICTURE,
+    SQL_NAMES,
+    Reader,
+    gallery_of,
+    is_known,
+)
 from commands.moving.lines import (
     FORMATS,
     Lines,
@@ -26,14 +31,14 @@ from commands.moving.lines import (
     read_records,
     size_of,
 )
+from commands.moving.output import NotDone, Writable, written
 from commands.moving.sentences import number, sentence, summary
-from commands.printing import as_json, complain, printable, say
+from commands.printing import as_json, complain, say
 from commands.progress import Progress
 from commands.reach import UNREACHED, database_of, reach_stores
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Refused
-from store.files import private_file
 from store.moving.exports import export_accounts
 from store.moving.imports import Import, open_import
 from store.moving.incoming import Problem, Tally
@@ -41,17 +46,6 @@ from store.moving.incoming import Problem, Tally
 CHUNK = 5_000
 CHUNK_BYTES = 2**25
 """Lines in memory at a time, and their bytes."""
-
-
-class Writable(Protocol):
-    """What an export is written to."""
-
-    def write(self, text: str, /) -> object:
-        """Write some of it."""
-
-
-class NotDone(Exception):
-    """What was asked is not done, or not all of it; the text is one line that says why."""
 
 
 IMPORT = """\
@@ -66,14 +60,15 @@ The columns:
 
   Needed are username or email, and password: the hash, or ! for none. What is empty is not given.
   Names that Django and Flask use are known, too: date_joined, password_hash, active and so on.
-  Times without a zone are UTC. Pictures are not moved, and nobody's sessions."""
+  Times without a zone are UTC. Pictures move with what `account export --pictures` has written;
+  nobody's sessions do."""
 
 EXPORT = """\
 Write every account, in the form that import reads, password hashes included: keep it as secret as
-the database. Pictures and sessions are not in it. JSON lines keep everything as it is. A file is
-for its owner alone, and takes the place of one that is there once it is whole. CSV is not for a
-spreadsheet: names stand in it as clients chose them, and one that begins with = is a formula
-there."""
+the database. Sessions are not in it, and pictures only with --pictures. JSON lines keep everything
+as it is. A file is for its owner alone, and takes the place of one that is there once it is whole.
+CSV is not for a spreadsheet: names stand in it as clients chose them, and one that begins with = is
+a formula there."""
 
 
 def add(actions: Any) -> None:
@@ -99,6 +94,9 @@ def add(actions: Any) -> None:
     )
     exports.add_argument("file", metavar="FILE", nargs="?", default="-", help="else to stdout")
     exports.add_argument("--format", choices=FORMATS, default="jsonl", help="jsonl if not given")
+    exports.add_argument(
+        "--pictures", action="store_true", help="with their pictures and the gallery, as JSON lines"
+    )
     exports.set_defaults(run=run_export)
 
 
@@ -114,14 +112,21 @@ def run_import(settings: Settings, chosen: Namespace) -> int:
 
 def run_export(settings: Settings, chosen: Namespace) -> int:
     """Write every account; return the exit status."""
+    if chosen.pictures and chosen.format == "csv":
+        complain("--pictures: CSV can't have pictures, JSON lines can; leave --format out")
+        return 2
 
     def act(url: str) -> int:
-        with export_accounts(url) as (count, accounts), _written(chosen.file) as stream:
-            _export(count, accounts, stream, chosen.format)
+        exporting = export_accounts(url, pictures=chosen.pictures)
+        with exporting as (count, accounts, gallery), written(chosen.file) as stream:
+            for hung in gallery:
+                stream.write(as_json(hung) + "\n")
+            _export(count, accounts, stream, chosen.format, pictures=chosen.pictures)
         where = "standard output" if chosen.file == "-" else chosen.file
+        pictures = "their pictures are in it" if chosen.pictures else "pictures are not in it"
         complain(
             f"{where} holds {number(count, 'account')} with their password hashes: keep it as "
-            "secret as the database; pictures are not in it"
+            f"secret as the database; {pictures}"
         )
         return 0
 
@@ -174,12 +179,17 @@ def _read(importing: Import, stream: BinaryIO, chosen: Namespace) -> None:
     records = read_records(lines, chosen.format, is_known)
     size, progress = size_of(stream), Progress(sys.stderr, "read", "lines")
     while chunk := _some(records, lines):
-        accounts, problems = [], []
+        accounts, problems, gallery = [], [], []
         for record in chunk:
+            if (hung := gallery_of(record)) is not None:
+                gallery += [hung[0]] if hung[0] else []
+                problems += hung[1]
+                continue
             account, wrong = reader.read(record)
             accounts += [account] if account else []
             problems += wrong
         importing.add(accounts, problems)
+        importing.add_gallery(gallery)
         progress.at(lines.number, lines.bytes / size if size else None)
     progress.end()
 
@@ -213,19 +223,27 @@ def _insert(importing: Import, tally: Tally) -> int:
     return 0
 
 
-def _export(count: int, accounts: Iterator[dict[str, Any]], stream: Writable, format: str) -> None:
-    write = _csv_writer(stream) if format == "csv" else _json_writer(stream)
+def _export(
+    count: int,
+    accounts: Iterator[dict[str, Any]],
+    stream: Writable,
+    format: str,
+    *,
+    pictures: bool,
+) -> None:
+    names = [*COLUMNS, PICTURE] if pictures else [*COLUMNS]
+    write = _csv_writer(stream) if format == "csv" else _json_writer(stream, names)
     progress = Progress(sys.stderr, "exported", f"of {count} accounts")
     for done, account in enumerate(accounts, 1):
-        write([account[SQL_NAMES.get(name, name)] for name in COLUMNS])
+        write([account[SQL_NAMES.get(name, name)] for name in names])
         if done % CHUNK == 0:
             progress.at(done, done / count)
     progress.end()
 
 
-def _json_writer(stream: Writable) -> Callable[[Sequence[Any]], object]:
+def _json_writer(stream: Writable, names: Sequence[str]) -> Callable[[Sequence[Any]], object]:
     def write(values: Sequence[Any]) -> object:
-        account = dict(zip(COLUMNS, values, strict=True))
+        account = dict(zip(names, values, strict=True))
         return stream.write(as_json(account, default=datetime.isoformat) + "\n")
 
     return write
@@ -235,39 +253,6 @@ def _csv_writer(stream: Writable) -> Callable[[Sequence[Any]], object]:
     stream.write(csv_line(COLUMNS))
     nullable = [name in MAY_BE_NULL for name in COLUMNS]
     return lambda values: stream.write(csv_line(map(csv_field, values, nullable)))
-
-
-@contextlib.contextmanager
-def _written(name: str) -> Iterator[Writable]:
-    """Open what an export is written to: a file for its owner alone, or standard output.
-
-    A file appears under its name when it is whole, in place of what was there: neither the mode of
-    that one counts, nor what it was a link to. A device or a pipe is written to as it is.
-    """
-    if name == "-":
-        with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as stream:
-            yield _Escaping(stream) if sys.stdout.isatty() else stream
-        return
-    found = os.lstat(name).st_mode if os.path.lexists(name) else stat.S_IFREG
-    if not stat.S_ISREG(found):
-        if stat.S_ISLNK(found):
-            raise NotDone(f"{name} is a link: name the file itself")
-        flags = os.O_WRONLY | os.O_NOFOLLOW
-        with open(os.open(name, flags), "w", encoding="utf-8", newline="") as stream:
-            yield stream
-        return
-    with private_file(Path(name)) as stream:
-        yield stream
-
-
-class _Escaping:
-    """Standard output at a terminal: a name in CSV must not write on it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str, /) -> object:
-        return self._stream.write("\n".join(map(printable, text.split("\n"))))
 
 
 def _say_if_terminal(what: str) -> None:

@@ -13,6 +13,15 @@ from typing import Any
 from store.moving.bulk import bulk_connection
 from store.moving.exports import KEPT
 from store.moving.incoming import OF_THE_FILE, Incoming, Kind, Problem, Tally
+from store.moving.pictures import (
+    GALLERY_COLUMNS,
+    PICTURE_COLUMNS,
+    PICTURE_TABLES,
+    Hung,
+    gallery_row,
+    hang,
+    picture_row,
+)
 from store.rules import FOLD
 
 BATCH = 5_000
@@ -80,7 +89,7 @@ class Import:
     def __init__(self, connection: Any) -> None:
         self._cursor = connection.cursor()
         self._connection = connection
-        self._cursor.execute(_TABLES)
+        self._cursor.execute(f"{_TABLES}; {PICTURE_TABLES}")
 
     def is_alone(self) -> bool:
         """Tell whether no other import is under way; none begins then, before this one ends."""
@@ -93,10 +102,17 @@ class Import:
 
     def add(self, lines: Iterable[Incoming], problems: Iterable[Problem]) -> None:
         """Take some of the lines, and what was found to be wrong with any."""
+        lines = list(lines)
         self._copy(f"incoming (line, is_sound, {_COLUMNS})", map(_row, lines))
+        pictures = ((each.line, each.picture) for each in lines if each.picture)
+        self._copy(f"incoming_picture ({PICTURE_COLUMNS})", map(picture_row, pictures))
         self._copy(
             "problem", ((each.line, each.kind, *_shown(each), each.other) for each in problems)
         )
+
+    def add_gallery(self, hung: Iterable[Hung]) -> None:
+        """Take pictures of the gallery that the lines' accounts chose from."""
+        self._copy(f"incoming_gallery ({GALLERY_COLUMNS})", map(gallery_row, hung))
 
     def judge(self) -> Tally:
         """Find what is there already, and what is taken by another account or by another line."""
@@ -144,6 +160,7 @@ class Import:
         since they were judged.
         """
         self._raise_sequence()
+        hang(self._cursor)
         self._cursor.execute(_FRESH)
         self._cursor.execute("analyze fresh; select coalesce(max(place), 0) from fresh")
         [(count,)] = self._cursor.fetchall()
@@ -194,10 +211,16 @@ class Import:
         values = [f"coalesce({each}, {defaults.get(each, 'null')})" for each in kept]
         return f"""
             with moved as (
-                insert into account (id, session_epoch, {", ".join(kept)})
-                select fresh.id, {_CLOCK}, {", ".join(values)} from fresh join incoming using (line)
+                insert into account (id, session_epoch, picture_id, {", ".join(kept)})
+                select fresh.id, {_CLOCK}, incoming_picture.id, {", ".join(values)}
+                  from fresh join incoming using (line) left join incoming_picture using (line)
                  where place > %(after)s and place <= %(last)s
-                    on conflict do nothing returning id)
+                    on conflict do nothing returning id, picture_id),
+            hung as (
+                insert into picture (id, account_id, side_512, side_256, side_64)
+                select shown.id, moved.id, side_512, side_256, side_64
+                  from moved join incoming_picture as shown on shown.id = moved.picture_id
+                 where side_512 is not null)
             select line from fresh
              where place > %(after)s and place <= %(last)s
                and not exists (select from moved where moved.id = fresh.id) order by line"""

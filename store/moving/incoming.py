@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from store.moving.pictures import Picture
+
 
 class Kind(enum.StrEnum):
     """Why a line can't be imported."""
@@ -54,6 +56,7 @@ class Incoming:
     line: int
     values: Mapping[str, Any]
     is_sound: bool
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)
