@@ -15,6 +15,7 @@ from commands.findings import (
     Level,
     either,
     judge_database,
+    judge_hashes,
     judge_redis,
     judge_secrets,
     judge_settings,
@@ -27,7 +28,7 @@ from settings import Settings
 from store import embedded
 from store.embedded import CantRun
 from store.errors import Unavailable
-from store.facts import database_facts, redis_facts, why_not_counted, why_not_kept
+from store.facts import database_facts, dearer_hashes, redis_facts, why_not_counted, why_not_kept
 from store.limits import Limits
 from store.postgresql.database import connect_database
 from store.redis.client import Redis, connect_redis
@@ -88,13 +89,15 @@ async def _look_at_database(settings: Settings) -> AsyncIterator[Finding]:
     try:
         database = await connect_database(settings.database_url, 1, settings.store_timeout)
         try:
-            facts = await database_facts(database)
+            facts, rounds = await database_facts(database), settings.bcrypt_rounds
             for finding in judge_database(facts, settings):
                 yield finding
             if facts.schema == newest() and not facts.problem:
                 odd = [*odd_names(await survey(database))]
                 for what in odd:
                     yield Finding(Level.WARNING, what)
+                for finding in judge_hashes(*await dearer_hashes(database, rounds)):
+                    yield finding
                 if not odd:
                     yield Finding(Level.OK, "the names of all accounts are fit to be kept")
         finally:

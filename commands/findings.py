@@ -179,6 +179,17 @@ def _judge_connections(facts: DatabaseFacts, needed: int) -> Finding:
     )
 
 
+def judge_hashes(higher: int, others: int) -> Iterator[Finding]:
+    """Say which hashes tell by the time of a refused login that there is an account."""
+    tells = "a refused login may take longer than for an unknown name, until the next good one"
+    if higher:
+        what = f"accounts with a hash of a higher cost than BCRYPT_ROUNDS: {higher}; {tells}"
+        yield Finding(Level.WARNING, what)
+    if others:
+        what = f"accounts with a hash of another application's: {others}; {tells}"
+        yield Finding(Level.NOTE, what)
+
+
 def judge_redis(facts: RedisFacts | None, mode: str = "standalone") -> Iterator[Finding]:
     """Report whether this Redis will do; `mode` is what REDIS_URL takes it for."""
     if facts is None:

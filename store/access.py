@@ -163,6 +163,7 @@ class Access:
                 except Outdated as outdated:
                     newer = outdated.epoch
                 else:
+                    await self._sessions.close_unknown(account.id)
                     if match is Match.OUTDATED:
                         await self._renew_hash(account.id, found.hash, password, client)
                     return account, opened
@@ -184,10 +185,9 @@ class Access:
         return match if counts else Match.NO
 
     async def _renew_hash(self, account_id: int, kept: str, password: str, client: Client) -> None:
-        """Replace a hash that is not as one that is made now.
+        """Replace a hash that is not as one that is made now. Nothing depends on it.
 
-        The password is the same, so no session ends; and if it can't be done now, the login is as
-        good, and the next one will try again.
+        The password is the same, so no session ends; if it fails, the next login tries again.
         """
         with contextlib.suppress(Refused):
             fresh = await self._passwords.hash(password, client)

@@ -1,5 +1,6 @@
 """What both stores say of themselves, for an operator's check."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from store.redis.client import OnCluster, Redis
 from store.schema import newest, rehearse, version_of
 from store.session import Session
 from store.sessions import Sessions
+
+COUNT_SECONDS = 60.0
+"""What counting all accounts may take."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,24 @@ async def database_facts(database: Database) -> DatabaseFacts:
         is_pooled,
         isolation,
     )
+
+
+async def dearer_hashes(database: Database, rounds: int) -> tuple[int, int]:
+    """Count the accounts whose hash may take longer to verify than bcrypt at cost `rounds`.
+
+    First those of bcrypt at a higher cost, then those of other kinds. Raises Unavailable.
+    """
+    by = asyncio.get_running_loop().time() + COUNT_SECONDS
+    [(higher, others)] = await database.rows(
+        r"""select count(*) filter (where cost > %s),
+                   count(*) filter (where cost is null and password not like '!%%')
+              from (select password, substring(password from
+                        '^(?:bcrypt_sha256[$]|bcrypt[$])?[$]2[aby][$]([0-9]{2})[$]')::int as cost
+                      from account) as kept""",
+        (rounds,),
+        by,
+    )
+    return higher, others
 
 
 async def redis_facts(redis: Redis) -> list[RedisFacts | None]:

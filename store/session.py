@@ -5,7 +5,7 @@ epoch is the account's in microseconds, key names the secret key that
 signed the token and opened is in seconds since 1970.
 Lives for the lifetime of its kind. After a logout: the word `revoked`,
 with the time left kept, so that revoked, expired and never-made can be
-told apart.
+told apart; for two minutes if it was one too many for its account.
 sessions:<account>     sorted set, the account's: member "<dialect>:<kind>:<sid>", score the
 time at which it ends. Lives for the longest lifetime and a day, renewed
 by every register and extend.

@@ -24,64 +24,20 @@ from store.session import (
     record_key,
     set_key,
 )
+from store.session_scripts import EXTEND, FIND, REGISTER, REVOKE_OLDER
 from store.tokens import Tokens
 from store.touches import Touches
 
 DAY = 86_400
 ROUNDS = 8
+SURPLUS_SECONDS = 120
+"""How long a session is remembered as ended that was one too many for its account.
+
+Longer than any write may still be on its way (STORE_TIMEOUT): one that comes late must find the
+record ended. Not longer, or what an account keeps in Redis would have no bound.
+"""
 BY_USE = frozenset({"token", imported.KIND})
 """Kinds whose life is extended by use; the others are extended by what hands them out."""
-
-# KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.
-# Answers the name with this prefix, its score raised; nil when there is none. Of several, which
-# grants without `reuse` have left, it is the one that ends last: each time the same.
-_FIND = """
-for _, name in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
-  if string.sub(name, 1, #ARGV[1]) == ARGV[1] then
-    redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], name)
-    redis.call('EXPIRE', KEYS[1], ARGV[3])
-    return name
-  end
-end
-return false
-"""
-
-# KEYS: an account's set. ARGV: prefix that must be unique ('' for none), name, score, the set's
-# lifetime, most names. Answers the name that stands there, then those that are one too many.
-_REGISTER = """
-if ARGV[1] ~= '' then
-  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    if string.sub(name, 1, #ARGV[1]) == ARGV[1] then return {name} end
-  end
-end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-local answer = {ARGV[2]}
-local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[5]
-if surplus > 0 then
-  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, surplus)) do
-    if name ~= ARGV[2] and #answer <= surplus then answer[#answer + 1] = name end
-  end
-end
-return answer
-"""
-
-# KEYS: a record. ARGV: an epoch. Revokes the record if its epoch is older; answers 1 when the
-# record is revoked or gone, 0 when it is not older.
-_REVOKE_OLDER = """
-local record = redis.call('GET', KEYS[1])
-if not record or record == 'revoked' then return 1 end
-local epoch = string.match(record, '^%S+ %S+ %S+ (%d+)')
-if tonumber(epoch) >= tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[1], 'revoked', 'XX', 'KEEPTTL')
-return 1
-"""
-
-# KEYS: an account's set. ARGV: name, new score, the set's lifetime. Creates nothing.
-_EXTEND = """
-redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], ARGV[1])
-return redis.call('EXPIRE', KEYS[1], ARGV[3])
-"""
 
 
 class Outdated(Refused):
@@ -179,6 +135,20 @@ class Sessions:
         await self._revoke([session.name])
         await self._take_out(session.account_id, [session.name])
 
+    async def close_unknown(self, account_id: int) -> None:
+        """End the account's sessions that a key signed which is not listed.
+
+        Their tokens are refused as it is; they must not return should the key be listed again.
+        """
+        names = [
+            session.name
+            for session, _ in await self.standing(account_id)
+            if session.kind != imported.KIND and not self._tokens.knows(session.key_id)
+        ]
+        if names:
+            await self._revoke(names)
+            await self._take_out(account_id, names)
+
     async def close_older(self, account_id: int, epoch: int) -> None:
         """End what the account's set names, if it is of an older epoch than this one.
 
@@ -191,7 +161,7 @@ class Sessions:
         names = [name.decode() for name in found]
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
-            pipeline.eval(_REVOKE_OLDER, 1, named_key(name), epoch)
+            pipeline.eval(REVOKE_OLDER, 1, named_key(name), epoch)
         ended = await self._redis.ask(pipeline.execute())
         over = [name for name, is_over in zip(names, ended, strict=True) if is_over]
         await self._take_out(account_id, over)
@@ -222,7 +192,7 @@ class Sessions:
     async def _find(self, account_id: int, grant: Grant) -> str | None:
         name: bytes | None = await self._redis.ask(
             self._redis.client.eval(
-                _FIND,
+                FIND,
                 1,
                 set_key(account_id),
                 grant.name(""),
@@ -247,7 +217,7 @@ class Sessions:
         """Enter a session into its account's set; return the name that stands there."""
         names: list[bytes] = await self._redis.ask(
             self._redis.client.eval(
-                _REGISTER,
+                REGISTER,
                 1,
                 set_key(account_id),
                 grant.name("") if grant.reuse else "",
@@ -259,7 +229,7 @@ class Sessions:
         )
         standing, *surplus = [name.decode() for name in names]
         if surplus:
-            await self._revoke(surplus)
+            await self._revoke(surplus, SURPLUS_SECONDS)
             await self._take_out(account_id, surplus)
         return standing
 
@@ -269,10 +239,11 @@ class Sessions:
         record: Any = await self._redis.ask(self._redis.client.getex(named_key(name), ex=lifetime))
         return parse(name.rpartition(":")[2], record)
 
-    async def _revoke(self, names: Sequence[str]) -> None:
+    async def _revoke(self, names: Sequence[str], seconds: int | None = None) -> None:
+        """Mark sessions as ended, for the time that they had left or for `seconds`."""
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
-            pipeline.set(named_key(name), REVOKED, xx=True, keepttl=True)
+            pipeline.set(named_key(name), REVOKED, xx=True, keepttl=seconds is None, ex=seconds)
         await self._redis.ask(pipeline.execute())
 
     async def _take_out(self, account_id: int, names: Sequence[str]) -> None:
@@ -287,7 +258,7 @@ class Sessions:
             lifetime = self._lifetimes[session.kind]
             ends = time.time() + lifetime
             key = set_key(session.account_id)
-            names.eval(_EXTEND, 1, key, session.name, ends, self._set_lifetime)
+            names.eval(EXTEND, 1, key, session.name, ends, self._set_lifetime)
             records.expire(record_key(session.sid), lifetime)
         await self._redis.ask(names.execute())
         await self._redis.ask(records.execute())

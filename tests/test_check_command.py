@@ -555,3 +555,34 @@ async def test_a_server_that_repeats_the_password_is_not_quoted():
     assert SECRET not in str(refusal.value)
     assert refusal.value.__cause__ is not None
     assert SECRET not in str(refusal.value.__cause__)
+
+
+def test_hashes_that_take_longer_to_refuse_are_counted(check, kept_hashes):
+    """By their cost, and by who made them; those of no password cost what an unknown name does."""
+    found = check(bcrypt_rounds=5)
+    [warning] = [each for each in found["warning"] if "higher cost" in each]
+    [note] = [each for each in found["note"] if "another application's" in each]
+    assert ": 2; " in warning
+    assert ": 3; " in note
+
+
+@pytest.fixture
+def kept_hashes(check, database):
+    """Accounts with hashes of many kinds."""
+    check()
+    made = "." * 53
+    hashes = [
+        *(f"bcrypt_sha256$$2b${cost}${made}" for cost in ("04", "05", "06")),
+        *(f"bcrypt$$2b${cost}${made}" for cost in ("05", "12")),
+        f"$2y$04${made}",
+        "pbkdf2_sha256$1$salt$x",
+        "argon2$argon2id$v=19$m=8,t=1,p=1$c2FsdA$x",
+        "scrypt:32768:8:1$salt$x",
+        "!" + made,
+    ]
+    with database.cursor() as cursor:
+        for number, kept in enumerate(hashes, 1):
+            cursor.execute(
+                "insert into account (id, session_epoch, password) values (%s, 1, %s)",
+                (number, kept),
+            )

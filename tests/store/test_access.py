@@ -23,6 +23,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
+from store.imported import Imported
 from store.redis.client import Redis
 from store.session import REVOKED, Grant, parse, set_key
 from store.sessions import Sessions
@@ -367,6 +368,24 @@ async def test_a_login_overtaken_by_end_all_goes_on_without_a_second_bcrypt(
     monkeypatch.setattr(bcrypt, "checkpw", lambda *parts: calls.append(1) or checkpw(*parts))
     assert await flaw(access, await log_in(access)) is None
     assert len(calls) == 1
+
+
+async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(connect, redis_client):
+    """Of no dialect and no kind. A token of another application was signed by none, and stays."""
+    old, new = "x" * 32, "y" * 32
+    async with connect(secret_keys=(old,)) as core:
+        tokens = await register(core.access, KUST, WICARE, FRESH, ACCESS)
+        kim = (await core.access.authenticate(tokens[0])).account
+        foreign = Imported("a" * 40, kim.id, kim.epoch)
+        assert await core.sessions.adopt("lumotist", [foreign]) == [True]
+    async with connect(secret_keys=(new,)) as core:
+        token = await log_in(core.access)
+    async with connect(secret_keys=(new, old)) as core:
+        assert [await flaw(core.access, each) for each in tokens] == [Flaw.REVOKED] * 4
+        assert await flaw(core.access, token) is None
+        assert await log_in(core.access, WICARE) not in tokens
+    named = redis_client.zrange(set_key(kim.id), 0, -1)
+    assert sorted(name.split(b":")[1] for name in named) == [b"imported", b"token", b"token"]
 
 
 # Stores that were set back or are away

@@ -25,8 +25,8 @@ OURS = {"info", "config"}
 AUTHENTICATE = Counter(mget=1), 1
 REGISTER = Counter(eval=2, set=1), 2  # look, write, enter; an id, the row
 REGISTER_ALONE = Counter(), 2
-LOG_IN = Counter(eval=1, getex=1), 2  # look, extend; the row, last_login
-LOG_IN_AFRESH = Counter(eval=2, set=1), 2
+LOG_IN = Counter(eval=1, getex=1, mget=1), 2  # look, extend, keys; the row, last_login
+LOG_IN_AFRESH = Counter(eval=2, set=1, mget=1), 2
 LOG_IN_WRONG = Counter(), 1
 LOG_OUT = Counter(set=1, zrem=1), 0
 END_ALL = Counter(zrange=1, eval=1, zrem=1, get=1, set=1), 1  # the last two in the script

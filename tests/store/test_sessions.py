@@ -9,7 +9,7 @@ import pytest
 
 from store.errors import BadToken, Flaw, Unavailable
 from store.session import REVOKED, Grant, Opened, Session, named_key, record_key, set_key
-from store.sessions import DAY, Outdated, Sessions
+from store.sessions import DAY, SURPLUS_SECONDS, Outdated, Sessions
 
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
 KUST, WICARE = Grant("kust"), Grant("wicare", sid_bytes=16)
@@ -228,6 +228,8 @@ async def test_past_the_cap_those_that_end_first_are_ended(connect, redis_client
         flaws = [await flaw(core.sessions, each.token) for each in opened]
     assert flaws == [Flaw.REVOKED] * 2 + [None] * 3
     assert names(redis_client) == {each.name for each in opened[2:]}
+    for each in opened[:2]:  # they are not kept, or an account's records would have no bound
+        assert redis_client.ttl(named_key(each.name)) in about(SURPLUS_SECONDS)
 
 
 async def test_the_cap_never_ends_the_new_session(connect, redis_client):

@@ -1,0 +1,55 @@
+"""What Redis runs for a session. Each script touches one key, and makes no key's name.
+
+Change none without the model that shows that the protocol of store/sessions.py still holds.
+"""
+
+# KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.
+# Answers the name with this prefix, its score raised; nil when there is none. Of several, which
+# grants without `reuse` have left, it is the one that ends last: each time the same.
+FIND = """
+for _, name in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
+  if string.sub(name, 1, #ARGV[1]) == ARGV[1] then
+    redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], name)
+    redis.call('EXPIRE', KEYS[1], ARGV[3])
+    return name
+  end
+end
+return false
+"""
+
+# KEYS: an account's set. ARGV: prefix that must be unique ('' for none), name, score, the set's
+# lifetime, most names. Answers the name that stands there, then those that are one too many.
+REGISTER = """
+if ARGV[1] ~= '' then
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if string.sub(name, 1, #ARGV[1]) == ARGV[1] then return {name} end
+  end
+end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+local answer = {ARGV[2]}
+local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[5]
+if surplus > 0 then
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, surplus)) do
+    if name ~= ARGV[2] and #answer <= surplus then answer[#answer + 1] = name end
+  end
+end
+return answer
+"""
+
+# KEYS: a record. ARGV: an epoch. Revokes the record if its epoch is older; answers 1 when the
+# record is revoked or gone, 0 when it is not older.
+REVOKE_OLDER = """
+local record = redis.call('GET', KEYS[1])
+if not record or record == 'revoked' then return 1 end
+local epoch = string.match(record, '^%S+ %S+ %S+ (%d+)')
+if tonumber(epoch) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], 'revoked', 'XX', 'KEEPTTL')
+return 1
+"""
+
+# KEYS: an account's set. ARGV: name, new score, the set's lifetime. Creates nothing.
+EXTEND = """
+redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], ARGV[1])
+return redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
