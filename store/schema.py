@@ -13,9 +13,7 @@ import psycopg2.errors
 
 from store.errors import Unavailable, first_line
 from store.fitness import why_not_usable
-from store.image_decoder import webp_sides
 from store.pictures import insert_gallery_picture
-from store.portraits import PORTRAITS, draw
 from store.postgresql.database import Database, Row
 from store.refold import refold
 
@@ -143,6 +141,10 @@ async def _migrate(run: Run, version: int, migrations: dict[int, Path]) -> None:
 
 
 async def _hang_gallery(run: Run) -> None:
+    # Only a new database needs Pillow in this process.
+    from store.image_decoder import webp_sides  # noqa: PLC0415
+    from store.portraits import PORTRAITS, draw  # noqa: PLC0415
+
     for portrait in PORTRAITS:
         sides = webp_sides(await asyncio.to_thread(draw, portrait))
         await run(*insert_gallery_picture(portrait.group, portrait.name, sides))

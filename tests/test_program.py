@@ -1,5 +1,6 @@
 """The program as a process: it starts, stops, survives being killed, and says what is wrong."""
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,7 @@ from tests.program import (
     registration,
     wait_for,
 )
+from tests.store.test_images import PNG
 
 Start = Callable[..., Program]
 Stop = Callable[[Program], None]
@@ -395,6 +398,36 @@ def test_no_drain_finishes_what_is_in_flight(start: Start, deployment: dict[str,
     server = start(**deployment, BCRYPT_ROUNDS="13", DRAIN_SECONDS="0")
     answer_to_a_register_during(server, name, terminate)
     assert server.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the processes of a process")
+def test_a_stop_does_not_wait_for_a_picture(start: Start, deployment: dict[str, str], name: str):
+    """Its decoder answers nothing any more, and its client has left; both stop with the server."""
+    server = start(**deployment, DRAIN_SECONDS="0")
+    picture = {"picture": base64.b64encode(PNG).decode()}
+    with server.client() as client, server.client() as leaving:
+        client.send("POST", "/account/register", registration(name))
+        token = client.receive().json["token"]
+        client.send("POST", "/account/set_picture", picture, token)
+        assert client.receive().status == 200
+        found = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+        children = [int(pid) for file in found for pid in file.read_text().split()]
+        [decoder] = [
+            pid
+            for pid in children
+            if b"store.image_decoder" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(decoder, signal.SIGSTOP)
+        leaving.send("POST", "/account/set_picture", picture, token)
+        client.send("GET", "/healthz")
+        client.receive()
+    begun = time.monotonic()
+    terminate(server)
+    assert server.wait() == 0
+    assert time.monotonic() - begun < 10
+    assert not is_running(decoder)
+    assert "Traceback" not in server.err
 
 
 def test_a_drain_closes_connections_behind_their_answers(

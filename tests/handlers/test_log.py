@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import logging
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from server import create_app
 from tests.handlers.contract import JSON, Row, play
 from tests.handlers.front_requests import ask
 from tests.handlers.lumotist_rows import SIGN_UP, TEST, profile, token
+from tests.program import ROOT
 
 SECRETS = ("s3cret-password", "s3cret-body", "s3cret-query", "s3cret-header")
 
@@ -204,3 +206,22 @@ async def test_what_nobody_expected_is_a_bland_500_and_a_traceback(client, monke
             assert "crash-1" in written
         assert len(JsonFormatter().format(record).splitlines()) == 1
         assert names["token"] not in TextFormatter().format(record)
+
+
+WARN = """
+import sys, warnings
+from handlers import log
+log.set_up(sys.stderr, as_json=True)
+warnings.warn("something is deprecated", stacklevel=1)
+warnings.warn_explicit("Corrupt EXIF", UserWarning, "Tiff.py", 1, module="PIL.TiffImagePlugin")
+"""
+
+
+def test_warnings_are_lines_like_others_and_those_about_pictures_none():
+    """Pillow has one for each entry of EXIF that is wrong: thousands, for one upload."""
+    ran = subprocess.run(
+        [sys.executable, "-c", WARN], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    [line] = ran.stderr.splitlines()
+    assert json.loads(line)["logger"] == "py.warnings"
+    assert "something is deprecated" in json.loads(line)["message"]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import struct
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from store import image_processes, images
 from store.client import Client
 from store.errors import BadPicture, Blemish, Busy, TooMany
 from store.images import Images
-from tests.store.test_images import GIF, JPEG, PNG, QUADRANTS, gif, png, shows
+from tests.store.test_images import GIF, JPEG, PNG, QUADRANTS, chunk, gif, png, shows
 
 MAX_PIXELS = 25_000_000
 LARGE = png(2_500, 2_500, (8, 6), bytes(10_001))
@@ -145,6 +146,14 @@ async def test_a_decoder_that_crashes_takes_one_picture_with_it(pictures, caplog
     idle.kill()
     idle.wait()
     await pictures.square(PNG)
+
+
+async def test_what_a_decoder_has_to_say_is_in_no_log(pictures, capfd):
+    """Pillow warns of each entry of EXIF that is wrong."""
+    table = b"".join(struct.pack(">HHII", number, 2, 4_000_000, 8) for number in range(200))
+    exif = b"MM\0*\0\0\0\x08" + struct.pack(">H", 200) + table + bytes(99)
+    await pictures.square(png(8, 8, (8, 0), bytes(9), chunk(b"eXIf", exif)))
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_no_process_can_be_started(pictures, monkeypatch, caplog):

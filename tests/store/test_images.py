@@ -1,5 +1,6 @@
 """What is kept of a picture, and what is not taken for one; by HTTP the same files are sent."""
 
+import contextlib
 import io
 import random
 import struct
@@ -15,6 +16,7 @@ from store.errors import BadPicture, Blemish
 from store.image_decoder import squares
 from store.images import SIDES
 from tests.program import ROOT
+from tests.store.colour_profiles import cmyk, linear_grey
 
 MAX_PIXELS = 25_000_000
 QUADRANTS = ((200, 30, 30), (60, 200, 80), (20, 20, 160), (240, 230, 60))
@@ -130,6 +132,10 @@ SENT = {  # files of every format, and what they show; text in them is no reason
     "PNG, 16 bits of grey": (encode(_DEEP, "PNG"), GREYS),
     "WebP": (WEBP, QUADRANTS),
     "GIF, animated": (GIF, QUADRANTS),
+    "PNG, animated": (encode(_PAINTED, "PNG", **_THEN_ANOTHER), QUADRANTS),
+    "WebP, animated": (encode(_PAINTED, "WEBP", quality=95, **_THEN_ANOTHER), QUADRANTS),
+    "JPEG, with a film behind it": (JPEG + b"\xff\xda\xff\xd8ftypheic" * 10_000, QUADRANTS),
+    "PNG, grey and opaque": (encode(_PAINTED.convert("LA"), "PNG"), GREYS),
 }
 
 _ZIP = io.BytesIO()
@@ -227,6 +233,34 @@ def test_colours_are_those_that_the_profile_means():
     red, green, blue = _PAINTED.split()
     sent = encode(Image.merge("RGB", (blue, green, red)), "PNG", icc_profile=swapped)
     shows(squares(sent, MAX_PIXELS)[0], SIDES[0])
+
+
+def test_a_grey_picture_is_as_light_as_its_profile_says():
+    linear = _PAINTED.convert("L").point(lambda level: round((level / 255) ** 2.2 * 255))
+    sent = encode(linear, "JPEG", quality=98, icc_profile=linear_grey())
+    shows(squares(sent, MAX_PIXELS)[0], SIDES[0], GREYS)
+
+
+def test_inks_have_the_colours_that_the_profile_gives_them():
+    """Cyan, magenta, yellow and black ink, one a quadrant: here they print as `QUADRANTS`."""
+    paper = (255, 255, 255)
+    printed = {8: QUADRANTS[0], 4: QUADRANTS[1], 2: QUADRANTS[2], 1: QUADRANTS[3]}
+    colours = cmyk([printed.get(mixture, paper) for mixture in range(16)])
+    inked = Image.new("CMYK", (480, 320))
+    for number in range(4):
+        x, y = 80 + number % 2 * 160, number // 2 * 160
+        ink = tuple(255 * (each == number) for each in range(4))
+        inked.paste(ink, (x, y, x + 160, y + 160))
+    sent = encode(inked, "JPEG", quality=98, icc_profile=colours)
+    shows(squares(sent, MAX_PIXELS)[0], SIDES[0])
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65_535, -1, "6", 6.5])
+def test_an_orientation_that_there_is_not_turns_nothing(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with contextlib.suppress(struct.error):  # what EXIF has no form for
+        shows(squares(encode(_PAINTED, "PNG", exif=exif), MAX_PIXELS)[0], SIDES[0])
 
 
 BROKEN = {

@@ -74,6 +74,35 @@ async def test_who_would_wait_too_long_is_told_at_once(gate, threads, patience, 
     workers.close()
 
 
+async def test_what_a_call_has_taken_already_counts(gate):
+    """The mean knows nothing yet of a call that is still under way."""
+    workers = Workers("test", 1, SECONDS, 0.01)
+    [working] = crowd(workers, gate, 1)
+    while not workers._begun:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    [call] = workers._begun
+    workers._begun[call] -= 100
+    with pytest.raises(Busy) as refusal:
+        await workers.run(pytest.fail, "there was no room")
+    assert 99 < refusal.value.retry_after < 110
+    gate.set()
+    assert await working is True
+    workers.close()
+
+
+async def test_a_stop_does_not_wait_for_a_call(gate):
+    workers = Workers("test", 1, SECONDS, 0.01)
+    working, waiting = crowd(workers, gate, 2)
+    while not workers._begun:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    workers.close()
+    assert not working.done()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    gate.set()
+    assert await working is True
+
+
 async def test_who_leaves_the_queue_makes_room(gate):
     """And what nobody waits for is not done."""
     workers = Workers("test", 1, SECONDS, SECONDS)
