@@ -58,7 +58,13 @@ def add(parser: ArgumentParser) -> None:
         action.add_argument("name", metavar="NAME", help=NAME_HELP)
     fields = f"the fields are {', '.join(PARSE)}"
     for action, note in ((change, "; is_active=false ends the account's sessions"), (create, "")):
-        action.add_argument("assignments", nargs="+", metavar="FIELD=VALUE", help=fields + note)
+        action.add_argument(
+            "assignments",
+            type=parse_assignment,
+            nargs="+",
+            metavar="FIELD=VALUE",
+            help=fields + note,
+        )
     delete.add_argument("--yes", action="store_true", help="go on without asking")
     lists.add_argument("--limit", type=_whole, default=100, metavar="N", help="at most; else 100")
     lists.add_argument("--after", type=_whole, default=0, metavar="ID", help="ids above this one")
@@ -105,7 +111,7 @@ async def _show(settings: Settings, chosen: Namespace) -> str:
 
 
 async def _set(settings: Settings, chosen: Namespace) -> str:
-    changes = dict(map(parse_assignment, chosen.assignments))
+    changes = dict(chosen.assignments)
     async with database_of(settings) as database:
         accounts = Accounts(database)
         found = await find(accounts, chosen.name)
@@ -115,7 +121,7 @@ async def _set(settings: Settings, chosen: Namespace) -> str:
 
 
 async def _create(settings: Settings, chosen: Namespace) -> str:
-    values = dict(map(parse_assignment, chosen.assignments))
+    values = dict(chosen.assignments)
     if not (values.get("username") or values.get("email")):
         raise BadInput("an account needs a username or an email")
     new = NewAccount(**{name: value for name, value in values.items() if name in _AT_BIRTH})

@@ -1,6 +1,7 @@
 """The fields of an account that an operator sets, and how their values are read."""
 
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
@@ -78,12 +79,15 @@ COLUMNS = {"group": "group_name"}
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Return the column and the value of FIELD=VALUE. Raises BadInput."""
+    """Return the column and the value of FIELD=VALUE. Raises ArgumentTypeError, for argparse."""
     field, equals, text = assignment.partition("=")
-    if not equals or field not in PARSE:
-        raise BadInput(f"{assignment!r} is no FIELD=VALUE; the fields are {', '.join(PARSE)}")
+    fields = f"the fields are {', '.join(PARSE)}"
+    if not equals or not field:
+        raise ArgumentTypeError(f"{assignment!r} is not FIELD=VALUE; {fields}")
+    if field not in PARSE:  # what is behind it may be a password
+        raise ArgumentTypeError(f"{field!r} is not a field; {fields}")
     parse, allowed = PARSE[field]
     try:
         return COLUMNS.get(field, field), parse(text)
     except (ValueError, KeyError):
-        raise BadInput(f"{field} is {text!r}: allowed is {allowed}") from None
+        raise ArgumentTypeError(f"{field} is {text!r}: allowed is {allowed}") from None

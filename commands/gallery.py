@@ -25,6 +25,7 @@ def add(parser: ArgumentParser) -> None:
     adds = actions.add_parser("add", help="add a picture: JPEG, PNG, WebP or GIF")
     adds.add_argument("file", metavar="FILE", type=Path)
     adds.add_argument("--group", required=True, help="where it is listed: female, male, …")
+    adds.add_argument("--new-group", action="store_true", help="the group need not be there yet")
     adds.add_argument("--name", required=True, help="what it is called")
     adds.set_defaults(action=_add)
     removes = actions.add_parser("remove", help="remove a picture, from the accounts too")
@@ -71,6 +72,12 @@ async def _list(settings: Settings, arguments: Namespace, pictures: Pictures) ->
 
 
 async def _add(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
+    groups = sorted({each.group for each in await pictures.gallery()})
+    if arguments.group not in groups and not arguments.new_group:
+        there = ", ".join(groups) or "none"
+        raise LookupError(
+            f"there is no group {arguments.group!r}; there are: {there}. --new-group makes one"
+        )
     sent = await asyncio.to_thread(arguments.file.read_bytes)
     with contextlib.closing(
         Images(1, settings.password_wait, settings.picture_max_pixels)

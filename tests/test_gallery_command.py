@@ -136,7 +136,7 @@ async def test_what_is_added_can_be_chosen(client, gallery, file):
     before = await offered(client, names)
     said = await gallery("add", str(file), "--group", "female", "--name", "Mika")
     assert said == (0, "Mika is picture 11\n", "")
-    await gallery("add", str(file), "--group", "robots", "--name", "Äda 2")
+    await gallery("add", str(file), "--group", "robots", "--name", "Äda 2", "--new-group")
     pictures = listed(await gallery("list"))
     assert pictures[11][:2] == ("female", "Mika")
     assert pictures[12][:2] == ("robots", "Äda 2")
@@ -202,6 +202,12 @@ GIVEN = ("--group", "female", "--name", "Mika")
 REFUSED = {
     ("add", "nothing.png", *GIVEN): ["nothing.png"],
     ("add", ".", *GIVEN): ["'.'"],
+    ("add", "good.png", "--name", "x", "--group", "femal"): [
+        "'femal'",
+        "female, male",
+        "--new-group",
+    ],
+    ("add", "good.png", "--name", "x", "--group", "Female"): ["'Female'", "female, male"],
     ("add", "SVG", *GIVEN): ["SVG", "none of the formats"],
     ("add", "nothing", *GIVEN): ["none of the formats"],
     ("add", "a JPEG cut off", *GIVEN): ["a JPEG cut off", "damaged or cut off"],
@@ -236,7 +242,9 @@ async def test_what_can_not_be_done_changes_nothing(files, gallery):
 
 @pytest.mark.parametrize("option", ["--name", "--group"])
 async def test_texts_that_can_not_be_stored(files, gallery, option):
-    status, out, err = await gallery("add", "good.png", *GIVEN, option, os.fsdecode(b"\xff"))
+    status, out, err = await gallery(
+        "add", "good.png", *GIVEN, "--new-group", option, os.fsdecode(b"\xff")
+    )
     assert (status, out) == (1, "")
     is_one_line(err)
 
