@@ -107,10 +107,12 @@ class Accounts:
         field, name = _asked(login)
         if name is None or not is_storable(name):
             raise Unstorable(field)
-        for form in forms(field, name) if is_nameable(name) else ():
-            if found := await self._by_name.get((field, form)):
-                return found
-        return None
+        if not is_nameable(name):
+            return None
+        # In one statement, however many forms there are: which of them is there takes no longer.
+        asked = (self._by_name.get((field, form)) for form in forms(field, name))
+        found = await asyncio.gather(*asked)
+        return next((each for each in found if each), None)
 
     async def new_identity(self) -> tuple[int, int]:
         """Take an id and a session epoch for an account that is to be inserted."""

@@ -104,7 +104,7 @@ async def _import(settings: Settings, chosen: Namespace) -> int:
                 progress.at(lines.number, lines.bytes / size if size else None)
             progress.end()
     could = "can be imported" if chosen.check else "imported"
-    print(f"{number(done, 'token')} {could}, {number(wrong, 'line')} with problems", flush=True)
+    say(f"{number(done, 'token')} {could}, {number(wrong, 'line')} with problems")
     if done and settings.imported_tokens == "off" and not chosen.check:
         complain("they are good once the server has IMPORTED_TOKENS=on")
     return 1 if wrong else 0
