@@ -78,6 +78,9 @@ COLUMNS = {"group": "group_name"}
 """Fields whose column is called otherwise: `group` is a word of SQL's."""
 
 
+_LONGEST_SHOWN = 80
+
+
 def parse_assignment(assignment: str) -> tuple[str, Any]:
     """Return the column and the value of FIELD=VALUE. Raises ArgumentTypeError, for argparse."""
     field, equals, text = assignment.partition("=")
@@ -90,4 +93,5 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
     try:
         return COLUMNS.get(field, field), parse(text)
     except (ValueError, KeyError):
-        raise ArgumentTypeError(f"{field} is {text!r}: allowed is {allowed}") from None
+        shown = repr(text) if len(text) <= _LONGEST_SHOWN else f"{len(text)} characters"
+        raise ArgumentTypeError(f"{field} is {shown}: allowed is {allowed}") from None
