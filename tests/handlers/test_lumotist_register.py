@@ -203,7 +203,7 @@ PASSWORDS = {
     "NUL only": ("\0", "\0\0"),
     "emoji": ("🔑🔑", "🔑"),
     "case": ("Straße", "STRASSE"),
-    "not normalised": ("caf\u00e9", "cafe\u0301"),
+    "letters that only look alike": ("\ufb01sh", "fish"),
 }
 
 
