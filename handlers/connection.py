@@ -22,6 +22,8 @@ from handlers.wire import AT_ONCE, Outbox, as_response, encode
 
 IN_A_ROW = 16
 """Pipelined requests of one connection that are answered before the others have a turn."""
+UNREAD_SECONDS = 1.0
+"""How long a client may read nothing of its response while the server stops."""
 _TOO_SLOW = 408
 
 _log = logging.getLogger("latchkey.connection")
@@ -56,12 +58,29 @@ class Connection(RequestHandler):
             self._outbox.send(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def close(self) -> None:
-        """End when what was asked for is answered; wait no more for what nobody reads."""
+        """End when the request in progress is answered.
+
+        What still comes of a request that has its response is not waited for, nor is a client that
+        reads nothing of it for a second.
+        """
         super().close()
         if isinstance(self._waits, Rest):
             self._waits.end()
-        elif self._waits is not None:
-            self._waits.reschedule(self._loop.time())
+        elif self._waits is not None and not self._waits.expired():
+            self._waits.reschedule(self._loop.time() + (UNREAD_SECONDS if self._paused else 0))
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # aiohttp's
+        """End within `timeout`; aiohttp's own takes it twice when a handler does not end."""
+        transport = self.transport
+        try:
+            async with asyncio.timeout(timeout):
+                await super().shutdown(timeout)
+        except TimeoutError:
+            if self._task_handler is not None:
+                self._task_handler.cancel()
+            self.force_close()
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()  # closing would wait for the client to read
 
     def handle_error(
         self,
@@ -136,13 +155,16 @@ class Connection(RequestHandler):
             transport = self.transport
             before = transport.get_write_buffer_size()
             try:
-                async with asyncio.timeout(self._keepalive_timeout):
+                seconds = UNREAD_SECONDS if self._close else self._keepalive_timeout
+                async with asyncio.timeout(seconds) as self._waits:
                     return await super()._drain_helper()
             except TimeoutError:
                 self._drain_waiter = None  # the timeout has cancelled it
                 if transport.get_write_buffer_size() >= before:
                     transport.abort()
                     raise ConnectionResetError("the client does not read") from None
+            finally:
+                self._waits = None
         await super()._drain_helper()
 
     async def _wait_out(self, request: web.BaseRequest, status: int) -> None:

@@ -236,7 +236,10 @@ async def test_an_early_refusal_reaches_a_client_that_reads_at_the_end(client, t
 
 
 async def test_what_is_dropped_has_limits(aiohttp_client, settings, clean, monkeypatch):
-    """Of time without a byte, of time at all, and of bytes; a stop does not wait for it."""
+    """Of time without a byte, of time at all, and of bytes.
+
+    A stop does not wait for it, nor for a client that does not read.
+    """
     client = await aiohttp_client(create_app(settings))  # of its own, since it is stopped
     monkeypatch.setattr(connection, "MAX_SILENCE", 0.1)
     assert (await exchange(client, upload())).startswith(b"HTTP/1.1 401 ")  # silent, and closed
@@ -262,12 +265,18 @@ async def test_what_is_dropped_has_limits(aiohttp_client, settings, clean, monke
     assert await send_on(0.01, 1) < 1_000
     monkeypatch.setattr(connection, "MAX_SECONDS", 30.0)
     assert await send_on(0, 500_000) < 3 * lingering.MIN_BYTES
-    _, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(upload())
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(2):
-        await client.server.close()
-    writer.close()
+    monkeypatch.setattr(connection, "UNREAD_SECONDS", 0.1)
+    _, sender = await asyncio.open_connection(client.host, client.port)
+    sender.write(upload())
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(deaf, (client.host, client.port))
+        deaf.send(head("GET /openapi.json HTTP/1.1", "Host: a") * 100)
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(3):
+            await client.server.close()
+    sender.close()
 
 
 async def test_a_body_may_be_slow_but_not_silent(aiohttp_client, settings, clean, monkeypatch):
