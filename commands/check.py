@@ -1,6 +1,5 @@
 """`check`: whether what the settings name is there, and fit for what this server does with it."""
 
-import asyncio
 import os
 import sys
 from argparse import ArgumentParser
@@ -23,6 +22,7 @@ from commands.findings import (
 from commands.listening import CannotListen, bind_sockets, place
 from commands.naming import odd_names
 from commands.printing import printable
+from commands.process import run_loop
 from commands.reach import NoStores, reach_stores
 from settings import Settings
 from store import embedded
@@ -52,7 +52,7 @@ def run(settings: Settings, create_app: CreateApp) -> int:
     found = [Finding(Level.OK, "the settings can be used"), *judge_settings(settings, create_app)]
     try:
         with reach_stores(settings) as reached:
-            found += asyncio.run(_look(reached))
+            found += run_loop(_look(reached))  # on the same event loop as `serve`
     except NoStores as problem:  # as before the first start
         found += [Finding(Level.WARNING, str(problem)), *_judge_first_start(settings)]
     except CantRun as problem:

@@ -1,9 +1,12 @@
 """One process that serves: how its connections are run, and how it settles."""
 
+import asyncio
 import gc
 import logging
 import os
 import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -12,6 +15,8 @@ from handlers.connection import Runner
 from handlers.log import status_line
 from settings import Settings
 
+T = TypeVar("T")
+
 SHUTDOWN_SECONDS = 10.0
 """How long the requests in flight may still take once the server stops."""
 LINGERING_SECONDS = 1.0
@@ -19,6 +24,15 @@ LINGERING_SECONDS = 1.0
 BACKLOG = 4096
 _NEW_OBJECTS = 20_000
 """The collector looks for cycles this often: a request makes few, and its default finds none."""
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on uvloop, or on asyncio's own loop where there is no uvloop."""
+    try:
+        from uvloop import run  # noqa: PLC0415
+    except ImportError:
+        run = asyncio.run  # type: ignore[assignment]  # it takes the same
+    return run(main)
 
 
 def make_runner(app: web.Application, settings: Settings) -> Runner:

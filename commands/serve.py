@@ -15,18 +15,13 @@ from aiohttp import web
 from commands.check import startup_warnings
 from commands.listening import CannotListen, open_sockets, place
 from commands.printing import printable
-from commands.process import BACKLOG, fail, make_runner, print_lines, say, settle
+from commands.process import BACKLOG, fail, make_runner, print_lines, run_loop, say, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
 from handlers.connection import Runner
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Unavailable
-
-try:
-    from uvloop import run as run_loop
-except ImportError:  # there is no uvloop for this platform
-    from asyncio import run as run_loop  # type: ignore[assignment]  # of the two, one is there
 
 CreateApp = Callable[[Settings], web.Application]
 Warn = Callable[[], Coroutine[Any, Any, None]]

@@ -19,12 +19,14 @@ import redis
 import commands
 from commands.check import startup_warnings
 from commands.findings import judge_database, judge_redis, judge_secrets, judge_settings
+from commands.process import run_loop
 from handlers import Conflict
 from handlers.mounts import Mount
 from server import create_app
 from settings import Settings
 from store.errors import Unavailable
 from store.facts import DatabaseFacts, RedisFacts
+from store.postgresql.database import connect_database
 from store.redis.client import connect_redis
 from store.schema import newest
 from tests.program import KEY, ROOT, Program
@@ -586,3 +588,40 @@ def kept_hashes(check, database):
                 "insert into account (id, session_epoch, password) values (%s, 1, %s)",
                 (number, kept),
             )
+
+
+def test_what_only_a_connection_shows_is_one_line(check, stores, redis_servers):
+    """Values that have the right form, and can't be connected with."""
+    place = f"{HOST}:{redis_servers.servers[0].port}"
+    sentinels = redis_servers.url.partition("//")[2].partition("/")[0]
+    separator = "&" if "?" in stores[0] else "?"
+    bad = {
+        "database_url": [
+            f"{stores[0]}{separator}options=-c%20nonsense%3D1",
+            f"{stores[0]}{separator}service=nobody",
+            stores[0].replace("/postgres?", "/nobody?"),
+            f"postgresql://me:{SECRET}@{place}/x?sslmode=require",
+            f"postgresql://me:{SECRET}@{place}/x?sslmode=verify-full&sslrootcert=/nowhere",
+            f"host=/nowhere password={SECRET}",
+        ],
+        "redis_url": [
+            f"redis://:{SECRET}@nobody.invalid",
+            f"rediss://:{SECRET}@{place}",
+            f"rediss://:{SECRET}@{place}?ssl_ca_certs=/nowhere",
+            f"rediss://:{SECRET}@{place}?ssl_min_version=5",
+            f"rediss://:{SECRET}@{place}?ssl_ciphers=nonsense",
+            f"unix:///nowhere/s?password={SECRET}",
+            f"redis+cluster://:{SECRET}@{place}",
+            f"redis+sentinel://{sentinels}/nobody",
+            f"redis+sentinel://{place}/accounts",
+        ],
+    }
+    connects = {"database_url": connect_database, "redis_url": connect_redis}
+    for name, urls in bad.items():
+        for url in urls:
+            with pytest.raises(Unavailable) as refusal:
+                run_loop(connects[name](url, 1, 0.4))
+            assert SECRET not in str(refusal.value), url
+            assert SECRET not in str(refusal.value.__cause__), url
+    [wrong] = check(redis_url=f"redis://{sentinels}")["WRONG"][:1]
+    assert "names a server in sentinel mode" in wrong

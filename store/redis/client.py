@@ -13,7 +13,7 @@ import redis.exceptions
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 from store.coalesce import IN_FLIGHT
-from store.errors import Unavailable
+from store.errors import Unavailable, first_line
 from store.redis.cluster import Cluster
 from store.redis.connection import (
     IDLE_SECONDS,
@@ -215,6 +215,9 @@ async def connect_redis(
     except Unavailable:
         await client.close()
         raise
+    except redis.exceptions.RedisError as error:  # what the URL names is not what it says
+        await client.close()
+        raise Unavailable("redis", first_line(error)) from error
     return client
 
 

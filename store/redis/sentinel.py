@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
+from store.errors import first_line
 from store.redis.connection import LivePrimaryConnection, LivePrimaryTLSConnection, Trust
 from store.redis.topology import PLAIN, Place, Sentinels
 
@@ -28,6 +29,10 @@ class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
         except MasterNotFoundError as error:  # its own text is three lines for each Sentinel
             raise redis.exceptions.ConnectionError(
                 "no Sentinel names a primary that is up"
+            ) from error
+        except redis.exceptions.ResponseError as error:
+            raise redis.exceptions.ConnectionError(
+                f"a Sentinel does not name the primary: {first_line(error)}"
             ) from error
         if address != before:
             await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
