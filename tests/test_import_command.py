@@ -698,6 +698,9 @@ def test_names_that_no_login_can_ask_for(check):
     assert found[5][1].startswith("email 'lee@x.example ' has white space")
 
 
+LEA = ("--group", "cats", "--new-group", "--name", "Lea")
+
+
 async def test_pictures_move_with_their_accounts_and_the_gallery(client, run_in, stores, tmp_path):
     """Into an empty database of another server; own pictures keep their URLs."""
     new = {"password": PASSWORD, "email": "kim@x.example", "username": "kim"}
@@ -710,7 +713,7 @@ async def test_pictures_move_with_their_accounts_and_the_gallery(client, run_in,
     Image.radial_gradient("L").convert("RGB").save(photo, "PNG")
     hung = tmp_path / "hung.png"
     hung.write_bytes(photo.getvalue())
-    said = await run_in(stores[0], "gallery", "add", hung, "--group", "cats", "--name", "Lea")
+    said = await run_in(stores[0], "gallery", "add", hung, *LEA)
     lea = int(said.split()[-1])
 
     async def show(name, **what):
