@@ -4,7 +4,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ from psycopg2.extensions import parse_dsn
 from store.embedded import valkey_program
 from tests.faults.crowd import HOST
 from tests.faults.test_pgbouncer import PROGRAM, Bouncer, direct, free_port
-from tests.program import KEY, PASSWORD, Program
+from tests.program import KEY, PASSWORD, Program, Relay
 from tests.redis_servers import Server, Watched, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -44,18 +44,20 @@ def bouncer(stores: tuple[str, str], tmp_path: Path) -> Iterator[Bouncer]:
         pytest.skip("pgbouncer is not installed")
     for level in (tmp_path, *tmp_path.parents[:2]):
         level.chmod(0o755)  # it does not run as root
-    found = Bouncer(tmp_path, parse_dsn(stores[0])["host"], free_port())
+    found = Bouncer(tmp_path, free_port())
+    # PostgreSQL lets in the tests' user alone, which a relay is.
+    relay = Relay(f"{parse_dsn(stores[0])['host']}/.s.PGSQL.5432")
     (tmp_path / "users").write_text(f'"{NAME}" "{SECRET}"\n')
     (tmp_path / "ini").write_text(
         changed(
             DEPLOY / "pgbouncer.ini",
-            latchkey=f"host={found.sockets} port=5432 dbname={NAME}",
+            latchkey=f"host={HOST} port={relay.port} dbname={NAME}",
             listen_addr=HOST,
             listen_port=str(found.port),
             auth_file=str(tmp_path / "users"),
         )
     )
-    with direct(stores, "postgres") as cursor:
+    with closing(relay), direct(stores, "postgres") as cursor:
         cursor.execute(f"create role {NAME} login")
         cursor.execute(f"create database {NAME} owner {NAME}")
         found.start()
