@@ -95,6 +95,24 @@ def _check_places(parameters: Mapping[str, str]) -> None:
             raise BadValue("its host is not a name, an address or a directory") from None
 
 
+class Connection(aiopg.Connection):
+    """A connection that can be closed twice.
+
+    aiopg's own touches its descriptor again each time, and by then that may be a client's.
+    """
+
+    _is_ended = False
+
+    def close(self) -> "asyncio.Future[None]":
+        """Close the connection, unless that is done."""
+        if not self._is_ended:
+            self._is_ended = True
+            return super().close()
+        done: asyncio.Future[None] = self._loop.create_future()
+        done.set_result(None)
+        return done
+
+
 async def connect(url: str, seconds: float) -> aiopg.Connection:
     """Connect to the first host that answers and is what the URL wants.
 
@@ -129,7 +147,7 @@ async def _connect(parameters: dict[str, str], attributes: str) -> aiopg.Connect
     """Connect to one host; None when it is not what is wanted."""
     if address := await _knock(parameters):
         parameters = {**parameters, "hostaddr": address}
-    connection = await aiopg.Connection(
+    connection = await Connection(
         make_dsn(**{**_KEEPALIVE, **parameters, "client_encoding": "UTF8"}),
         None,  # type: ignore[arg-type]  # no deadline of aiopg's: whoever calls has one already
         enable_hstore=False,

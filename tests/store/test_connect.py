@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 import signal
+import socket
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ import redis
 from store import embedded
 from store.connect import keep_trying
 from store.errors import Unavailable
+from store.postgresql import hosts
 from store.postgresql.database import Database, connect_database
 from store.redis.client import Redis, connect_redis
 
@@ -445,6 +447,27 @@ async def test_idle_connections_that_redis_has_ended_are_not_used(own_redis, mis
         await asyncio.gather(*reads, *pings)
         misconfigure.operator.client_kill_filter(_type="normal", skipme=True)
         await asyncio.sleep(0.05)
+
+
+async def test_a_connection_that_is_closed_twice_touches_nobody_else(own_stores):
+    """Its descriptor may be a client's by then."""
+    connection = await hosts.connect(own_stores[0], PATIENCE)
+    number = connection.raw.fileno()
+    ours, theirs = socket.socketpair()
+    connection.close()
+    os.dup2(ours.fileno(), number)
+    heard = asyncio.Event()
+    asyncio.get_running_loop().add_reader(number, heard.set)
+    try:
+        connection.close()
+        theirs.send(b"x")
+        async with asyncio.timeout(NEVER):
+            await heard.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(number)
+        os.close(number)
+        ours.close()
+        theirs.close()
 
 
 async def test_a_client_that_leaves_spoils_no_connection(reach):
