@@ -6,11 +6,9 @@ does otherwise, and why.
 
 import base64
 
-import django.conf
 import pytest
 
-if not django.conf.settings.configured:
-    django.conf.settings.configure(ALLOWED_HOSTS=["*"], USE_I18N=False)
+from tests import django_settings  # isort: skip  # noqa: F401  # configures Django
 
 from rest_framework.exceptions import APIException
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser

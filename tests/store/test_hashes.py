@@ -5,28 +5,13 @@ import time
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
-from django.conf import settings as django_settings
 from django.contrib.auth import hashers
 from werkzeug.security import generate_password_hash
 
 from store.errors import Unstorable
 from store.hashes import NATIVE, digest, is_native, is_usable, reader_of
 from store.passwords import Match, Passwords
-
-if not django_settings.configured:
-    django_settings.configure(
-        PASSWORD_HASHERS=[
-            f"django.contrib.auth.hashers.{name}"
-            for name in (
-                "PBKDF2PasswordHasher",
-                "PBKDF2SHA1PasswordHasher",
-                "Argon2PasswordHasher",
-                "BCryptSHA256PasswordHasher",
-                "BCryptPasswordHasher",
-                "ScryptPasswordHasher",
-            )
-        ]
-    )
+from tests import django_settings  # noqa: F401  # configures Django
 
 RIGHT = "pässword 🔑"
 LONG = "x" * 72
