@@ -569,9 +569,9 @@ def test_hashes_that_take_longer_to_refuse_are_counted(check, kept_hashes):
 
 
 @pytest.fixture
-def kept_hashes(check, database):
+def kept_hashes(stores, clean, database):
     """Accounts with hashes of many kinds."""
-    check()
+    asyncio.run(prepare_at(stores[0]))
     made = "." * 53
     hashes = [
         *(f"bcrypt_sha256$$2b${cost}${made}" for cost in ("04", "05", "06")),
