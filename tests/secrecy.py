@@ -75,6 +75,8 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         (RequestLog, "flush", flush),
     ):
         patch.setattr(owner, name, functools.partialmethod(_around, ours, getattr(owner, name)))
+    # `serve`, run in this process, would take all handlers away from every later test.
+    patch.setattr("handlers.log.set_up", lambda *_, **__: None)
     logging.getLogger().addHandler(WATCH)
     yield WATCH
     logging.getLogger().removeHandler(WATCH)

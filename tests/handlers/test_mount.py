@@ -205,8 +205,7 @@ def test_a_conflict_names_both_and_the_path(two, mounts):
         assert word in line
 
 
-def test_a_conflict_stops_the_server_with_one_line(two, settings, monkeypatch, capsys):
-    monkeypatch.setattr("handlers.log.set_up", lambda *_, **__: None)
+def test_a_conflict_stops_the_server_with_one_line(two, settings, capsys):
     settings = replace(settings, dialects=mounts_at({"one": "/", "two": "/"}), port=0)
 
     def create(settings):
