@@ -134,7 +134,7 @@ async def test_nobody_is_refused_over_a_connection_that_was_idle_for_long(store,
         assert front.opened == before  # a probe that is answered costs no connection
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", ["postgresql", pytest.param("redis", marks=pytest.mark.slow)])
 async def test_after_one_timeout_no_idle_connection_is_trusted(store, postgresql, redis):
     """Idle for less than the limit: the first ones wait in vain, and nobody after them."""
     front = {"postgresql": postgresql, "redis": redis}[store]
