@@ -13,6 +13,7 @@ from settings import Settings, setting_fields
 from tests.pages import PAGES, README, ROOT, Place, constant, free_port, steps
 from tests.store.databases import own_database
 
+INDEX = ROOT / "docs/index.md"
 OPERATING = ROOT / "docs/operating.md"
 SETTINGS = (ROOT / "docs/settings.md").read_text()
 ROUTES = "".join((ROOT / name).read_text() for name in ("README.md", "docs/dialects.md"))
@@ -171,9 +172,15 @@ def test_links_lead_somewhere(page: Path):
         assert not anchor or anchor in anchors(target), link
 
 
-def test_the_readme_leads_to_every_page():
-    linked = {link.partition("#")[0] for link in links(README)}
-    assert {name_of(page) for page in PAGES[1:]} <= linked
+def targets(page: Path) -> set[Path]:
+    """Return the files that a page links to."""
+    return {(page.parent / link.partition("#")[0]).resolve() for link in links(page)}
+
+
+def test_the_index_leads_to_every_page():
+    """The README links to the table of contents, which links to every page below docs/."""
+    assert INDEX in targets(README)
+    assert {*(ROOT / "docs").rglob("*.md")} - {INDEX} <= targets(INDEX)
 
 
 def test_every_alert_has_a_section():
