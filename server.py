@@ -16,12 +16,12 @@ from aiohttp import web
 import commands
 import handlers
 from commands.process import fail, say
-from handlers import cors, keys, log
+from handlers import app_keys, cors, log
 from handlers.body_memory import BODY_BYTES, BodyMemory
 from handlers.log import REQUEST_LOGS
 from handlers.metrics import METRICS, Metrics
-from handlers.probes import READINESS, Readiness
 from handlers.proxies import PROXIES, Proxies
+from handlers.system.health import READINESS, Readiness
 from settings import VERSION, BadSetting, Settings, read_settings
 from store.access import Access
 from store.accounts import Accounts
@@ -49,17 +49,19 @@ def create_app(settings: Settings) -> web.Application:
     """
     app = web.Application()
     everywhere = settings.cors_origins == ("*",)
-    app[keys.ALLOW_ORIGIN] = "*" if everywhere else ""
-    app[keys.PUBLIC_URL] = settings.public_url
+    app[app_keys.ALLOW_ORIGIN] = "*" if everywhere else ""
+    app[app_keys.PUBLIC_URL] = settings.public_url
     app[PROXIES] = Proxies(settings.trusted_proxies)
-    app[keys.BODY_TIMEOUT] = settings.body_timeout
-    app[keys.PICTURE_LIMITS] = keys.PictureLimits(
+    app[app_keys.BODY_TIMEOUT] = settings.body_timeout
+    app[app_keys.PICTURE_LIMITS] = app_keys.PictureLimits(
         settings.picture_max_bytes, settings.picture_timeout
     )
-    app[keys.BODY_MEMORY] = BodyMemory(BODY_BYTES)
-    app[keys.PICTURE_MEMORY] = BodyMemory(max(BODY_BYTES, 4 * app[keys.PICTURE_LIMITS].body_bytes))
-    app[keys.DRAINING] = asyncio.Event()
-    app[keys.REQUEST_LOG] = REQUEST_LOGS[settings.log_requests](
+    app[app_keys.BODY_MEMORY] = BodyMemory(BODY_BYTES)
+    app[app_keys.PICTURE_MEMORY] = BodyMemory(
+        max(BODY_BYTES, 4 * app[app_keys.PICTURE_LIMITS].body_bytes)
+    )
+    app[app_keys.DRAINING] = asyncio.Event()
+    app[app_keys.REQUEST_LOG] = REQUEST_LOGS[settings.log_requests](
         sys.stderr, as_json=settings.log_format == "json"
     )
     registry = make_registry(shared=settings.workers > 1)
@@ -96,7 +98,7 @@ def _tracing(app: web.Application, settings: Settings) -> "Tracing | None":
 
     with _understood():
         tracing = app[TRACING] = Tracing()
-    tracing.name_in(app[keys.REQUEST_LOG])
+    tracing.name_in(app[app_keys.REQUEST_LOG])
     return tracing
 
 
@@ -146,9 +148,13 @@ async def _connect(
         max(1, cores // 2), wait, settings.picture_max_pixels, _environment_of_programs()
     )
     closing.callback(images.close)
-    closing.callback(app[keys.REQUEST_LOG].flush)
+    closing.callback(app[app_keys.REQUEST_LOG].flush)
     closing.callback(app[METRICS].flush)
-    app[keys.ACCOUNTS], app[keys.PICTURES], app[keys.IMAGES] = accounts, pictures, images
+    app[app_keys.ACCOUNTS], app[app_keys.PICTURES], app[app_keys.IMAGES] = (
+        accounts,
+        pictures,
+        images,
+    )
     limits = None
     if settings.rate_limits == "on":
         limits = Limits(
@@ -158,7 +164,7 @@ async def _connect(
             settings.register_limit,
             settings.refresh_limit,
         )
-    access = app[keys.ACCESS] = Access(accounts, sessions, passwords, limits)
+    access = app[app_keys.ACCESS] = Access(accounts, sessions, passwords, limits)
     closing.callback(access.close)
     metrics = app[METRICS].stores
     metrics.count_stores(database, redis, settings.database_pool, settings.redis_pool)

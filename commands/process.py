@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from commands.printing import printable
-from handlers.connection import Runner
+from handlers.http.connection import Runner
 from handlers.log import status_line
 from settings import Settings
 

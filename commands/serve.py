@@ -18,7 +18,7 @@ from commands.printing import printable
 from commands.process import BACKLOG, fail, make_runner, print_lines, run_loop, say, settle
 from commands.reach import run_stores
 from handlers import Conflict, log
-from handlers.connection import Runner
+from handlers.http.connection import Runner
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Unavailable

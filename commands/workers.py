@@ -20,7 +20,7 @@ from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, settle
-from handlers.connection import Runner
+from handlers.http.connection import Runner
 from settings import Settings
 from store.errors import Unavailable
 

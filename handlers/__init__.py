@@ -5,27 +5,17 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from handlers import (
-    cellars,
-    description,
-    docs,
-    drf,
-    fardel,
-    kust,
-    lumotist,
-    metrics,
-    pictures,
-    probes,
-    shared,
-    unreadable,
-    wicare,
-)
-from handlers.answers import Answer
-from handlers.dialect import Dialect, Endpoint, NotFound
-from handlers.expectation import expect
-from handlers.front import Mounted, RequestIds, front
+from handlers import metrics
+from handlers.dialects import cellars, drf, fardel, kust, lumotist, shared_paths, wicare
+from handlers.errors import NotFound
+from handlers.http import unreadable
+from handlers.http.expectation import expect
+from handlers.http.middleware import Mounted, RequestIds, front
+from handlers.http.resolver import ROUTES, Anywhere, Route
+from handlers.http.response import Answer
 from handlers.mounts import Mount
-from handlers.routing import ROUTES, Anywhere, Route
+from handlers.routes import Dialect, Endpoint
+from handlers.system import docs, health, openapi, pictures
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -96,11 +86,11 @@ def mount(
     for path, (owner, endpoint) in owners.items():
         add(path, path, endpoint, owner)
         add(path + "/", path, endpoint, owner)
-    add("/healthz", "/healthz", probes.HEALTH)
-    add("/readyz", "/readyz", probes.READY)
+    add("/healthz", "/healthz", health.HEALTH)
+    add("/readyz", "/readyz", health.READY)
     add("/metrics", "/metrics", metrics.ENDPOINT)
     add("/pictures/{id}", "/pictures/{id}", pictures.ENDPOINT)
-    for path, endpoint in description.endpoints(mounts).items():
+    for path, endpoint in openapi.endpoints(mounts).items():
         add(path, path, endpoint)
     for path, endpoint in docs.endpoints(mounts).items() if with_docs else ():
         add(path, path, endpoint)
@@ -119,10 +109,10 @@ def _claim(
     owner, other = owners.setdefault(path, (name, endpoint))
     if owner == name:
         return
-    if {owner, name} != {shared.FORM, shared.REST}:
+    if {owner, name} != {shared_paths.FORM, shared_paths.REST}:
         raise Conflict(f"{owner} and {name} both answer at {path}")
     by_name = {owner: other, name: endpoint}
-    both = shared.tell_apart(by_name[shared.FORM], by_name[shared.REST])
+    both = shared_paths.tell_apart(by_name[shared_paths.FORM], by_name[shared_paths.REST])
     owners[path] = (f"{owner}{_OR}{name}", both)
 
 

@@ -2,7 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from handlers.dialect import BadHeader
+from handlers.errors import BadHeader
 
 SCHEMES = frozenset({"token", "bearer"})
 

@@ -14,11 +14,11 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from handlers.app_keys import BODY, BODY_MEMORY, BODY_TIMEOUT, HELD_BYTES, PARSED
 from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.content_type import content_type_of
-from handlers.dialect import Malformed, TooLarge, TooSlow, UnsupportedEncoding
-from handlers.expectation import ask_for_body
-from handlers.keys import BODY, BODY_MEMORY, BODY_TIMEOUT, HELD_BYTES, PARSED
+from handlers.errors import Malformed, TooLarge, TooSlow, UnsupportedEncoding
+from handlers.http.expectation import ask_for_body
 from store.errors import Refused
 
 MAX_BODY = 1024 * 1024

@@ -1,7 +1,7 @@
 """CORS, when `CORS_ORIGINS` narrows the origins: aiohttp-cors decides, for every answer.
 
 Without it every answer carries the documents' own `Access-Control-Allow-Origin: *`
-(handlers/front.py), which aiohttp-cors has no way to send.
+(handlers/http/middleware.py), which aiohttp-cors has no way to send.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp_cors import CorsConfig, ResourceOptions
 from aiohttp_cors.abc import AbstractRouterAdapter
 
-from handlers.front import EXPOSED
+from handlers.http.middleware import EXPOSED
 
 WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
 """The paths of the endpoints that are mounted with `cors=False`."""
@@ -26,7 +26,7 @@ class Everywhere(AbstractRouterAdapter):
     def add_preflight_handler(
         self, routing_entity: Any, handler: Any, webview: bool = False
     ) -> None:
-        """Do nothing: handlers/front.py answers every OPTIONS."""
+        """Do nothing: handlers/http/middleware.py answers every OPTIONS."""
 
     def is_preflight_request(self, request: web.Request) -> bool:
         """Return False: no request reaches aiohttp-cors' own preflight handler."""

@@ -12,7 +12,6 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import hdrs, web
 from multipart import MultipartSegment, ParserError, PushMultipartParser
 
-from handlers.answers import JSON, sayable
 from handlers.body import pieces, read_body, read_json
 from handlers.content_type import (
     ContentType,
@@ -20,7 +19,8 @@ from handlers.content_type import (
     parse_content_type,
     parse_parameters,
 )
-from handlers.dialect import Malformed, WrongMediaType
+from handlers.errors import Malformed, WrongMediaType
+from handlers.http.response import JSON, sayable
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"

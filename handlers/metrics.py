@@ -13,11 +13,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from handlers import drf
-from handlers.answers import Answer
-from handlers.dialect import Crashed, Endpoint, NotFound
-from handlers.probes import check_method
+from handlers.dialects import drf
+from handlers.errors import Crashed, NotFound
+from handlers.http.response import Answer
 from handlers.proxies import is_within, peer_of
+from handlers.routes import Endpoint
+from handlers.system.health import check_method
 from store.addresses import Network, parse_address
 from store.errors import Busy, TooMany, Unavailable
 from store.measured import Measured

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.dialect import Dialect
+from handlers.routes import Dialect
 from store.errors import BadValue
 
 FORM = "name=/prefix or name=/prefix?option=value&…, each name once, separated by spaces"

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from handlers.answers import JSON, sayable
+from handlers.app_keys import BODY, PICTURE_LIMITS, PICTURE_MEMORY
 from handlers.body import MAX_BODY, PIECE, parse_json, read_body
 from handlers.content_type import content_type_of
-from handlers.dialect import Malformed, TooLarge, WrongMediaType
-from handlers.drf import check_object
+from handlers.dialects.drf import check_object
+from handlers.errors import Malformed, TooLarge, WrongMediaType
 from handlers.forms import (
     BINARY,
     MULTIPART,
@@ -21,7 +21,7 @@ from handlers.forms import (
     parse_multipart,
     parse_urlencoded,
 )
-from handlers.keys import BODY, PICTURE_LIMITS, PICTURE_MEMORY
+from handlers.http.response import JSON, sayable
 from store.errors import NoSuchPicture, Refused
 
 _LONG = 16 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from handlers.answers import sayable
+from handlers.http.response import sayable
 from store.addresses import Network, parse_address
 from store.client import Client
 

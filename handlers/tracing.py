@@ -25,9 +25,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from handlers.answers import Answer
-from handlers.front import Mounted
-from handlers.keys import SPOKEN
+from handlers.app_keys import SPOKEN
+from handlers.http.middleware import Mounted
+from handlers.http.response import Answer
 from handlers.log import RequestLog
 from handlers.proxies import PROXIES
 from store.tracing import at_hand, ending, fail, trace_stores

@@ -12,7 +12,7 @@ import redis
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from handlers.connection import Runner
+from handlers.http.connection import Runner
 from server import create_app
 from settings import Settings
 from store import embedded

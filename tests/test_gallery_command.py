@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 import commands
-from handlers.keys import PICTURES
+from handlers.app_keys import PICTURES
 from server import create_app
 from settings import Settings
 from store.images import SIDES

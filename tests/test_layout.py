@@ -78,8 +78,8 @@ def packages(imports):
 def test_what_is_looked_at_is_all_there():
     assert set(ORDER) <= {module.partition(".")[0] for module in IMPORTS}
     assert {"store.accounts", "store.sessions", "store.pictures", "store.access"} <= set(IMPORTS)
-    assert {f"handlers.{name}" for name in handlers.DIALECTS} <= set(IMPORTS)
-    assert "handlers.lumotist" in IMPORTS["handlers"]
+    assert {f"handlers.dialects.{name}" for name in handlers.DIALECTS} <= set(IMPORTS)
+    assert "handlers.dialects.lumotist" in IMPORTS["handlers"]
 
 
 @pytest.mark.parametrize("module", IMPORTS)
@@ -90,7 +90,7 @@ def test_imports_point_one_way(module):
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(handlers.DIALECTS, 2)))
 def test_a_dialect_imports_no_other(one, other):
-    assert f"handlers.{other}" not in IMPORTS[f"handlers.{one}"]
+    assert f"handlers.dialects.{other}" not in IMPORTS[f"handlers.dialects.{one}"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from handlers.dialect import NoOptions
 from handlers.mounts import Mount
+from handlers.routes import NoOptions
 from settings import BadSetting, Settings, read_settings, setting_fields
 
 ROOT = Path(__file__).parent.parent

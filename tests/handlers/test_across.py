@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from handlers import keys
+from handlers import app_keys
 from tests.handlers.contract import Row, play
 from tests.handlers.drf_sentences import CHALLENGE, INACTIVE
 from tests.handlers.fardel_rows import NOT_FRESH, ONLY_ACCESS, ONLY_REFRESH
@@ -176,14 +176,14 @@ async def test_only_fardels_own_logins_are_fresh(client, opener):
 
 async def test_a_disabled_account_is_out_everywhere_and_stays_out_of_its_old_sessions(client):
     names = await everywhere(client)
-    await client.app[keys.ACCOUNTS].change(1, {"is_active": False})
+    await client.app[app_keys.ACCOUNTS].change(1, {"is_active": False})
     for session in SESSIONS:
         mine = brings(session)
         rows = [Row(line, None, 401, INACTIVE, mine, CHALLENGE) for line in DRF_GUARDED]
         await play(client, rows, names)
     rows = [cannot_log_in(*login) for login in LOGINS if login[0] != "cellars"]
     await play(client, rows)
-    await client.app[keys.ACCOUNTS].change(1, {"is_active": True})
+    await client.app[app_keys.ACCOUNTS].change(1, {"is_active": True})
     await log_in_anew(client, names)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers import keys
+from handlers import app_keys
 from store.account import NewAccount
 from store.session import Grant
 from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written
@@ -137,7 +137,7 @@ async def new_tokens(client) -> tuple[str, str]:
     """Make an account that nobody else is, and return its access and its refresh token."""
     new = NewAccount()
     grants = [Grant("fardel", "fresh"), Grant("fardel", "refresh")]
-    _, [fresh, refresh] = await client.app[keys.ACCESS].register(new, "secret", grants)
+    _, [fresh, refresh] = await client.app[app_keys.ACCESS].register(new, "secret", grants)
     return fresh.token, refresh.token
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from handlers import keys
+from handlers import app_keys
 from handlers.body_memory import FREE
 from tests.handlers.contract import play
 from tests.handlers.lumotist_rows import LOGIN, SIGN_UP
@@ -17,9 +17,9 @@ HEAD = "POST {} HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\
 @pytest.fixture
 def little_memory(client, monkeypatch):
     """Room for two bodies of 200 KiB, and for two pictures."""
-    for key in (keys.BODY_MEMORY, keys.PICTURE_MEMORY):
+    for key in (app_keys.BODY_MEMORY, app_keys.PICTURE_MEMORY):
         monkeypatch.setattr(client.app[key], "most", 300 * KIB)
-    return client.app[keys.BODY_MEMORY], client.app[keys.PICTURE_MEMORY]
+    return client.app[app_keys.BODY_MEMORY], client.app[app_keys.PICTURE_MEMORY]
 
 
 async def send(client, path, kind, body, length, more=""):

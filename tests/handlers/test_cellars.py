@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from handlers import keys
-from handlers.cellars import DIALECT
-from handlers.dialect import Crashed, TooSlow
+from handlers import app_keys
+from handlers.dialects.cellars import DIALECT
+from handlers.errors import Crashed, TooSlow
 from server import create_app
 from store.errors import Busy, Unavailable
 from tests.handlers.cellars_rows import (
@@ -70,7 +70,7 @@ async def test_published_client(client, at):
 
 async def test_what_an_operator_sets_is_shown_as_in_the_document(client):
     names = await play(client, [SIGN_UP])
-    await client.app[keys.ACCOUNTS].change(1, SET_BY_AN_OPERATOR)
+    await client.app[app_keys.ACCOUNTS].change(1, SET_BY_AN_OPERATOR)
     await play(client, [log_in("AzureDiamond", **SET_BY_AN_OPERATOR)], names)
 
 
@@ -137,19 +137,19 @@ async def test_names_that_can_not_be_registered(client):
     ]
     empty = Row("POST /api/register", {**AZURE, "username": ""}, 400, NOT_SET)
     await play(client, [*rows, empty])
-    assert await client.app[keys.ACCOUNTS].details(1) is None
+    assert await client.app[app_keys.ACCOUNTS].details(1) is None
 
 
 async def test_a_login_looks_the_name_up_as_it_is(client):
     unknown = [name for name in NO_NAMES.values() if "\0" not in name]
     unknown += ["", "nobody", "AzureDiamond2", "azure@example.com"]
     await play(client, [SIGN_UP])
-    await client.app[keys.ACCOUNTS].change(1, {"email": "azure@example.com"})
+    await client.app[app_keys.ACCOUNTS].change(1, {"email": "azure@example.com"})
     rows = [Row("POST /api/login", {**AZURE, "username": name}, 400, WRONG) for name in unknown]
     nul = {**AZURE, "username": "Azure\0Diamond"}
     await play(client, [*rows, Row("POST /api/login", nul, 400, INVALID_DATA_BECAUSE)])
     long = "a name that cellars would not register, " * 5
-    await client.app[keys.ACCOUNTS].change(1, {"username": long, "email": None})
+    await client.app[app_keys.ACCOUNTS].change(1, {"username": long, "email": None})
     await play(client, [log_in(long, hands_out="<token = 40 hex>")])
 
 
@@ -177,7 +177,7 @@ async def test_passwords_are_arbitrarily_long_and_hold_any_character(client):
 
 async def test_inactive(client):
     names = await play(client, [SIGN_UP])
-    await client.app[keys.ACCOUNTS].change(1, {"is_active": False})
+    await client.app[app_keys.ACCOUNTS].change(1, {"is_active": False})
     rows = [
         Row("POST /api/login", AZURE, 400, INACTIVE),
         Row("POST /api/login", {**AZURE, "password": "*******"}, 400, WRONG),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from handlers import connection, lingering
+from handlers.http import connection, lingering
 from server import create_app
 from tests.conftest import Server
 from tests.handlers.contract import play

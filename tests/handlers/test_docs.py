@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from handlers import DIALECTS, docs
+from handlers import DIALECTS
+from handlers.http.encoder import AT_ONCE
 from handlers.mounts import Mount
-from handlers.wire import AT_ONCE
+from handlers.system import docs
 from server import create_app
 
 PAGES = ("/docs", "/docs/")

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from handlers.keys import ACCESS
+from handlers.app_keys import ACCESS
 from store.account import NewAccount
 from store.session import Grant
 from tests.handlers import heavy_bodies

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from handlers import keys
-from handlers.dialect import Crashed, TooSlow
-from handlers.fardel import DIALECT
+from handlers import app_keys
+from handlers.dialects.fardel import DIALECT
+from handlers.errors import Crashed, TooSlow
 from server import create_app
 from store.errors import Busy, Unavailable
 from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
@@ -221,9 +221,9 @@ async def test_an_account_that_an_operator_disabled(client):
         *[Row(line, None, 401, REVOKED, bearer("<access>")) for line in GUARDED_BY_ACCESS],
         *[Row(line, None, 401, REVOKED, bearer("<refresh>")) for line in GUARDED_BY_REFRESH],
     ]
-    await client.app[keys.ACCOUNTS].change(1, {"is_active": False})
+    await client.app[app_keys.ACCOUNTS].change(1, {"is_active": False})
     await play(client, over, names)
-    await client.app[keys.ACCOUNTS].change(1, {"is_active": True})
+    await client.app[app_keys.ACCOUNTS].change(1, {"is_active": True})
     again = log_in(ADA, "<new access = 40 hex>", "<new refresh = 40 hex>")
     await play(client, [*over[2:], again, shows("<new access>")], names)
 

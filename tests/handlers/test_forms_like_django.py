@@ -17,7 +17,7 @@ from rest_framework.test import APIRequestFactory
 
 from handlers.body import parse_json
 from handlers.content_type import parse_content_type
-from handlers.dialect import Malformed
+from handlers.errors import Malformed
 from handlers.forms import parse_multipart, parse_urlencoded
 
 NAME = 'Content-Disposition: form-data; name="username"'

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from handlers.keys import ACCESS, IMAGES
+from handlers.app_keys import ACCESS, IMAGES
 from tests.store.test_images import PNG
 
 PASSWORD = "correct-Horse-9"

@@ -11,7 +11,7 @@ import bcrypt
 import pytest
 from aiohttp.test_utils import TestClient
 
-from handlers.keys import ACCESS
+from handlers.app_keys import ACCESS
 from server import create_app
 from store.limits import parse_limit
 

@@ -16,7 +16,7 @@ from typing import TextIO
 import pytest
 
 from commands.process import fail, say
-from handlers import keys
+from handlers import app_keys
 from handlers.log import (
     FLUSH_LINES,
     JsonFormatter,
@@ -59,7 +59,7 @@ async def test_one_line_for_each_request_and_no_secrets(log_of, as_json):
     ]
     for method, path, _, headers in asked:
         await client.request(method, path, headers=JSON | headers, data=b'{"s3cret-body')
-    client.app[keys.REQUEST_LOG].flush()
+    client.app[app_keys.REQUEST_LOG].flush()
     lines = stream.getvalue().splitlines()
     told = [
         ("POST", "/account/register", 200),
@@ -87,7 +87,7 @@ async def test_a_line_has_the_id_of_its_request(log_of, as_json):
     client, stream = await log_of(as_json)
     await ask(client, "GET", "/healthz", X_Request_ID="known-7")
     answer = await ask(client, "GET", "/healthz")
-    client.app[keys.REQUEST_LOG].flush()
+    client.app[app_keys.REQUEST_LOG].flush()
     first, second = stream.getvalue().splitlines()
     assert "known-7" in first
     assert answer.headers["X-Request-ID"] in second
@@ -124,7 +124,7 @@ async def test_which_requests_have_a_line(settings, monkeypatch):
     ):
         stream = io.StringIO()
         monkeypatch.setattr(sys, "stderr", stream)
-        log = create_app(replace(settings, log_requests=which))[keys.REQUEST_LOG]
+        log = create_app(replace(settings, log_requests=which))[app_keys.REQUEST_LOG]
         for status in (200, 404, 503):
             log.add("GET", "/healthz", status, 0.01, "id", "")
         log.flush()
@@ -190,7 +190,7 @@ async def test_what_nobody_expected_is_a_bland_500_and_a_traceback(client, monke
     async def crash():
         raise RuntimeError("the innermost secret")
 
-    monkeypatch.setattr(client.app[keys.PICTURES], "gallery", crash)
+    monkeypatch.setattr(client.app[app_keys.PICTURES], "gallery", crash)
     headers = token(names["token"]) | {"X-Request-ID": "crash-1"}
     for path in ("/account/get_pictures", "/lumotist/account/get_pictures/"):
         caplog.clear()

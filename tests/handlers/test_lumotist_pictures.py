@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from handlers.lumotist import ACCEPTED
+from handlers.dialects.lumotist import ACCEPTED
 from server import create_app
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, play, urlencoded
 from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from handlers import keys
+from handlers import app_keys
 from server import create_app
 from store.accounts import NewAccount
 from store.session import Grant
@@ -109,7 +109,7 @@ async def test_accounts_and_sessions_of_other_dialects(client):
     """A name that lumotist would not register logs in; a session of another dialect is one here."""
     grants = [Grant("wicare", sid_bytes=16), Grant("fardel", "fresh"), Grant("fardel", "refresh")]
     new = NewAccount(username="n" * 150)
-    _, opened = await client.app[keys.ACCESS].register(new, "secret", grants)
+    _, opened = await client.app[app_keys.ACCESS].register(new, "secret", grants)
     wicare, fresh, refresh = [{"Authorization": f"Bearer {each.token}"} for each in opened]
     asked = profile("n" * 150, "")
     login = {"username": "N" * 150, "password": "secret"}

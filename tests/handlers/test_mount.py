@@ -10,9 +10,9 @@ from aiohttp import web
 
 import commands
 import handlers
-from handlers.answers import json_response
-from handlers.dialect import Dialect, Endpoint, NoOptions
+from handlers.http.response import json_response
 from handlers.mounts import Mount, parse_mounts
+from handlers.routes import Dialect, Endpoint, NoOptions
 from server import create_app
 from settings import BadSetting, Settings, read_settings
 from store.errors import BadValue

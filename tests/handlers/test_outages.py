@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from handlers import keys, probes
-from handlers.connection import Runner
+from handlers import app_keys
+from handlers.http.connection import Runner
+from handlers.system.health import Readiness
 from server import create_app
 from tests.handlers.contract import Row, play
 from tests.handlers.drf_sentences import INVALID_TOKEN
@@ -46,7 +47,7 @@ NEEDS = [
 async def test_a_store_that_is_away_is_a_503_and_never_a_401(
     aiohttp_client, outages, clean, store, caplog, monkeypatch
 ):
-    monkeypatch.setattr(probes, "REUSE_SECONDS", 0.0)
+    monkeypatch.setattr("handlers.system.health.REUSE_SECONDS", 0.0)
     caplog.set_level("INFO", "latchkey.readiness")
     client = await aiohttp_client(create_app(outages.settings))
     names = await play(client, [SIGN_UP])
@@ -94,7 +95,7 @@ async def test_draining_closes_each_connection_behind_its_answer(
     """All but the 413: it closes its connection anyway."""
     answer = await ask(client, method, path, body)
     assert (answer.status, answer.headers.get("Connection")) == (status, None)
-    client.app[keys.DRAINING].set()
+    client.app[app_keys.DRAINING].set()
     answer = await ask(client, method, path, body)
     assert answer.headers["Connection"] == "close"
 
@@ -108,7 +109,7 @@ async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
         await gate.wait()
         return reason
 
-    readiness = probes.Readiness({"a": partial(ping, "a", None), "b": partial(ping, "b", "why")})
+    readiness = Readiness({"a": partial(ping, "a", None), "b": partial(ping, "b", "why")})
     asking = [asyncio.create_task(readiness.ask()) for _ in range(50)]
     await asyncio.sleep(0)
     asking.pop(0).cancel()  # the one that began it
@@ -122,7 +123,7 @@ async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
 
 
 async def test_readyz_turns_away_whoever_asks_while_draining(client):
-    client.app[keys.DRAINING].set()
+    client.app[app_keys.DRAINING].set()
     assert (await client.get("/readyz")).status == 503
     assert (await client.get("/healthz")).status == 200
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from handlers import keys
+from handlers import app_keys
 from server import create_app
 from tests.handlers.contract import (
     ALLOW_METHODS,
@@ -214,7 +214,7 @@ async def test_what_follows_a_body_that_was_too_large_is_no_body(client):
     answer = await client.post("/api/auth/register", data=body(), headers=JSON)
     assert answer.status == 413
     assert list(await answer.json()) == ["message"]
-    assert await client.app[keys.ACCOUNTS].details(1) is None
+    assert await client.app[app_keys.ACCOUNTS].details(1) is None
 
 
 async def test_what_follows_a_body_that_was_too_slow_is_no_body(aiohttp_client, settings, clean):
@@ -228,7 +228,7 @@ async def test_what_follows_a_body_that_was_too_slow_is_no_body(aiohttp_client, 
     answer = await client.post("/api/auth/register", data=body(), headers=JSON)
     assert answer.status == 408
     assert list(await answer.json()) == ["message"]
-    assert await client.app[keys.ACCOUNTS].details(1) is None
+    assert await client.app[app_keys.ACCOUNTS].details(1) is None
 
 
 async def test_under_their_names_nobody_guesses(client):

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from handlers import keys
+from handlers import app_keys
 from handlers.tracing import TRACING
 from server import create_app
 from settings import Settings
@@ -348,7 +348,7 @@ async def test_a_fault_of_ours_is_an_error(traced: Traced, monkeypatch):
     async def crash(_: object) -> None:
         raise ZeroDivisionError("s3cret")
 
-    monkeypatch.setattr(traced.client.server.app[keys.PICTURES], "gallery", crash)
+    monkeypatch.setattr(traced.client.server.app[app_keys.PICTURES], "gallery", crash)
     token = await traced.register("ada")
     assert await traced.ask("GET", "/account/get_pictures", token) == 500
     [request] = traced.requests
@@ -445,7 +445,7 @@ async def test_the_line_of_a_request_names_its_trace(trace: Trace, capsys, log_f
     traced = await trace(log_format=log_format)
     await traced.client.get("/account/profile")
     await traced.client.get("/healthz")
-    traced.client.app[keys.REQUEST_LOG].flush()
+    traced.client.app[app_keys.REQUEST_LOG].flush()
     line, other = capsys.readouterr().err.splitlines()
     trace_id = trace_of(traced.requests[0])
     if log_format == "json":
@@ -459,7 +459,7 @@ async def test_the_line_of_a_request_names_its_trace(trace: Trace, capsys, log_f
 async def test_off_nothing_is_wrapped(client: TestClient):
     """What is mounted, and what it calls, knows nothing of spans."""
     app = client.server.app
-    access = app[keys.ACCESS]
+    access = app[app_keys.ACCESS]
     called = [route.handler for route in app.router.routes()]
     for owner in (
         access._accounts._database,
@@ -468,7 +468,7 @@ async def test_off_nothing_is_wrapped(client: TestClient):
         access._callers,
         access._accounts._by_name,
         access._passwords._workers,
-        *app[keys.IMAGES].workers,
+        *app[app_keys.IMAGES].workers,
     ):
         called += vars(owner).values()
     assert len(called) > 100
@@ -487,4 +487,4 @@ async def test_on_everything_is_wrapped(traced: Traced):
     """The test above would see it."""
     app = traced.client.server.app
     assert "handlers.tracing" in {route.handler.__module__ for route in app.router.routes()}
-    assert "store.tracing" in layers(app[keys.ACCESS]._callers.get)
+    assert "store.tracing" in layers(app[app_keys.ACCESS]._callers.get)

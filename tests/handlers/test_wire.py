@@ -7,9 +7,9 @@ import tracemalloc
 
 import pytest
 
-from handlers.answers import Answer, SharedHeaders, json_response
-from handlers.connection import IN_A_ROW
-from handlers.wire import as_response, encode
+from handlers.http.connection import IN_A_ROW
+from handlers.http.encoder import as_response, encode
+from handlers.http.response import Answer, SharedHeaders, json_response
 
 
 def get(number: int, path: str = "/healthz", more: str = "") -> bytes:

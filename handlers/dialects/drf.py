@@ -14,12 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import Answer, allow_header, json_response, retry_after
+from handlers.app_keys import ACCESS
 from handlers.authorization import token_of
-from handlers.dialect import (
+from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
-    Endpoint,
     HeadersTooLarge,
     Malformed,
     MissingToken,
@@ -33,7 +32,8 @@ from handlers.dialect import (
     WrongMethod,
 )
 from handlers.forms import read_parsed
-from handlers.keys import ACCESS
+from handlers.http.response import Answer, allow_header, json_response, retry_after
+from handlers.routes import Endpoint
 from store.caller import Caller
 from store.errors import (
     BadCredentials,

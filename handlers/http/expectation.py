@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 
 class Connection(Protocol):
-    """What handlers/connection.py does for a client that waits."""
+    """What handlers/http/connection.py does for a client that waits."""
 
     def send_continue(self) -> None:
         """Send the interim response 100."""

@@ -1,24 +1,20 @@
-"""What a dialect is to the rest of the server, and the refusals that only a request can earn.
+"""The errors that only a request can cause, and what any exception of a handler is answered with.
 
-A dialect is a table of paths and one function that puts refusals into its words. Everything that
-is raised below a handler and is no refusal is logged here and told as `Crashed`.
+Each dialect puts them, and the errors of store/errors.py, into its own words. Any other exception
+is logged here and reported to the dialect as `Crashed`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 from aiohttp import web
 
-from handlers.answers import Answer, allow_header
-from handlers.keys import REQUEST_ID
+from handlers.app_keys import REQUEST_ID
+from handlers.http.response import Answer
 from store.errors import Refused, Unavailable
-from store.session import Grant
 
 _log = logging.getLogger("latchkey")
 
-Handler = Callable[[web.Request], Awaitable[Answer]]
 Refuse = Callable[[Refused], Answer]
 
 
@@ -94,56 +90,6 @@ class BadHeader(Refused):
 
 class Crashed(Refused):
     """Something went wrong that no client may be told about. It has been logged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One path: it takes every method, and says which are its own.
-
-    `cors` says that web pages of other origins may use it.
-    """
-
-    handler: Handler
-    methods: tuple[str, ...]
-    refuse: Refuse
-    cors: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class NoOptions:
-    """The options of a dialect that has none."""
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """A wire contract: where its paths lead, and how it says no.
-
-    `other_endpoints` answer under the dialect's name, and at its mount where no other dialect
-    claims their paths. `options` are those of DIALECTS with their defaults (handlers/mounts.py);
-    the application carries the ones of its mount under `options_key`. `grants` are the sessions
-    that it opens.
-    """
-
-    name: str
-    refuse: Refuse
-    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    other_endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    options: Any = NoOptions()
-    options_key: web.AppKey[Any] | None = None
-    grants: Sequence[Grant] = ()
-
-
-def by_method(refuse: Refuse, **handlers: Handler) -> Endpoint:
-    """Return the endpoint of a path whose method is looked at first, and decides the handler."""
-    methods = tuple(handlers)
-
-    async def choose(request: web.Request) -> Answer:
-        method = "GET" if request.method == "HEAD" and "GET" in handlers else request.method
-        if method not in handlers:
-            raise WrongMethod(method, allow_header(methods))
-        return await handlers[method](request)
-
-    return Endpoint(choose, methods, refuse)
 
 
 def say_no(refuse: Refuse, problem: Exception, request: web.Request) -> Answer:

@@ -8,12 +8,13 @@ import contextlib
 
 from aiohttp import web
 
-from handlers.answers import Answer
+from handlers.app_keys import SPOKEN
 from handlers.body import read_json
 from handlers.content_type import content_type_of
-from handlers.dialect import Endpoint, say_no
+from handlers.errors import say_no
 from handlers.forms import MULTIPART, URLENCODED
-from handlers.keys import SPOKEN
+from handlers.http.response import Answer
+from handlers.routes import Endpoint
 from store.errors import Refused
 
 FORM = "wicare"

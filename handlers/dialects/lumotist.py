@@ -13,21 +13,15 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers import drf
-from handlers.answers import Answer, json_response
-from handlers.dialect import (
-    NOT_COMPRESSED,
-    Dialect,
-    Malformed,
-    TooLarge,
-    UnsupportedEncoding,
-    WrongMediaType,
-)
-from handlers.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
-from handlers.keys import ACCESS, IMAGES, PICTURES
+from handlers.app_keys import ACCESS, IMAGES, PICTURES
+from handlers.dialects import drf
+from handlers.dialects.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
+from handlers.errors import NOT_COMPRESSED, Malformed, TooLarge, UnsupportedEncoding, WrongMediaType
+from handlers.http.response import Answer, json_response
 from handlers.picture_upload import NoPicture, NotBase64, read_upload
-from handlers.pictures import picture_url
 from handlers.proxies import client_of
+from handlers.routes import Dialect
+from handlers.system.pictures import picture_url
 from store.account import Login, NewAccount
 from store.caller import Caller
 from store.errors import BadPicture, Blemish, NoSuchPicture, Refused, Taken, Unstorable

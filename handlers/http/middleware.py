@@ -10,18 +10,19 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import Answer, SharedHeaders, allow_header, json_response
-from handlers.body import drop_body
-from handlers.dialect import Endpoint, say_no
-from handlers.expectation import waits_to_send
-from handlers.keys import (
+from handlers.app_keys import (
     ALLOW_ORIGIN,
     DRAINING,
     REQUEST_ID,
     REQUEST_LOG,
     SPOKEN,
 )
+from handlers.body import drop_body
+from handlers.errors import say_no
+from handlers.http.expectation import waits_to_send
+from handlers.http.response import Answer, SharedHeaders, allow_header, json_response
 from handlers.metrics import METRICS
+from handlers.routes import Endpoint
 from store.errors import Refused
 
 _SERVER: dict[str, str] = {hdrs.SERVER: "Latchkey"}
@@ -40,7 +41,7 @@ _MORE: dict[str, str] = {
 }
 """For a preflight that asks for more than the documents allow: what libraries add by themselves."""
 Mounted = Callable[[web.Request], Awaitable[Any]]
-"""What aiohttp calls: it hands the answer on as it is, to handlers/connection.py."""
+"""What aiohttp calls: it hands the answer on as it is, to handlers/http/connection.py."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET_LENGTH = 40

@@ -14,10 +14,11 @@ from functools import partial
 
 from aiohttp import hdrs, web
 
-from handlers import drf
-from handlers.answers import Answer, allow_header
-from handlers.description import DIRECTORY
-from handlers.dialect import Endpoint, WrongMethod
+from handlers.dialects import drf
+from handlers.errors import WrongMethod
+from handlers.http.response import Answer, allow_header
+from handlers.routes import Endpoint
+from handlers.system.openapi import DIRECTORY
 
 METHODS = ("GET",)
 HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))

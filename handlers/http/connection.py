@@ -12,13 +12,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
-from handlers.answers import Answer
-from handlers.keys import DRAINING, PICTURE_LIMITS, UNREADABLE
-from handlers.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
+from handlers.app_keys import DRAINING, PICTURE_LIMITS, UNREADABLE
+from handlers.http.encoder import AT_ONCE, Outbox, as_response, encode
+from handlers.http.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
+from handlers.http.resolver import Bare, refuse_unreadable, straight
+from handlers.http.response import Answer
+from handlers.http.unreadable import Unreadable, read_unreadable
 from handlers.metrics import METRICS
-from handlers.routing import Bare, refuse_unreadable, straight
-from handlers.unreadable import Unreadable, read_unreadable
-from handlers.wire import AT_ONCE, Outbox, as_response, encode
 
 IN_A_ROW = 16
 """Pipelined requests of one connection that are answered before the others have a turn."""
@@ -168,7 +168,7 @@ class Connection(RequestHandler):
         await super()._drain_helper()
 
     async def _wait_out(self, request: web.BaseRequest, status: int) -> None:
-        """Drop what is left of a body (handlers/lingering.py); past the limits, close.
+        """Drop what is left of a body (handlers/http/lingering.py); past the limits, close.
 
         aiohttp's own way has a limit of time alone: in a second it took in hundreds of megabytes.
         A client that was too slow for a 408 is given `lingering_time`, a moment.

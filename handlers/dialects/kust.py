@@ -15,10 +15,9 @@ from typing import Any
 from aiohttp import web
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-from handlers import drf
-from handlers.answers import Answer, json_response, no_content
-from handlers.dialect import Dialect, NotFound
-from handlers.drf import (
+from handlers.app_keys import ACCESS, ACCOUNTS
+from handlers.dialects import drf
+from handlers.dialects.drf import (
     NULL,
     OPTIONAL_EMAIL,
     PASSWORD,
@@ -29,9 +28,11 @@ from handlers.drf import (
     read_data,
     read_fields,
 )
+from handlers.errors import NotFound
 from handlers.forms import Form
-from handlers.keys import ACCESS, ACCOUNTS
+from handlers.http.response import Answer, json_response, no_content
 from handlers.proxies import client_of
+from handlers.routes import Dialect
 from store.account import Login, NewAccount
 from store.caller import Caller
 from store.errors import BadCredentials

@@ -1,4 +1,4 @@
-"""Answers: what a handler says, before handlers/wire.py puts it into HTTP."""
+"""Answers: what a handler says, before handlers/http/encoder.py puts it into HTTP."""
 
 import math
 from dataclasses import dataclass, field

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from handlers import drf
-from handlers.answers import Answer, allow_header, json_response
-from handlers.dialect import Endpoint, WrongMethod
-from handlers.keys import DRAINING
+from handlers.app_keys import DRAINING
+from handlers.dialects import drf
+from handlers.errors import WrongMethod
+from handlers.http.response import Answer, allow_header, json_response
+from handlers.routes import Endpoint
 
 METHODS = ("GET",)
 REUSE_SECONDS = 0.5

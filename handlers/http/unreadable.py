@@ -13,9 +13,9 @@ from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from handlers.answers import Answer
-from handlers.dialect import HeadersTooLarge, Malformed, TargetTooLong
-from handlers.keys import UNREADABLE
+from handlers.app_keys import UNREADABLE
+from handlers.errors import HeadersTooLarge, Malformed, TargetTooLong
+from handlers.http.response import Answer
 from store.errors import Refused
 
 MAX_LINE = 8190

@@ -12,14 +12,12 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.answers import Answer, json_response, retry_after
+from handlers.app_keys import ACCESS, ACCOUNTS
 from handlers.authorization import token_of
 from handlers.body import parse_json, read_body
-from handlers.dialect import (
+from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
-    Dialect,
-    Endpoint,
     HeadersTooLarge,
     Malformed,
     MissingToken,
@@ -30,8 +28,9 @@ from handlers.dialect import (
     UnsupportedEncoding,
     WrongMethod,
 )
-from handlers.keys import ACCESS, ACCOUNTS
+from handlers.http.response import Answer, json_response, retry_after
 from handlers.proxies import client_of
+from handlers.routes import Dialect, Endpoint
 from store.account import Account, Login, NewAccount
 from store.caller import Caller
 from store.errors import (

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
-from handlers.answers import JSON, Answer, SharedHeaders
+from handlers.http.response import JSON, Answer, SharedHeaders
 
 AT_ONCE = 64 * 1024
 """Bytes of a body that are sent at once. A longer one goes out in pieces of this size, as its

@@ -13,12 +13,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from handlers import drf
-from handlers.answers import JSON, Answer, allow_header
-from handlers.dialect import Endpoint, WrongMethod
+from handlers.dialects import drf
+from handlers.errors import WrongMethod
+from handlers.http.response import JSON, Answer, allow_header
 from handlers.mounts import Mount
+from handlers.routes import Endpoint
 
-DIRECTORY = Path(__file__).parent.parent / "openapi"
+DIRECTORY = Path(__file__).parent.parent.parent / "openapi"
 METHODS = ("GET",)
 
 

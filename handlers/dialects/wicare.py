@@ -11,13 +11,21 @@ from typing import Literal
 
 from aiohttp import web
 
-from handlers import drf
-from handlers.answers import Answer, json_response, no_content
-from handlers.dialect import Dialect
-from handlers.drf import OPTIONAL_EMAIL, PASSWORD, USERNAME, Routes, Text, read_data, read_fields
+from handlers.app_keys import ACCESS
+from handlers.dialects import drf
+from handlers.dialects.drf import (
+    OPTIONAL_EMAIL,
+    PASSWORD,
+    USERNAME,
+    Routes,
+    Text,
+    read_data,
+    read_fields,
+)
 from handlers.forms import Form
-from handlers.keys import ACCESS
+from handlers.http.response import Answer, json_response, no_content
 from handlers.proxies import client_of
+from handlers.routes import Dialect
 from store.account import Login, NewAccount
 from store.caller import Caller
 from store.session import Grant

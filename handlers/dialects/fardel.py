@@ -12,14 +12,13 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.answers import Answer, json_response, no_content, retry_after
+from handlers.app_keys import ACCESS
 from handlers.authorization import token_of
 from handlers.body import read_body, read_json
 from handlers.content_type import content_type_of
-from handlers.dialect import (
+from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
-    Dialect,
     HeadersTooLarge,
     Malformed,
     MissingToken,
@@ -30,10 +29,10 @@ from handlers.dialect import (
     UnsupportedEncoding,
     WrongMediaType,
     WrongMethod,
-    by_method,
 )
-from handlers.keys import ACCESS
+from handlers.http.response import Answer, json_response, no_content, retry_after
 from handlers.proxies import client_of
+from handlers.routes import Dialect, by_method
 from store.account import Account, Login, NewAccount
 from store.caller import ACCESS_KINDS, REFRESH_KINDS, Caller
 from store.errors import (

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from handlers import drf
-from handlers.answers import Answer, allow_header
-from handlers.dialect import Endpoint, NotFound, WrongMethod
-from handlers.keys import IMAGES, PICTURES, PUBLIC_URL
+from handlers.app_keys import IMAGES, PICTURES, PUBLIC_URL
+from handlers.dialects import drf
+from handlers.errors import NotFound, WrongMethod
+from handlers.http.response import Answer, allow_header
 from handlers.proxies import PROXIES, client_of
+from handlers.routes import Endpoint
 from store.images import SIDES
 
 DEFAULT_SIDE = 256

@@ -1,0 +1,1 @@
+"""The dialects, one module each, and what several of them share."""

@@ -1,0 +1,1 @@
+"""HTTP below the level of dialects: everything that uses internals of aiohttp."""
