@@ -12,13 +12,17 @@ BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
 LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test faults slow deploy-check check audit format lock bench load clean
+.PHONY: run test coverage faults slow deploy-check check audit format lock bench load clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The suite and the slow tests, with the branch coverage of handlers and store: each file and the total.
+coverage: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults --cov -m "slow or not slow"
 
 # What breaks while the server is under load, and what must hold then; under ten minutes.
 faults: $(VENV)/dev

@@ -19,7 +19,7 @@ from store.postgresql.hosts import check_database_url
 from store.redis.client import check_redis_url
 from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 
 
 class BadSetting(Exception):
