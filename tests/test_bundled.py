@@ -73,6 +73,6 @@ INSTALLED = {
 @pytest.mark.skipif(sys.platform != "linux", reason="the table is of the wheels for Linux")
 def test_the_table_names_what_is_installed():
     page = (ROOT / "docs/security.md").read_text()
-    section = page.partition("## What the wheels bundle")[2].partition("\n## ")[0]
+    section = page.partition("## Bundled libraries and programs")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| [\w/-]+ \| ([^|]+) \| ([\d.]+) \|", section, re.MULTILINE)
     assert dict(rows) == {name: version() for name, version in INSTALLED.items()}
