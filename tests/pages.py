@@ -17,7 +17,7 @@ from store.embedded import valkey_program
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 SYSTEMCTL = ROOT / "tests/systemctl"
 DOCUMENTED_PORT = 8000
 

@@ -40,7 +40,6 @@ NOT_YET = {
     "RELIABILITY.md",
     "bench/NOTES.md",
     "docs/containers.md",
-    "docs/dialects.md",
     "docs/faults-2026-11.md",
     "docs/metrics.md",
     "docs/migrations.md",

@@ -32,6 +32,8 @@ PATTERNS = {
     "64 hex": "[0-9a-f]{64}",
     "text": ".+",
     "url": r"https?://[^/\s]+/\S+",
+    "microseconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
+    "milliseconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "day-month-year": r"(?:0[1-9]|[12]\d|3[01])-(?:0[1-9]|1[0-2])-20\d\d",
 }
 """What may stand between < and >: no groups but (?:…). A dialect that needs another adds a line."""

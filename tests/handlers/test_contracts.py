@@ -1,0 +1,258 @@
+"""docs/contracts/: the pages list every endpoint and error, and their examples are true."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers import DIALECTS
+from handlers.dialects import cellars, drf, fardel, kust, lumotist
+from handlers.errors import (
+    BadHeader,
+    Crashed,
+    HeadersTooLarge,
+    Malformed,
+    MissingToken,
+    NotFound,
+    TargetTooLong,
+    TooLarge,
+    TooSlow,
+    UnsupportedEncoding,
+    WrongMediaType,
+    WrongMethod,
+)
+from handlers.picture_upload import NoPicture, NotBase64
+from handlers.routes import Refuse
+from store.errors import (
+    BadCredentials,
+    BadPicture,
+    BadToken,
+    Blemish,
+    Busy,
+    Flaw,
+    Inactive,
+    NoSuchPicture,
+    Refused,
+    Taken,
+    TooMany,
+    Unavailable,
+    Unstorable,
+)
+from tests.handlers.contract import Row, play
+
+CONTRACTS = Path(__file__).parent.parent.parent / "docs/contracts"
+INDEX = (CONTRACTS / "index.md").read_text()
+PAGES = {name: (CONTRACTS / f"{name}.md").read_text() for name in DIALECTS}
+
+ENDPOINT = re.compile(r"^\| \[`([A-Z, ]+) (/\S+)`\]\(#([\w-]+)\) \|", re.MULTILINE)
+HEADING = re.compile(r"^## `([A-Z, ]+ /\S+)`$", re.MULTILINE)
+BLOCK = re.compile(r"```http\n(.*?)```", re.DOTALL)
+ERROR = re.compile(r"^\| (\d{3}) \| (`+)(.+?)\2 \|", re.MULTILINE)
+
+VARIES = {
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z": "<microseconds>",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z": "<milliseconds>",
+    r"\d\d-\d\d-\d{4}": "<day-month-year>",
+}
+TOKEN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_endpoint_has_a_row_and_a_heading(name: str):
+    dialect, page = DIALECTS[name], PAGES[name]
+    endpoints = {**dialect.endpoints, **dialect.other_endpoints}
+    expected = {
+        (method, re.sub(r"\{(\w+)[^}]*\}", r"<\1>", path))
+        for path, endpoint in endpoints.items()
+        for method in endpoint.methods
+    }
+    rows = ENDPOINT.findall(page)
+    assert expected == {
+        (method, path.rstrip("/")) for methods, path, _ in rows for method in methods.split(", ")
+    }
+    headings = [
+        re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in HEADING.findall(page)
+    ]
+    assert len(headings) == len(set(headings))
+    assert set(headings) == {anchor for _, _, anchor in rows}
+
+
+def examples(page: str) -> Iterator[Row]:
+    """Return the requests of a page with the responses that follow them."""
+    seen: set[str] = set()
+    blocks = BLOCK.findall(page)
+    assert len(blocks) % 2 == 0
+    for request, response in zip(blocks[::2], blocks[1::2], strict=True):
+        line, headers, body = split(request)
+        status, returned, answer = split(response)
+        assert status.startswith("HTTP/1.1 "), status
+        assert bool(answer) != status.endswith("204 No Content")
+        headers = {name: TOKEN.sub(sent(seen), value) for name, value in headers.items()}
+        expected = expect(json.loads(answer), seen) if answer else None
+        content = body.strip().encode() or None
+        yield Row(line, content, int(status.split()[1]), expected, headers, returned)
+
+
+def split(block: str) -> tuple[str, dict[str, str], str]:
+    head, _, body = block.partition("\n\n")
+    line, *lines = head.strip().splitlines()
+    return line, dict(each.split(": ", 1) for each in lines), body
+
+
+def sent(seen: set[str]) -> Any:
+    """Return what a token of a request becomes: the real one, if a response has shown it."""
+    return lambda match: f"<{match[0]}>" if match[0] in seen else match[0]
+
+
+def expect(answer: Any, seen: set[str]) -> Any:
+    """Return a response with placeholders for what differs from run to run."""
+    if isinstance(answer, dict):
+        return {key: expect(value, seen) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [expect(each, seen) for each in answer]
+    if not isinstance(answer, str):
+        return answer
+    if TOKEN.fullmatch(answer):
+        pattern = f"<{answer}>" if answer in seen else f"<{answer} = {len(answer)} hex>"
+        seen.add(answer)
+        return pattern
+    return next((to for pattern, to in VARIES.items() if re.fullmatch(pattern, answer)), answer)
+
+
+@pytest.mark.parametrize("prefix", ["", "/{name}"])
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_examples(client, name: str, prefix: str):
+    """Every request of a page gets the response that the page shows, at / and under its name."""
+    rows = list(examples(PAGES[name]))
+    if prefix:
+        rows = [replace(row, request=row.request.replace(f" /{name}/", " /")) for row in rows]
+    await play(client, rows, at=prefix.format(name=name) + "{path}")
+
+
+OF_ANY_REQUEST: list[Refused] = [
+    Malformed("JSON", "x"),
+    UnsupportedEncoding(),
+    TooLarge(7),
+    TooSlow(),
+    HeadersTooLarge(),
+    TargetTooLong(),
+    NotFound(),
+    WrongMethod("GET", "POST, OPTIONS"),
+    MissingToken(),
+    BadHeader(spaces=True),
+    BadHeader(spaces=False),
+    *map(BadToken, Flaw),
+    BadCredentials(),
+    Inactive(),
+    Unstorable("username"),
+    TooMany(1),
+    Busy(1),
+    Unavailable("redis", "x"),
+    Crashed(),
+]
+FIELD_ERRORS = drf.Errors({"username": ["x"]})
+OF_CELLARS = [cellars.InvalidData(), cellars.InvalidData("x"), Taken(frozenset({"username"}))]
+OF_FARDEL = [fardel.BadForm(), fardel.NotFresh(), WrongMediaType("x"), Taken(frozenset({"email"}))]
+OF_DRF = [WrongMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
+NOT_AN_OBJECT = drf.Errors({drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]})
+TABLES: dict[str, tuple[str, Refuse, list[Refused]]] = {
+    "drf": (INDEX, drf.refuse, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
+    "cellars": (PAGES["cellars"], cellars.refuse, [*OF_ANY_REQUEST, *OF_CELLARS]),
+    "cellars, open": (PAGES["cellars"], cellars.refuse_open, [WrongMethod("GET", "POST")]),
+    "fardel": (PAGES["fardel"], fardel.refuse, [*OF_ANY_REQUEST, *OF_FARDEL]),
+}
+
+
+def rows_of_errors(page: str) -> dict[tuple[int, str], re.Pattern[str]]:
+    """Return what each row of a page's table of errors matches, by its status and body."""
+    found = {}
+    for status, _, body in ERROR.findall(page):
+        parts = re.split("<[^>]+>", json.dumps(json.loads(body)))
+        found[int(status), body] = re.compile(".+".join(map(re.escape, parts)))
+    return found
+
+
+def test_every_error_has_a_row_and_every_row_is_an_error():
+    for name in ("drf", "cellars", "fardel"):
+        page, tables = TABLES[name][0], [each for each in TABLES if each.startswith(name)]
+        rows, used = rows_of_errors(page), set()
+        for _, refuse, errors in map(TABLES.get, tables):
+            for error in errors:
+                said = refuse(error)
+                body = json.dumps(json.loads(said.body))
+                fits = {
+                    key
+                    for key, pattern in rows.items()
+                    if key[0] == said.status and pattern.fullmatch(body)
+                }
+                assert fits, f"{name}: no row for {said.status} {body}"
+                used |= fits
+        assert rows.keys() == used, f"{name}: never answered: {rows.keys() - used}"
+
+
+def test_no_error_is_forgotten():
+    """A new class of error needs a line in the lists above, and so a row in the pages.
+
+    Nobody receives the two that are left: one is for a client that has left, one is retried.
+    """
+    tables = [*(errors for _, _, errors in TABLES.values()), OF_PICTURES]
+    known = {type(error) for errors in tables for error in errors}
+    classes, more = set(), [Refused]
+    while more:
+        more = [each for base in more for each in base.__subclasses__()]
+        classes |= {each for each in more if each.__module__.startswith(("handlers.", "store."))}
+    assert {each.__name__ for each in classes - known} == {"Disconnected", "Outdated"}
+
+
+OF_PICTURES = [
+    NoSuchPicture(),
+    NoPicture(),
+    NotBase64(),
+    WrongMediaType("text/plain"),
+    UnsupportedEncoding(),
+    TooLarge(7),
+    Malformed("JSON", "x"),
+    Malformed("Multipart form", "x"),
+    drf.Errors({"id": ["x"]}),
+    *(BadPicture(blemish, 7) for blemish in Blemish),
+]
+
+
+def test_every_error_of_set_picture_has_a_row():
+    page = PAGES["lumotist"]
+    named = {"<accepted>": lumotist.ACCEPTED, "<formats>": lumotist.FORMATS}
+    assert all(text in " ".join(page.split()) for text in named.values())
+    rows = {(int(status), text) for status, _, text in ERROR.findall(page)}
+    used = set()
+    for error in OF_PICTURES:
+        said = lumotist.refuse_picture(error)
+        text = json.loads(said.body)["error"]
+        for name, meaning in named.items():
+            text = text.replace(meaning, name)
+        patterns = {
+            (status, row): ".+".join(map(re.escape, re.split("<(?!accepted|formats)[^>]+>", row)))
+            for status, row in rows
+            if status == said.status
+        }
+        fits = {key for key, pattern in patterns.items() if re.fullmatch(pattern, text)}
+        assert fits, f"no row for {said.status} {text}"
+        used |= fits
+    assert rows == used
+
+
+def test_what_fields_are_told():
+    texts = {drf.REQUIRED, drf.BLANK, drf.NULL, drf.NOT_A_STRING, drf.NUL, drf.UNSTORABLE}
+    texts |= {text for field in (drf.USERNAME, drf.EMAIL) for _, text in field.checks}
+    assert [text for text in texts if f"| `{text}` |" not in INDEX] == []
+    rules = {text for _, text in kust.password_rules("")}
+    assert [text for text in rules if f"| `{text}` |" not in PAGES["kust"]] == []
+    for name, template in (
+        ("wicare", drf.TAKEN),
+        ("kust", drf.TAKEN),
+        ("lumotist", lumotist.TAKEN),
+    ):
+        assert template.format("username") in PAGES[name]
