@@ -13,7 +13,7 @@ RUN python -m pip install --no-cache-dir --no-compile --no-deps --only-binary :a
     && rm -rf packages/bin packages/PIL/_avif* packages/pillow.libs/libavif* \
     && find packages -type d \( -name tests -o -name test \) -prune -exec rm -rf {} + \
     && find packages -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|c\|h\)' -delete
-COPY server.py settings.py schema.sql LICENSE deploy/healthcheck.py ./
+COPY server.py app.py settings.py schema.sql LICENSE deploy/healthcheck.py ./
 COPY commands commands
 COPY handlers handlers
 COPY store store

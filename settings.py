@@ -116,6 +116,8 @@ _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
 _SECRET = ("secret_keys", "database_url", "redis_url")
 """Never shown. Each may be in a file instead, which its name with _FILE gives."""
+_OF_PYTHON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+"""What Python needs to start in a process of ours: no setting, so no secret."""
 _LOOPBACK = "127.0.0.0/8 ::1"
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
@@ -185,6 +187,8 @@ class Settings:
     docs: str = _one_of("on", "on", "off")
     secret_files: tuple[Path, ...] = ()
     """The files that secrets were read from. Not a setting itself."""
+    decoder_environment: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The environment of the processes that decode pictures. Not a setting itself."""
 
     @property
     def lifetimes(self) -> dict[str, int]:
@@ -211,7 +215,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     given = {
         each.name: _parse(each, texts[each.name]) for each in setting_fields() if texts[each.name]
     }
-    settings = Settings(**given, secret_files=files)
+    decoder = {name: environment[name] for name in _OF_PYTHON if name in environment}
+    settings = Settings(**given, secret_files=files, decoder_environment=decoder)
     if settings.redis_url and not settings.secret_keys:
         raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):

@@ -1,26 +1,21 @@
 """What registrations, logins and logouts write into Redis, weighed through the server's code."""
 
 import asyncio
-import contextlib
 import secrets
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import redis
 
+from app import core_options
 from bench import keys
 from bench.accounts import GRANT, PASSWORD
 from bench.stores import Stores
 from settings import Settings
 from store.access import Access
 from store.account import Login, NewAccount
-from store.accounts import Accounts
-from store.limits import Limits
-from store.passwords import Passwords
-from store.postgresql.database import connect_database
-from store.redis.client import connect_redis
-from store.sessions import Sessions
-from store.tokens import Tokens
+from store.core import open_core
 
 COUNT = 2_000
 AT_ONCE = 50
@@ -46,13 +41,15 @@ def settings_of(stores: Stores, name: str) -> Settings:
         redis_url=urls["REDIS_URL"],
         secret_keys=(secrets.token_hex(32),),
         bcrypt_rounds=4,
+        store_timeout=DEADLINE,
+        password_wait=DEADLINE,
     )
 
 
 async def _measure(stores: Stores, settings: Settings) -> Rows:
     found: Rows = []
-    async with access_of(settings) as access:
-        for what, act in acts_of(access).items():
+    async with open_core(replace(core_options(settings), cores=1)) as core:
+        for what, act in acts_of(core.access).items():
             size = await weigh(stores, act)
             found.append((f"append-only file: {what}", f"{size:.0f} B"))
     client = redis.Redis.from_url(settings.redis_url)
@@ -103,30 +100,3 @@ def counters(client: "redis.Redis") -> str:
 def address(number: int) -> str:
     """Return a client's address: each has its own, or it would meet a limit."""
     return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
-
-
-@contextlib.asynccontextmanager
-async def access_of(settings: Settings) -> AsyncIterator[Access]:
-    """Put together what registers and logs in, as server.py does."""
-    async with contextlib.AsyncExitStack() as closing:
-        database = await connect_database(settings.database_url, settings.database_pool, DEADLINE)
-        closing.push_async_callback(database.close)
-        connected = await connect_redis(settings.redis_url, settings.redis_pool, DEADLINE)
-        closing.push_async_callback(connected.close)
-        passwords = Passwords(settings.bcrypt_rounds, 1, DEADLINE)
-        closing.callback(passwords.close)
-        tokens = Tokens([key.encode() for key in settings.secret_keys])
-        sessions = Sessions(connected, tokens, settings.lifetimes, settings.sessions_per_account)
-        closing.push_async_callback(sessions.finish)
-        limits = Limits(
-            connected,
-            settings.login_limit,
-            settings.address_limit,
-            settings.register_limit,
-            settings.refresh_limit,
-        )
-        accounts = Accounts(database)
-        closing.callback(accounts.close)
-        access = Access(accounts, sessions, passwords, limits)
-        closing.callback(access.close)
-        yield access

@@ -4,12 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import NoReturn
 
-from aiohttp import web
-
 from commands import account, check, gallery, serve, sessions
 from settings import VERSION, Settings
-
-CreateApp = Callable[[Settings], web.Application]
 
 ABOUT = """\
 Latchkey, a lightweight asynchronous account server for mobile back ends: registration, login,
@@ -63,12 +59,12 @@ Run = Callable[[Settings], int]
 """What a command line asks for. Returns the exit status."""
 
 
-def run(arguments: list[str], settings: Settings, create_app: CreateApp) -> int:
+def run(arguments: list[str], settings: Settings) -> int:
     """Do what the arguments say; return the exit status."""
-    return parse(arguments, create_app)(settings)
+    return parse(arguments)(settings)
 
 
-def parse(arguments: list[str], create_app: CreateApp) -> Run:
+def parse(arguments: list[str]) -> Run:
     """Return what the arguments ask for. Prints `--help` and ends the program by itself."""
     parser = _Parser(
         prog="server.py",
@@ -77,12 +73,11 @@ def parse(arguments: list[str], create_app: CreateApp) -> Run:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"Latchkey {VERSION}")
-    parser.set_defaults(run=lambda settings, _: serve.run(settings, create_app))
+    parser.set_defaults(run=lambda settings, _: serve.run(settings))
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     commands.add_parser("serve", help="run the server (the default)", description=SERVE)
     check.add(
-        commands.add_parser("check", help="say what is wrong, if anything", description=CHECK),
-        create_app,
+        commands.add_parser("check", help="say what is wrong, if anything", description=CHECK)
     )
     account.add(
         commands.add_parser(

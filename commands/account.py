@@ -13,10 +13,10 @@ from commands.moving import transfer
 from commands.moving.sentences import number
 from commands.naming import NAME_HELP, find, nobody, only_named, the_names
 from commands.printing import as_json, complain, printable, say
-from commands.reach import access_of, database_of, reach_stores
+from commands.reach import core_of, database_of, reach_stores
 from settings import Settings
 from store.account import Details, NewAccount
-from store.accounts import MAX_ID, Accounts
+from store.accounts import MAX_ID
 from store.embedded import CantRun
 from store.errors import Busy, Refused, Taken, Unstorable
 from store.listing import list_accounts
@@ -105,19 +105,17 @@ async def _acting(act: Act, settings: Settings, chosen: Namespace) -> str:
 
 
 async def _show(settings: Settings, chosen: Namespace) -> str:
-    async with database_of(settings) as database:
-        accounts = Accounts(database)
-        return _as_json(_shown(await find(accounts, chosen.name)))
+    async with core_of(settings, redis_required=False) as core:
+        return _as_json(_shown(await find(core.accounts, chosen.name)))
 
 
 async def _set(settings: Settings, chosen: Namespace) -> str:
     changes = dict(chosen.assignments)
-    async with database_of(settings) as database:
-        accounts = Accounts(database)
-        found = await find(accounts, chosen.name)
+    async with core_of(settings, redis_required=False) as core:
+        found = await find(core.accounts, chosen.name)
         only_named(found, changes)
-        await accounts.change(found.id, changes)
-        return _as_json(_shown(_still(await accounts.details(found.id), chosen.name)))
+        await core.accounts.change(found.id, changes)
+        return _as_json(_shown(_still(await core.accounts.details(found.id), chosen.name)))
 
 
 async def _create(settings: Settings, chosen: Namespace) -> str:
@@ -127,18 +125,18 @@ async def _create(settings: Settings, chosen: Namespace) -> str:
     new = NewAccount(**{name: value for name, value in values.items() if name in _AT_BIRTH})
     later = {name: value for name, value in values.items() if name not in _AT_BIRTH}
     password = new_password()
-    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        account, _ = await access.register(new, password)
+    async with core_of(settings, redis_required=False) as core:
+        account, _ = await core.admin.register(new, password)
         if later:
-            await accounts.change(account.id, later)
-        details = _still(await accounts.details(account.id), "of this name")
+            await core.accounts.change(account.id, later)
+        details = _still(await core.accounts.details(account.id), "of this name")
     return _as_json(_shown(details)) if chosen.json else f"{the_names(details)} is made"
 
 
 async def _password(settings: Settings, chosen: Namespace) -> str:
-    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        found = await find(accounts, chosen.name)
-        if not await access.set_password(found.id, new_password()):
+    async with core_of(settings, redis_required=False) as core:
+        found = await find(core.accounts, chosen.name)
+        if not await core.admin.set_password(found.id, new_password()):
             raise nobody(chosen.name)
     said = {"id": found.id, "password": "changed"}
     over = "has another password; its sessions are over"
@@ -146,11 +144,11 @@ async def _password(settings: Settings, chosen: Namespace) -> str:
 
 
 async def _delete(settings: Settings, chosen: Namespace) -> str:
-    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        found = await find(accounts, chosen.name)
+    async with core_of(settings, redis_required=False) as core:
+        found = await find(core.accounts, chosen.name)
         if not chosen.yes and not agrees(f"This deletes {the_names(found)}, for good."):
             raise BadInput("nothing was deleted")
-        if not await access.remove(found.id):
+        if not await core.admin.remove(found.id):
             raise nobody(chosen.name)
     said = {"id": found.id, "deleted": True}
     return _as_json(said) if chosen.json else f"{the_names(found)} is deleted"

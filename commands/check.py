@@ -3,12 +3,12 @@
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
-from aiohttp import web
 
+from app import core_options
 from commands.findings import (
     Finding,
     Level,
@@ -26,6 +26,7 @@ from commands.process import run_loop
 from commands.reach import NoStores, reach_stores
 from settings import Settings
 from store import embedded
+from store.core import make_sessions, make_tokens
 from store.embedded import CantRun
 from store.errors import Unavailable
 from store.facts import database_facts, dearer_hashes, redis_facts, why_not_counted, why_not_kept
@@ -34,22 +35,18 @@ from store.postgresql.database import connect_database
 from store.redis.client import Redis, connect_redis
 from store.refold import survey
 from store.schema import newest
-from store.sessions import Sessions
-from store.tokens import Tokens
-
-CreateApp = Callable[[Settings], web.Application]
 
 PATIENCE = 2.0
 
 
-def add(parser: ArgumentParser, create_app: CreateApp) -> None:
+def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.set_defaults(run=lambda settings, _: run(settings, create_app))
+    parser.set_defaults(run=lambda settings, _: run(settings))
 
 
-def run(settings: Settings, create_app: CreateApp) -> int:
+def run(settings: Settings) -> int:
     """Look at everything and print what was found; return the exit status."""
-    found = [Finding(Level.OK, "the settings can be used"), *judge_settings(settings, create_app)]
+    found = [Finding(Level.OK, "the settings can be used"), *judge_settings(settings)]
     try:
         with reach_stores(settings) as reached:
             found += run_loop(_look(reached))  # on the same event loop as `serve`
@@ -116,9 +113,8 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
             why = await why_not_counted(Limits(redis, *[limit] * 4))
             fine, bad = "Redis counts attempts", f"Redis can't count attempts: {why}"
             yield either(why is None, fine, bad, Level.WRONG)
-            tokens = Tokens([key.encode() for key in settings.secret_keys])
-            sessions = Sessions(redis, tokens, settings.lifetimes, settings.sessions_per_account)
-            why = await why_not_kept(sessions)
+            options = core_options(settings)
+            why = await why_not_kept(make_sessions(redis, make_tokens(options), options))
             fine, bad = "Redis keeps sessions", f"Redis can't keep sessions: {why}"
             yield either(why is None, fine, bad, Level.WRONG)
         finally:

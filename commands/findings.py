@@ -4,21 +4,18 @@ import enum
 import re
 import resource
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from aiohttp import web
-
+from app import create_app
 from handlers import Conflict
 from settings import Settings
 from store.addresses import Network
 from store.facts import DatabaseFacts, RedisFacts
 from store.redis.topology import has_credentials, is_on_loopback, is_on_socket
 from store.schema import newest
-
-CreateApp = Callable[[Settings], web.Application]
 
 OLDEST_POSTGRESQL = 13
 OLDEST_REDIS = (6, 2)
@@ -44,7 +41,7 @@ class Finding(NamedTuple):
     what: str
 
 
-def judge_settings(settings: Settings, create_app: CreateApp) -> Iterator[Finding]:
+def judge_settings(settings: Settings) -> Iterator[Finding]:
     """Say what the settings mean here."""
     mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
     try:

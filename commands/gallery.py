@@ -1,20 +1,18 @@
 """`gallery`: the pictures that every account may choose from are the operator's."""
 
 import asyncio
-import contextlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from commands.printing import complain, printable, say
-from commands.reach import database_of, reach_stores
+from commands.reach import core_of, reach_stores
 from settings import Settings
+from store.core import Core
 from store.embedded import CantRun
 from store.errors import BadPicture, Refused, Unstorable
-from store.images import Images
-from store.pictures import Pictures
 
-Action = Callable[[Settings, Namespace, Pictures], Awaitable[str]]
+Action = Callable[[Core, Namespace], Awaitable[str]]
 
 
 def add(parser: ArgumentParser) -> None:
@@ -52,14 +50,14 @@ def run(settings: Settings, arguments: Namespace) -> int:
 
 
 async def _act(settings: Settings, arguments: Namespace) -> str:
-    async with database_of(settings) as database:
+    async with core_of(settings, redis_required=False) as core:
         action: Action = arguments.action
-        return await action(settings, arguments, Pictures(database))
+        return await action(core, arguments)
 
 
-async def _list(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
+async def _list(core: Core, arguments: Namespace) -> str:
     rows = [("ID", "GROUP", "NAME", "PICTURE")]
-    for each in await pictures.gallery():
+    for each in await core.pictures.gallery():
         rows.append(
             (
                 str(each.id),
@@ -71,24 +69,21 @@ async def _list(settings: Settings, arguments: Namespace, pictures: Pictures) ->
     return "\n".join(f"{a:>4}  {b:<10}  {c:<16}  {d}" for a, b, c, d in rows)
 
 
-async def _add(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
-    groups = sorted({each.group for each in await pictures.gallery()})
+async def _add(core: Core, arguments: Namespace) -> str:
+    groups = sorted({each.group for each in await core.pictures.gallery()})
     if arguments.group not in groups and not arguments.new_group:
         there = ", ".join(groups) or "none"
         raise LookupError(
             f"there is no group {arguments.group!r}; there are: {there}. --new-group makes one"
         )
     sent = await asyncio.to_thread(arguments.file.read_bytes)
-    with contextlib.closing(
-        Images(1, settings.password_wait, settings.picture_max_pixels)
-    ) as images:
-        sides = await images.square(sent)
-    gallery_id = await pictures.add_to_gallery(arguments.group, arguments.name, sides)
+    sides = await core.images.square(sent)
+    gallery_id = await core.pictures.add_to_gallery(arguments.group, arguments.name, sides)
     return f"{arguments.name} is picture {gallery_id}"
 
 
-async def _remove(settings: Settings, arguments: Namespace, pictures: Pictures) -> str:
-    shown = await pictures.remove_from_gallery(arguments.id)
+async def _remove(core: Core, arguments: Namespace) -> str:
+    shown = await core.pictures.remove_from_gallery(arguments.id)
     if shown is None:
         raise LookupError(f"the gallery has no picture {arguments.id}")
     accounts = "1 account is" if shown == 1 else f"{shown} accounts are"

@@ -1,19 +1,16 @@
 """Reaching the stores: the ones the settings name, or the embedded ones of the data directory."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from app import core_options
 from settings import Settings
 from store import embedded
-from store.accounts import Accounts
-from store.operator import Operator
-from store.passwords import Passwords
-from store.postgresql.database import Database, connect_database
-from store.redis.client import connect_redis
-from store.schema import prepare
-from store.tokens import Tokens
+from store.core import Core, CoreOptions, open_core, open_database
+from store.postgresql.database import Database
 
 UNREACHED = "redis://nobody.invalid"
 """In place of a Redis that is not needed: it may be what has failed."""
@@ -61,33 +58,31 @@ def reach_stores(settings: Settings) -> Iterator[Settings]:
         yield _named(settings, Path(settings.data_dir).resolve())
 
 
-@contextlib.asynccontextmanager
-async def database_of(settings: Settings) -> AsyncIterator[Database]:
-    """Connect to the database, its tables made. Raises Unavailable."""
-    database = await connect_database(settings.database_url, 1, settings.store_timeout)
-    try:
-        await prepare(database)
-        yield database
-    finally:
-        await database.close()
+def database_of(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    """Connect to the database alone, its tables made. Raises Unavailable."""
+    return open_database(_options(settings))
 
 
-@contextlib.asynccontextmanager
-async def access_of(
-    settings: Settings, *, redis_may_be_away: bool = False
-) -> AsyncIterator[tuple[Accounts, Operator]]:
-    """Connect to both stores, for what spans accounts and sessions. Raises Unavailable."""
-    async with contextlib.AsyncExitStack() as closing:
-        database = await closing.enter_async_context(database_of(settings))
-        redis = await connect_redis(
-            settings.redis_url, 1, settings.store_timeout, at_once=not redis_may_be_away
-        )
-        closing.push_async_callback(redis.close)
-        passwords = Passwords(settings.bcrypt_rounds, 1, settings.password_wait)
-        closing.callback(passwords.close)
-        accounts, tokens = Accounts(database), Tokens([k.encode() for k in settings.secret_keys])
-        lifetimes, per_account = settings.lifetimes, settings.sessions_per_account
-        yield accounts, Operator.over(accounts, redis, tokens, lifetimes, per_account, passwords)
+def core_of(
+    settings: Settings, *, redis_required: bool = True
+) -> AbstractAsyncContextManager[Core]:
+    """Connect to both stores. Raises Unavailable.
+
+    Unless `redis_required`, Redis is connected to when it is first used.
+    """
+    return open_core(_options(settings), redis_required=redis_required)
+
+
+def _options(settings: Settings) -> CoreOptions:
+    """Return what a command needs: one connection to each store, one thread, no second attempt."""
+    return replace(
+        core_options(settings),
+        database_pool=1,
+        redis_pool=1,
+        cores=1,
+        start_timeout=0,
+        rate_limits=None,
+    )
 
 
 def _look_for_stores(settings: Settings) -> None:

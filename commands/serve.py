@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from app import create_app
 from commands.check import startup_warnings
 from commands.listening import CannotListen, open_sockets, place
 from commands.printing import printable
@@ -23,13 +24,12 @@ from settings import Settings
 from store.embedded import CantRun
 from store.errors import Unavailable
 
-CreateApp = Callable[[Settings], web.Application]
 Warn = Callable[[], Coroutine[Any, Any, None]]
 _log = logging.getLogger("latchkey.check")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(settings: Settings, create_app: CreateApp) -> int:
+def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
     log.set_up(sys.stderr, as_json=settings.log_format == "json")
     told = _note_signals()  # stores that are just being started must be stopped, too
@@ -38,8 +38,8 @@ def run(settings: Settings, create_app: CreateApp) -> int:
             if told:
                 return 0
             if reached.workers == 1:
-                return run_loop(_serve(reached, create_app, partial(_warn, settings, reached)))
-            return _serve_with_workers(reached, create_app, partial(_warn, settings, reached))
+                return run_loop(_serve(reached, partial(_warn, settings, reached)))
+            return _serve_with_workers(reached, partial(_warn, settings, reached))
     except CannotListen as problem:
         fail(f"can't listen on {place(settings)}: {problem}")
         return 1
@@ -55,26 +55,26 @@ def _note_signals() -> list[int]:
     return told
 
 
-def _serve_with_workers(settings: Settings, create_app: CreateApp, warn: Warn) -> int:
+def _serve_with_workers(settings: Settings, warn: Warn) -> int:
     """Serve with a manager, once what every worker will do at its start has been seen to work."""
     from commands import workers  # noqa: PLC0415  # one process needs no manager
 
-    if run_loop(_can_start(settings, create_app, warn)) and not _note_signals():
+    if run_loop(_can_start(settings, warn)) and not _note_signals():
         sockets = open_sockets(settings)
-        return workers.run(settings, create_app, sockets, partial(_greet, settings))
+        return workers.run(settings, sockets, partial(_greet, settings))
     return 0
 
 
-async def _can_start(settings: Settings, create_app: CreateApp, warn: Warn) -> bool:
+async def _can_start(settings: Settings, warn: Warn) -> bool:
     """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
-    async with _started(settings, create_app, Runner.setup) as (_, stop):
+    async with _started(settings, Runner.setup) as (_, stop):
         if not stop.told.done():
             await warn()
         return not stop.told.done()
 
 
-async def _serve(settings: Settings, create_app: CreateApp, warn: Warn) -> int:
-    async with _started(settings, create_app, partial(_listen, settings)) as (runner, stop):
+async def _serve(settings: Settings, warn: Warn) -> int:
+    async with _started(settings, partial(_listen, settings)) as (runner, stop):
         warning = asyncio.create_task(warn())
         why = await stop.told
         warning.cancel()
@@ -122,11 +122,11 @@ class _Stop:
 
 @contextlib.asynccontextmanager
 async def _started(
-    settings: Settings, create_app: CreateApp, start: Callable[[Runner], Awaitable[None]]
+    settings: Settings, start: Callable[[Runner], Awaitable[None]]
 ) -> AsyncIterator[tuple[Runner, _Stop]]:
     """Give a runner that has been started, and the signals to stop; one may be there."""
     stop = _Stop()
-    runner = make_runner(create_app(settings), settings)
+    runner = make_runner(create_app(settings, say), settings)
     starting = asyncio.ensure_future(start(runner))
     try:
         await asyncio.wait((starting, stop.told), return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,7 @@
 """`sessions`: which sessions an account has, ending them, and ending all that there are."""
 
 import asyncio
+import contextlib
 import datetime
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from commands.moving import adopt
 from commands.moving.sentences import number
 from commands.naming import NAME_HELP, find
 from commands.printing import as_json, complain, say
-from commands.reach import UNREACHED, access_of, database_of, reach_stores
+from commands.reach import UNREACHED, core_of, database_of, reach_stores
 from settings import Settings
 from store.accounts import Accounts
 from store.embedded import CantRun
@@ -81,17 +82,17 @@ def _run(
 
 
 async def _list(settings: Settings, chosen: Namespace) -> str:
-    async with access_of(settings) as (accounts, access):
-        found = await find(accounts, chosen.name)
-        standing = await access.live_sessions(found.id)
+    async with core_of(settings) as core:
+        found = await find(core.accounts, chosen.name)
+        standing = await core.admin.live_sessions(found.id)
     return _as_json(found.id, standing) if chosen.json else _as_table(standing)
 
 
 async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
-    async with access_of(settings, redis_may_be_away=True) as (accounts, access):
-        found = await find(accounts, chosen.name)
-        count = await _count(access, found.id)
-        await access.end_all(found.id)
+    async with core_of(settings, redis_required=False) as core:
+        found = await find(core.accounts, chosen.name)
+        count = await _count(core.admin, found.id)
+        await core.admin.end_all(found.id)
     if count is None:
         return (
             f"{chosen.name} has no session any more; Redis is away, and can't say how many it had"
@@ -99,9 +100,9 @@ async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
     return f"{chosen.name} had {number(count, 'session')}; none is left"
 
 
-async def _count(access: Operator, account_id: int) -> int | None:
+async def _count(admin: Operator, account_id: int) -> int | None:
     try:
-        return len(await access.live_sessions(account_id))
+        return len(await admin.live_sessions(account_id))
     except Unavailable as refusal:
         if refusal.store != "redis":
             raise
@@ -110,14 +111,18 @@ async def _count(access: Operator, account_id: int) -> int | None:
 
 async def _end_of_all(settings: Settings, chosen: Namespace) -> str:
     async with database_of(settings) as database:
-        accounts = Accounts(database)
-        count = await accounts.count()
-        if not chosen.yes and not agrees(f"This ends every session of {number(count, 'account')}."):
-            raise BadInput("nothing was ended")
-        ended, last = 0, 0
-        while raised := await accounts.raise_epochs(last, BATCH):
-            last, ended = raised[0], ended + raised[1]
-            complain(f"{ended} of {number(count, 'account')}")
+        with contextlib.closing(Accounts(database)) as accounts:
+            return await _raise_epochs(accounts, chosen)
+
+
+async def _raise_epochs(accounts: Accounts, chosen: Namespace) -> str:
+    count = await accounts.count()
+    if not chosen.yes and not agrees(f"This ends every session of {number(count, 'account')}."):
+        raise BadInput("nothing was ended")
+    ended, last = 0, 0
+    while raised := await accounts.raise_epochs(last, BATCH):
+        last, ended = raised[0], ended + raised[1]
+        complain(f"{ended} of {number(count, 'account')}")
     return f"the sessions of {number(ended, 'account')} are over"
 
 

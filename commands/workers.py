@@ -19,17 +19,15 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
-from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, settle
+from app import create_app
+from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, say, settle
 from handlers.http.connection import Runner
 from settings import Settings
 from store.errors import Unavailable
 
-CreateApp = Callable[[Settings], web.Application]
-
 
 def run(
     settings: Settings,
-    create_app: CreateApp,
     sockets: Sequence[socket.socket],
     greet: Callable[[int], None],
 ) -> int:
@@ -40,7 +38,7 @@ def run(
     manager = os.getpid()
     mark_process_dead(manager)  # type: ignore[no-untyped-call]  # it has tried the start itself
     try:
-        _Manager(settings, create_app, [each.detach() for each in sockets], greet).run()
+        _Manager(settings, [each.detach() for each in sockets], greet).run()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
         if os.getpid() != manager:  # what stands above on the stack is the manager's to end
@@ -55,13 +53,11 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
     def __init__(
         self,
         settings: Settings,
-        create_app: CreateApp,
         descriptors: Sequence[int],
         greet: Callable[[int], None],
     ) -> None:
         self.settings = settings
         self._descriptors = descriptors
-        self._create_app = create_app
         self._greet = greet
         self._leaving = mmap.mmap(-1, 1)  # the workers' memory, too
         super().__init__()
@@ -95,7 +91,7 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
             self.cfg.set(name, value)
 
     def load(self) -> web.Application:
-        return self._create_app(self.settings)
+        return create_app(self.settings, say)
 
     def _ready(self, arbiter: Arbiter) -> None:
         self._greet(arbiter.LISTENERS[0].sock.getsockname()[1])
@@ -125,6 +121,7 @@ class Worker(GunicornUVLoopWebWorker):
             await runner.setup()
         except Unavailable as problem:
             self.log.warning("%s", problem)
+            await runner.cleanup()  # the last spans are sent
             sys.exit(1)
         settle()
         for listener in self.sockets:

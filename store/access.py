@@ -8,7 +8,7 @@ together with what entitled it.
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from store import imported
 from store.account import Account, Credentials, Login, NewAccount
@@ -29,11 +29,9 @@ from store.errors import (
 )
 from store.limits import Limits
 from store.passwords import Match, Passwords
-from store.redis.client import Redis
 from store.rules import FOLD, is_nameable
 from store.session import Grant, Opened
 from store.sessions import Outdated, Sessions
-from store.tokens import Tokens
 
 _log = logging.getLogger("latchkey.access")
 
@@ -58,19 +56,6 @@ class Access:
         self._callers: Coalesced[str, Caller | Refused] = Coalesced(
             self._look_up, sessions.deadline
         )
-
-    @classmethod
-    def over(
-        cls,
-        accounts: Accounts,
-        redis: Redis,
-        tokens: Tokens,
-        lifetimes: Mapping[str, int],
-        per_account: int,
-        passwords: Passwords,
-    ) -> Self:
-        """Return one whose sessions are in this Redis; nobody's attempts are counted."""
-        return cls(accounts, Sessions(redis, tokens, lifetimes, per_account), passwords)
 
     def close(self) -> None:
         """End the tasks that look tokens up."""

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import re
 import time
+from typing import NamedTuple
 
 from limits import RateLimitItem as Limit
 from limits import parse_many
@@ -21,9 +22,18 @@ from store.errors import BadValue, TooMany
 from store.redis.client import Redis
 from store.rules import FOLD, is_nameable
 
-__all__ = ["Limit", "Limits", "parse_limit"]
+__all__ = ["Limit", "Limits", "RateLimits", "parse_limit"]
 
 _LONGEST = 366 * 86_400
+
+
+class RateLimits(NamedTuple):
+    """What is allowed: logins by name and address, logins by address, registrations, refreshes."""
+
+    login: Limit
+    address: Limit
+    register: Limit
+    refresh: Limit
 
 
 class Limits:

@@ -12,8 +12,8 @@ import redis
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from app import create_app
 from handlers.http.connection import Runner
-from server import create_app
 from settings import Settings
 from store import embedded
 from tests import redis_servers

@@ -15,7 +15,6 @@ from dataclasses import replace
 import pytest
 
 import commands
-from server import create_app
 from store.accounts import Accounts
 from tests.handlers.contract import Row, play
 from tests.handlers.drf_sentences import (
@@ -263,7 +262,7 @@ async def accounts(client):
 
 def test_what_can_not_be_done_changes_nothing(accounts, settings, capsys):
     def run(*words):
-        status = commands.run(["account", *words], settings, create_app)
+        status = commands.run(["account", *words], settings)
         return status, *capsys.readouterr()
 
     before = run("show", "kust2")
@@ -333,7 +332,7 @@ USAGES = [
 @pytest.mark.parametrize("words", USAGES)
 def test_too_few_words_are_a_usage(settings, capsys, words):
     with pytest.raises(SystemExit) as ended:
-        commands.run(["account", *words], settings, create_app)
+        commands.run(["account", *words], settings)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("latchkey: ")
 
@@ -345,7 +344,7 @@ def run(settings, capsys, monkeypatch):
     async def run(*words, given="", **other):
         monkeypatch.setattr(sys, "stdin", io.StringIO(given))
         arguments, where = ["account", *words], replace(settings, **other)
-        status = await asyncio.to_thread(commands.run, arguments, where, create_app)
+        status = await asyncio.to_thread(commands.run, arguments, where)
         return status, *capsys.readouterr()
 
     return run
@@ -594,7 +593,7 @@ async def test_no_command_acts_on_an_account_that_an_attacker_chose(client, sett
         assert (await client.post("/auth/users/", json=new)).status == 200
 
     async def run(*words):
-        status = await asyncio.to_thread(commands.run, [*words], settings, create_app)
+        status = await asyncio.to_thread(commands.run, [*words], settings)
         return status, *capsys.readouterr()
 
     both = (

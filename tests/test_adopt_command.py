@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 import commands
-from server import create_app
+from app import create_app
 from tests.program import KEY, Program
 from tests.secrecy import WATCH
 
@@ -47,7 +47,7 @@ def adopt(settings, capsys, tmp_path):
         file.write_bytes(text.encode() if isinstance(text, str) else text)
         where = replace(settings, **{"imported_tokens": "on", **other})
         arguments = ["sessions", "import", str(file), "--dialect", dialect, *words]
-        status = await asyncio.to_thread(commands.run, arguments, where, create_app)
+        status = await asyncio.to_thread(commands.run, arguments, where)
         out, err = capsys.readouterr()
         WATCH.lines += [out, err]
         assert not [each for each in WATCH.tokens if each in out + err]
@@ -105,7 +105,7 @@ async def test_a_token_stands_for_its_account(client, adopt, token, form):
 async def test_it_is_of_the_dialect_that_is_named(client, adopt, token, settings, capsys, dialect):
     assert await adopt(csv(f"{token},,1"), dialect=dialect) == DONE
     words = ["sessions", "list", "kim", "--json"]
-    assert await asyncio.to_thread(commands.run, words, settings, create_app) == 0
+    assert await asyncio.to_thread(commands.run, words, settings) == 0
     found = {(each["dialect"], each["kind"]) for each in json.loads(capsys.readouterr().out)}
     assert found == {("lumotist", "token"), (dialect, "imported")}
     assert await name_of(client, token) == "kim"
@@ -298,7 +298,7 @@ async def test_from_standard_input(client, settings, capsys, pipe, token):
     pipe.write(csv(f"{token},,1"))
     pipe.close()
     words = ["sessions", "import", "-", "--dialect", "kust"]
-    assert await asyncio.to_thread(commands.run, words, settings, create_app) == 0
+    assert await asyncio.to_thread(commands.run, words, settings) == 0
     assert capsys.readouterr() == (DONE[1], OFF)
     assert await name_of(client, token) == "kim"
 
@@ -331,6 +331,6 @@ async def test_without_redis_nothing_is_imported(client, adopt, token):
 @pytest.mark.parametrize("words", [[], ["tokens"], ["tokens", "--dialect", "django"]])
 def test_too_few_words_are_a_usage(settings, capsys, words):
     with pytest.raises(SystemExit) as ended:
-        commands.run(["sessions", "import", *words], settings, create_app)
+        commands.run(["sessions", "import", *words], settings)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("latchkey: ")

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import create_app
 from handlers import DIALECTS
-from server import create_app
 from settings import Settings
 from store.limits import parse_limit
 from tests.handlers.fardel_rows import ADA

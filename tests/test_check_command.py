@@ -22,7 +22,6 @@ from commands.findings import judge_database, judge_redis, judge_secrets, judge_
 from commands.process import run_loop
 from handlers import Conflict
 from handlers.mounts import Mount
-from server import create_app
 from settings import Settings
 from store.errors import Unavailable
 from store.facts import DatabaseFacts, RedisFacts
@@ -61,7 +60,7 @@ def check(settings, clean, capsys):
 
     def run(**other):
         where = replace(settings, **{"port": 0, "rate_limits": "on", **other})
-        return judged(commands.run(["check"], where, create_app), *capsys.readouterr())
+        return judged(commands.run(["check"], where), *capsys.readouterr())
 
     return run
 
@@ -372,7 +371,7 @@ SETTINGS = {
 @pytest.mark.parametrize(("settings", "said"), SETTINGS.values(), ids=SETTINGS)
 def test_settings_to_be_warned_of(settings, said):
     def warnings(settings):
-        found = judge_settings(settings, create_app)
+        found = judge_settings(settings)
         return [each.what for each in found if each.level == "warning" and "files" not in each.what]
 
     for fine in (Settings(), Settings(host="::1"), Settings(host="localhost")):
@@ -381,11 +380,12 @@ def test_settings_to_be_warned_of(settings, said):
     assert said in warning
 
 
-def test_dialects_that_collide(where, settings, capsys):
+def test_dialects_that_collide(where, settings, monkeypatch, capsys):
     def collide(_):
         raise Conflict("one and two both answer at /both")
 
-    assert commands.run(["check"], replace(settings, port=0), collide) == 1
+    monkeypatch.setattr("commands.findings.create_app", collide)
+    assert commands.run(["check"], replace(settings, port=0)) == 1
     [wrong] = levels(capsys.readouterr().out)["WRONG"]
     assert wrong == "DIALECTS: one and two both answer at /both"
 
@@ -489,9 +489,7 @@ def test_stores_without_a_password_and_networks_too_wide(given, level, said):
     if "database_url" not in given and "redis_url" not in given:
         settings = replace(settings, redis_url="unix:///run/redis.sock")
     found = [
-        each
-        for each in judge_settings(settings, lambda _: None)
-        if each.level != "ok" and "files" not in each.what
+        each for each in judge_settings(settings) if each.level != "ok" and "files" not in each.what
     ]
     assert [each.level for each in found] == ([level] if level else [])
     assert all(said in each.what for each in found)
@@ -535,7 +533,7 @@ def test_a_redis_that_lets_nobody_in(check, settings, clean, redis_servers, caps
             for url, reason in cases.items():
                 assert f"redis: {reason}" in check(redis_url=url)["WRONG"]
                 own = replace(settings, redis_url=url, start_timeout=0.0)
-                assert commands.run([], own, create_app) == 1
+                assert commands.run([], own) == 1
                 assert capsys.readouterr().err == f"latchkey: redis: {reason}\n"
         finally:
             operator.config_set("requirepass", "")

@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 import commands
+from app import create_app
 from handlers.app_keys import PICTURES
-from server import create_app
 from settings import Settings
 from store.images import SIDES
 from store.postgresql.database import connect_database
@@ -83,7 +83,7 @@ def gallery(settings, capsys):
 
     async def run(*words):
         # In a thread, for it has an event loop of its own.
-        status = await asyncio.to_thread(commands.run, ["gallery", *words], settings, create_app)
+        status = await asyncio.to_thread(commands.run, ["gallery", *words], settings)
         return status, *capsys.readouterr()
 
     return run
@@ -282,7 +282,7 @@ def test_as_a_program(start, file):
 )
 def test_too_few_words_are_a_usage(capsys, words):
     with pytest.raises(SystemExit) as ended:
-        commands.run(["gallery", *words], Settings(), create_app)
+        commands.run(["gallery", *words], Settings())
     assert ended.value.code == 2
     is_one_line(capsys.readouterr().err)
 

@@ -25,7 +25,6 @@ from commands.moving import transfer
 from commands.moving.columns import COLUMNS, Reader
 from commands.moving.lines import Record
 from commands.progress import Progress
-from server import create_app
 from store.rules import fold, fold_email, is_askable, is_seen
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
 from tests.store.databases import ask, own_database
@@ -40,7 +39,7 @@ def account(settings, capsys, clean):
 
     def run(*words, **other):
         arguments = ["account", *map(str, words)]
-        status = commands.run(arguments, replace(settings, **other), create_app)
+        status = commands.run(arguments, replace(settings, **other))
         return status, *capsys.readouterr()
 
     return run
@@ -52,7 +51,7 @@ def run_in(settings, capsys):
 
     async def run(url, *words):
         where = replace(settings, database_url=url)
-        status = await asyncio.to_thread(commands.run, [*map(str, words)], where, create_app)
+        status = await asyncio.to_thread(commands.run, [*map(str, words)], where)
         out, err = capsys.readouterr()
         assert status == 0, err
         return out

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from werkzeug.security import generate_password_hash
 
-from server import create_app
+from app import create_app
 from tests.handlers.tongues import TONGUES
 from tests.moving import page
 from tests.moving.page import DJANGO, OURS, Old, documented, run_ours, run_shell

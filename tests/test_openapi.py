@@ -13,11 +13,11 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
+from app import create_app
 from handlers import DIALECTS
 from handlers.errors import Crashed, TooLarge, TooSlow, WrongMethod
 from handlers.mounts import Mount
 from handlers.system import openapi
-from server import create_app
 from settings import VERSION
 from store.errors import Busy, TooMany, Unavailable
 

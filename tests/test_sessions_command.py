@@ -16,7 +16,6 @@ import pytest
 
 import commands
 import commands.sessions
-from server import create_app
 from tests.handlers.contract import Row, play
 from tests.handlers.drf_sentences import CHALLENGE, INVALID_TOKEN
 from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, profile, token
@@ -62,7 +61,7 @@ def sessions(settings, capsys):
     async def run(*words, **other):
         # In a thread, for it has an event loop of its own.
         where = replace(settings, **other)
-        status = await asyncio.to_thread(commands.run, ["sessions", *words], where, create_app)
+        status = await asyncio.to_thread(commands.run, ["sessions", *words], where)
         out, err = capsys.readouterr()
         assert status == 0, err
         return out
@@ -208,7 +207,7 @@ async def test_end_all_goes_in_batches(client, settings, database, capsys, monke
     monkeypatch.setattr(commands.sessions, "BATCH", 2)
 
     words = ["sessions", "end", "--all", "--yes"]
-    assert await asyncio.to_thread(commands.run, words, settings, create_app) == 0
+    assert await asyncio.to_thread(commands.run, words, settings) == 0
     out, err = capsys.readouterr()
     assert out == "the sessions of 5 accounts are over\n"
     assert err == "".join(f"latchkey: {n} of 5 accounts\n" for n in (2, 4, 5))
@@ -310,7 +309,7 @@ USAGES = [[], ["list"], ["end"], ["end", "mika", "--all"], ["stop"], ["list", "m
 @pytest.mark.parametrize("words", USAGES)
 def test_too_few_or_too_many_words_are_a_usage(settings, capsys, words):
     with pytest.raises(SystemExit) as ended:
-        commands.run(["sessions", *words], settings, create_app)
+        commands.run(["sessions", *words], settings)
     assert ended.value.code == 2
     is_one_line(capsys.readouterr().err)
 

@@ -146,7 +146,7 @@ def off(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Make an application with TRACING=off in a process of its own, then run some code."""
     lines = f"""
 import sys
-from server import create_app
+from app import create_app
 from settings import Settings
 app = create_app(Settings(secret_keys=("k" * 32,)))
 {code}"""

@@ -13,14 +13,14 @@ from commands.moving.lines import FORMATS, Lines, NoAccounts, Record, opened, re
 from commands.moving.sentences import number, sentence
 from commands.printing import complain, say
 from commands.progress import Progress
-from commands.reach import access_of, reach_stores
+from commands.reach import core_of, reach_stores
 from handlers import DIALECTS
 from settings import Settings
 from store.accounts import Accounts
+from store.core import Core
 from store.embedded import CantRun
 from store.errors import Refused
 from store.imported import digest_of
-from store.operator import Operator
 
 BATCH = 500
 """Tokens in one pipeline: a store has to answer all of it within STORE_TIMEOUT."""
@@ -91,13 +91,13 @@ def run(settings: Settings, chosen: Namespace) -> int:
 
 async def _import(settings: Settings, chosen: Namespace) -> int:
     done = wrong = 0
-    async with access_of(settings) as (accounts, access):
+    async with core_of(settings) as core:
         with opened(chosen.file) as stream:
             lines, size = Lines(stream), size_of(stream)
             progress = Progress(sys.stderr, "read", "lines")
             pairs = map(_read, read_records(lines, chosen.format, _is_known))
             while chunk := list(islice(pairs, BATCH)):
-                problems = await _adopt(accounts, access, chunk, chosen)
+                problems = await _adopt(core, chunk, chosen)
                 done, wrong = done + len(chunk) - len(problems), wrong + len(problems)
                 for _, problem in problems:
                     say(problem)
@@ -110,20 +110,18 @@ async def _import(settings: Settings, chosen: Namespace) -> int:
     return 1 if wrong else 0
 
 
-async def _adopt(
-    accounts: Accounts, access: Operator, pairs: Sequence[Pair], chosen: Namespace
-) -> list[tuple[int, str]]:
+async def _adopt(core: Core, pairs: Sequence[Pair], chosen: Namespace) -> list[tuple[int, str]]:
     """Import some, or only look whether they could be; return what is wrong, by line."""
     problems = [(pair.line, pair.problem) for pair in pairs if pair.problem]
     sound = [pair for pair in pairs if not pair.problem]
-    ids = await _ids(accounts, sound)
+    ids = await _ids(core.accounts, sound)
     owned = [(ids.get((pair.by, pair.owner), 0), pair.token) for pair in sound]
     if chosen.check:
         by = asyncio.get_running_loop().time() + PATIENCE
-        known = await accounts.get_many({account_id for account_id, _ in owned}, by)
+        known = await core.accounts.get_many({account_id for account_id, _ in owned}, by)
         stand: list[bool | None] = [account_id in known or None for account_id, _ in owned]
     else:
-        stand = await access.adopt(chosen.dialect, owned)
+        stand = await core.admin.adopt(chosen.dialect, owned)
     for pair, stands in zip(sound, stand, strict=True):
         if stands is None:
             why = f"there is no account with {pair.by} {pair.owner[:SHOWN]!r}"

@@ -29,7 +29,7 @@ UNWANTED = (
     "pytest",
     "tests",
 )
-PROGRAM = {"server.py", "settings.py", "schema.sql", "LICENSE", "healthcheck.py"}
+PROGRAM = {"server.py", "app.py", "settings.py", "schema.sql", "LICENSE", "healthcheck.py"}
 FOLDERS = {"commands", "handlers", "store", "openapi", "packages", "__pycache__"}
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 from aiohttp import web
 
+from app import create_app
 from commands.process import LINGERING_SECONDS
-from server import create_app
 from settings import read_settings
 from tests.faults.crowd import (
     HOST,

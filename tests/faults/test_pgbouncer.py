@@ -18,7 +18,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from psycopg2.extensions import parse_dsn
 
-from server import create_app
+from app import create_app
 from settings import Settings, read_settings
 from tests.faults.crowd import HOST, MakeClient, Readers, milliseconds, on
 from tests.handlers.contract import play

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from server import create_app
+from app import create_app
 from store.errors import Unavailable
 from store.postgresql.database import connect_database
 from store.redis.client import connect_redis

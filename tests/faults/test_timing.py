@@ -16,7 +16,7 @@ import pytest
 import redis
 from argon2 import PasswordHasher
 
-from server import create_app
+from app import create_app
 from settings import read_settings
 from store.hashes import NATIVE
 from store.passwords import Passwords

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from app import create_app
 from handlers import app_keys
 from handlers.dialects.cellars import DIALECT
 from handlers.errors import Crashed, TooSlow
-from server import create_app
 from store.errors import Busy, Unavailable
 from tests.handlers.cellars_rows import (
     ANY_TYPE,

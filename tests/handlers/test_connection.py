@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from app import create_app
 from handlers.http import connection, lingering
-from server import create_app
 from tests.conftest import Server
 from tests.handlers.contract import play
 from tests.handlers.drf_sentences import NOT_FOUND

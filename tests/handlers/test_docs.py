@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from app import create_app
 from handlers import DIALECTS
 from handlers.http.encoder import AT_ONCE
 from handlers.mounts import Mount
 from handlers.system import docs
-from server import create_app
 
 PAGES = ("/docs", "/docs/")
 FILES = [f"/docs/{name}" for name in [*docs.VENDORED, *docs.OURS]]

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from app import create_app
 from handlers import app_keys
 from handlers.dialects.fardel import DIALECT
 from handlers.errors import Crashed, TooSlow
-from server import create_app
 from store.errors import Busy, Unavailable
 from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
 from tests.handlers.fardel_rows import (

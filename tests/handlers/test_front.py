@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from server import create_app
+from app import create_app
 from tests.handlers.contract import ALLOW_METHODS, Row, play
 from tests.handlers.drf_sentences import NOT_FOUND
 from tests.handlers.front_requests import NAMES, OF_EVERY_KIND, ask

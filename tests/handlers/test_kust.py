@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from server import create_app
+from app import create_app
 from tests.handlers.contract import (
     ALLOW_METHODS,
     FORM,

@@ -11,8 +11,8 @@ import bcrypt
 import pytest
 from aiohttp.test_utils import TestClient
 
+from app import create_app
 from handlers.app_keys import ACCESS
-from server import create_app
 from store.limits import parse_limit
 
 NAME, PASSWORD = "mika", "correct-Horse-9"

@@ -15,6 +15,7 @@ from typing import TextIO
 
 import pytest
 
+from app import create_app
 from commands.process import fail, say
 from handlers import app_keys
 from handlers.log import (
@@ -25,7 +26,6 @@ from handlers.log import (
     set_up,
     status_line,
 )
-from server import create_app
 from tests.handlers.contract import JSON, Row, play
 from tests.handlers.front_requests import ask
 from tests.handlers.lumotist_rows import SIGN_UP, TEST, profile, token

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from app import create_app
 from handlers.dialects.lumotist import ACCEPTED
-from server import create_app
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, play, urlencoded
 from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from app import create_app
 from handlers import app_keys
-from server import create_app
 from store.accounts import NewAccount
 from store.session import Grant
 from tests.handlers.contract import JSON, Row, play

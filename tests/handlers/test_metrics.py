@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import create_app
 from handlers.metrics import FLUSH_SECONDS, METRICS
 from handlers.mounts import Mount
-from server import create_app
 from settings import VERSION, Settings
 from store.limits import parse_limit
 from store.measured import Measured

@@ -10,10 +10,10 @@ from aiohttp import web
 
 import commands
 import handlers
+from app import create_app
 from handlers.http.response import json_response
 from handlers.mounts import Mount, parse_mounts
 from handlers.routes import Dialect, Endpoint, NoOptions
-from server import create_app
 from settings import BadSetting, Settings, read_settings
 from store.errors import BadValue
 from tests.handlers.cellars_rows import DOCUMENT
@@ -205,14 +205,15 @@ def test_a_conflict_names_both_and_the_path(two, mounts):
         assert word in line
 
 
-def test_a_conflict_stops_the_server_with_one_line(two, settings, capsys):
+def test_a_conflict_stops_the_server_with_one_line(two, settings, monkeypatch, capsys):
     settings = replace(settings, dialects=mounts_at({"one": "/", "two": "/"}), port=0)
 
-    def create(settings):
-        create_app(settings)
+    def create(settings, report):
+        create_app(settings, report)
         pytest.fail("it would go on and serve")
 
-    assert commands.run([], settings, create) != 0
+    monkeypatch.setattr("commands.serve.create_app", create)
+    assert commands.run([], settings) != 0
     [line] = capsys.readouterr().err.splitlines()
     for word in ("one", "two", "/both"):
         assert word in line

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
+from app import create_app
 from handlers import app_keys
 from handlers.http.connection import Runner
 from handlers.system.health import Readiness
-from server import create_app
 from tests.handlers.contract import Row, play
 from tests.handlers.drf_sentences import INVALID_TOKEN
 from tests.handlers.front_requests import NAMES, OF_EVERY_KIND, ask

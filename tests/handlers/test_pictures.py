@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from app import create_app
 from handlers.app_keys import IMAGES, PICTURES, REQUEST_LOG
-from server import create_app
 from store import image_decoder as decoder
 from store.errors import BadToken, Blemish, NoSuchPicture
 from store.images import SIDES

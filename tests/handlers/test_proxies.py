@@ -8,8 +8,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
+from app import create_app
 from handlers.proxies import Proxies
-from server import create_app
 from settings import read_settings
 from store.addresses import parse_network
 from tests.handlers.contract import Row, play

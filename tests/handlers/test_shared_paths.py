@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from app import create_app
 from handlers import app_keys
-from server import create_app
 from tests.handlers.contract import (
     ALLOW_METHODS,
     FORM,

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from app import create_app
 from handlers import app_keys
 from handlers.tracing import TRACING
-from server import create_app
 from settings import Settings
 from tests.collector import collecting
 from tests.handlers.tongues import TONGUES, Tongue

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from server import create_app
+from app import create_app
 from tests.handlers.contract import (
     ALLOW_METHODS,
     FORM,

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import commands
-from server import create_app
 from settings import Settings
 from tests.pages import ROOT
 
@@ -58,7 +57,7 @@ async def run_ours(command: str, settings: Settings) -> tuple[int, str]:
     """Run one of our own commands; return the exit status and all that it has printed."""
     words, heard = shlex.split(command.removeprefix(OURS)), io.StringIO()
     with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
-        ended = await asyncio.to_thread(commands.run, words, settings, create_app)
+        ended = await asyncio.to_thread(commands.run, words, settings)
     return ended, heard.getvalue()
 
 

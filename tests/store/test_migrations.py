@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 import commands
-from server import create_app
+from app import create_app
 from store import refold
 from store.errors import Unavailable
 from store.rules import FOLDING
@@ -225,7 +225,7 @@ async def test_names_are_refolded_in_batches_and_no_account_is_lost(
 
     async def run(*words):
         where = replace(settings, database_url=old)
-        status = await asyncio.to_thread(commands.run, [*words], where, create_app)
+        status = await asyncio.to_thread(commands.run, [*words], where)
         return status, *capsys.readouterr()
 
     status, out, _ = await run("check")

@@ -4,9 +4,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from app import Base, User, engine, get_redis_strategy, make_session, tokens
 from fastapi_users.password import PasswordHelper
 from sqlalchemy import text
+
+from app import Base, User, engine, get_redis_strategy, make_session, tokens
 
 
 async def make_schema() -> None:

@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from app import User, app, db
 from flask_jwt_extended import create_access_token
 from werkzeug.security import generate_password_hash
+
+from app import User, app, db
 
 
 def make_accounts(count: int) -> list[User]:

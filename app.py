@@ -1,0 +1,181 @@
+"""The application: what requests need, with one cleanup context for each resource."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+import handlers
+from handlers import app_keys, cors
+from handlers.body_memory import BODY_BYTES, BodyMemory
+from handlers.log import REQUEST_LOGS
+from handlers.metrics import METRICS, Metrics
+from handlers.proxies import PROXIES, Proxies
+from handlers.system.health import READINESS, Readiness
+from settings import VERSION, BadSetting, Settings
+from store.core import Core, CoreOptions, Report, open_core
+from store.limits import RateLimits
+from store.metrics import StoreMetrics, make_registry
+from store.workers import usable_cores
+
+if TYPE_CHECKING:
+    from handlers.tracing import Tracing
+
+CORE = web.AppKey("core", Core)
+
+
+def create_app(settings: Settings, report: Report | None = None) -> web.Application:
+    """Return the application. It needs the URLs of both stores, and a secret key.
+
+    `report` is given a line when a store is not reached at the start and is tried again. Raises
+    handlers.Conflict when two dialects claim one path.
+    """
+    app = web.Application()
+    all_origins = settings.cors_origins == ("*",)
+    app[app_keys.ALLOW_ORIGIN] = "*" if all_origins else ""
+    app[app_keys.PUBLIC_URL] = settings.public_url
+    app[PROXIES] = Proxies(settings.trusted_proxies)
+    app[app_keys.BODY_TIMEOUT] = settings.body_timeout
+    app[app_keys.PICTURE_LIMITS] = app_keys.PictureLimits(
+        settings.picture_max_bytes, settings.picture_timeout
+    )
+    app[app_keys.BODY_MEMORY] = BodyMemory(BODY_BYTES)
+    app[app_keys.PICTURE_MEMORY] = BodyMemory(
+        max(BODY_BYTES, 4 * app[app_keys.PICTURE_LIMITS].body_bytes)
+    )
+    app[app_keys.DRAINING] = asyncio.Event()
+    app[app_keys.REQUEST_LOG] = REQUEST_LOGS[settings.log_requests](
+        sys.stderr, as_json=settings.log_format == "json"
+    )
+    app[METRICS] = _make_metrics(settings)
+    tracing = _make_tracing(app, settings)
+    handlers.mount(
+        app,
+        settings.dialects,
+        with_docs=settings.docs == "on",
+        around=tracing.around if tracing else None,
+    )
+    if not all_origins:
+        cors.narrow(app, settings.cors_origins)
+    # Opened in this order when the application starts, and closed in the reverse order.
+    if tracing:
+        app.cleanup_ctx.append(partial(_send_spans, tracing))
+    app.cleanup_ctx.append(partial(_open_core, settings, report, tracing))
+    app.cleanup_ctx.append(_flush_request_log)
+    app.cleanup_ctx.append(_flush_metrics)
+    app.cleanup_ctx.append(_open_readiness)
+    return app
+
+
+async def _send_spans(tracing: "Tracing", app: web.Application) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as closing:
+        with _bad_tracing_setting():
+            await closing.enter_async_context(tracing.sending())
+        yield
+
+
+async def _open_core(
+    settings: Settings, report: Report | None, tracing: "Tracing | None", app: web.Application
+) -> AsyncIterator[None]:
+    async with open_core(core_options(settings), report) as core:
+        _observe(core, settings, app[METRICS].stores, tracing)
+        app[CORE] = core
+        app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
+        app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
+        yield
+
+
+async def _flush_request_log(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[app_keys.REQUEST_LOG].flush()
+
+
+async def _flush_metrics(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[METRICS].flush()
+
+
+async def _open_readiness(app: web.Application) -> AsyncIterator[None]:
+    core = app[CORE]
+    readiness = Readiness({"postgresql": core.database.ping, "redis": core.redis.ping})
+    app[READINESS] = readiness
+    yield
+    await readiness.close()
+
+
+def core_options(settings: Settings) -> CoreOptions:
+    """Return what one of the settings' `workers` composes its core from."""
+    limits = RateLimits(
+        settings.login_limit,
+        settings.address_limit,
+        settings.register_limit,
+        settings.refresh_limit,
+    )
+    return CoreOptions(
+        database_url=settings.database_url,
+        redis_url=settings.redis_url,
+        secret_keys=settings.secret_keys,
+        database_pool=settings.database_pool,
+        redis_pool=settings.redis_pool,
+        store_timeout=settings.store_timeout,
+        start_timeout=settings.start_timeout,
+        lifetimes=settings.lifetimes,
+        sessions_per_account=settings.sessions_per_account,
+        imported_tokens=settings.imported_tokens == "on",
+        bcrypt_rounds=settings.bcrypt_rounds,
+        password_wait=settings.password_wait,
+        picture_max_pixels=settings.picture_max_pixels,
+        rate_limits=limits if settings.rate_limits == "on" else None,
+        cores=max(1, usable_cores() // settings.workers),
+        decoder_environment=settings.decoder_environment,
+    )
+
+
+def _make_metrics(settings: Settings) -> Metrics:
+    shared = settings.workers > 1
+    registry = make_registry(shared=shared)
+    return Metrics(
+        registry,
+        StoreMetrics(registry),
+        settings.metrics_allow,
+        shared=shared,
+        version=VERSION,
+    )
+
+
+def _make_tracing(app: web.Application, settings: Settings) -> "Tracing | None":
+    """Return what makes traces, None when they are off: then OpenTelemetry is not imported."""
+    if settings.tracing == "off":
+        return None
+    from handlers.tracing import TRACING, Tracing  # noqa: PLC0415
+
+    with _bad_tracing_setting():
+        tracing = app[TRACING] = Tracing()
+    tracing.name_in(app[app_keys.REQUEST_LOG])
+    return tracing
+
+
+def _observe(
+    core: Core, settings: Settings, metrics: StoreMetrics, tracing: "Tracing | None"
+) -> None:
+    """Have metrics, and traces if they are on, made of what the core does."""
+    metrics.count_stores(core.database, core.redis, settings.database_pool, settings.redis_pool)
+    metrics.count_access(core.access)
+    metrics.count_threads(core.passwords, core.images)
+    if tracing:
+        tracing.trace_stores(
+            core.database, core.redis, core.accounts, core.access, core.passwords, core.images
+        )
+
+
+@contextlib.contextmanager
+def _bad_tracing_setting() -> Iterator[None]:
+    """Report a setting of OpenTelemetry's own that it can't use as one of ours is reported."""
+    try:
+        yield
+    except ValueError as problem:
+        raise BadSetting(f"TRACING is on, and OpenTelemetry says: {problem}") from None

@@ -1,0 +1,175 @@
+"""The core of a server: both stores and what works on them, composed in this one place.
+
+The server, the commands, the tests and the benchmarks all open it here. Whatever starts a task, a
+thread or a process is closed by `open_core`, in the reverse order.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from store.access import Access
+from store.accounts import Accounts
+from store.connect import keep_trying
+from store.images import Images
+from store.limits import Limits, RateLimits
+from store.operator import Operator
+from store.passwords import Passwords
+from store.pictures import Pictures
+from store.postgresql.database import Database, connect_database
+from store.redis.client import Redis, connect_redis
+from store.schema import prepare
+from store.sessions import Sessions
+from store.tokens import Tokens
+
+Report = Callable[[str], None]
+"""Is given one line when a store can't be reached yet and is tried again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreOptions:
+    """What a core is composed from. Times are in seconds."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    secret_keys: Sequence[str] = field(repr=False)
+    database_pool: int
+    redis_pool: int
+    store_timeout: float
+    start_timeout: float
+    """How long an unavailable store is tried again; 0 for one attempt."""
+    lifetimes: Mapping[str, int]
+    """How long a session of each kind lives."""
+    sessions_per_account: int
+    imported_tokens: bool
+    bcrypt_rounds: int
+    password_wait: float
+    picture_max_pixels: int
+    rate_limits: RateLimits | None
+    """None when attempts are not counted."""
+    cores: int
+    """The processor cores that this process may use for passwords and pictures."""
+    decoder_environment: Mapping[str, str]
+    """The environment of the processes that decode pictures. It must hold no secret."""
+
+
+@dataclass(frozen=True)
+class Core:
+    """One process's connections to both stores, and what works on them."""
+
+    database: Database
+    redis: Redis
+    tokens: Tokens
+    sessions: Sessions
+    passwords: Passwords
+    images: Images
+    accounts: Accounts
+    pictures: Pictures
+    limits: Limits | None
+    access: Access
+    admin: Operator
+
+
+@contextlib.asynccontextmanager
+async def open_core(
+    options: CoreOptions, report: Report | None = None, *, redis_required: bool = True
+) -> AsyncIterator[Core]:
+    """Connect to both stores, prepare the schema, and compose the core. Raises Unavailable.
+
+    Unless `redis_required`, Redis is connected to when it is first used.
+    """
+    async with contextlib.AsyncExitStack() as closing:
+        database = await _connect_database(options, report)
+        closing.push_async_callback(database.close)
+        redis = await _connect_redis(options, report, redis_required)
+        closing.push_async_callback(redis.close)
+        await prepare(database)
+        limits = Limits(redis, *options.rate_limits) if options.rate_limits else None
+        tokens = make_tokens(options)
+        sessions = make_sessions(redis, tokens, options)
+        closing.push_async_callback(sessions.finish)
+        passwords = Passwords(options.bcrypt_rounds, options.cores, options.password_wait)
+        closing.callback(passwords.close)
+        images = _make_images(options)
+        closing.callback(images.close)
+        accounts = Accounts(database)
+        closing.callback(accounts.close)
+        access = Access(accounts, sessions, passwords, limits)
+        closing.callback(access.close)
+        admin = Operator(accounts, sessions, passwords)
+        closing.callback(admin.close)
+        yield Core(
+            database=database,
+            redis=redis,
+            tokens=tokens,
+            sessions=sessions,
+            passwords=passwords,
+            images=images,
+            accounts=accounts,
+            pictures=Pictures(database),
+            limits=limits,
+            access=access,
+            admin=admin,
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_database(
+    options: CoreOptions, report: Report | None = None
+) -> AsyncIterator[Database]:
+    """Connect to PostgreSQL alone and prepare the schema. Raises Unavailable."""
+    database = await _connect_database(options, report)
+    try:
+        await prepare(database)
+        yield database
+    finally:
+        await database.close()
+
+
+def make_tokens(options: CoreOptions) -> Tokens:
+    """Return what derives tokens from the secret keys."""
+    return Tokens([key.encode() for key in options.secret_keys])
+
+
+def make_sessions(redis: Redis, tokens: Tokens, options: CoreOptions) -> Sessions:
+    """Return the sessions in this Redis; their `finish` must be awaited before it is closed."""
+    return Sessions(
+        redis,
+        tokens,
+        options.lifetimes,
+        options.sessions_per_account,
+        imported_tokens=options.imported_tokens,
+    )
+
+
+async def _connect_database(options: CoreOptions, report: Report | None) -> Database:
+    return await keep_trying(
+        lambda: connect_database(
+            options.database_url, options.database_pool, options.store_timeout
+        ),
+        options.start_timeout,
+        report or _ignore,
+    )
+
+
+async def _connect_redis(options: CoreOptions, report: Report | None, required: bool) -> Redis:
+    return await keep_trying(
+        lambda: connect_redis(
+            options.redis_url, options.redis_pool, options.store_timeout, at_once=required
+        ),
+        options.start_timeout,
+        report or _ignore,
+    )
+
+
+def _make_images(options: CoreOptions) -> Images:
+    return Images(
+        max(1, options.cores // 2),
+        options.password_wait,
+        options.picture_max_pixels,
+        options.decoder_environment,
+    )
+
+
+def _ignore(_: str) -> None:
+    pass
