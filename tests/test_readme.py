@@ -21,7 +21,7 @@ ALERTS = (ROOT / "deploy/prometheus/alerts.yaml").read_text()
 WITH_COMMANDS = [page for page in PAGES if steps(page) and page != OPERATING]
 ROW = re.compile(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (.*?) \| (.*?) \|", re.MULTILINE)
 REDIS_CONF = "port {port}\nbind 127.0.0.1\ndir {path}/redis\npidfile {path}/redis.pid\n" + (
-    'appendonly yes\nsave ""\ndaemonize yes\n'
+    'requirepass horse-battery\nappendonly yes\nsave ""\ndaemonize yes\n'
 )
 
 
@@ -44,7 +44,7 @@ def running(tmp_path: Path) -> Iterator[Place]:
 def deployed(tmp_path: Path, stores: tuple[str, str]) -> Iterator[Place]:
     """A place with a PostgreSQL database and a Redis that no server runs, and settings in files."""
     redis_port = free_port()
-    redis_url = f"redis://127.0.0.1:{redis_port}/0"
+    redis_url = f"redis://default:horse-battery@127.0.0.1:{redis_port}/0"
     with own_database(stores) as database_url:
         place = Place(tmp_path, free_port(), {"REDIS_URL": redis_url})
         place.furnish()
