@@ -1,4 +1,4 @@
-"""An application moves in by the lines of docs/moving-in.md, and can move out again.
+"""An application moves in by the lines of docs/migrating.md, and can move out again.
 
 The accounts are a real Django's (tests/moving/), or are kept as Flask's werkzeug keeps them.
 """

