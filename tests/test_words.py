@@ -37,7 +37,6 @@ BANNED = {
 NOT_YET = {
     "CHANGELOG.md",
     "DECISIONS.md",
-    "RELIABILITY.md",
     "bench/NOTES.md",
     "docs/containers.md",
     "docs/faults-2026-11.md",
