@@ -145,7 +145,7 @@ def _greet(settings: Settings, port: int) -> None:
     say(f"serving on {url}")
     say(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
-        say("kust shows every account to every account, as its document has it")
+        say("kust shows every account to every account, as its contract has it")
     if settings.docs == "on":
         say(f"try the API on {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]

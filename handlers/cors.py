@@ -1,6 +1,6 @@
 """CORS, when `CORS_ORIGINS` narrows the origins: aiohttp-cors decides, for every answer.
 
-Without it every answer carries the documents' own `Access-Control-Allow-Origin: *`
+Without it every answer carries the contracts' `Access-Control-Allow-Origin: *`
 (handlers/http/middleware.py), which aiohttp-cors has no way to send.
 """
 

@@ -62,7 +62,7 @@ SHOWN = {
     "state": "",
     "zipcode": "",
 }
-"""What can be set, as it is after SIGN_UP; some dialects' documents have no other way to set it."""
+"""What can be set, as it is after SIGN_UP; docs/contracts/index.md#fields-that-no-endpoint-sets."""
 
 
 @pytest.fixture

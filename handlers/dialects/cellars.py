@@ -1,10 +1,11 @@
-"""The dialect of documents/003: accounts under /api/, every error one string.
+"""cellars, a hand-written JSON API: every error is one string. Contract: docs/contracts/cellars.md.
 
-Where the document is silent: the header it calls Authentication is Authorization, as in its own
-examples; register and login take the body for JSON whatever its type says, and look at no token;
-letters are those of any script; a field that is no string, and an empty password, are
-`Invalid Data`; names are not trimmed; its published client asks at /api/auth/…, so the endpoints
-answer there, too. `cellar`, `wants` and the address are set by the operator.
+Where the original contract is silent: the header that it calls Authentication is Authorization, as
+in its own examples; register and login take the body for JSON whatever its type says, and look at
+no token; letters are those of any script; a field that is not a string, and an empty password, are
+`Invalid Data`; names are not trimmed; its published client uses /api/auth/…, so the endpoints
+answer there, too (docs/contracts/index.md#the-second-paths-of-cellars). `cellar`, `wants` and the
+address are set by the operator.
 """
 
 import datetime
@@ -56,7 +57,7 @@ class InvalidData(Refused):
 
 
 async def register(request: web.Request) -> Answer:
-    """Make an account and answer it, with its token."""
+    """POST /api/register: create an account and return it with its token."""
     _only_post(request)
     username, password = await read_credentials(request)
     check_username(username)
@@ -68,7 +69,7 @@ async def register(request: web.Request) -> Answer:
 
 
 async def login(request: web.Request) -> Answer:
-    """Answer the account and its token: the one it already has, if it has one."""
+    """POST /api/login: return the account and its token, the existing one if there is one."""
     _only_post(request)
     username, password = await read_credentials(request)
     account, [opened] = await request.app[ACCESS].log_in(
@@ -78,7 +79,7 @@ async def login(request: web.Request) -> Answer:
 
 
 async def logout(request: web.Request) -> Answer:
-    """End the session the request came with. The token is looked at before the method."""
+    """POST /api/logout: end the session. The token is checked before the method."""
     caller = await _caller(request)
     if request.method != "POST":
         raise WrongMethod(request.method, "POST, OPTIONS")
@@ -98,7 +99,7 @@ async def read_credentials(request: web.Request) -> tuple[str, str]:
 
 
 def check_username(username: str) -> None:
-    """Hold a new username against the document's rules. Raises InvalidData."""
+    """Check a new username (docs/contracts/cellars.md#post-apiregister). Raises InvalidData."""
     if not username:
         raise InvalidData("The given username must be set")
     if len(username) > MAX_USERNAME:
@@ -108,7 +109,7 @@ def check_username(username: str) -> None:
 
 
 async def with_user(request: web.Request, account: Account, token: str) -> dict[str, Any]:
-    """Return what register and login answer: the token, and the account's eighteen keys."""
+    """Return the response of register and login: the token, and the account's eighteen keys."""
     details = await request.app[ACCOUNTS].details(account.id)
     if details is None:  # deleted in this very moment
         raise BadCredentials
@@ -136,12 +137,12 @@ async def with_user(request: web.Request, account: Account, token: str) -> dict[
 
 
 def timestamp(moment: datetime.datetime) -> str:
-    """Write a time as the document does: UTC, with milliseconds."""
+    """Return a time as text: UTC, with milliseconds."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def refuse(refusal: Refused) -> Answer:
-    """Say no in one string."""
+    """Return the response to an error: one string (docs/contracts/cellars.md#errors)."""
     match refusal:
         case Taken():
             return _error(400, "Invalid Data: column username is not unique")
@@ -181,7 +182,7 @@ def refuse(refusal: Refused) -> Answer:
 
 
 def refuse_open(refusal: Refused) -> Answer:
-    """Say no at register and login, where a wrong method is a 400."""
+    """Return the response to an error of register and login, where a wrong method is a 400."""
     if isinstance(refusal, WrongMethod):
         return _error(400, "Bad Request")
     return refuse(refusal)
@@ -212,7 +213,7 @@ DIALECT = Dialect(
     "cellars",
     refuse,
     {f"/api/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
-    # Where the original moved after its document was written, and its published client asks.
+    # The original moved there after its contract was written; its published client uses these.
     {f"/api/auth/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
     grants=[GRANT],
 )

@@ -1,10 +1,8 @@
-"""What the three dialects in Django REST framework's manner share.
+"""What wicare, lumotist and kust share: the checks, bodies and errors of Django REST framework.
 
-That is its order of checks, its bodies, its field errors and the sentences for them. What only
-one of them says stays with it.
-
-The order: a bad token is a 401 even where none is needed, a missing one is a 401 where it is,
-then comes the method, then the body.
+Contract: docs/contracts/index.md#rules-of-the-django-rest-framework-dialects. Texts that only one
+dialect has stay with it. The order of the checks: a bad token is a 401 even where none is needed,
+a missing one is a 401 where one is required, then the method is checked, then the body.
 """
 
 import datetime
@@ -211,7 +209,10 @@ def check_object(data: Any) -> dict[str, Any]:
 
 
 def refuse(refusal: Refused) -> Answer:
-    """Say no in the framework's words."""
+    """Return the response to an error in the words of Django REST framework.
+
+    See docs/contracts/index.md#errors-in-the-words-of-django-rest-framework.
+    """
     match refusal:
         case Errors():
             return json_response(refusal.by_field, 400)
@@ -287,7 +288,7 @@ def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> Ans
 
 
 def is_text(value: object) -> bool:
-    """Tell whether a value is a string, or a number that stands for one."""
+    """Return whether a value is a string, or a number that stands for one."""
     if isinstance(value, bool):
         return False
     if isinstance(value, float):

@@ -1,10 +1,11 @@
-"""The dialect of documents/004: access and refresh tokens under /api/auth/.
+"""fardel, a dialect that corresponds to Flask-JWT-Extended. Contract: docs/contracts/fardel.md.
 
-Where the document is silent or contradicts itself: the messages are as misspelt as its own (sic:
+Where the original contract is silent or contradicts itself: its misspelt messages are kept (sic:
 "Successfully logined", "Unvalid form submitted"); nothing to update is a 204, which has no body
-whatever the document prints; empty and null fields are as good as absent ones, in registrations
-for the optional fields only; names have at most 254 characters; a header of another scheme is
-malformed. A login looks its e-mail up as it is, trimmed.
+whatever the original prints; empty and null fields count as absent, in registrations for the
+optional fields only; names have at most 254 characters; a header of another scheme is malformed. A
+login looks its e-mail up as it is, trimmed. The contract's section is
+docs/contracts/fardel.md#decisions.
 """
 
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class NotFresh(Refused):
 
 
 async def register(request: web.Request) -> Answer:
-    """Make an account and answer both its tokens."""
+    """POST /api/auth/register: create an account and return its two tokens."""
     data = await read_form(request)
     email, password = required(data, "email").strip(), required(data, "password")
     new = NewAccount(
@@ -89,7 +90,7 @@ async def register(request: web.Request) -> Answer:
 
 
 async def login(request: web.Request) -> Answer:
-    """Answer both tokens, the ones the account has if it has them."""
+    """POST /api/auth/login: return both tokens, the existing ones if there are any."""
     data = await read_form(request)
     name = Login(email=required(data, "email").strip())
     password = required(data, "password")
@@ -101,26 +102,26 @@ async def login(request: web.Request) -> Answer:
 
 
 async def refresh_token(request: web.Request) -> Answer:
-    """Answer a new access token, which is not fresh."""
+    """POST /api/auth/refresh-token: return a new access token, which is not fresh."""
     caller = await authenticate(request, REFRESH_KINDS)
     opened = await request.app[ACCESS].refresh(caller, ACCESS_GRANT)
     return json_response({"access_token": opened.token})
 
 
 async def logout(request: web.Request) -> Answer:
-    """End the session of an access token; the refresh token lives on."""
+    """POST /api/auth/logout: end an access token's session; the refresh token lives on."""
     await request.app[ACCESS].log_out(await authenticate(request))
     return json_response({"message": "Access token has been revoked"})
 
 
 async def logout_refresh(request: web.Request) -> Answer:
-    """End the session of a refresh token; the access token lives on."""
+    """POST /api/auth/logout-refresh: end a refresh token's session; the access token lives on."""
     await request.app[ACCESS].log_out(await authenticate(request, REFRESH_KINDS))
     return json_response({"message": "Refresh token has been revoked"})
 
 
 async def show_profile(request: web.Request) -> Answer:
-    """Answer who the caller is, if anyone."""
+    """GET /api/auth/profile: return the caller's account, or that there is no login."""
     try:
         token = token_of(request)
     except BadHeader:
@@ -132,7 +133,7 @@ async def show_profile(request: web.Request) -> Answer:
 
 
 async def update_profile(request: web.Request) -> Answer:
-    """Change the caller's names, e-mail and password, as far as they are given."""
+    """PUT /api/auth/profile: change the names, e-mail and password that are given."""
     caller = await authenticate(request)
     data = await read_form(request) if await read_body(request) else {}
     email, password = optional(data, "email").strip(), optional(data, "password")
@@ -160,7 +161,7 @@ async def update_profile(request: web.Request) -> Answer:
 
 
 async def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
-    """Return who asks. Raises MissingToken, BadHeader, BadToken."""
+    """Return the caller. Raises MissingToken, BadHeader, BadToken."""
     if not request.headers.get(hdrs.AUTHORIZATION):
         raise MissingToken
     token = token_of(request)
@@ -230,7 +231,7 @@ def user(account: Account) -> dict[str, Any]:
 
 
 def refuse(refusal: Refused) -> Answer:
-    """Say no with a message."""
+    """Return the response to an error: a message (docs/contracts/fardel.md#errors)."""
     match refusal:
         case BadForm() | Malformed() | WrongMediaType() | Unstorable():
             return _message(400, "Unvalid form submitted")

@@ -1,9 +1,10 @@
-"""The dialect of documents/002: accounts under /auth/ and /user/, in djoser's manner.
+"""kust, a dialect that corresponds to djoser. Contract: docs/contracts/kust.md.
 
-Where the document is silent or contradicts itself: `/auth/users/me/` and `/user/<id>/` answer GET,
-which every published client sends, as well as the document's POST; a logout answers 204 without
-the body that the document prints, since HTTP allows none; any account may look at any other;
-`towns` are integers of 64 bits, kept in their order, and in a form the field is sent repeatedly.
+Where the original contract is silent or contradicts itself: `/auth/users/me/` and `/user/<id>/`
+take GET, which every published client sends, as well as the original's POST; a logout is a 204
+without the body that the original prints, since HTTP allows none; any account may look at any
+other; `towns` are integers of 64 bits, kept in their order, and in a form the field is repeated.
+The contract's section is docs/contracts/kust.md#decisions.
 """
 
 import re
@@ -62,7 +63,7 @@ routes = Routes(drf.refuse)
 
 @routes.open("/auth/users")
 async def register(request: web.Request) -> Answer:
-    """Make an account. It has no token before its first login."""
+    """POST /auth/users: create an account. It has no token before its first login."""
     data = await read_data(request)
     name = data.get("username")
     rules = password_rules(str(name)[:MAX_NAME] if is_text(name) else "")
@@ -79,7 +80,7 @@ async def register(request: web.Request) -> Answer:
 
 @routes.open("/auth/token/login")
 async def login(request: web.Request) -> Answer:
-    """Answer the account's token: the one it already has, if it has one."""
+    """POST /auth/token/login: return the account's token, the existing one if there is one."""
     data = await read_data(request)
     optional = Text("username", required=False), replace(PASSWORD, required=False)
     username, password = read_fields(data, *optional)
@@ -93,14 +94,14 @@ async def login(request: web.Request) -> Answer:
 
 @routes.guarded("/auth/token/logout")
 async def logout(request: web.Request, caller: Caller) -> Answer:
-    """End the session the request came with."""
+    """POST /auth/token/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
 
 
 @routes.guarded("/auth/users/me", methods=("GET", "POST"))
 async def me(request: web.Request, caller: Caller) -> Answer:
-    """Answer who the caller is."""
+    """GET, POST /auth/users/me: return the caller's account."""
     account = caller.account
     return json_response(
         {"email": account.email or "", "id": account.id, "username": account.username or ""}
@@ -109,7 +110,7 @@ async def me(request: web.Request, caller: Caller) -> Answer:
 
 @routes.guarded("/user/{id:[0-9]+}", methods=("GET", "POST"))
 async def user(request: web.Request, caller: Caller) -> Answer:
-    """Answer any account, by its id."""
+    """GET, POST /user/<id>: return any account by its id."""
     accounts, digits = request.app[ACCOUNTS], request.match_info["id"]
     details = await accounts.details(int(digits)) if len(digits) <= _LONGEST_ID else None
     if details is None:
@@ -135,7 +136,7 @@ async def user(request: web.Request, caller: Caller) -> Answer:
 
 
 def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ...]:
-    """Return this dialect's rules for a new password, each with its sentence."""
+    """Return the rules of docs/contracts/kust.md#password-rules, each with its text."""
     return (
         (
             lambda text: len(text) >= MIN_PASSWORD,
@@ -157,7 +158,7 @@ def is_common(password: str) -> bool:
 
 
 def is_similar(password: str, username: str) -> bool:
-    """Tell whether a password is nearly the username, or nearly a word of it."""
+    """Return whether a password is nearly the username, or nearly a word of it."""
     if len(password) > 2 * MAX_NAME:
         return False
     password, username = password.lower(), username.lower()

@@ -1,11 +1,10 @@
-"""The dialect of documents/001: accounts with a picture, under /account/.
+"""lumotist, a dialect that corresponds to DRF's authtoken. Contract: docs/contracts/lumotist.md.
 
-Where the document is silent: a register that is refused answers 400 (the original first sent 200);
-`picture` in the profile is "" until one is set, then a URL; `/acount/set_picture` (sic, the
-document's own list) answers like `/account/set_picture`; a username may hold any character that
-can be stored. set_picture also takes a picture of the account's own: as the file `picture` of a
-multipart form (or its only file, whatever its name), as the body itself under `image/*` or
-`application/octet-stream`, or as base64 or a data: URL in JSON.
+Where the original contract is silent: a registration that is refused is a 400 (the original first
+sent 200); `picture` in the profile is "" until one is set, then a URL; `/acount/set_picture` (sic,
+in the original's own list) is the same endpoint as `/account/set_picture`; a username may hold any
+character that can be stored and seen. set_picture also takes an uploaded picture, in the forms of
+docs/contracts/lumotist.md#uploading-a-picture.
 """
 
 import datetime
@@ -48,7 +47,7 @@ TAKEN = "user with this {} already exists."
 
 
 def refuse_register(refusal: Refused) -> Answer:
-    """Say no to a registration: what is wrong with its fields comes wrapped."""
+    """Return the response to an error of a registration: errors of fields are wrapped."""
     match refusal:
         case Taken():
             errors = {name: [TAKEN.format(name)] for name in drf.in_order(refusal)}
@@ -62,7 +61,10 @@ def refuse_register(refusal: Refused) -> Answer:
 
 
 def refuse_picture(refusal: Refused) -> Answer:
-    """Say no to a picture: what is wrong with it, and what is allowed."""
+    """Return the response to an error of set_picture: the problem, and what is accepted.
+
+    See docs/contracts/lumotist.md#errors-of-set_picture.
+    """
     match refusal:
         case BadPicture():
             return _no_picture(BLEMISHES[refusal.blemish].format(limit=refusal.limit))
@@ -95,7 +97,7 @@ routes = Routes(drf.refuse)
 
 @routes.open("/account/register", refuse=refuse_register)
 async def register(request: web.Request) -> Answer:
-    """Make an account and answer its token."""
+    """POST /account/register: create an account and return its token."""
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, EMAIL, PASSWORD)
     new = NewAccount(username, email)
@@ -107,7 +109,7 @@ async def register(request: web.Request) -> Answer:
 
 @routes.open("/account/login")
 async def login(request: web.Request) -> Answer:
-    """Answer the account's token: the one it already has, if it has one."""
+    """POST /account/login: return the account's token, the existing one if there is one."""
     username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(
         Login(username), password, [GRANT], client_of(request)
@@ -117,14 +119,14 @@ async def login(request: web.Request) -> Answer:
 
 @routes.guarded("/account/logout")
 async def logout(request: web.Request, caller: Caller) -> Answer:
-    """End the session the request came with."""
+    """POST /account/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"success": True})
 
 
 @routes.guarded("/account/profile", methods=("GET",))
 async def profile(request: web.Request, caller: Caller) -> Answer:
-    """Answer who the caller is."""
+    """GET /account/profile: return the caller's account."""
     account = caller.account
     created = account.created.astimezone(datetime.UTC)
     data = {
@@ -139,14 +141,14 @@ async def profile(request: web.Request, caller: Caller) -> Answer:
 
 @routes.guarded("/account/delete")
 async def delete(request: web.Request, caller: Caller) -> Answer:
-    """Delete the caller's account, with its pictures and sessions."""
+    """POST /account/delete: delete the caller's account with its pictures and sessions."""
     await request.app[ACCESS].delete(caller)
     return json_response({"success": True})
 
 
 @routes.guarded("/account/get_pictures", methods=("GET",))
 async def get_pictures(request: web.Request, caller: Caller) -> Answer:
-    """List the gallery by its groups."""
+    """GET /account/get_pictures: return the gallery by its groups."""
     groups: dict[str, list[dict[str, Any]]] = {"male": [], "female": []}
     for picture in await request.app[PICTURES].gallery():
         url = picture_url(request, picture.picture_id)
@@ -157,7 +159,7 @@ async def get_pictures(request: web.Request, caller: Caller) -> Answer:
 
 @routes.guarded("/account/set_picture", "/acount/set_picture", refuse=refuse_picture)
 async def set_picture(request: web.Request, caller: Caller) -> Answer:
-    """Give the caller a picture: its own, one of the gallery, or with id 0 none."""
+    """POST /account/set_picture: set an uploaded picture, one of the gallery, or (id 0) none."""
     access, pictures, account = request.app[ACCESS], request.app[PICTURES], caller.account
     sent = await read_upload(request)
     await access.confirm(caller)

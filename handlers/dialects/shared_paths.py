@@ -1,7 +1,8 @@
-"""The paths that wicare and fardel both own, and how a request there tells which it speaks.
+"""The paths that both wicare and fardel define, and how a request there chooses the dialect.
 
-A form body, a `username` in the JSON body, or the `Token` scheme speaks wicare; anything else, a
-body that can't be read included, speaks fardel. This is the only place that knows two dialects.
+A form body, a `username` in the JSON body, or the `Token` scheme chooses wicare; anything else, a
+body that can't be read included, chooses fardel. This is the only place that knows two dialects.
+Contract: docs/contracts/index.md#shared-paths.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
 
 
 async def speaks_form(request: web.Request) -> bool:
-    """Tell whether a request at a shared path speaks wicare."""
+    """Return whether a request at a shared path is for wicare."""
     words = request.headers.get("Authorization", "").lower().split()
     media_type = content_type_of(request).media_type
     if words[:1] == ["token"] or media_type in (URLENCODED, MULTIPART):

@@ -1,8 +1,9 @@
-"""The dialect of documents/000: accounts under /api/auth/, with a logout of everything.
+"""wicare, a dialect that corresponds to django-rest-knox. Contract: docs/contracts/wicare.md.
 
-Where the document is silent: the e-mail is optional, as in its own example; a login takes `email`
-in the place of `username`, as its prose has it, and with both the username counts; logoutall
-answers 204 like logout. `wicare//api/auth/logoutall/` (sic) answers like the path with one slash.
+Where the original contract is silent: the e-mail is optional, as in its own example; a login takes
+`email` in place of `username`, as its prose has it, and with both the username counts; logoutall
+returns 204 like logout; `wicare//api/auth/logoutall/` (sic) is the same endpoint as the path with
+one slash. The contract's section is docs/contracts/wicare.md#decisions.
 """
 
 import datetime
@@ -38,8 +39,9 @@ PER_LOGIN = replace(GRANT, reuse=False)
 class Options:
     """The options of this dialect's mount.
 
-    `sessions` says whether a login returns the account's session of this dialect, as the document
-    has it, or opens one more, as apps of django-rest-knox expect: a logout then ends one device.
+    `sessions` says whether a login returns the account's session of this dialect, or opens one
+    more, as apps of django-rest-knox expect: a logout then ends the session of one device.
+    See docs/contracts/wicare.md#sessions-per-login.
     """
 
     sessions: Literal["per-account", "per-login"] = "per-account"
@@ -52,7 +54,7 @@ routes = Routes(drf.refuse)
 
 @routes.open("/api/auth/register")
 async def register(request: web.Request) -> Answer:
-    """Make an account and answer it, with its token."""
+    """POST /api/auth/register: create an account and return it with its token."""
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
     new = NewAccount(username, email or None)
@@ -65,7 +67,7 @@ async def register(request: web.Request) -> Answer:
 
 @routes.open("/api/auth/login")
 async def login(request: web.Request) -> Answer:
-    """Answer the account's token, the one it has if it has one, and when it expires."""
+    """POST /api/auth/login: return the account's token, an existing one if any, and its expiry."""
     data = await read_data(request)
     if isinstance(data, Form) and data.get("email"):  # an input that was left empty is sent as ""
         data = {name: value for name, value in data.items() if value != ""}
@@ -80,14 +82,14 @@ async def login(request: web.Request) -> Answer:
 
 @routes.guarded("/api/auth/logout")
 async def logout(request: web.Request, caller: Caller) -> Answer:
-    """End the session the request came with."""
+    """POST /api/auth/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
 
 
 @routes.guarded("/api/auth/logoutall", "//api/auth/logoutall")
 async def logout_all(request: web.Request, caller: Caller) -> Answer:
-    """End every session of the caller, in every dialect."""
+    """POST /api/auth/logoutall: end every session of the account, in every dialect."""
     await request.app[ACCESS].end_all(caller.account.id, caller.account.epoch)
     return no_content()
 

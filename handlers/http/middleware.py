@@ -1,4 +1,4 @@
-"""What every answer passes on its way out: an id, the documented CORS headers, and the log."""
+"""What every response passes on its way out: an id, the CORS headers, and the log."""
 
 import asyncio
 import itertools
@@ -26,8 +26,8 @@ from handlers.routes import Endpoint
 from store.errors import Refused
 
 _SERVER: dict[str, str] = {hdrs.SERVER: "Latchkey"}
-_DOCUMENTED = "Content-Type, Authorization"
-SHARED: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _DOCUMENTED, **_SERVER}
+_ALLOWED_HEADERS = "Content-Type, Authorization"
+SHARED: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED_HEADERS, **_SERVER}
 EXPOSED: dict[str, str] = {hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Retry-After, X-Request-ID"}
 """What a page may read besides the body; handlers/cors.py adds it where it decides the origin."""
 _PREFLIGHT: dict[str, str] = {
@@ -36,10 +36,10 @@ _PREFLIGHT: dict[str, str] = {
     hdrs.ACCESS_CONTROL_MAX_AGE: "7200",  # the longest that Chrome keeps one
 }
 _MORE: dict[str, str] = {
-    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: f"{_DOCUMENTED}, X-Request-ID, X-Requested-With, "
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: f"{_ALLOWED_HEADERS}, X-Request-ID, X-Requested-With, "
     "traceparent, tracestate, baggage, sentry-trace"
 }
-"""For a preflight that asks for more than the documents allow: what libraries add by themselves."""
+"""For a preflight that asks for other headers (docs/contracts/index.md#cors): for libraries."""
 Mounted = Callable[[web.Request], Awaitable[Any]]
 """What aiohttp calls: it hands the answer on as it is, to handlers/http/connection.py."""
 
@@ -127,7 +127,7 @@ def _common_headers(
 
 
 def _asks_for_more(request: web.Request) -> bool:
-    """Return whether a preflight asks for headers beyond the documented ones."""
+    """Return whether a preflight asks for headers beyond those of the contracts."""
     asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
     return any(name.strip() not in ("", "content-type", "authorization") for name in asked)
 

@@ -21,7 +21,7 @@ NOT_FOUND = {"error": "Not Found"}
 
 
 def user(username: str = "AzureDiamond", **changed) -> dict[str, object]:
-    """Return the document's eighteen keys in its order, as a new account has them."""
+    """Return the eighteen keys of docs/contracts/cellars.md#post-apiregister for a new account."""
     fields = {
         "username": username,
         "first_name": "",
@@ -64,11 +64,11 @@ def log_out(name: str = "<token>", body=None, **headers) -> Row:
 SIGN_UP = register("AzureDiamond")
 LOG_IN = log_in("AzureDiamond")
 
-NOBODYS = token("d96163b8bc9127d8c5d5839018580123c64a324b")  # the document's own
+NOBODYS = token("d96163b8bc9127d8c5d5839018580123c64a324b")
 OPEN = ("/api/register", "/api/login")
 PLAIN = {"Content-Type": "text/plain;charset=UTF-8"}
 
-DOCUMENT = [
+EXAMPLES = [
     SIGN_UP,
     Row("POST /api/register", AZURE, 400, NOT_UNIQUE),
     LOG_IN,
@@ -186,7 +186,7 @@ NO_HEADERS = [
     {"Authorization": "<token>"},
     {"Authorization": "Token <token> <token>"},
     {"Authorization": "Tokens <token>"},
-    {"Authentication": "Token <token>"},  # sic, in the document's prose
+    {"Authentication": "Token <token>"},  # docs/contracts/cellars.md#decisions
 ]
 NO_TOKENS = ["<TOKEN>", "short", "0" * 40, "0" * 64, "d96163b8bc9127d8c5d5839018580123c64a324b"]
 

@@ -1,4 +1,4 @@
-"""Tables of requests and their exact answers, written the way the documents print them.
+"""Tables of requests and their exact responses (docs/contracts/).
 
     Row("POST /account/login", {"username": "test", "password": "test"},
         200, {"token": "<token = 40 hex>"})
@@ -60,7 +60,7 @@ class Row:
 
 
 def places(dialect: str) -> list[str]:
-    """Return where a path of the document answers: at / and under the name, slash or none."""
+    """Return where a path of a contract answers: at / and under the name, with a slash or not."""
     return ["{path}", "{path}/", f"/{dialect}{{path}}", f"/{dialect}{{path}}/"]
 
 

@@ -1,4 +1,4 @@
-"""fardel: its document and its published client as rows; what it takes and what it refuses."""
+"""fardel (docs/contracts/fardel.md): its examples and its published client as rows; its input."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ from tests.handlers.fardel_rows import (
     updated,
 )
 
-DOCUMENT = [
+EXAMPLES = [
     SIGN_UP,
     Row(REGISTER, ADA, 409, TAKEN),
     Row(REGISTER, {"email": "ada@example.com"}, 400, UNVALID),

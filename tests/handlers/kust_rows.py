@@ -2,7 +2,7 @@
 
 from tests.handlers.contract import Row
 
-KUST2 = {  # the document's own
+KUST2 = {  # docs/contracts/kust.md#post-authusers
     "username": "kust2",
     "password": "k12345678",
     "email": "kust2@gmail.com",
@@ -53,7 +53,7 @@ def me(
 
 
 def user(id: int = 1, *, method: str = "GET", name: str = "<token>", **changed) -> Row:
-    """Look at an account as <token>: the document's first, unless told otherwise."""
+    """Look at an account as <token>: the first account by default."""
     answer = {
         "id": id,
         "last_login": "<text>",

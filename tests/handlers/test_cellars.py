@@ -1,4 +1,4 @@
-"""cellars: the examples of its document, its errors of one string each, and who may ask what."""
+"""cellars (docs/contracts/cellars.md): its examples, its errors, which requests need a token."""
 
 import datetime
 import gzip
@@ -20,7 +20,7 @@ from tests.handlers.cellars_rows import (
     AZURE,
     BAD_HEADERS,
     BAD_REQUEST,
-    DOCUMENT,
+    EXAMPLES,
     INACTIVE,
     INVALID_DATA,
     INVALID_DATA_BECAUSE,
@@ -53,8 +53,8 @@ from tests.handlers.lumotist_rows import token
 
 
 @pytest.mark.parametrize("at", places("cellars"))
-async def test_document(client, at):
-    await play(client, DOCUMENT, at=at)
+async def test_examples(client, at):
+    await play(client, EXAMPLES, at=at)
 
 
 @pytest.mark.parametrize("at", places("cellars"))

@@ -1,5 +1,6 @@
 """docs/contracts/: the pages list every endpoint and error, and their examples are true."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -44,12 +45,14 @@ from store.errors import (
 )
 from tests.handlers.contract import Row, play
 
-CONTRACTS = Path(__file__).parent.parent.parent / "docs/contracts"
+ROOT = Path(__file__).parent.parent.parent
+CONTRACTS = ROOT / "docs/contracts"
 INDEX = (CONTRACTS / "index.md").read_text()
 PAGES = {name: (CONTRACTS / f"{name}.md").read_text() for name in DIALECTS}
 
 ENDPOINT = re.compile(r"^\| \[`([A-Z, ]+) (/\S+)`\]\(#([\w-]+)\) \|", re.MULTILINE)
 HEADING = re.compile(r"^## `([A-Z, ]+ /\S+)`$", re.MULTILINE)
+LINK = r"docs/contracts/(\w+\.md)(?:#([\w-]+))?"
 BLOCK = re.compile(r"```http\n(.*?)```", re.DOTALL)
 ERROR = re.compile(r"^\| (\d{3}) \| (`+)(.+?)\2 \|", re.MULTILINE)
 
@@ -59,6 +62,10 @@ VARIES = {
     r"\d\d-\d\d-\d{4}": "<day-month-year>",
 }
 TOKEN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+
+
+def anchor_of(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -74,11 +81,27 @@ def test_every_endpoint_has_a_row_and_a_heading(name: str):
     assert expected == {
         (method, path.rstrip("/")) for methods, path, _ in rows for method in methods.split(", ")
     }
-    headings = [
-        re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in HEADING.findall(page)
-    ]
+    headings = [anchor_of(each) for each in HEADING.findall(page)]
     assert len(headings) == len(set(headings))
     assert set(headings) == {anchor for _, _, anchor in rows}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_handler_begins_with_its_heading(name: str):
+    tree = ast.parse((ROOT / f"handlers/dialects/{name}.py").read_text())
+    functions = [each for each in ast.walk(tree) if isinstance(each, ast.AsyncFunctionDef)]
+    docstrings = [ast.get_docstring(each) or "" for each in functions]
+    routes = [match[1] for each in docstrings if (match := re.match(r"([A-Z, ]+ /\S+):", each))]
+    assert sorted(routes) == sorted(each.rstrip("/") for each in HEADING.findall(PAGES[name]))
+
+
+def test_the_code_links_to_sections_that_exist():
+    files = [file for name in ("handlers", "tests") for file in (ROOT / name).rglob("*.py")]
+    links = {link for file in files for link in re.findall(LINK, file.read_text())}
+    assert len(links) > 10
+    for name, anchor in links:
+        headings = re.findall(r"^#+ (.+)$", (CONTRACTS / name).read_text(), re.MULTILINE)
+        assert not anchor or anchor in map(anchor_of, headings), f"{name}#{anchor}"
 
 
 def examples(page: str) -> Iterator[Row]:

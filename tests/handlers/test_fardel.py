@@ -1,4 +1,4 @@
-"""fardel: the examples of its document, its two tokens, and what each of them may do."""
+"""fardel (docs/contracts/fardel.md): its examples, and what each of its two tokens may do."""
 
 import asyncio
 import gzip
@@ -50,7 +50,7 @@ from tests.handlers.fardel_rows import (
 from tests.handlers.fardel_stories import STORIES
 from tests.handlers.fardel_tables import (
     BAD_HEADERS,
-    DOCUMENT,
+    EXAMPLES,
     LOGOUT_BODIES,
     MALFORMED,
     NO_FORMS,
@@ -63,8 +63,8 @@ UNDER_ITS_NAME = "/fardel{path}"  # at / the scheme Token would speak wicare
 
 
 @pytest.mark.parametrize("at", places("fardel"))
-async def test_document(client, at):
-    await play(client, DOCUMENT, at=at)
+async def test_examples(client, at):
+    await play(client, EXAMPLES, at=at)
 
 
 @pytest.mark.parametrize("at", places("fardel"))

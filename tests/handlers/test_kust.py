@@ -1,4 +1,4 @@
-"""kust: the examples of its document, then who may ask what, and what is refused how."""
+"""kust (docs/contracts/kust.md): its examples, which requests need a token, its errors."""
 
 import json
 import re
@@ -69,7 +69,7 @@ INVALID_USERNAME = [
     "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ "
     "characters."
 ]
-NOBODYS = token("090120266a287b7938e8b6b8fe9e8f58334a96cf")  # the document's own
+NOBODYS = token("090120266a287b7938e8b6b8fe9e8f58334a96cf")
 MOMENT = re.compile(r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}Z")
 
 
@@ -92,7 +92,7 @@ def over(request, name="<token>"):
 
 USER_3 = {"username": "kust3", "email": "kust3@gmail.com", "towns": []}
 
-DOCUMENT = [
+EXAMPLES = [
     SIGN_UP,
     cannot_log_in({"username": "kust2", "password": "wrong"}),
     LOG_IN,
@@ -133,8 +133,8 @@ DOCUMENT = [
 
 
 @pytest.mark.parametrize("at", places("kust"))
-async def test_document(client, at):
-    await play(client, DOCUMENT, at=at)
+async def test_examples(client, at):
+    await play(client, EXAMPLES, at=at)
 
 
 @pytest.mark.parametrize("at", ["{path}/", "/kust{path}/"])
@@ -616,7 +616,7 @@ async def test_common_passwords_are_those_of_a_list_of_thousands(client, words):
 
 
 PASSWORDS = [
-    "k12345678",  # the document's own
+    "k12345678",  # docs/contracts/kust.md#post-authusers
     "x9&ö-Qz7",
     "🔑" * 8,
     " " * 8,

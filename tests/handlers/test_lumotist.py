@@ -1,4 +1,4 @@
-"""lumotist: the examples of its document, then who may ask what."""
+"""lumotist (docs/contracts/lumotist.md): its examples, then which requests need a token."""
 
 import pytest
 
@@ -16,9 +16,11 @@ from tests.handlers.drf_sentences import (
 )
 from tests.handlers.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, TEST, token
 
-NOBODYS = token("2427f839b8a07d89147375921f75444094d38c05")  # the document's own
+NOBODYS = token(
+    "2427f839b8a07d89147375921f75444094d38c05"
+)  # docs/contracts/lumotist.md#post-accountlogout
 
-DOCUMENT = [
+EXAMPLES = [
     SIGN_UP,
     Row(
         "POST /account/register",
@@ -78,8 +80,8 @@ DOCUMENT = [
 
 
 @pytest.mark.parametrize("at", places("lumotist"))
-async def test_document(client, at):
-    await play(client, DOCUMENT, at=at)
+async def test_examples(client, at):
+    await play(client, EXAMPLES, at=at)
 
 
 NEED_A_TOKEN = {
@@ -106,8 +108,8 @@ BAD_HEADERS = {
 
 
 async def disabled(client, database):
-    """Make two accounts by the document, of which test1 is disabled; return the names."""
-    names = await play(client, DOCUMENT[:2])
+    """Register the two accounts of EXAMPLES, of which test1 is disabled; return the names."""
+    names = await play(client, EXAMPLES[:2])
     with database.cursor() as cursor:
         cursor.execute("update account set is_active = false where username = 'test1'")
     names["TOKEN"] = names["token"].upper()

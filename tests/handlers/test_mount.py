@@ -16,11 +16,11 @@ from handlers.mounts import Mount, parse_mounts
 from handlers.routes import Dialect, Endpoint, NoOptions
 from settings import BadSetting, Settings, read_settings
 from store.errors import BadValue
-from tests.handlers.cellars_rows import DOCUMENT
+from tests.handlers.cellars_rows import EXAMPLES
 from tests.handlers.contract import mounts_at, play
 from tests.handlers.lumotist_rows import token
 
-# The document says that these two share them, and a rule tells the requests apart.
+# docs/contracts/index.md#shared-paths: a rule chooses the dialect.
 SHARED = {
     ("POST", "/api/auth/register"): {"wicare", "fardel"},
     ("POST", "/api/auth/login"): {"wicare", "fardel"},
@@ -118,8 +118,8 @@ def test_options_of_every_type():
             parse_mounts(f"one=/?{bad}", dialects)
 
 
-MOVED = [replace(row, request=row.request.replace("/api/", "/api/auth/")) for row in DOCUMENT]
-"""cellars' document, as its published client asks."""
+MOVED = [replace(row, request=row.request.replace("/api/", "/api/auth/")) for row in EXAMPLES]
+"""The examples of cellars as its published client sends them."""
 
 
 @pytest.mark.parametrize(

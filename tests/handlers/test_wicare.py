@@ -1,4 +1,4 @@
-"""wicare: the examples of its document, then who may ask what, and what is refused how."""
+"""wicare (docs/contracts/wicare.md): its examples, which requests need a token, its errors."""
 
 import json
 import re
@@ -86,7 +86,7 @@ def over(request, name="<token>"):
 
 OTHER = {"username": "pita2", "email": "pita@bot.com", "password": "password123"}
 
-DOCUMENT = [
+EXAMPLES = [
     SIGN_UP,
     register(OTHER, user("pita2", "pita@bot.com", id=2), "<token of pita2 = 64 hex>"),
     LOG_IN,
@@ -106,8 +106,8 @@ DOCUMENT = [
 
 
 @pytest.mark.parametrize("at", places("wicare"))
-async def test_document(client, at):
-    await play(client, DOCUMENT, at=at)
+async def test_examples(client, at):
+    await play(client, EXAMPLES, at=at)
 
 
 CLIENT_FIELDS = {"username": "pita", "email": "pita@bot.com", "password": "password123"}
@@ -271,7 +271,7 @@ BAD_HEADERS = {
 
 
 async def test_bad_token_is_a_401_even_where_none_is_needed(client, database):
-    names = await play(client, DOCUMENT[:2])
+    names = await play(client, EXAMPLES[:2])
     with database.cursor() as cursor:
         cursor.execute("update account set is_active = false where username = 'pita2'")
     names["TOKEN"] = names["token"].upper()

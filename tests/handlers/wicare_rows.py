@@ -2,7 +2,10 @@
 
 from tests.handlers.contract import Row
 
-PITA = {"username": "pita", "password": "password123"}  # the document's own
+PITA = {
+    "username": "pita",
+    "password": "password123",
+}  # docs/contracts/wicare.md#post-apiauthregister
 EMAIL = {"email": "pita@bot.com"}
 
 
