@@ -15,8 +15,9 @@ from store.workers import lower_priority
 
 T = TypeVar("T")
 
-_OVERDUE = 2.0
-"""How many times `patience` a place is kept: others may come between after it was promised."""
+_OVERDUE, _OVERDUE_SECONDS = 2.0, 10.0
+"""How many times `patience` a place is kept, and for how long at least: others may come between
+after it was promised, and a busy machine takes several times as long for what comes before it."""
 
 
 @dataclass(slots=True)
@@ -88,7 +89,8 @@ class FairQueue:
         if wait > self._patience * share:
             raise Busy(wait)
         loop = asyncio.get_running_loop()
-        place = _Place(client, loop.time() + _OVERDUE * self._patience, loop.create_future())
+        keep = max(_OVERDUE * self._patience, _OVERDUE_SECONDS)
+        place = _Place(client, loop.time() + keep, loop.create_future())
         self._lines.setdefault(source, deque()).append(place)
         try:
             await place.granted

@@ -174,6 +174,7 @@ async def test_a_call_that_is_cancelled_when_its_turn_comes_passes_it_on(make, g
 
 
 async def test_a_place_that_others_came_before_for_too_long_is_given_up(make, gate, monkeypatch):
+    monkeypatch.setattr("store.fair_queue._OVERDUE_SECONDS", 0.0)
     queue = make(1, 0.001)
     queue._seconds = 0.0
     await hold(queue, gate)
