@@ -42,7 +42,6 @@ NOT_YET = {
     "docs/faults-2026-11.md",
     "docs/metrics.md",
     "docs/migrations.md",
-    "docs/moving-in.md",
     "docs/operating.md",
     "docs/scaling.md",
     "docs/tracing.md",
