@@ -25,7 +25,6 @@ DIALECTS: dict[str, Dialect] = {
     "fardel": fardel.DIALECT,
 }
 
-_OR = " or "
 ALL_METHODS = ("GET", "POST", "PUT")
 
 Around = Callable[[Mounted, str, str], Mounted]
@@ -47,20 +46,11 @@ def mount(
 
     `around` is put around each, if it is given.
     """
-    owners: dict[str, tuple[str, Endpoint]] = {}
+    owners = _find_owners(mounts)
     for name, mounted in mounts.items():
         dialect = DIALECTS[name]
         if dialect.options_key:
             app[dialect.options_key] = mounted.options or dialect.options
-        for path, endpoint in dialect.endpoints.items():
-            _claim(owners, f"/{name}{path}", name, endpoint)
-            if mounted.base != f"/{name}":
-                _claim(owners, mounted.base + path, name, endpoint)
-        for path, endpoint in dialect.other_endpoints.items():
-            _claim(owners, f"/{name}{path}", name, endpoint)
-    for name, mounted in mounts.items():
-        for path, endpoint in DIALECTS[name].other_endpoints.items():
-            owners.setdefault(mounted.base + path, (name, endpoint))
     ids = RequestIds()
     routes = app[ROUTES] = {}
 
@@ -69,51 +59,58 @@ def mount(
     for name in mounts:
         counting.expect_dialect(name, DIALECTS[name].grants)
 
-    def fronted(endpoint: Endpoint, route: str, owner: str = "") -> Mounted:
-        names = owner.split(_OR)
-        counting.expect_route(names, route, endpoint.methods)
-        dialect = owner if len(names) == 1 else ""
+    def fronted(endpoint: Endpoint, route: str, *dialects: str) -> Mounted:
+        counting.expect_route(dialects or ("",), route, endpoint.methods)
+        dialect = dialects[0] if len(dialects) == 1 else ""
         handler = front(app, endpoint, route, dialect, ids)
         handler = around(handler, route, dialect) if around else handler
         refusing = front(app, replace(endpoint, handler=unreadable.refuse), route, dialect, ids)
-        routes[handler] = Route(bool(owner), refusing)
+        routes[handler] = Route(bool(dialects), refusing)
         return handler
 
-    def add(path: str, route: str, endpoint: Endpoint, owner: str = "") -> None:
-        handler = fronted(endpoint, route, owner)
+    def add(path: str, route: str, endpoint: Endpoint, *dialects: str) -> None:
+        handler = fronted(endpoint, route, *dialects)
         app.router.add_route("*", path, handler, expect_handler=expect)
 
-    for path, (owner, endpoint) in owners.items():
-        add(path, path, endpoint, owner)
-        add(path + "/", path, endpoint, owner)
-    add("/healthz", "/healthz", health.HEALTH)
-    add("/readyz", "/readyz", health.READY)
-    add("/metrics", "/metrics", metrics.ENDPOINT)
-    add("/pictures/{id}", "/pictures/{id}", pictures.ENDPOINT)
-    for path, endpoint in openapi.endpoints(mounts).items():
-        add(path, path, endpoint)
-    for path, endpoint in docs.endpoints(mounts).items() if with_docs else ():
-        add(path, path, endpoint)
+    for path, by_dialect in owners.items():
+        endpoint = shared_paths.choose_dialect(by_dialect)
+        add(path, path, endpoint, *by_dialect)
+        add(path + "/", path, endpoint, *by_dialect)
+    system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts)]
+    for each in [*system, docs.routes(mounts)] if with_docs else system:
+        for path, endpoint in each.endpoints.items():
+            add(path, path, endpoint)
     for name in mounts:
-        unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].refuse)
+        unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].render_error)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)
     everywhere = Anywhere()
     app.router.register_resource(everywhere)
-    unknown = Endpoint(_not_found, ALL_METHODS, drf.refuse)
+    unknown = Endpoint(_not_found, ALL_METHODS, drf.render_error)
     everywhere.add_route("*", fronted(unknown, "*"), expect_handler=expect)
 
 
+def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
+    """Return the endpoints of each path by dialect: one, or the two that share the path."""
+    owners: dict[str, dict[str, Endpoint]] = {}
+    for name, mounted in mounts.items():
+        for path, endpoint in DIALECTS[name].endpoints.items():
+            _claim(owners, f"/{name}{path}", name, endpoint)
+            _claim(owners, mounted.base + path, name, endpoint)
+        for path, endpoint in DIALECTS[name].other_endpoints.items():
+            _claim(owners, f"/{name}{path}", name, endpoint)
+    for name, mounted in mounts.items():
+        for path, endpoint in DIALECTS[name].other_endpoints.items():
+            owners.setdefault(mounted.base + path, {name: endpoint})
+    return owners
+
+
 def _claim(
-    owners: dict[str, tuple[str, Endpoint]], path: str, name: str, endpoint: Endpoint
+    owners: dict[str, dict[str, Endpoint]], path: str, name: str, endpoint: Endpoint
 ) -> None:
-    owner, other = owners.setdefault(path, (name, endpoint))
-    if owner == name:
-        return
-    if {owner, name} != {shared_paths.FORM, shared_paths.REST}:
-        raise Conflict(f"{owner} and {name} both answer at {path}")
-    by_name = {owner: other, name: endpoint}
-    both = shared_paths.tell_apart(by_name[shared_paths.FORM], by_name[shared_paths.REST])
-    owners[path] = (f"{owner}{_OR}{name}", both)
+    by_dialect = owners.setdefault(path, {})
+    if by_dialect and {*by_dialect, name} not in ({name}, shared_paths.DIALECTS):
+        raise Conflict(f"{' or '.join(by_dialect)} and {name} both answer at {path}")
+    by_dialect.setdefault(name, endpoint)
 
 
 async def _not_found(request: web.Request) -> Answer:

@@ -1,12 +1,14 @@
 """What the application carries, by typed keys."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from handlers.body_memory import BodyMemory, HeldBytes
+from handlers.http.response import Answer
 from handlers.log import RequestLog
 from store.access import Access
 from store.accounts import Accounts
@@ -55,6 +57,8 @@ PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
 REQUEST_ID = web.RequestKey("request_id", str)
 SPOKEN = web.RequestKey("spoken", str)
 """The dialect of a request, where its path alone does not tell."""
+RENDER_ERROR: web.RequestKey[Callable[[Refused], Answer]] = web.RequestKey("render_error")
+"""How the dialect renders errors, where the path alone does not tell which dialect it is."""
 BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
 """The body, once it has been read, or why it could not be."""
 HELD_BYTES = web.RequestKey("held_bytes", HeldBytes)

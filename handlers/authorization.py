@@ -1,8 +1,12 @@
 """The Authorization header: `<scheme> <token>`, the scheme in any case (RFC 9110, 11.1)."""
 
+from collections.abc import Awaitable
+
 from aiohttp import hdrs, web
 
-from handlers.errors import BadHeader
+from handlers.app_keys import ACCESS
+from handlers.errors import BadHeader, MissingToken
+from store.caller import Caller
 
 SCHEMES = frozenset({"token", "bearer"})
 
@@ -18,3 +22,17 @@ def token_of(request: web.Request) -> str | None:
     if len(parts) != 2:
         raise BadHeader(spaces=len(parts) > 2)
     return parts[1]
+
+
+def authenticate(request: web.Request) -> Awaitable[Caller]:
+    """Return an awaitable of the caller. Raises MissingToken, BadHeader, and BadToken there."""
+    token = token_of(request)
+    if token is None:
+        raise MissingToken
+    return request.app[ACCESS].authenticate(token)
+
+
+def check_token(request: web.Request) -> Awaitable[object] | None:
+    """Return an awaitable that refuses a bad token; None without one. Raises BadHeader."""
+    token = token_of(request)
+    return request.app[ACCESS].authenticate(token) if token else None

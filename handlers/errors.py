@@ -15,7 +15,7 @@ from store.errors import Refused, Unavailable
 
 _log = logging.getLogger("latchkey")
 
-Refuse = Callable[[Refused], Answer]
+RenderError = Callable[[Refused], Answer]
 
 
 class Malformed(Refused):
@@ -92,14 +92,14 @@ class Crashed(Refused):
     """Something went wrong that no client may be told about. It has been logged."""
 
 
-def say_no(refuse: Refuse, problem: Exception, request: web.Request) -> Answer:
+def error_response(render_error: RenderError, problem: Exception, request: web.Request) -> Answer:
     """Return what a handler's exception is answered with; what is no refusal is logged here."""
     if not isinstance(problem, Refused):
         _log.error("unexpected error", exc_info=problem, extra={"request_id": request[REQUEST_ID]})
         problem = Crashed()
-    refused = refuse(problem)
-    refused.why = _name(problem)
-    return refused
+    response = render_error(problem)
+    response.why = _name(problem)
+    return response
 
 
 def _name(refusal: Refused) -> str:

@@ -17,8 +17,7 @@ from handlers.dialects import drf
 from handlers.errors import Crashed, NotFound
 from handlers.http.response import Answer
 from handlers.proxies import is_within, peer_of
-from handlers.routes import Endpoint
-from handlers.system.health import check_method
+from handlers.routes import GET, Checks, Routes
 from store.addresses import Network, parse_address
 from store.errors import Busy, TooMany, Unavailable
 from store.measured import Measured
@@ -26,7 +25,6 @@ from store.metrics import StoreMetrics
 from store.session import Grant
 
 FLUSH_SECONDS = 0.25
-METHODS = ("GET",)
 OPENMETRICS = "application/openmetrics-text"
 OTHER = "other"
 """Any method that no endpoint has: a client can make up as many as it likes."""
@@ -185,12 +183,19 @@ class Metrics:
 METRICS = web.AppKey("metrics", Metrics)
 
 
+def check_access(request: web.Request) -> None:
+    """Raise NotFound for a client that may not see the metrics, before its method is checked."""
+    if not request.app[METRICS].allows(request):
+        raise NotFound
+
+
+routes = Routes(drf.render_error, Checks(open=check_access))
+
+
+@routes.open("/metrics", methods=GET, cors=False)
 async def show(request: web.Request) -> Answer:
     """Answer with all metrics, in the text format of Prometheus or as OpenMetrics."""
     metrics = request.app[METRICS]
-    if not metrics.allows(request):
-        raise NotFound
-    check_method(request)
     metrics.flush()
     wanted = OPENMETRICS in request.headers.get(hdrs.ACCEPT, "")
     content, media_type = await asyncio.to_thread(metrics.exposition, as_openmetrics=wanted)
@@ -202,6 +207,3 @@ def _is_local(host: str) -> bool:
     name = host.partition(":")[0].rstrip(".").lower()
     is_localhost = name == "localhost" or name.endswith(".localhost")
     return is_localhost or parse_address(host) is not None
-
-
-ENDPOINT = Endpoint(show, METHODS, drf.refuse, cors=False)

@@ -1,29 +1,171 @@
-"""Dialects and endpoints: what is mounted where, and which methods it takes."""
+"""Routes: how endpoints are declared, what is checked before a handler runs, and dialects.
+
+An endpoint is declared with its path and its methods. The checks of a dialect are data: how it
+finds the caller, what it does with a token where none is needed, and whether the method or the
+token is checked first. Methods are checked here and nowhere else.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
-from handlers.errors import Refuse, WrongMethod
+from handlers.authorization import authenticate
+from handlers.errors import RenderError, WrongMethod
 from handlers.http.response import Answer, allow_header
+from store.caller import Caller
 from store.session import Grant
 
+GET = ("GET",)
+POST = ("POST",)
+PUT = ("PUT",)
+GET_OR_POST = ("GET", "POST")
+
 Handler = Callable[[web.Request], Awaitable[Answer]]
+GuardedHandler = Callable[[web.Request, Caller], Awaitable[Answer]]
+Authenticate = Callable[[web.Request], Awaitable[Caller]]
+Check = Callable[[web.Request], Awaitable[object] | None]
+
+_AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Awaitable[Answer]])
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path: it takes every method, and says which are its own.
+    """What answers at a path. The handler takes a request of any method.
 
-    `cors` says that web pages of other origins may use it.
+    `methods` are the methods that it does not refuse. `cors` says whether web pages of other
+    origins may use it.
     """
 
     handler: Handler
     methods: tuple[str, ...]
-    refuse: Refuse
+    render_error: RenderError
     cors: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is checked of a request before its handler runs.
+
+    `authenticate` finds the caller of a guarded endpoint. `open` is called for an open one. Both
+    are plain functions that may raise at once; only what they return is awaited, so that a read
+    needs no coroutine for them. With `method_first` a wrong method is refused before both.
+    """
+
+    authenticate: Authenticate = authenticate
+    open: Check | None = None
+    method_first: bool = False
+
+
+class ByMethod(dict[str, _AnyHandler]):
+    """The handlers of a path by method. A lookup of any other method raises WrongMethod.
+
+    What handles GET handles HEAD too (RFC 9110, 9.3.2).
+    """
+
+    def __init__(self, methods: tuple[str, ...], handler: _AnyHandler) -> None:
+        super().__init__()
+        self.methods: tuple[str, ...] = ()
+        self.add(methods, handler)
+
+    def add(self, methods: tuple[str, ...], handler: _AnyHandler) -> None:
+        """Add methods. Raises ValueError when the path has one of them already."""
+        if not self.keys().isdisjoint(methods):
+            raise ValueError(f"{', '.join(methods)}: declared twice")
+        self.methods += methods
+        self.update(dict.fromkeys(methods, handler))
+        if "GET" in methods:
+            self["HEAD"] = handler
+
+    def __missing__(self, method: str) -> _AnyHandler:
+        raise WrongMethod(method, allow_header(self.methods))
+
+
+class Routes:
+    """Collects endpoints, whose errors are rendered by `render_error` unless they say otherwise."""
+
+    def __init__(self, render_error: RenderError, checks: Checks) -> None:
+        self._render_error = render_error
+        self._checks = checks
+        self._by_method: dict[str, ByMethod[Handler]] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+
+    def open(
+        self,
+        *paths: str,
+        methods: tuple[str, ...] = POST,
+        render_error: RenderError | None = None,
+        cors: bool = True,
+    ) -> Callable[[Handler], Handler]:
+        """Add an endpoint that needs no token."""
+        check = self._checks.open
+
+        def add(handler: Handler) -> Handler:
+            handlers = ByMethod(methods, handler)
+
+            async def checked(request: web.Request) -> Answer:
+                if check is not None and (checking := check(request)) is not None:
+                    await checking
+                return await handlers[request.method](request)
+
+            self._add(paths, methods, checked, render_error, cors=cors)
+            return handler
+
+        return add
+
+    def guarded(
+        self,
+        *paths: str,
+        methods: tuple[str, ...] = POST,
+        render_error: RenderError | None = None,
+        authenticate: Authenticate | None = None,
+    ) -> Callable[[GuardedHandler], GuardedHandler]:
+        """Add an endpoint that needs a token; its handler is given the caller.
+
+        `authenticate` finds the caller, in place of the function that the dialect has for this.
+        """
+        find_caller = authenticate or self._checks.authenticate
+
+        def add(handler: GuardedHandler) -> GuardedHandler:
+            handlers = ByMethod(methods, handler)
+
+            async def checked(request: web.Request) -> Answer:
+                caller = await find_caller(request)
+                return await handlers[request.method](request, caller)
+
+            self._add(paths, methods, checked, render_error)
+            return handler
+
+        return add
+
+    def _add(
+        self,
+        paths: Sequence[str],
+        methods: tuple[str, ...],
+        checked: Handler,
+        render_error: RenderError | None,
+        *,
+        cors: bool = True,
+    ) -> None:
+        render = render_error or self._render_error
+        for path in paths:
+            if path not in self._by_method:
+                self._by_method[path] = ByMethod(methods, checked)
+            elif self._checks.method_first:
+                self._by_method[path].add(methods, checked)
+            else:
+                raise ValueError(f"{path}: without method_first a path has one handler")
+            by_method = self._by_method[path]
+            handler = _dispatch(by_method) if self._checks.method_first else checked
+            self.endpoints[path] = Endpoint(handler, by_method.methods, render, cors)
+
+
+def _dispatch(by_method: ByMethod[Handler]) -> Handler:
+    def dispatch(request: web.Request) -> Awaitable[Answer]:
+        return by_method[request.method](request)
+
+    return dispatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +175,7 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class Dialect:
-    """A wire contract: where its paths lead, and how it says no.
+    """An API contract: its endpoints by path, and how it renders errors.
 
     `other_endpoints` answer under the dialect's name, and at its mount where no other dialect
     claims their paths. `options` are those of DIALECTS with their defaults (handlers/mounts.py);
@@ -42,22 +184,9 @@ class Dialect:
     """
 
     name: str
-    refuse: Refuse
+    render_error: RenderError
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     other_endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     options: Any = NoOptions()
     options_key: web.AppKey[Any] | None = None
     grants: Sequence[Grant] = ()
-
-
-def by_method(refuse: Refuse, **handlers: Handler) -> Endpoint:
-    """Return the endpoint of a path whose method is looked at first, and decides the handler."""
-    methods = tuple(handlers)
-
-    async def choose(request: web.Request) -> Answer:
-        method = "GET" if request.method == "HEAD" and "GET" in handlers else request.method
-        if method not in handlers:
-            raise WrongMethod(method, allow_header(methods))
-        return await handlers[method](request)
-
-    return Endpoint(choose, methods, refuse)

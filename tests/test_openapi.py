@@ -221,7 +221,7 @@ def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
     else:
         assert "429" not in operation["responses"]
     for refusal in refusals:
-        said = endpoint.refuse(refusal)
+        said = endpoint.render_error(refusal)
         check(document, operation, said.status, said.headers, said.body)
 
 

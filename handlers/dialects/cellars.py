@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, ACCOUNTS
-from handlers.authorization import token_of
+from handlers.authorization import authenticate
 from handlers.body import parse_json, read_body
 from handlers.errors import (
     NOT_COMPRESSED,
@@ -31,7 +31,7 @@ from handlers.errors import (
 )
 from handlers.http.response import Answer, json_response, retry_after
 from handlers.proxies import client_of
-from handlers.routes import Dialect, Endpoint
+from handlers.routes import Checks, Dialect, Routes
 from store.account import Account, Login, NewAccount
 from store.caller import Caller
 from store.errors import (
@@ -56,9 +56,63 @@ class InvalidData(Refused):
     """The fields are not what they must be; the text says why, if there is more to say."""
 
 
+def render_error(refusal: Refused) -> Answer:
+    """Return the response to an error: one string (docs/contracts/cellars.md#errors)."""
+    match refusal:
+        case Taken():
+            return _error(400, "Invalid Data: column username is not unique")
+        case InvalidData() | Malformed():
+            return _error(400, f"Invalid Data: {refusal}" if str(refusal) else "Invalid Data")
+        case Unstorable():
+            return _error(400, f"Invalid Data: {refusal.field} can't be stored")
+        case BadCredentials():
+            return _error(400, "Invalid Username/Password")
+        case Inactive():
+            return _error(400, "Invalid User")
+        case MissingToken() | BadHeader():
+            return _error(401, "Invalid Header")
+        case BadToken():
+            return _error(401, "Token not found")
+        case NotFound():
+            return _error(404, "Not Found")
+        case WrongMethod():
+            return _error(405, "Invalid Method", {"Allow": refusal.allowed})
+        case TooSlow():
+            return _error(408, "Request Timeout")
+        case TooLarge():
+            return _error(413, "Request Entity Too Large")
+        case UnsupportedEncoding():
+            return _error(415, "Unsupported Media Type", NOT_COMPRESSED)
+        case TargetTooLong():
+            return _error(414, "Request-URI Too Long")
+        case HeadersTooLarge():
+            return _error(431, "Request Header Fields Too Large")
+        case TooMany():
+            return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
+        case Busy() | Unavailable():
+            wait = retry_after(refusal.retry_after)
+            return _error(503, "Service Unavailable", wait)
+        case _:
+            return _error(500, "Internal Server Error")
+
+
+def render_open_error(refusal: Refused) -> Answer:
+    """Return the response to an error of register and login, where a wrong method is a 400."""
+    if isinstance(refusal, WrongMethod):
+        return _error(400, "Bad Request")
+    return render_error(refusal)
+
+
+def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
+    return json_response({"error": why}, status, headers)
+
+
+routes = Routes(render_error, Checks(authenticate))
+
+
+@routes.open("/api/register", render_error=render_open_error)
 async def register(request: web.Request) -> Answer:
     """POST /api/register: create an account and return it with its token."""
-    _only_post(request)
     username, password = await read_credentials(request)
     check_username(username)
     access = request.app[ACCESS]
@@ -68,9 +122,9 @@ async def register(request: web.Request) -> Answer:
     return json_response(await with_user(request, account, opened.token), 201)
 
 
+@routes.open("/api/login", render_error=render_open_error)
 async def login(request: web.Request) -> Answer:
     """POST /api/login: return the account and its token, the existing one if there is one."""
-    _only_post(request)
     username, password = await read_credentials(request)
     account, [opened] = await request.app[ACCESS].log_in(
         Login(username), password, [GRANT], client_of(request)
@@ -78,11 +132,9 @@ async def login(request: web.Request) -> Answer:
     return json_response(await with_user(request, account, opened.token))
 
 
-async def logout(request: web.Request) -> Answer:
+@routes.guarded("/api/logout")
+async def logout(request: web.Request, caller: Caller) -> Answer:
     """POST /api/logout: end the session. The token is checked before the method."""
-    caller = await _caller(request)
-    if request.method != "POST":
-        raise WrongMethod(request.method, "POST, OPTIONS")
     await request.app[ACCESS].log_out(caller)
     return json_response({"status": "success"})
 
@@ -141,79 +193,11 @@ def timestamp(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def refuse(refusal: Refused) -> Answer:
-    """Return the response to an error: one string (docs/contracts/cellars.md#errors)."""
-    match refusal:
-        case Taken():
-            return _error(400, "Invalid Data: column username is not unique")
-        case InvalidData() | Malformed():
-            return _error(400, f"Invalid Data: {refusal}" if str(refusal) else "Invalid Data")
-        case Unstorable():
-            return _error(400, f"Invalid Data: {refusal.field} can't be stored")
-        case BadCredentials():
-            return _error(400, "Invalid Username/Password")
-        case Inactive():
-            return _error(400, "Invalid User")
-        case MissingToken() | BadHeader():
-            return _error(401, "Invalid Header")
-        case BadToken():
-            return _error(401, "Token not found")
-        case NotFound():
-            return _error(404, "Not Found")
-        case WrongMethod():
-            return _error(405, "Invalid Method", {"Allow": refusal.allowed})
-        case TooSlow():
-            return _error(408, "Request Timeout")
-        case TooLarge():
-            return _error(413, "Request Entity Too Large")
-        case UnsupportedEncoding():
-            return _error(415, "Unsupported Media Type", NOT_COMPRESSED)
-        case TargetTooLong():
-            return _error(414, "Request-URI Too Long")
-        case HeadersTooLarge():
-            return _error(431, "Request Header Fields Too Large")
-        case TooMany():
-            return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
-        case Busy() | Unavailable():
-            wait = retry_after(refusal.retry_after)
-            return _error(503, "Service Unavailable", wait)
-        case _:
-            return _error(500, "Internal Server Error")
-
-
-def refuse_open(refusal: Refused) -> Answer:
-    """Return the response to an error of register and login, where a wrong method is a 400."""
-    if isinstance(refusal, WrongMethod):
-        return _error(400, "Bad Request")
-    return refuse(refusal)
-
-
-def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
-    return json_response({"error": why}, status, headers)
-
-
-def _only_post(request: web.Request) -> None:
-    if request.method != "POST":
-        raise WrongMethod(request.method, "POST, OPTIONS")
-
-
-async def _caller(request: web.Request) -> Caller:
-    token = token_of(request)
-    if token is None:
-        raise MissingToken
-    return await request.app[ACCESS].authenticate(token)
-
-
-_ENDPOINTS = {
-    "register": Endpoint(register, ("POST",), refuse_open),
-    "login": Endpoint(login, ("POST",), refuse_open),
-    "logout": Endpoint(logout, ("POST",), refuse),
-}
 DIALECT = Dialect(
     "cellars",
-    refuse,
-    {f"/api/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
+    render_error,
+    routes.endpoints,
     # The original moved there after its contract was written; its published client uses these.
-    {f"/api/auth/{name}": endpoint for name, endpoint in _ENDPOINTS.items()},
+    {path.replace("/api/", "/api/auth/"): each for path, each in routes.endpoints.items()},
     grants=[GRANT],
 )

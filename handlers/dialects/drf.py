@@ -6,14 +6,13 @@ a missing one is a 401 where one is required, then the method is checked, then t
 """
 
 import datetime
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
 
-from handlers.app_keys import ACCESS
-from handlers.authorization import token_of
+from handlers.authorization import authenticate, check_token
 from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
@@ -21,7 +20,6 @@ from handlers.errors import (
     Malformed,
     MissingToken,
     NotFound,
-    Refuse,
     TargetTooLong,
     TooLarge,
     TooSlow,
@@ -30,9 +28,8 @@ from handlers.errors import (
     WrongMethod,
 )
 from handlers.forms import read_parsed
-from handlers.http.response import Answer, allow_header, json_response, retry_after
-from handlers.routes import Endpoint
-from store.caller import Caller
+from handlers.http.response import Answer, json_response, retry_after
+from handlers.routes import Checks
 from store.errors import (
     BadCredentials,
     BadToken,
@@ -47,9 +44,6 @@ from store.errors import (
 )
 from store.rules import MAX_NAME, is_email, is_plain_username
 
-Open = Callable[[web.Request], Awaitable[Answer]]
-Guarded = Callable[[web.Request, Caller], Awaitable[Answer]]
-
 NON_FIELD = "non_field_errors"
 CANNOT_LOG_IN = "Unable to log in with provided credentials."
 REQUIRED = "This field is required."
@@ -60,6 +54,8 @@ NUL = "Null characters are not allowed."
 UNSTORABLE = "Enter a valid value."
 TAKEN = "A user with that {} already exists."
 
+CHECKS = Checks(authenticate, open=check_token)
+
 
 class Errors(Refused):
     """Fields that are not as they should be: sentences by field, in the order of the fields."""
@@ -67,56 +63,6 @@ class Errors(Refused):
     def __init__(self, by_field: Mapping[str, list[str]]) -> None:
         super().__init__(", ".join(by_field))
         self.by_field = by_field
-
-
-class Routes:
-    """Collects a dialect's endpoints, each behind the framework's order of checks."""
-
-    def __init__(self, refuse: Refuse) -> None:
-        self._refuse = refuse
-        self.endpoints: dict[str, Endpoint] = {}
-
-    def open(
-        self, *paths: str, methods: tuple[str, ...] = ("POST",), refuse: Refuse | None = None
-    ) -> Callable[[Open], Open]:
-        """Add an endpoint that needs no token; a good one is ignored, a bad one refused."""
-
-        def add(handler: Open) -> Open:
-            async def checked(request: web.Request) -> Answer:
-                if token := token_of(request):
-                    await request.app[ACCESS].authenticate(token)
-                _check_method(request, methods)
-                return await handler(request)
-
-            self._add(paths, checked, methods, refuse)
-            return handler
-
-        return add
-
-    def guarded(
-        self, *paths: str, methods: tuple[str, ...] = ("POST",), refuse: Refuse | None = None
-    ) -> Callable[[Guarded], Guarded]:
-        """Add an endpoint that needs a token; its handler is given the caller."""
-
-        def add(handler: Guarded) -> Guarded:
-            async def checked(request: web.Request) -> Answer:
-                token = token_of(request)
-                if token is None:
-                    raise MissingToken
-                caller = await request.app[ACCESS].authenticate(token)
-                _check_method(request, methods)
-                return await handler(request, caller)
-
-            self._add(paths, checked, methods, refuse)
-            return handler
-
-        return add
-
-    def _add(
-        self, paths: Iterable[str], checked: Open, methods: tuple[str, ...], refuse: Refuse | None
-    ) -> None:
-        for path in paths:
-            self.endpoints[path] = Endpoint(checked, methods, refuse or self._refuse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +154,7 @@ def check_object(data: Any) -> dict[str, Any]:
     return data
 
 
-def refuse(refusal: Refused) -> Answer:
+def render_error(refusal: Refused) -> Answer:
     """Return the response to an error in the words of Django REST framework.
 
     See docs/contracts/index.md#errors-in-the-words-of-django-rest-framework.
@@ -276,11 +222,6 @@ def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
             return "User inactive or deleted."
         case _:
             return "Invalid token."
-
-
-def _check_method(request: web.Request, methods: tuple[str, ...]) -> None:
-    if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
-        raise WrongMethod(request.method, allow_header(methods))
 
 
 def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:

@@ -8,7 +8,8 @@ login looks its e-mail up as it is, trimmed. The contract's section is
 docs/contracts/fardel.md#decisions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -33,7 +34,7 @@ from handlers.errors import (
 )
 from handlers.http.response import Answer, json_response, no_content, retry_after
 from handlers.proxies import client_of
-from handlers.routes import Dialect, by_method
+from handlers.routes import GET, PUT, Checks, Dialect, Routes
 from store.account import Account, Login, NewAccount
 from store.caller import ACCESS_KINDS, REFRESH_KINDS, Caller
 from store.errors import (
@@ -73,6 +74,66 @@ class NotFresh(Refused):
     """What was asked needs a token that comes from a login."""
 
 
+def render_error(refusal: Refused) -> Answer:
+    """Return the response to an error: a message (docs/contracts/fardel.md#errors)."""
+    match refusal:
+        case BadForm() | Malformed() | WrongMediaType() | Unstorable():
+            return _message(400, "Unvalid form submitted")
+        case Taken():
+            return _message(409, "A user with this email already exists.")
+        case BadCredentials() | Inactive():
+            return _message(401, "Username or password is not correct")
+        case MissingToken():
+            return _message(401, "Missing Authorization Header")
+        case NotFresh():
+            return _message(401, "Fresh token required")
+        case BadHeader():
+            return _message(422, "Bad Authorization header. Expected value 'Bearer <token>'")
+        case BadToken():
+            return _message(*BAD_TOKENS[refusal.flaw])
+        case NotFound():
+            return _message(404, "Not Found")
+        case WrongMethod():
+            why = "The method is not allowed for the requested URL."
+            return _message(405, why, {"Allow": refusal.allowed})
+        case TooSlow():
+            return _message(408, "Request Timeout")
+        case TooLarge():
+            return _message(413, "Request Entity Too Large")
+        case UnsupportedEncoding():
+            return _message(415, "Unsupported Media Type", NOT_COMPRESSED)
+        case TargetTooLong():
+            return _message(414, "Request-URI Too Long")
+        case HeadersTooLarge():
+            return _message(431, "Request Header Fields Too Large")
+        case TooMany():
+            return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
+        case Busy() | Unavailable():
+            wait = retry_after(refusal.retry_after)
+            return _message(503, "Service Unavailable", wait)
+        case _:
+            return _message(500, "Internal Server Error")
+
+
+def _message(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
+    return json_response({"message": why}, status, headers)
+
+
+def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KINDS) -> Awaitable[Caller]:
+    """Return an awaitable of the caller. Raises MissingToken, BadHeader, and BadToken there."""
+    if not request.headers.get(hdrs.AUTHORIZATION):
+        raise MissingToken
+    token = token_of(request)
+    if token is None:
+        raise BadHeader(spaces=False)
+    return request.app[ACCESS].authenticate(token, kinds)
+
+
+authenticate_refresh = partial(authenticate, kinds=REFRESH_KINDS)
+routes = Routes(render_error, Checks(authenticate, method_first=True))
+
+
+@routes.open("/api/auth/register")
 async def register(request: web.Request) -> Answer:
     """POST /api/auth/register: create an account and return its two tokens."""
     data = await read_form(request)
@@ -89,6 +150,7 @@ async def register(request: web.Request) -> Answer:
     return json_response({"message": "Successfully registered", **tokens})
 
 
+@routes.open("/api/auth/login")
 async def login(request: web.Request) -> Answer:
     """POST /api/auth/login: return both tokens, the existing ones if there are any."""
     data = await read_form(request)
@@ -101,25 +163,28 @@ async def login(request: web.Request) -> Answer:
     return json_response({"message": "Successfully logined", **tokens})
 
 
-async def refresh_token(request: web.Request) -> Answer:
+@routes.guarded("/api/auth/refresh-token", authenticate=authenticate_refresh)
+async def refresh_token(request: web.Request, caller: Caller) -> Answer:
     """POST /api/auth/refresh-token: return a new access token, which is not fresh."""
-    caller = await authenticate(request, REFRESH_KINDS)
     opened = await request.app[ACCESS].refresh(caller, ACCESS_GRANT)
     return json_response({"access_token": opened.token})
 
 
-async def logout(request: web.Request) -> Answer:
+@routes.guarded("/api/auth/logout")
+async def logout(request: web.Request, caller: Caller) -> Answer:
     """POST /api/auth/logout: end an access token's session; the refresh token lives on."""
-    await request.app[ACCESS].log_out(await authenticate(request))
+    await request.app[ACCESS].log_out(caller)
     return json_response({"message": "Access token has been revoked"})
 
 
-async def logout_refresh(request: web.Request) -> Answer:
+@routes.guarded("/api/auth/logout-refresh", authenticate=authenticate_refresh)
+async def logout_refresh(request: web.Request, caller: Caller) -> Answer:
     """POST /api/auth/logout-refresh: end a refresh token's session; the access token lives on."""
-    await request.app[ACCESS].log_out(await authenticate(request, REFRESH_KINDS))
+    await request.app[ACCESS].log_out(caller)
     return json_response({"message": "Refresh token has been revoked"})
 
 
+@routes.open("/api/auth/profile", methods=GET)
 async def show_profile(request: web.Request) -> Answer:
     """GET /api/auth/profile: return the caller's account, or that there is no login."""
     try:
@@ -132,9 +197,9 @@ async def show_profile(request: web.Request) -> Answer:
     return json_response({"user": user(caller.account)})
 
 
-async def update_profile(request: web.Request) -> Answer:
+@routes.guarded("/api/auth/profile", methods=PUT)
+async def update_profile(request: web.Request, caller: Caller) -> Answer:
     """PUT /api/auth/profile: change the names, e-mail and password that are given."""
-    caller = await authenticate(request)
     data = await read_form(request) if await read_body(request) else {}
     email, password = optional(data, "email").strip(), optional(data, "password")
     names = {name: optional_name(data, name) for name in ("first_name", "last_name")}
@@ -158,16 +223,6 @@ async def update_profile(request: web.Request) -> Answer:
     tokens = {name: session.token for name, session in named}
     message = "Profile successfully updated"
     return json_response({"message": message, "user": user(account), **tokens})
-
-
-async def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
-    """Return the caller. Raises MissingToken, BadHeader, BadToken."""
-    if not request.headers.get(hdrs.AUTHORIZATION):
-        raise MissingToken
-    token = token_of(request)
-    if token is None:
-        raise BadHeader(spaces=False)
-    return await request.app[ACCESS].authenticate(token, kinds)
 
 
 async def read_form(request: web.Request) -> Mapping[str, Any]:
@@ -230,61 +285,4 @@ def user(account: Account) -> dict[str, Any]:
     return shown
 
 
-def refuse(refusal: Refused) -> Answer:
-    """Return the response to an error: a message (docs/contracts/fardel.md#errors)."""
-    match refusal:
-        case BadForm() | Malformed() | WrongMediaType() | Unstorable():
-            return _message(400, "Unvalid form submitted")
-        case Taken():
-            return _message(409, "A user with this email already exists.")
-        case BadCredentials() | Inactive():
-            return _message(401, "Username or password is not correct")
-        case MissingToken():
-            return _message(401, "Missing Authorization Header")
-        case NotFresh():
-            return _message(401, "Fresh token required")
-        case BadHeader():
-            return _message(422, "Bad Authorization header. Expected value 'Bearer <token>'")
-        case BadToken():
-            return _message(*BAD_TOKENS[refusal.flaw])
-        case NotFound():
-            return _message(404, "Not Found")
-        case WrongMethod():
-            why = "The method is not allowed for the requested URL."
-            return _message(405, why, {"Allow": refusal.allowed})
-        case TooSlow():
-            return _message(408, "Request Timeout")
-        case TooLarge():
-            return _message(413, "Request Entity Too Large")
-        case UnsupportedEncoding():
-            return _message(415, "Unsupported Media Type", NOT_COMPRESSED)
-        case TargetTooLong():
-            return _message(414, "Request-URI Too Long")
-        case HeadersTooLarge():
-            return _message(431, "Request Header Fields Too Large")
-        case TooMany():
-            return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
-        case Busy() | Unavailable():
-            wait = retry_after(refusal.retry_after)
-            return _message(503, "Service Unavailable", wait)
-        case _:
-            return _message(500, "Internal Server Error")
-
-
-def _message(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
-    return json_response({"message": why}, status, headers)
-
-
-DIALECT = Dialect(
-    "fardel",
-    refuse,
-    {
-        "/api/auth/register": by_method(refuse, POST=register),
-        "/api/auth/login": by_method(refuse, POST=login),
-        "/api/auth/refresh-token": by_method(refuse, POST=refresh_token),
-        "/api/auth/logout": by_method(refuse, POST=logout),
-        "/api/auth/logout-refresh": by_method(refuse, POST=logout_refresh),
-        "/api/auth/profile": by_method(refuse, GET=show_profile, PUT=update_profile),
-    },
-    grants=[FRESH, REFRESH, ACCESS_GRANT],
-)
+DIALECT = Dialect("fardel", render_error, routes.endpoints, grants=[FRESH, REFRESH, ACCESS_GRANT])

@@ -23,7 +23,6 @@ from handlers.dialects.drf import (
     OPTIONAL_EMAIL,
     PASSWORD,
     USERNAME,
-    Routes,
     Text,
     is_text,
     read_data,
@@ -33,7 +32,7 @@ from handlers.errors import NotFound
 from handlers.forms import Form
 from handlers.http.response import Answer, json_response, no_content
 from handlers.proxies import client_of
-from handlers.routes import Dialect
+from handlers.routes import GET_OR_POST, Dialect, Routes
 from store.account import Login, NewAccount
 from store.caller import Caller
 from store.errors import BadCredentials
@@ -58,7 +57,7 @@ _SIMILAR = 0.7
 _LONGEST_ID = 19
 TOWNS = range(-(2**63), 2**63)
 
-routes = Routes(drf.refuse)
+routes = Routes(drf.render_error, drf.CHECKS)
 
 
 @routes.open("/auth/users")
@@ -99,7 +98,7 @@ async def logout(request: web.Request, caller: Caller) -> Answer:
     return no_content()
 
 
-@routes.guarded("/auth/users/me", methods=("GET", "POST"))
+@routes.guarded("/auth/users/me", methods=GET_OR_POST)
 async def me(request: web.Request, caller: Caller) -> Answer:
     """GET, POST /auth/users/me: return the caller's account."""
     account = caller.account
@@ -108,7 +107,7 @@ async def me(request: web.Request, caller: Caller) -> Answer:
     )
 
 
-@routes.guarded("/user/{id:[0-9]+}", methods=("GET", "POST"))
+@routes.guarded("/user/{id:[0-9]+}", methods=GET_OR_POST)
 async def user(request: web.Request, caller: Caller) -> Answer:
     """GET, POST /user/<id>: return any account by its id."""
     accounts, digits = request.app[ACCOUNTS], request.match_info["id"]
@@ -195,4 +194,4 @@ def _whole(town: object) -> int | None:
     return None
 
 
-DIALECT = Dialect("kust", drf.refuse, routes.endpoints, grants=[GRANT])
+DIALECT = Dialect("kust", drf.render_error, routes.endpoints, grants=[GRANT])

@@ -14,12 +14,12 @@ from aiohttp import web
 
 from handlers.app_keys import ACCESS, IMAGES, PICTURES
 from handlers.dialects import drf
-from handlers.dialects.drf import EMAIL, PASSWORD, Errors, Routes, Text, read_data, read_fields
+from handlers.dialects.drf import EMAIL, PASSWORD, Errors, Text, read_data, read_fields
 from handlers.errors import NOT_COMPRESSED, Malformed, TooLarge, UnsupportedEncoding, WrongMediaType
 from handlers.http.response import Answer, json_response
 from handlers.picture_upload import NoPicture, NotBase64, read_upload
 from handlers.proxies import client_of
-from handlers.routes import Dialect
+from handlers.routes import GET, Dialect, Routes
 from handlers.system.pictures import picture_url
 from store.account import Login, NewAccount
 from store.caller import Caller
@@ -46,7 +46,7 @@ BLEMISHES = {
 TAKEN = "user with this {} already exists."
 
 
-def refuse_register(refusal: Refused) -> Answer:
+def render_register_error(refusal: Refused) -> Answer:
     """Return the response to an error of a registration: errors of fields are wrapped."""
     match refusal:
         case Taken():
@@ -56,11 +56,11 @@ def refuse_register(refusal: Refused) -> Answer:
         case Unstorable():
             errors = {refusal.field: [drf.UNSTORABLE]}
         case _:
-            return drf.refuse(refusal)
+            return drf.render_error(refusal)
     return json_response({"success": False, "errors": errors}, 400)
 
 
-def refuse_picture(refusal: Refused) -> Answer:
+def render_picture_error(refusal: Refused) -> Answer:
     """Return the response to an error of set_picture: the problem, and what is accepted.
 
     See docs/contracts/lumotist.md#errors-of-set_picture.
@@ -85,17 +85,17 @@ def refuse_picture(refusal: Refused) -> Answer:
         case NoSuchPicture() | Malformed() | Errors():
             return _no_picture("Invalid picture id.")
         case _:
-            return drf.refuse(refusal)
+            return drf.render_error(refusal)
 
 
 def _no_picture(why: str, status: int = 400, headers: dict[str, str] | None = None) -> Answer:
     return json_response({"success": False, "error": why}, status, headers)
 
 
-routes = Routes(drf.refuse)
+routes = Routes(drf.render_error, drf.CHECKS)
 
 
-@routes.open("/account/register", refuse=refuse_register)
+@routes.open("/account/register", render_error=render_register_error)
 async def register(request: web.Request) -> Answer:
     """POST /account/register: create an account and return its token."""
     data = await read_data(request)
@@ -124,7 +124,7 @@ async def logout(request: web.Request, caller: Caller) -> Answer:
     return json_response({"success": True})
 
 
-@routes.guarded("/account/profile", methods=("GET",))
+@routes.guarded("/account/profile", methods=GET)
 async def profile(request: web.Request, caller: Caller) -> Answer:
     """GET /account/profile: return the caller's account."""
     account = caller.account
@@ -146,7 +146,7 @@ async def delete(request: web.Request, caller: Caller) -> Answer:
     return json_response({"success": True})
 
 
-@routes.guarded("/account/get_pictures", methods=("GET",))
+@routes.guarded("/account/get_pictures", methods=GET)
 async def get_pictures(request: web.Request, caller: Caller) -> Answer:
     """GET /account/get_pictures: return the gallery by its groups."""
     groups: dict[str, list[dict[str, Any]]] = {"male": [], "female": []}
@@ -157,7 +157,7 @@ async def get_pictures(request: web.Request, caller: Caller) -> Answer:
     return json_response(groups)
 
 
-@routes.guarded("/account/set_picture", "/acount/set_picture", refuse=refuse_picture)
+@routes.guarded("/account/set_picture", "/acount/set_picture", render_error=render_picture_error)
 async def set_picture(request: web.Request, caller: Caller) -> Answer:
     """POST /account/set_picture: set an uploaded picture, one of the gallery, or (id 0) none."""
     access, pictures, account = request.app[ACCESS], request.app[PICTURES], caller.account
@@ -172,4 +172,4 @@ async def set_picture(request: web.Request, caller: Caller) -> Answer:
     return json_response({"success": True})
 
 
-DIALECT = Dialect("lumotist", drf.refuse, routes.endpoints, grants=[GRANT])
+DIALECT = Dialect("lumotist", drf.render_error, routes.endpoints, grants=[GRANT])

@@ -1,43 +1,51 @@
-"""The paths that both wicare and fardel define, and how a request there chooses the dialect.
+"""The paths that wicare and fardel share, and how a request there chooses between them.
 
-A form body, a `username` in the JSON body, or the `Token` scheme chooses wicare; anything else, a
-body that can't be read included, chooses fardel. This is the only place that knows two dialects.
+A form body, a `username` in the JSON body, or the scheme `Token` chooses wicare. Anything else, a
+body that can't be read included, chooses fardel. This is the only module that knows two dialects.
 Contract: docs/contracts/index.md#shared-paths.
 """
 
 import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
-from handlers.app_keys import SPOKEN
+from handlers.app_keys import RENDER_ERROR, SPOKEN
 from handlers.body import read_json
 from handlers.content_type import content_type_of
-from handlers.errors import say_no
 from handlers.forms import MULTIPART, URLENCODED
 from handlers.http.response import Answer
 from handlers.routes import Endpoint
 from store.errors import Refused
 
-FORM = "wicare"
-REST = "fardel"
+WICARE = "wicare"
+FARDEL = "fardel"
+DIALECTS = {WICARE, FARDEL}
 
 
-def tell_apart(form: Endpoint, rest: Endpoint) -> Endpoint:
-    """Return the endpoint of a path that both dialects own."""
+def choose_dialect(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    """Return the endpoint of a path, which has one for each dialect that answers there.
 
-    async def speak(request: web.Request) -> Answer:
-        is_form = await speaks_form(request)
-        request[SPOKEN], spoken = (FORM, form) if is_form else (REST, rest)
-        try:
-            return await spoken.handler(request)
-        except Exception as problem:
-            return say_no(spoken.refuse, problem, request)
+    Where there are two, the request chooses one: it is handled, its errors are rendered and it is
+    counted as at a path of that dialect alone.
+    """
+    if len(endpoints) == 1:
+        [endpoint] = endpoints.values()
+        return endpoint
 
-    return Endpoint(speak, tuple(dict.fromkeys(form.methods + rest.methods)), rest.refuse)
+    async def choose(request: web.Request) -> Answer:
+        dialect = WICARE if await is_wicare(request) else FARDEL
+        chosen = endpoints[dialect]
+        request[SPOKEN], request[RENDER_ERROR] = dialect, chosen.render_error
+        return await chosen.handler(request)
+
+    methods = [method for dialect in (WICARE, FARDEL) for method in endpoints[dialect].methods]
+    return replace(endpoints[FARDEL], handler=choose, methods=tuple(dict.fromkeys(methods)))
 
 
-async def speaks_form(request: web.Request) -> bool:
-    """Return whether a request at a shared path is for wicare."""
+async def is_wicare(request: web.Request) -> bool:
+    """Return whether a request at a shared path is one of wicare. Its body is parsed only once."""
     words = request.headers.get("Authorization", "").lower().split()
     media_type = content_type_of(request).media_type
     if words[:1] == ["token"] or media_type in (URLENCODED, MULTIPART):

@@ -18,7 +18,6 @@ from handlers.dialects.drf import (
     OPTIONAL_EMAIL,
     PASSWORD,
     USERNAME,
-    Routes,
     Text,
     read_data,
     read_fields,
@@ -26,7 +25,7 @@ from handlers.dialects.drf import (
 from handlers.forms import Form
 from handlers.http.response import Answer, json_response, no_content
 from handlers.proxies import client_of
-from handlers.routes import Dialect
+from handlers.routes import Dialect, Routes
 from store.account import Login, NewAccount
 from store.caller import Caller
 from store.session import Grant
@@ -49,7 +48,7 @@ class Options:
 
 OPTIONS = web.AppKey("wicare_options", Options)
 
-routes = Routes(drf.refuse)
+routes = Routes(drf.render_error, drf.CHECKS)
 
 
 @routes.open("/api/auth/register")
@@ -101,7 +100,7 @@ def grant(request: web.Request) -> Grant:
 
 DIALECT = Dialect(
     "wicare",
-    drf.refuse,
+    drf.render_error,
     routes.endpoints,
     options=Options(),
     options_key=OPTIONS,

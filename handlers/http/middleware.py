@@ -13,12 +13,13 @@ from aiohttp import hdrs, web
 from handlers.app_keys import (
     ALLOW_ORIGIN,
     DRAINING,
+    RENDER_ERROR,
     REQUEST_ID,
     REQUEST_LOG,
     SPOKEN,
 )
 from handlers.body import drop_body
-from handlers.errors import say_no
+from handlers.errors import error_response
 from handlers.http.expectation import waits_to_send
 from handlers.http.response import Answer, SharedHeaders, allow_header, json_response
 from handlers.metrics import METRICS
@@ -78,7 +79,7 @@ def front(
 
     `dialect` is "" for a path that belongs to none, or where the request tells which it speaks.
     """
-    handle, refuse = endpoint.handler, endpoint.refuse
+    handle, render_error = endpoint.handler, endpoint.render_error
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
     shared, preflight, longer_preflight = _common_headers(app, endpoint)
 
@@ -94,7 +95,8 @@ def front(
             try:
                 said = await handle(request)
             except Exception as problem:
-                said = say_no(refuse, problem, request)
+                render = request.get(RENDER_ERROR, render_error)
+                said = error_response(render, problem, request)
             except asyncio.CancelledError:  # the client has gone
                 drop_body(request)
                 raise

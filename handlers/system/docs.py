@@ -15,12 +15,10 @@ from functools import partial
 from aiohttp import hdrs, web
 
 from handlers.dialects import drf
-from handlers.errors import WrongMethod
-from handlers.http.response import Answer, allow_header
-from handlers.routes import Endpoint
+from handlers.http.response import Answer
+from handlers.routes import GET, Checks, Handler, Routes
 from handlers.system.openapi import DIRECTORY
 
-METHODS = ("GET",)
 HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
 SWAGGER_UI = DIRECTORY / "swagger-ui"
 VENDORED = {
@@ -69,11 +67,14 @@ class Shelf:
         return self._files[path]
 
 
-def endpoints(dialects: Iterable[str]) -> dict[str, Endpoint]:
-    """Return what serves the page of these dialects, by its path."""
+def routes(dialects: Iterable[str]) -> Routes:
+    """Return the endpoints of the page of these dialects."""
     shelf = Shelf(partial(_read_all, " ".join(dialects)))
     paths = ["/docs", "/docs/", *(f"/docs/{name}" for name in [*VENDORED, *OURS])]
-    return {path: _serve(shelf, path) for path in paths}
+    found = Routes(drf.render_error, Checks(method_first=True))
+    for path in paths:
+        found.open(path, methods=GET)(_serve(shelf, path))
+    return found
 
 
 def _read_all(dialects: str) -> dict[str, File]:
@@ -95,13 +96,11 @@ def _file(content: bytes, media_type: str) -> File:
     return File(content, gzip.compress(content, mtime=0), media_type, tag)
 
 
-def _serve(shelf: Shelf, path: str) -> Endpoint:
+def _serve(shelf: Shelf, path: str) -> Handler:
     async def show(request: web.Request) -> Answer:
-        if request.method not in ("GET", "HEAD"):
-            raise WrongMethod(request.method, allow_header(METHODS))
         return _answer(request, await shelf.take(path))
 
-    return Endpoint(show, METHODS, drf.refuse)
+    return show
 
 
 def _answer(request: web.Request, file: File) -> Answer:

@@ -13,11 +13,9 @@ from aiohttp import web
 
 from handlers.app_keys import DRAINING
 from handlers.dialects import drf
-from handlers.errors import WrongMethod
-from handlers.http.response import Answer, allow_header, json_response
-from handlers.routes import Endpoint
+from handlers.http.response import Answer, json_response
+from handlers.routes import GET, Checks, Routes
 
-METHODS = ("GET",)
 REUSE_SECONDS = 0.5
 """How long a result is given to others who ask: anybody may, and each ping is a trip to a store."""
 
@@ -65,29 +63,21 @@ class Readiness:
 
 READINESS = web.AppKey("readiness", Readiness)
 
+routes = Routes(drf.render_error, Checks(method_first=True))
 
+
+@routes.open("/healthz", methods=GET, cors=False)
 async def health(request: web.Request) -> Answer:
     """GET /healthz: say that the process is up; touches no store."""
-    check_method(request)
     return json_response({"status": "ok"})
 
 
+@routes.open("/readyz", methods=GET, cors=False)
 async def ready(request: web.Request) -> Answer:
     """GET /readyz: say whether each store answers; 503 if one does not, or while draining."""
-    check_method(request)
     stores = await request.app[READINESS].ask()
     draining = request.app[DRAINING].is_set()
     good = all(stores.values()) and not draining
     report = {name: "ok" if answers else "unavailable" for name, answers in stores.items()}
     status = "draining" if draining else "ok" if good else "unavailable"
     return json_response({"status": status, **report}, 200 if good else 503)
-
-
-def check_method(request: web.Request) -> None:
-    """Raise WrongMethod unless the request is a GET or a HEAD."""
-    if request.method not in ("GET", "HEAD"):
-        raise WrongMethod(request.method, allow_header(METHODS))
-
-
-HEALTH = Endpoint(health, METHODS, drf.refuse, cors=False)
-READY = Endpoint(ready, METHODS, drf.refuse, cors=False)

@@ -14,20 +14,21 @@ import orjson
 from aiohttp import web
 
 from handlers.dialects import drf
-from handlers.errors import WrongMethod
-from handlers.http.response import JSON, Answer, allow_header
+from handlers.http.response import JSON, Answer
 from handlers.mounts import Mount
-from handlers.routes import Endpoint
+from handlers.routes import GET, Checks, Handler, Routes
 
 DIRECTORY = Path(__file__).parent.parent.parent / "openapi"
-METHODS = ("GET",)
 
 
-def endpoints(mounts: Mapping[str, Mount]) -> dict[str, Endpoint]:
-    """Return what serves the descriptions of these dialects, by its path."""
+def routes(mounts: Mapping[str, Mount]) -> Routes:
+    """Return the endpoints of the descriptions of these dialects."""
     bases = tuple((name, mount.base) for name, mount in mounts.items() if _read(name))
-    apart = {f"/{name}/openapi.json": _serve(_apart(name, base)) for name, base in bases}
-    return {"/openapi.json": _serve(_together(bases)), **apart}
+    found = Routes(drf.render_error, Checks(method_first=True))
+    found.open("/openapi.json", methods=GET)(_serve(_together(bases)))
+    for name, base in bases:
+        found.open(f"/{name}/openapi.json", methods=GET)(_serve(_apart(name, base)))
+    return found
 
 
 @cache  # a program makes its application once, but the tests a thousand times
@@ -85,10 +86,8 @@ def together(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str
     }
 
 
-def _serve(content: bytes) -> Endpoint:
+def _serve(content: bytes) -> Handler:
     async def show(request: web.Request) -> Answer:
-        if request.method not in ("GET", "HEAD"):
-            raise WrongMethod(request.method, allow_header(METHODS))
         return Answer(body=content, media_type=JSON)
 
-    return Endpoint(show, METHODS, drf.refuse)
+    return show

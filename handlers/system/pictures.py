@@ -12,14 +12,13 @@ from aiohttp import hdrs, web
 
 from handlers.app_keys import IMAGES, PICTURES, PUBLIC_URL
 from handlers.dialects import drf
-from handlers.errors import NotFound, WrongMethod
-from handlers.http.response import Answer, allow_header
+from handlers.errors import NotFound
+from handlers.http.response import Answer
 from handlers.proxies import PROXIES, client_of
-from handlers.routes import Endpoint
+from handlers.routes import GET, Checks, Routes
 from store.images import SIDES
 
 DEFAULT_SIDE = 256
-METHODS = ("GET",)
 MAX_AGE = 86_400
 """Seconds after which a picture that was deleted is in no cache that keeps to the rules."""
 HEADERS = {
@@ -33,6 +32,9 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 
 
+routes = Routes(drf.render_error, Checks(method_first=True))
+
+
 def picture_url(request: web.Request, picture_id: str | None) -> str:
     """Return the URL of a picture, "" for none."""
     if picture_id is None:
@@ -41,10 +43,9 @@ def picture_url(request: web.Request, picture_id: str | None) -> str:
     return f"{base}/pictures/{picture_id}"
 
 
+@routes.open("/pictures/{id}", methods=GET)
 async def show(request: web.Request) -> Answer:
     """GET /pictures/{id}: return a picture, 256 pixels a side or `?size=` 512 or 64."""
-    if request.method not in ("GET", "HEAD"):
-        raise WrongMethod(request.method, allow_header(METHODS))
     picture_id, side = request.match_info["id"], request.query.get("size", str(DEFAULT_SIDE))
     if side not in map(str, SIDES):
         raise drf.Errors({"size": [f'"{side}" is not a valid choice.']})
@@ -90,6 +91,3 @@ def _weights(accept: str) -> dict[str, float]:
         if kind and _WEIGHT.fullmatch(weight):
             weights[kind] = float(weight)
     return weights
-
-
-ENDPOINT = Endpoint(show, METHODS, drf.refuse)

@@ -290,7 +290,7 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
 )
 def test_what_is_nobodys_fault_is_one_string_too(refusal, status, retry_after):
     for path in DIALECT.endpoints:
-        answer = DIALECT.endpoints[path].refuse(refusal)
+        answer = DIALECT.endpoints[path].render_error(refusal)
         assert answer.status == status
         assert answer.headers.get("Retry-After") == retry_after
         [(name, why)] = json.loads(answer.body).items()

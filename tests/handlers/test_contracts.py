@@ -19,6 +19,7 @@ from handlers.errors import (
     Malformed,
     MissingToken,
     NotFound,
+    RenderError,
     TargetTooLong,
     TooLarge,
     TooSlow,
@@ -27,7 +28,6 @@ from handlers.errors import (
     WrongMethod,
 )
 from handlers.picture_upload import NoPicture, NotBase64
-from handlers.routes import Refuse
 from store.errors import (
     BadCredentials,
     BadPicture,
@@ -182,11 +182,11 @@ OF_CELLARS = [cellars.InvalidData(), cellars.InvalidData("x"), Taken(frozenset({
 OF_FARDEL = [fardel.BadForm(), fardel.NotFresh(), WrongMediaType("x"), Taken(frozenset({"email"}))]
 OF_DRF = [WrongMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
 NOT_AN_OBJECT = drf.Errors({drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]})
-TABLES: dict[str, tuple[str, Refuse, list[Refused]]] = {
-    "drf": (INDEX, drf.refuse, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
-    "cellars": (PAGES["cellars"], cellars.refuse, [*OF_ANY_REQUEST, *OF_CELLARS]),
-    "cellars, open": (PAGES["cellars"], cellars.refuse_open, [WrongMethod("GET", "POST")]),
-    "fardel": (PAGES["fardel"], fardel.refuse, [*OF_ANY_REQUEST, *OF_FARDEL]),
+TABLES: dict[str, tuple[str, RenderError, list[Refused]]] = {
+    "drf": (INDEX, drf.render_error, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
+    "cellars": (PAGES["cellars"], cellars.render_error, [*OF_ANY_REQUEST, *OF_CELLARS]),
+    "cellars, open": (PAGES["cellars"], cellars.render_open_error, [WrongMethod("GET", "POST")]),
+    "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
 }
 
 
@@ -203,9 +203,9 @@ def test_every_error_has_a_row_and_every_row_is_an_error():
     for name in ("drf", "cellars", "fardel"):
         page, tables = TABLES[name][0], [each for each in TABLES if each.startswith(name)]
         rows, used = rows_of_errors(page), set()
-        for _, refuse, errors in map(TABLES.get, tables):
+        for _, render_error, errors in map(TABLES.get, tables):
             for error in errors:
-                said = refuse(error)
+                said = render_error(error)
                 body = json.dumps(json.loads(said.body))
                 fits = {
                     key
@@ -252,7 +252,7 @@ def test_every_error_of_set_picture_has_a_row():
     rows = {(int(status), text) for status, _, text in ERROR.findall(page)}
     used = set()
     for error in OF_PICTURES:
-        said = lumotist.refuse_picture(error)
+        said = lumotist.render_picture_error(error)
         text = json.loads(said.body)["error"]
         for name, meaning in named.items():
             text = text.replace(meaning, name)

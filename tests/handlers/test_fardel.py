@@ -286,7 +286,7 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
 )
 def test_what_is_nobodys_fault_is_a_message_too(refusal, status, retry_after):
     for endpoint in DIALECT.endpoints.values():
-        answer = endpoint.refuse(refusal)
+        answer = endpoint.render_error(refusal)
         assert answer.status == status
         assert answer.headers.get("Retry-After") == retry_after
         [(name, why)] = json.loads(answer.body).items()
