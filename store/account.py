@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 
@@ -51,6 +51,11 @@ class Details:
     city: str
     state: str
     zipcode: str
+
+
+_KEPT_BY_THE_STORE = {"id", "created", "modified", "last_login"}
+CHANGEABLE = {each.name for each in fields(Details)} - _KEPT_BY_THE_STORE | {"password"}
+"""The columns that `Accounts.change` may set: their names become part of its statement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg2.errors
 
-from store.account import Account, Credentials, Details, Login, NewAccount
+from store.account import CHANGEABLE, Account, Credentials, Details, Login, NewAccount
 from store.coalesce import Coalesced
 from store.errors import Taken, Unstorable
 from store.postgresql.database import Database, Row
@@ -89,7 +89,9 @@ class Accounts:
         return [Details(*row) for row in rows]
 
     async def ids_of(self, field: str, names: Iterable[str]) -> dict[str, int]:
-        """Return the ids of accounts by username or e-mail, which `field` says; as given."""
+        """Return the ids of accounts by these names; `field` is username or email."""
+        if field not in _NAMES:
+            raise ValueError(f"not a name of an account: {field!r}")
         asked = {name: forms(field, name) for name in names if is_nameable(name)}
         rows = await self._database.rows(
             f"select {field}_folded, id from account where {field}_folded = any(%s::text[])",
@@ -151,9 +153,10 @@ class Accounts:
         `changes` has values by column; `password` is a hash. None is answered, and nothing
         changed, when the account is gone or has another epoch than the one given. A new password,
         or another activity than it has, ends every session of the account in the same
-        statement. Raises Taken,
-        Unstorable.
+        statement. Raises Taken, Unstorable; ValueError for a key that is not a column to change.
         """
+        if unknown := changes.keys() - CHANGEABLE:
+            raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
         sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
         sets += [f"{field}_folded = %s" for field in _NAMES if field in changes]
         if "password" in changes:

@@ -1,8 +1,10 @@
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from commands.fields import COLUMNS, PARSE
 from store import accounts as module
 from store.account import Account, Details, Login, NewAccount
 from store.accounts import Accounts
@@ -327,6 +329,31 @@ async def test_other_changes_leave_the_epoch(accounts):
     assert (changed.epoch, changed.email) == (kim.epoch, "Kim@example.com")
     assert (await accounts.credentials(Login(email="kim@EXAMPLE.com"))).account == changed
     assert (await accounts.details(kim.id)).towns == [1]
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["id", "created", "session_epoch", "username_folded", "IS_ADMIN", "is_admin = true, city", ""],
+)
+async def test_only_columns_that_can_be_changed_become_sql(accounts, column):
+    """The keys are not parameters of the statement but part of its text."""
+    kim = await add(accounts, username="kim")
+    with pytest.raises(ValueError, match="not a column"):
+        await accounts.change(kim.id, {"city": "Kyiv", column: True})
+    assert await get(accounts, kim.id) == kim
+    assert (await accounts.details(kim.id)).city == ""
+
+
+async def test_an_operator_can_change_every_field_of_the_command(accounts):
+    kim = await add(accounts, username="kim")
+    details = asdict(await accounts.details(kim.id))
+    columns = {COLUMNS.get(field, field) for field in PARSE}
+    assert await accounts.change(kim.id, {column: details[column] for column in columns})
+
+
+async def test_ids_are_found_by_names_alone(accounts):
+    with pytest.raises(ValueError, match="not a name"):
+        await accounts.ids_of("id", ["1"])
 
 
 async def test_nothing_is_changed_under_an_old_epoch(accounts):
