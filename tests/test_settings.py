@@ -17,6 +17,11 @@ ROOT = Path(__file__).parent.parent
 KEY = "0123456789abcdef0123456789abcdef"
 
 
+def test_the_processes_that_decode_pictures_get_no_secret():
+    given = {"PATH": "/bin", "PYTHONPATH": "/app", "HOME": "/root", "SECRET_KEYS": "0123456789" * 4}
+    assert read_settings(given).decoder_environment == {"PATH": "/bin", "PYTHONPATH": "/app"}
+
+
 def test_an_empty_environment_gives_the_defaults():
     assert read_settings({}) == Settings()
     assert read_settings({"UNKNOWN": "x", "PATH": "/bin"}) == Settings()
