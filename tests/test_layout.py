@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from functools import cache
 from itertools import permutations
 from pathlib import Path
@@ -21,7 +22,58 @@ OURS = [*SHIPPED, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py
 ORDER = ("server", "commands", "app", "settings", "handlers", "store")
 """Each may import what stands behind it."""
 
-DRIVERS = {"redis", "aiopg", "psycopg2", "bcrypt"}
+DRIVERS = {"redis", "hiredis", "aiopg", "psycopg2", "bcrypt", "argon2"}
+
+LIBRARIES = {
+    "PIL": ["store"],
+    "aiohttp": ["app", "commands", "handlers", "telemetry.tracing"],
+    "aiohttp_cors": ["handlers.cors"],
+    "aiopg": ["store.postgresql"],
+    "argon2": ["store"],
+    "bcrypt": ["store"],
+    "gunicorn": ["commands.workers"],
+    "hiredis": ["store.redis"],
+    "idna": ["store"],
+    "limits": ["store.limits"],
+    "multipart": ["handlers.forms"],
+    "opentelemetry": ["handlers.tracing", "store.tracing", "telemetry"],
+    "orjson": ["handlers", "telemetry.log"],
+    "prometheus_client": ["commands.workers", "handlers", "store", "telemetry"],
+    "psycopg2": ["store"],
+    "redis": ["store.redis", "store.facts"],
+    "uvloop": ["commands"],
+    "yarl": ["handlers.origins"],
+    "zxcvbn": ["handlers.dialects"],
+}
+"""Each library with the modules, or packages of modules, that may import it."""
+
+ROOMS = {
+    "handlers.dialects": {"handlers", "store"},
+    "handlers.system": {"handlers", "store", "telemetry"},
+    "handlers.http": {"handlers", "store.errors", "telemetry"},
+    "store.postgresql": {"store.errors", "telemetry"},
+    "store.redis": {"store.errors", "store.coalesce", "telemetry"},
+    "store.embedded": {"store.tokens"},
+    "store.moving": {"store.account", "store.errors", "store.images", "store.rules"},
+    "commands.moving": {"commands", "handlers", "settings", "store"},
+}
+"""What each package below the first level may import of the product, besides itself."""
+
+CLOSED = {
+    "handlers.http": {"handlers.dialects", "handlers.system"},
+    "handlers.dialects": {
+        "handlers.http.connection",
+        "handlers.http.encoder",
+        "handlers.http.lingering",
+        "handlers.http.middleware",
+        "handlers.http.resolver",
+        "handlers.http.unreadable",
+        "telemetry",
+    },
+    "store": {"store.embedded"},
+    "commands": {"handlers.dialects", "handlers.system"},
+}
+"""What each package may not import although it may import what that is part of."""
 
 MOST_LINES = 300
 LONGER = {
@@ -104,6 +156,60 @@ def test_access_alone_imports_accounts_and_sessions():
     """Except store/core.py, which composes everything."""
     both = {"store.accounts", "store.sessions"}
     assert {each for each in IMPORTS if both <= IMPORTS[each]} == {"store.access", "store.core"}
+
+
+def is_in(module, places):
+    """Return whether a module is one of these, or in one of these packages."""
+    return any(f"{module}.".startswith(f"{place}.") for place in places)
+
+
+def of_product(module):
+    """Return the modules of the product that a module imports; a package only for its own names."""
+    known = {name for name in IMPORTS[module] if name in IMPORTS and name != module}
+    return {name for name in known if not any(each.startswith(f"{name}.") for each in known)}
+
+
+def libraries_of(module):
+    return packages(IMPORTS[module]) - sys.stdlib_module_names - set(ORDER)
+
+
+@pytest.mark.parametrize("module", IMPORTS)
+def test_libraries_are_imported_where_they_belong(module):
+    libraries = libraries_of(module)
+    assert {each for each in libraries if not is_in(module, LIBRARIES.get(each, ()))} == set()
+
+
+def test_every_library_is_imported_somewhere():
+    assert set(LIBRARIES) == set().union(*map(libraries_of, IMPORTS))
+
+
+@pytest.mark.parametrize("module", [each for each in IMPORTS if is_in(each, ROOMS)])
+def test_a_package_imports_what_it_may(module):
+    room = ".".join(module.split(".")[:2])
+    assert {name for name in of_product(module) if not is_in(name, {room, *ROOMS[room]})} == set()
+
+
+@pytest.mark.parametrize("module", [each for each in IMPORTS if is_in(each, CLOSED)])
+def test_a_package_does_not_import_what_is_closed_to_it(module):
+    rooms = [room for room in CLOSED if is_in(module, {room})]
+    closed = set().union(*(CLOSED[room] for room in rooms))
+    if not is_in(module, closed):
+        assert {name for name in of_product(module) if is_in(name, closed)} == set()
+
+
+def test_packages_that_are_named_exist():
+    named = {*ROOMS, *CLOSED, *(each for closed in CLOSED.values() for each in closed)}
+    first = {each for each in named if "." not in each}
+    known = {each for each in named if any(is_in(module, {each}) for module in IMPORTS)}
+    assert named - known <= first - set(ORDER)
+
+
+def test_no_modules_import_each_other():
+    """Nor in a longer circle. What imports nothing that is left is removed until none is left."""
+    left = {module: of_product(module) for module in IMPORTS}
+    while free := {module for module, imports in left.items() if not imports & left.keys()}:
+        left = {module: imports for module, imports in left.items() if module not in free}
+    assert left == {}
 
 
 @pytest.mark.parametrize("module", [each for each in IMPORTS if each.startswith("store")])
