@@ -6,7 +6,7 @@ It runs every ten seconds, so it imports nothing of the program, whose start cos
 import socket
 import sys
 
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where to knock at who listens there
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # the address to connect to for each wildcard
 PATIENCE = 2.5
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the secrets that compose.yaml hands out, in secrets/ beside this file. What is there is kept.
+# Create the secrets for compose.yaml in secrets/ beside this file. Existing files are kept.
 set -eu
 cd "$(dirname "$0")"
 umask 077
@@ -7,8 +7,8 @@ mkdir -p secrets
 cd secrets
 printf '*\n' > .gitignore
 
-# Compose mounts each file as it is, and its readers have other user ids: so anybody may read a
-# file, and nobody else may enter the directory.
+# Compose mounts each file as it is, and its readers have other user IDs. Therefore the files are
+# readable by everyone, and only their owner can enter the directory.
 keep() {
     [ -s "$1" ] || { cat > "$1.new" && chmod 444 "$1.new" && mv "$1.new" "$1"; }
 }
