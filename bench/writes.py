@@ -15,6 +15,7 @@ from bench.stores import Stores
 from settings import Settings
 from store.access import Access
 from store.account import Login, NewAccount
+from store.client import Client
 from store.core import open_core
 
 COUNT = 2_000
@@ -63,11 +64,11 @@ def acts_of(access: Access) -> dict[str, Act]:
 
     async def register(number: int) -> None:
         new = NewAccount(f"new{number}", f"new{number}@example.com")
-        _, [opened] = await access.register(new, PASSWORD, [GRANT], address(number))
+        _, [opened] = await access.register(new, PASSWORD, [GRANT], client_of(number))
         tokens[number] = opened.token
 
     async def log_in(number: int) -> None:
-        await access.log_in(Login(f"new{number}"), PASSWORD, [GRANT], address(number))
+        await access.log_in(Login(f"new{number}"), PASSWORD, [GRANT], client_of(number))
 
     async def log_out(number: int) -> None:
         await access.log_out(await access.authenticate(tokens[number]))
@@ -97,6 +98,6 @@ def counters(client: "redis.Redis") -> str:
     return f"{sum(sizes):.0f} B"
 
 
-def address(number: int) -> str:
-    """Return a client's address: each has its own, or it would meet a limit."""
-    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+def client_of(number: int) -> Client:
+    """Return a client: each has its own address, or it would meet a limit."""
+    return Client(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
