@@ -182,7 +182,8 @@ def proxied(
         ports = [free_port("127.0.0.1"), free_port("127.0.0.1")]
 
         def start(port: int) -> Program:
-            found = on(stores, PORT=str(port), TRUSTED_PROXIES="127.0.0.1", **settings)
+            proxy_settings = {"TRUSTED_PROXIES": "127.0.0.1", "DRAIN_SECONDS": "3", **settings}
+            found = on(stores, PORT=str(port), **proxy_settings)
             program = stack.enter_context(Program(**found))
             program.say(rf"serving on http://127\.0\.0\.1:{port}")
             return program
