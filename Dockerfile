@@ -17,6 +17,7 @@ COPY server.py app.py settings.py schema.sql LICENSE deploy/healthcheck.py ./
 COPY commands commands
 COPY handlers handlers
 COPY store store
+COPY telemetry telemetry
 COPY openapi openapi
 # The root file system may be read-only, so what Python compiles is there already: all that is ours
 # or installed, and of Python's own library what the program imports.

@@ -12,18 +12,19 @@ from aiohttp import web
 import handlers
 from handlers import app_keys, cors
 from handlers.body_memory import BODY_BYTES, BodyMemory
-from handlers.log import REQUEST_LOGS
-from handlers.metrics import METRICS, Metrics
 from handlers.proxies import PROXIES, Proxies
 from handlers.system.health import READINESS, Readiness
+from handlers.system.metrics import METRICS_ALLOW
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
 from store.limits import RateLimits
-from store.metrics import StoreMetrics, make_registry
 from store.workers import usable_cores
+from telemetry.log import REQUEST_LOGS
+from telemetry.metrics import Metrics
+from telemetry.observer import Both, Observer
 
 if TYPE_CHECKING:
-    from handlers.tracing import Tracing
+    from telemetry.tracing import Tracing
 
 CORE = web.AppKey("core", Core)
 
@@ -48,23 +49,23 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
         max(BODY_BYTES, 4 * app[app_keys.PICTURE_LIMITS].body_bytes)
     )
     app[app_keys.DRAINING] = asyncio.Event()
-    app[app_keys.REQUEST_LOG] = REQUEST_LOGS[settings.log_requests](
-        sys.stderr, as_json=settings.log_format == "json"
-    )
-    app[METRICS] = _make_metrics(settings)
     tracing = _make_tracing(app, settings)
-    handlers.mount(
-        app,
-        settings.dialects,
-        with_docs=settings.docs == "on",
-        around=tracing.around if tracing else None,
+    app[app_keys.REQUEST_LOG] = REQUEST_LOGS[settings.log_requests](
+        sys.stderr,
+        as_json=settings.log_format == "json",
+        trace_id=tracing.current_trace_id if tracing else None,
     )
+    metrics = app[app_keys.METRICS] = Metrics(shared=settings.workers > 1, version=VERSION)
+    metrics.stores.set_pool_sizes(postgresql=settings.database_pool, redis=settings.redis_pool)
+    app[METRICS_ALLOW] = settings.metrics_allow
+    observer = Both(metrics.stores, tracing.stores) if tracing else metrics.stores
+    handlers.mount(app, settings.dialects, with_docs=settings.docs == "on")
     if not all_origins:
         cors.narrow(app, settings.cors_origins)
     # Opened in this order when the application starts, and closed in the reverse order.
     if tracing:
         app.cleanup_ctx.append(partial(_send_spans, tracing))
-    app.cleanup_ctx.append(partial(_open_core, settings, report, tracing))
+    app.cleanup_ctx.append(partial(_open_core, settings, report, observer))
     app.cleanup_ctx.append(_flush_request_log)
     app.cleanup_ctx.append(_flush_metrics)
     app.cleanup_ctx.append(_open_readiness)
@@ -79,10 +80,9 @@ async def _send_spans(tracing: "Tracing", app: web.Application) -> AsyncIterator
 
 
 async def _open_core(
-    settings: Settings, report: Report | None, tracing: "Tracing | None", app: web.Application
+    settings: Settings, report: Report | None, observer: Observer, app: web.Application
 ) -> AsyncIterator[None]:
-    async with open_core(core_options(settings), report) as core:
-        _observe(core, settings, app[METRICS].stores, tracing)
+    async with open_core(core_options(settings), report, observer) as core:
         app[CORE] = core
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
@@ -96,7 +96,7 @@ async def _flush_request_log(app: web.Application) -> AsyncIterator[None]:
 
 async def _flush_metrics(app: web.Application) -> AsyncIterator[None]:
     yield
-    app[METRICS].flush()
+    app[app_keys.METRICS].flush()
 
 
 async def _open_readiness(app: web.Application) -> AsyncIterator[None]:
@@ -135,41 +135,15 @@ def core_options(settings: Settings) -> CoreOptions:
     )
 
 
-def _make_metrics(settings: Settings) -> Metrics:
-    shared = settings.workers > 1
-    registry = make_registry(shared=shared)
-    return Metrics(
-        registry,
-        StoreMetrics(registry),
-        settings.metrics_allow,
-        shared=shared,
-        version=VERSION,
-    )
-
-
 def _make_tracing(app: web.Application, settings: Settings) -> "Tracing | None":
     """Return what makes traces, None when they are off: then OpenTelemetry is not imported."""
     if settings.tracing == "off":
         return None
-    from handlers.tracing import TRACING, Tracing  # noqa: PLC0415
+    from telemetry.tracing import Tracing  # noqa: PLC0415
 
     with _bad_tracing_setting():
-        tracing = app[TRACING] = Tracing()
-    tracing.name_in(app[app_keys.REQUEST_LOG])
+        tracing = app[app_keys.TRACING] = Tracing()
     return tracing
-
-
-def _observe(
-    core: Core, settings: Settings, metrics: StoreMetrics, tracing: "Tracing | None"
-) -> None:
-    """Have metrics, and traces if they are on, made of what the core does."""
-    metrics.count_stores(core.database, core.redis, settings.database_pool, settings.redis_pool)
-    metrics.count_access(core.access)
-    metrics.count_threads(core.passwords, core.images)
-    if tracing:
-        tracing.trace_stores(
-            core.database, core.redis, core.accounts, core.access, core.passwords, core.images
-        )
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import commands
 from commands.process import fail
-from handlers import log
 from settings import BadSetting, read_settings
-from store.metrics import count_together
+from telemetry import log
+from telemetry.metrics import count_together
 
 
 def main() -> int:

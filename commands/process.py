@@ -12,8 +12,8 @@ from aiohttp import web
 
 from commands.printing import printable
 from handlers.http.connection import Runner
-from handlers.log import status_line
 from settings import Settings
+from telemetry.log import status_line
 
 T = TypeVar("T")
 

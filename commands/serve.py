@@ -18,11 +18,12 @@ from commands.listening import CannotListen, open_sockets, place
 from commands.printing import printable
 from commands.process import BACKLOG, fail, make_runner, print_lines, run_loop, say, settle
 from commands.reach import run_stores
-from handlers import Conflict, log
+from handlers import Conflict
 from handlers.http.connection import Runner
 from settings import Settings
 from store.embedded import CantRun
 from store.errors import Unavailable
+from telemetry import log
 
 Warn = Callable[[], Coroutine[Any, Any, None]]
 _log = logging.getLogger("latchkey.check")

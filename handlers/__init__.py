@@ -1,21 +1,21 @@
 """What clients see: the dialects, and the few paths that belong to none of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from aiohttp import web
 
-from handlers import metrics
+from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import cellars, drf, fardel, kust, lumotist, shared_paths, wicare
 from handlers.errors import NotFound
 from handlers.http import unreadable
 from handlers.http.expectation import expect
-from handlers.http.middleware import Mounted, RequestIds, front
+from handlers.http.middleware import Mounted, RequestIds, front, traced
 from handlers.http.resolver import ROUTES, Anywhere, Route
 from handlers.http.response import Answer
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
-from handlers.system import docs, health, openapi, pictures
+from handlers.system import docs, health, metrics, openapi, pictures
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -27,24 +27,18 @@ DIALECTS: dict[str, Dialect] = {
 
 ALL_METHODS = ("GET", "POST", "PUT")
 
-Around = Callable[[Mounted, str, str], Mounted]
-"""What makes of a thing to mount, its route and its dialect, if it has one, another to mount."""
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Routes that machines request again and again."""
 
 
 class Conflict(Exception):
     """Two dialects claim one path; the text names both, and the path."""
 
 
-def mount(
-    app: web.Application,
-    mounts: Mapping[str, Mount],
-    *,
-    with_docs: bool = False,
-    around: Around | None = None,
-) -> None:
-    """Mount the named dialects, each where its mount says and under its own name. Raises Conflict.
+def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool = False) -> None:
+    """Mount the named dialects, each where its mount says and under its own name.
 
-    `around` is put around each, if it is given.
+    Raises Conflict.
     """
     owners = _find_owners(mounts)
     for name, mounted in mounts.items():
@@ -54,16 +48,17 @@ def mount(
     ids = RequestIds()
     routes = app[ROUTES] = {}
 
-    counting = app[metrics.METRICS]
+    counting, tracing = app[METRICS], app.get(TRACING)
     counting.expect_dialect("")
     for name in mounts:
-        counting.expect_dialect(name, DIALECTS[name].grants)
+        counting.expect_dialect(name, {grant.kind for grant in DIALECTS[name].grants})
 
     def fronted(endpoint: Endpoint, route: str, *dialects: str) -> Mounted:
         counting.expect_route(dialects or ("",), route, endpoint.methods)
         dialect = dialects[0] if len(dialects) == 1 else ""
         handler = front(app, endpoint, route, dialect, ids)
-        handler = around(handler, route, dialect) if around else handler
+        if tracing and route not in UNTRACED:
+            handler = traced(handler, tracing, route, dialect)
         refusing = front(app, replace(endpoint, handler=unreadable.refuse), route, dialect, ids)
         routes[handler] = Route(bool(dialects), refusing)
         return handler

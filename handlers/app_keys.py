@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.http.response import Answer
-from handlers.log import RequestLog
 from store.access import Access
 from store.accounts import Accounts
 from store.errors import Refused
 from store.images import Images
 from store.pictures import Pictures
+from telemetry.log import RequestLog
+from telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from telemetry.tracing import Tracing
 
 ACCESS = web.AppKey("access", Access)
 ACCOUNTS = web.AppKey("accounts", Accounts)
@@ -69,3 +73,6 @@ UNREADABLE = web.RequestKey("unreadable", Refused)
 """Why the HTTP parser has refused the request."""
 
 REQUEST_LOG = web.AppKey("request_log", RequestLog)
+METRICS = web.AppKey("metrics", Metrics)
+TRACING: "web.AppKey[Tracing]" = web.AppKey("tracing")
+"""Present if tracing is on."""

@@ -32,6 +32,7 @@ from store.passwords import Match, Passwords
 from store.rules import FOLD, is_nameable
 from store.session import Grant, Opened
 from store.sessions import Outdated, Sessions
+from telemetry.observer import UNOBSERVED, Observer
 
 _log = logging.getLogger("latchkey.access")
 
@@ -47,14 +48,16 @@ class Access:
         sessions: Sessions,
         passwords: Passwords,
         limits: Limits | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """Work on these; without `limits` nobody's attempts are counted."""
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
         self._limits = limits
+        self._observer = observer
         self._callers: Coalesced[str, Caller | Refused] = Coalesced(
-            self._look_up, sessions.deadline
+            self._look_up, sessions.deadline, observer=observer.lookups("session")
         )
 
     def close(self) -> None:
@@ -101,6 +104,12 @@ class Access:
         The sessions are opened first: a fault in Redis leaves no account behind, and a session of
         no account is never live.
         """
+        with self._observer.registration():
+            return await self._register(new, password, grants, client)
+
+    async def _register(
+        self, new: NewAccount, password: str, grants: Sequence[Grant], client: Client
+    ) -> tuple[Account, list[Opened]]:
         if self._limits:
             await self._limits.register(client)
         hash = await self._passwords.hash(password, client)
@@ -129,6 +138,12 @@ class Access:
         An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
         Inactive, Unstorable, Busy, TooMany.
         """
+        with self._observer.login(grants[0].dialect):
+            return await self._log_in(login, password, grants, client)
+
+    async def _log_in(
+        self, login: Login, password: str, grants: Sequence[Grant], client: Client
+    ) -> tuple[Account, list[Opened]]:
         if self._limits:
             await self._limits.log_in(login, client)
         verified, match, newer = None, Match.NO, 0

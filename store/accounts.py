@@ -13,6 +13,7 @@ from store.errors import Taken, Unstorable
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
 from store.rules import FOLD, forms, is_nameable, is_seen, is_storable
+from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ID = 2**63 - 1
 BATCH_SECONDS = 60.0
@@ -36,7 +37,7 @@ _CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"
 class Accounts:
     """The account table. Every method raises Unavailable when PostgreSQL can't serve."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, observer: Observer = UNOBSERVED) -> None:
         self._database = database
         # PostgreSQL plans a single one anew each time if it is an array.
         self._one = Prepared(f"select {_COLUMNS} from account where id = %s", "bigint")
@@ -44,7 +45,7 @@ class Accounts:
             f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
         )
         self._by_name: Coalesced[tuple[str, str], Credentials] = Coalesced(
-            self._fetch_by_name, database.deadline
+            self._fetch_by_name, database.deadline, observer=observer.lookups("login")
         )
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
+from telemetry.observer import NO_LOOKUPS, Lookups
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -44,9 +46,12 @@ class Coalesced(Generic[K, V]):
         *,
         batch: int = BATCH,
         in_flight: int = IN_FLIGHT,
+        observer: Lookups = NO_LOOKUPS,
     ) -> None:
         self._loop = asyncio.get_running_loop()  # asking for it at each key costs a getpid(2)
         self._fetch = fetch
+        self._observer = observer
+        self._asked = observer.asked
         self._deadline = deadline
         self._batch = batch
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
@@ -62,6 +67,8 @@ class Coalesced(Generic[K, V]):
         Each caller has a future of its own: cancelling one takes nobody else with it. It raises
         what `fetch` raised for the batch that the key was in.
         """
+        if self._asked is not None:
+            self._asked(key)
         waiter: asyncio.Future[V | None] = self._loop.create_future()
         if (waiters := self._waiting.get(key)) is not None:
             waiters.append(waiter)
@@ -123,7 +130,8 @@ class Coalesced(Generic[K, V]):
 
     async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]], by: float) -> None:
         try:
-            found = await self._fetch(list(asked), by)
+            with self._observer.batch(asked):
+                found = await self._fetch(list(asked), by)
         except Exception as error:
             for waiter in _still_there(asked):
                 waiter.set_exception(error)

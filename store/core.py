@@ -21,6 +21,7 @@ from store.redis.client import Redis, connect_redis
 from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import Tokens
+from telemetry.observer import UNOBSERVED, Observer
 
 Report = Callable[[str], None]
 """Is given one line when a store can't be reached yet and is tried again."""
@@ -72,29 +73,34 @@ class Core:
 
 @contextlib.asynccontextmanager
 async def open_core(
-    options: CoreOptions, report: Report | None = None, *, redis_required: bool = True
+    options: CoreOptions,
+    report: Report | None = None,
+    observer: Observer = UNOBSERVED,
+    *,
+    redis_required: bool = True,
 ) -> AsyncIterator[Core]:
     """Connect to both stores, prepare the schema, and compose the core. Raises Unavailable.
 
-    Unless `redis_required`, Redis is connected to when it is first used.
+    `observer` is told what the core does. Unless `redis_required`, Redis is connected to when it
+    is first used.
     """
     async with contextlib.AsyncExitStack() as closing:
-        database = await _connect_database(options, report)
+        database = await _connect_database(options, report, observer)
         closing.push_async_callback(database.close)
-        redis = await _connect_redis(options, report, redis_required)
+        redis = await _connect_redis(options, report, observer, redis_required)
         closing.push_async_callback(redis.close)
         await prepare(database)
         limits = Limits(redis, *options.rate_limits) if options.rate_limits else None
         tokens = make_tokens(options)
-        sessions = make_sessions(redis, tokens, options)
+        sessions = make_sessions(redis, tokens, options, observer)
         closing.push_async_callback(sessions.finish)
-        passwords = Passwords(options.bcrypt_rounds, options.cores, options.password_wait)
+        passwords = Passwords(options.bcrypt_rounds, options.cores, options.password_wait, observer)
         closing.callback(passwords.close)
-        images = _make_images(options)
+        images = _make_images(options, observer)
         closing.callback(images.close)
-        accounts = Accounts(database)
+        accounts = Accounts(database, observer)
         closing.callback(accounts.close)
-        access = Access(accounts, sessions, passwords, limits)
+        access = Access(accounts, sessions, passwords, limits, observer)
         closing.callback(access.close)
         admin = Operator(accounts, sessions, passwords)
         closing.callback(admin.close)
@@ -118,7 +124,7 @@ async def open_database(
     options: CoreOptions, report: Report | None = None
 ) -> AsyncIterator[Database]:
     """Connect to PostgreSQL alone and prepare the schema. Raises Unavailable."""
-    database = await _connect_database(options, report)
+    database = await _connect_database(options, report, UNOBSERVED)
     try:
         await prepare(database)
         yield database
@@ -131,7 +137,9 @@ def make_tokens(options: CoreOptions) -> Tokens:
     return Tokens([key.encode() for key in options.secret_keys])
 
 
-def make_sessions(redis: Redis, tokens: Tokens, options: CoreOptions) -> Sessions:
+def make_sessions(
+    redis: Redis, tokens: Tokens, options: CoreOptions, observer: Observer = UNOBSERVED
+) -> Sessions:
     """Return the sessions in this Redis; their `finish` must be awaited before it is closed."""
     return Sessions(
         redis,
@@ -139,35 +147,48 @@ def make_sessions(redis: Redis, tokens: Tokens, options: CoreOptions) -> Session
         options.lifetimes,
         options.sessions_per_account,
         imported_tokens=options.imported_tokens,
+        observer=observer,
     )
 
 
-async def _connect_database(options: CoreOptions, report: Report | None) -> Database:
+async def _connect_database(
+    options: CoreOptions, report: Report | None, observer: Observer
+) -> Database:
     return await keep_trying(
         lambda: connect_database(
-            options.database_url, options.database_pool, options.store_timeout
+            options.database_url,
+            options.database_pool,
+            options.store_timeout,
+            observer=observer,
         ),
         options.start_timeout,
         report or _ignore,
     )
 
 
-async def _connect_redis(options: CoreOptions, report: Report | None, required: bool) -> Redis:
+async def _connect_redis(
+    options: CoreOptions, report: Report | None, observer: Observer, required: bool
+) -> Redis:
     return await keep_trying(
         lambda: connect_redis(
-            options.redis_url, options.redis_pool, options.store_timeout, at_once=required
+            options.redis_url,
+            options.redis_pool,
+            options.store_timeout,
+            at_once=required,
+            observer=observer,
         ),
         options.start_timeout,
         report or _ignore,
     )
 
 
-def _make_images(options: CoreOptions) -> Images:
+def _make_images(options: CoreOptions, observer: Observer) -> Images:
     return Images(
         max(1, options.cores // 2),
         options.password_wait,
         options.picture_max_pixels,
         options.decoder_environment,
+        observer,
     )
 
 

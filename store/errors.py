@@ -8,11 +8,18 @@ import enum
 
 
 class Refused(Exception):
-    """The request can't be granted, for a reason that the client may be told."""
+    """The request can't be granted, for a reason that the client may be told.
+
+    `code` names the kind of error in metrics, traces and logs; it does not change.
+    """
+
+    code = "refused"
 
 
 class Taken(Refused):
     """An account with this username, e-mail or both exists already."""
+
+    code = "taken"
 
     def __init__(self, fields: frozenset[str]) -> None:
         super().__init__(", ".join(sorted(fields)))
@@ -22,9 +29,13 @@ class Taken(Refused):
 class BadCredentials(Refused):
     """The account is unknown or the password is wrong; nobody may learn which."""
 
+    code = "invalid_credentials"
+
 
 class Inactive(Refused):
     """The credentials are right, and the account has been disabled."""
+
+    code = "account_disabled"
 
 
 class Flaw(enum.Enum):
@@ -81,6 +92,8 @@ class BadPicture(Refused):
 class Busy(Refused):
     """There is more work than can be done in time; come back after `retry_after` seconds."""
 
+    code = "busy"
+
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"retry after {retry_after:.1f} s")
         self.retry_after = retry_after
@@ -89,12 +102,16 @@ class Busy(Refused):
 class Disconnected(Busy):
     """The client left before its turn; nobody reads this."""
 
+    code = "client_disconnected"
+
     def __init__(self) -> None:
         super().__init__(0.0)
 
 
 class TooMany(Refused):
     """This was tried too often from there; it may be tried again after `retry_after` seconds."""
+
+    code = "rate_limited"
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"retry after {retry_after:.0f} s")
@@ -103,6 +120,8 @@ class TooMany(Refused):
 
 class Unavailable(Refused):
     """A store can't be reached, or is up and can't serve. Never to be told as a bad token."""
+
+    code = "unavailable"
 
     retry_after = 1.0
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from store.client import NOBODY, Client
 from store.errors import Busy, Disconnected
 from store.workers import lower_priority
+from telemetry.observer import NO_THREADS, Threads
 
 T = TypeVar("T")
 
@@ -37,11 +38,19 @@ class FairQueue:
     disconnected was waiting for is dropped before it begins.
     """
 
-    def __init__(self, name: str, threads: int, patience: float, seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        patience: float,
+        seconds: float,
+        observer: Threads = NO_THREADS,
+    ) -> None:
         self._threads = threads
         self._patience = patience
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
+        self._observer = observer
         self._idle = threads
         self._lines: OrderedDict[str, deque[_Place]] = OrderedDict()
 
@@ -52,26 +61,29 @@ class FairQueue:
         for others. Raises Busy, and Disconnected when the client left before its turn.
         """
         loop = asyncio.get_running_loop()
-        if self._idle and not self._lines:
-            self._idle -= 1
-        else:
-            await self._wait(client, share)
+        with self._observer.call() as observed:
+            if self._idle and not self._lines:
+                self._idle -= 1
+            else:
+                await self._wait(client, share)
 
-        def timed() -> T:
-            begun = time.perf_counter()
-            try:
-                return work()
-            finally:
-                self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
+            def timed() -> T:
+                begun = time.perf_counter()
+                observed.started()
+                try:
+                    return work()
+                finally:
+                    observed.finished()
+                    self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
 
-        def ended(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the event loop has been closed
-                loop.call_soon_threadsafe(self._release)
+            def ended(_: object) -> None:
+                with contextlib.suppress(RuntimeError):  # the event loop has been closed
+                    loop.call_soon_threadsafe(self._release)
 
-        working = self._pool.submit(timed)
-        # Not when its client stops waiting: the thread works on, and is not free yet.
-        working.add_done_callback(ended)
-        return await asyncio.wrap_future(working)
+            working = self._pool.submit(timed)
+            # Not when its client stops waiting: the thread works on, and is not free yet.
+            working.add_done_callback(ended)
+            return await asyncio.wrap_future(working)
 
     def close(self) -> None:
         """Stop the threads; what has not begun is dropped."""

@@ -18,6 +18,7 @@ from store.errors import TooMany
 from store.image_cost import SIDES
 from store.image_processes import Decoders, TooLarge
 from store.workers import Workers
+from telemetry.observer import UNOBSERVED, Observer
 
 __all__ = ["SIDES", "Images"]
 
@@ -40,11 +41,13 @@ class Images:
         patience: float,
         max_pixels: int,
         environment: Mapping[str, str] | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._max_pixels = max_pixels
-        self._small = Workers("small images", 1, patience, 0.05)
-        self._large = Workers("large images", processes, patience, 0.5)
-        self._jpegs = Workers("jpegs", 1, patience, 0.01)
+        waits = observer.threads("picture")
+        self._small = Workers("small images", 1, patience, 0.05, waits)
+        self._large = Workers("large images", processes, patience, 0.5, waits)
+        self._jpegs = Workers("jpegs", 1, patience, 0.01, waits)
         self._decoders = Decoders(max_pixels, environment or {})
         self._turns = Turns()
         self._cache: OrderedDict[str, bytes] = OrderedDict()

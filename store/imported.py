@@ -61,9 +61,9 @@ async def adopt(
         session = Session(sid, each.account_id, dialect, KIND, each.epoch, _NO_KEY, now)
         writes.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         reads.get(record_key(sid))
-    await redis.ask(writes.execute())
+    await redis.execute_pipeline(writes)
     stand = []
-    for each, sid, record in zip(tokens, sids, await redis.ask(reads.execute()), strict=True):
+    for each, sid, record in zip(tokens, sids, await redis.execute_pipeline(reads), strict=True):
         there = parse(sid, record)
         # One of an older epoch is over, though its record is still there.
         if there and there.account_id == each.account_id and there.epoch >= each.epoch:
@@ -72,5 +72,5 @@ async def adopt(
             stand.append(True)
         else:
             stand.append(False)
-    await redis.ask(names.execute())
+    await redis.execute_pipeline(names)
     return stand

@@ -24,6 +24,7 @@ from store.client import NOBODY, Client
 from store.errors import Busy, Unstorable
 from store.fair_queue import FairQueue
 from store.hashes import MIN_ROUNDS, NATIVE, Check, digest, is_native, is_usable, reader_of
+from telemetry.observer import UNOBSERVED, Observer
 
 MAX_COMPOSED = 1024
 """Characters of a password that is brought into NFC; a longer one is taken as it was sent.
@@ -51,9 +52,14 @@ class Passwords:
     A call that would wait longer than `patience` seconds for a thread raises `Busy` at once.
     """
 
-    def __init__(self, rounds: int, threads: int, patience: float) -> None:
+    def __init__(
+        self, rounds: int, threads: int, patience: float, observer: Observer = UNOBSERVED
+    ) -> None:
         self._rounds = rounds
-        self._workers = FairQueue("bcrypt", threads, patience, 0.23 * 2.0 ** (rounds - 12))
+        seconds = 0.23 * 2.0 ** (rounds - 12)
+        self._workers = FairQueue(
+            "bcrypt", threads, patience, seconds, observer.threads("password")
+        )
         self._patience = patience
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._dummies = {cost: _dummy(cost) for cost in range(MIN_ROUNDS, rounds + 1)}

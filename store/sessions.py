@@ -27,6 +27,7 @@ from store.session import (
 from store.session_scripts import EXTEND, FIND, REGISTER, REVOKE_OLDER
 from store.tokens import Tokens
 from store.touches import Touches
+from telemetry.observer import UNOBSERVED, Observer
 
 DAY = 86_400
 ROUNDS = 8
@@ -59,6 +60,7 @@ class Sessions:
         per_account: int,
         *,
         imported_tokens: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """Keep them in `redis`; with `imported_tokens`, look up tokens that are none of ours."""
         self._redis = redis
@@ -68,6 +70,7 @@ class Sessions:
         self._per_account = per_account
         self._imported_tokens = imported_tokens
         self.deadline = redis.deadline
+        self._observer = observer
         self._touches = Touches(self._extend)
 
     def sid_of(self, token: str) -> str:
@@ -113,6 +116,7 @@ class Sessions:
                 sid = await self._write(account_id, epoch, grant)
                 name = await self._register(account_id, grant, sid)
                 if name == grant.name(sid):
+                    self._observer.session_opened(grant.dialect, grant.kind)
                     return self._opened(grant, sid, self._tokens.signing_key)
                 await self._redis.ask(self._redis.client.delete(record_key(sid)))
             session = await self._renew(name, grant)
@@ -162,7 +166,7 @@ class Sessions:
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
             pipeline.eval(REVOKE_OLDER, 1, named_key(name), epoch)
-        ended = await self._redis.ask(pipeline.execute())
+        ended = await self._redis.execute_pipeline(pipeline)
         over = [name for name, is_over in zip(names, ended, strict=True) if is_over]
         await self._take_out(account_id, over)
 
@@ -244,11 +248,14 @@ class Sessions:
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
             pipeline.set(named_key(name), REVOKED, xx=True, keepttl=seconds is None, ex=seconds)
-        await self._redis.ask(pipeline.execute())
+        await self._redis.execute_pipeline(pipeline)
 
     async def _take_out(self, account_id: int, names: Sequence[str]) -> None:
         if names:
             await self._redis.ask(self._redis.client.zrem(set_key(account_id), *names))
+        for name in names:
+            dialect, kind = name.split(":")[:2]
+            self._observer.session_closed(dialect, kind)
 
     async def _extend(self, sessions: Sequence[Session]) -> None:
         """Extend sessions, first their names, then their records."""
@@ -260,8 +267,8 @@ class Sessions:
             key = set_key(session.account_id)
             names.eval(EXTEND, 1, key, session.name, ends, self._set_lifetime)
             records.expire(record_key(session.sid), lifetime)
-        await self._redis.ask(names.execute())
-        await self._redis.ask(records.execute())
+        await self._redis.execute_pipeline(names)
+        await self._redis.execute_pipeline(records)
 
     def _opened(self, grant: Grant, sid: str, key_id: str) -> Opened:
         ends = time.time() + self._lifetimes[grant.kind]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from store.errors import Busy
+from telemetry.observer import NO_THREADS, Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,34 +38,45 @@ class Workers:
     before it begins is dropped.
     """
 
-    def __init__(self, name: str, threads: int, patience: float, seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        patience: float,
+        seconds: float,
+        observer: Threads = NO_THREADS,
+    ) -> None:
         self._threads = threads
         self._patience = patience
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
+        self._observer = observer
         self._pending = 0
         self._begun: dict[object, float] = {}
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a thread and return its result. Raises Busy, and what it raises."""
-        wait = self._expected_wait()
-        if wait > self._patience:
-            raise Busy(wait)
-        call = object()
+        with self._observer.call() as observed:
+            wait = self._expected_wait()
+            if wait > self._patience:
+                raise Busy(wait)
+            call = object()
 
-        def timed() -> T:
-            begun = self._begun[call] = time.perf_counter()
+            def timed() -> T:
+                begun = self._begun[call] = time.perf_counter()
+                observed.started()
+                try:
+                    return work(*args, **kwargs)
+                finally:
+                    observed.finished()
+                    del self._begun[call]
+                    self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
+
+            self._pending += 1
             try:
-                return work(*args, **kwargs)
+                return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
             finally:
-                del self._begun[call]
-                self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
-
-        self._pending += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
-        finally:
-            self._pending -= 1
+                self._pending -= 1
 
     def _expected_wait(self) -> float:
         """Return how long a call would wait, from what calls took and those at work have taken."""

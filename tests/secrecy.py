@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from handlers.log import RequestLog, TextFormatter
 from store.passwords import Passwords
 from store.tokens import Tokens
+from telemetry.log import RequestLog, TextFormatter
 
 _HEX = re.compile(r"[0-9a-f]{40,}")
 SHORTEST, LONGEST = 8, 4096
@@ -76,7 +76,7 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
     ):
         patch.setattr(owner, name, functools.partialmethod(_around, ours, getattr(owner, name)))
     # `serve`, run in this process, would take all handlers away from every later test.
-    patch.setattr("handlers.log.set_up", lambda *_, **__: None)
+    patch.setattr("telemetry.log.set_up", lambda *_, **__: None)
     logging.getLogger().addHandler(WATCH)
     yield WATCH
     logging.getLogger().removeHandler(WATCH)

@@ -12,14 +12,14 @@ import pytest
 import handlers
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("commands", "handlers", "store")
+PACKAGES = ("commands", "handlers", "store", "telemetry")
 SHIPPED = [
     *(ROOT / name for name in ("server.py", "app.py", "settings.py")),
     *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py")),
 ]
 OURS = [*SHIPPED, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
 
-ORDER = ("server", "commands", "app", "settings", "handlers", "store")
+ORDER = ("server", "commands", "app", "settings", "handlers", "store", "telemetry")
 """Each may import what stands behind it."""
 
 DRIVERS = {"redis", "hiredis", "aiopg", "psycopg2", "bcrypt", "argon2"}
@@ -232,6 +232,17 @@ def test_only_the_server_reads_the_environment():
         if reads & (names | IMPORTS[module_of(file)]):
             found.add(name_of(file))
     assert found == {"server.py"}
+
+
+def test_no_method_is_replaced_at_run_time():
+    """Metrics and traces are told by an observer. One name of a library is set, with its reason."""
+    sets = {
+        name_of(file)
+        for file in SHIPPED
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr"
+    }
+    assert sets == {"store/postgresql/database.py"}
 
 
 def strings_of(file):

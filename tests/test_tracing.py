@@ -173,7 +173,7 @@ def test_off_our_tracing_is_not_imported():
     """redis-py imports OpenTelemetry's metrics where they are installed; its traces nobody does."""
     done = off("print(*sys.modules)")
     assert "store.postgresql.database" in done.stdout.split(), done.stderr
-    assert not {"handlers.tracing", "store.tracing"} & set(done.stdout.split())
+    assert not {"telemetry.tracing", "telemetry.store_spans"} & set(done.stdout.split())
     assert "opentelemetry.exporter" not in done.stdout
     assert "opentelemetry.sdk.trace" not in done.stdout
 

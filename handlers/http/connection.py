@@ -12,13 +12,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
-from handlers.app_keys import DRAINING, PICTURE_LIMITS, UNREADABLE
+from handlers.app_keys import DRAINING, METRICS, PICTURE_LIMITS, UNREADABLE
 from handlers.http.encoder import AT_ONCE, Outbox, as_response, encode
 from handlers.http.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
 from handlers.http.resolver import Bare, refuse_unreadable, straight
 from handlers.http.response import Answer
 from handlers.http.unreadable import Unreadable, read_unreadable
-from handlers.metrics import METRICS
 
 IN_A_ROW = 16
 """Pipelined requests of one connection that are answered before the others have a turn."""

@@ -6,13 +6,14 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
 from handlers.app_keys import (
     ALLOW_ORIGIN,
     DRAINING,
+    METRICS,
     RENDER_ERROR,
     REQUEST_ID,
     REQUEST_LOG,
@@ -22,9 +23,12 @@ from handlers.body import drop_body
 from handlers.errors import error_response
 from handlers.http.expectation import waits_to_send
 from handlers.http.response import Answer, SharedHeaders, allow_header, json_response
-from handlers.metrics import METRICS
+from handlers.proxies import PROXIES
 from handlers.routes import Endpoint
 from store.errors import Refused
+
+if TYPE_CHECKING:
+    from telemetry.tracing import Tracing
 
 _SERVER: dict[str, str] = {hdrs.SERVER: "Latchkey"}
 _ALLOWED_HEADERS = "Content-Type, Authorization"
@@ -109,6 +113,21 @@ def front(
         return said
 
     return fronted
+
+
+def traced(handle: Mounted, tracing: "Tracing", route: str, dialect: str) -> Mounted:
+    """Return a handler that makes a span of each request."""
+
+    async def in_span(request: web.Request) -> Answer:
+        scheme = request.app[PROXIES].scheme(request)
+        parent = request.headers.get("traceparent", "")
+        with tracing.request(request.method, route, dialect, scheme, parent) as span:
+            answer: Answer = await handle(request)
+            spoken, refusal = request.get(SPOKEN, ""), answer.why.partition(":")[0]
+            tracing.describe(span, answer.status, answer.request_id, spoken, refusal)
+        return answer
+
+    return in_span
 
 
 def _common_headers(

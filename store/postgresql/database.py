@@ -21,6 +21,7 @@ from store.errors import Unavailable, first_line
 from store.postgresql import hosts
 from store.postgresql.pool import IDLE_SECONDS, Pool
 from store.postgresql.prepared import NOT_KEPT, Prepared
+from telemetry.observer import UNOBSERVED, Observer
 
 _log = logging.getLogger("latchkey.database")
 
@@ -53,8 +54,9 @@ setattr(aiopg.connection, "select", types.SimpleNamespace(select=_poll_readable)
 class Database:
     """PostgreSQL: rows in, rows out, each call within `deadline` seconds, pool wait included."""
 
-    def __init__(self, pool: Pool, deadline: float) -> None:
+    def __init__(self, pool: Pool, deadline: float, observer: Observer = UNOBSERVED) -> None:
         self._pool = pool
+        self._observe = observer.statement
         self._loop = asyncio.get_running_loop()
         self.deadline = deadline
         self._prepares = True
@@ -69,13 +71,18 @@ class Database:
         """
         if by is None:
             by = self._loop.time() + self.deadline
-        try:
+        with self._observe(sql):
             return await self._run(sql, parameters, by)
+
+    async def _run(self, sql: str, parameters: Parameters, by: float) -> list[Row]:
+        """Run one statement; as plain text if connections can't keep it."""
+        try:
+            return await self._execute(sql, parameters, by)
         except NOT_KEPT:
             if not isinstance(sql, Prepared):
                 raise
             self._prepare_no_more()
-            return await self.rows(str(sql), parameters, by)
+            return await self._run(str(sql), parameters, by)
         except TimeoutError:
             self._pool.doubt(by - self.deadline)
             raise Unavailable("postgresql", "no answer in time") from None
@@ -139,7 +146,7 @@ class Database:
         finally:
             self._pool.give_back(cursor)
 
-    async def _run(self, sql: str, parameters: Parameters, by: float) -> list[Row]:
+    async def _execute(self, sql: str, parameters: Parameters, by: float) -> list[Row]:
         cursor = await self._pool.take(by)
         # A timer that ends the connection costs a quarter of a timeout around the statement.
         timer = self._loop.call_at(by, cursor.connection.close)
@@ -179,7 +186,11 @@ class Database:
 
 
 async def connect_database(
-    url: str, pool_size: int, deadline: float, idle_seconds: float = IDLE_SECONDS
+    url: str,
+    pool_size: int,
+    deadline: float,
+    idle_seconds: float = IDLE_SECONDS,
+    observer: Observer = UNOBSERVED,
 ) -> Database:
     """Open a pool at its full size. Raises Unavailable when the server can't be reached.
 
@@ -191,4 +202,4 @@ async def connect_database(
         await pool.fill()
     except (psycopg2.Error, TimeoutError, OSError) as error:
         raise Unavailable("postgresql", first_line(error)) from error
-    return Database(pool, deadline)
+    return Database(pool, deadline, observer)

@@ -23,9 +23,11 @@ from store.redis.connection import (
     Trust,
 )
 from store.redis.errors import as_refusal
+from store.redis.observed import ObservedRedis
 from store.redis.reader import PrimaryReader, Reader, take_open, take_trusted
 from store.redis.sentinel import watch_primary
 from store.redis.topology import PLAIN, Nodes, Sentinels, parse_redis_url
+from telemetry.observer import UNOBSERVED, Observer
 
 _LIVE: dict[type, Any] = {
     Connection: LiveConnection,
@@ -45,8 +47,10 @@ class Redis:
         deadline: float,
         trust: Trust | None = None,
         reader: type[Reader] = Reader,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self.client = client
+        self._observer = observer
         self.deadline = deadline
         self._trust = trust or Trust(deadline)
         self._reader = reader
@@ -57,6 +61,15 @@ class Redis:
 
         Raises Unavailable.
         """
+        with self._observer.redis_call():
+            return await self._ask(command, by)
+
+    async def execute_pipeline(self, pipeline: Any) -> Any:
+        """Execute a pipeline within the deadline. Raises Unavailable."""
+        with self._observer.redis_command("PIPELINE", len(pipeline)):
+            return await self.ask(pipeline.execute())
+
+    async def _ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
         now = asyncio.get_running_loop().time()
         task = asyncio.ensure_future(command)
         task.add_done_callback(_forget)
@@ -74,20 +87,25 @@ class Redis:
 
     async def fill(self) -> None:
         """Reach the server, and open what look-ups will need. Raises Unavailable."""
-        await self.ask(self._ping())
+        await self._ask(self._ping())
         for _ in range(IN_FLIGHT):
-            self._readers.append(await self.ask(self._new_reader()))
+            self._readers.append(await self._ask(self._new_reader()))
 
     async def get_many(self, keys: list[str], by: float) -> list[bytes | None]:
         """Return the values of the keys in their order, None for one that is not there.
 
         Redis must have answered by the event loop's time `by`. Raises Unavailable.
         """
+        observer = self._observer
+        with observer.redis_call(), observer.redis_command("MGET", len(keys)):
+            return await self._get_many(keys, by)
+
+    async def _get_many(self, keys: list[str], by: float) -> list[bytes | None]:
         reader = take_open(self._readers)
         if reader and self._trust.needs_probe(reader.used_at, reader.now):
             reader = await take_trusted(reader, self._readers, self._trust, keys)
         if reader is None:
-            reader = await self.ask(self._new_reader(), by)
+            reader = await self._ask(self._new_reader(), by)
         try:
             values = await reader.mget(keys, by)
         except (redis.exceptions.RedisError, OSError) as error:
@@ -125,9 +143,11 @@ class Redis:
 class BehindSentinel(Redis):
     """The primary of a service that Sentinels watch."""
 
-    def __init__(self, at: Sentinels, pool_size: int, deadline: float, trust: Trust) -> None:
-        self._sentinel, client = watch_primary(at, pool_size, deadline, trust)
-        super().__init__(client, deadline, trust, PrimaryReader)
+    def __init__(
+        self, at: Sentinels, pool_size: int, deadline: float, trust: Trust, observer: Observer
+    ) -> None:
+        self._sentinel, client = watch_primary(at, pool_size, deadline, trust, observer)
+        super().__init__(client, deadline, trust, PrimaryReader, observer)
         self._watching: asyncio.Task[None] | None = None
 
     async def fill(self) -> None:
@@ -152,14 +172,17 @@ class BehindSentinel(Redis):
 class OnCluster(Redis):
     """A cluster: look-ups go to all nodes at once."""
 
-    def __init__(self, at: Nodes, pool_size: int, deadline: float, trust: Trust) -> None:
-        super().__init__(Cluster(at, pool_size, deadline, trust), deadline, trust)
+    def __init__(
+        self, at: Nodes, pool_size: int, deadline: float, trust: Trust, observer: Observer
+    ) -> None:
+        client = Cluster(at, pool_size, deadline, trust, observer)
+        super().__init__(client, deadline, trust, observer=observer)
         self._turns = asyncio.Semaphore(pool_size)  # redis-py refuses where its pools wait
 
-    async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
-        """As on one Redis. After a failure the cluster is looked at anew."""
+    async def _ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
+        """As on one Redis. After a failure the cluster's slots are read again."""
         try:
-            return await super().ask(self._in_turn(command), by)
+            return await super()._ask(self._in_turn(command), by)
         except Unavailable:
             self.client.refresh()
             raise
@@ -174,16 +197,16 @@ class OnCluster(Redis):
 
     async def fill(self) -> None:
         """Learn the nodes, and reach each primary. Raises Unavailable."""
-        await self.ask(self.client.initialize())
-        await self.ask(self._ping())
+        await self._ask(self.client.initialize())
+        await self._ask(self._ping())
 
     def _ping(self) -> Awaitable[Any]:
         answer: Awaitable[Any] = self.client.ping(target_nodes=Cluster.PRIMARIES)
         return answer
 
-    async def get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+    async def _get_many(self, keys: list[str], by: float) -> list[bytes | None]:
         """As on one Redis: the keys of each node in one round trip."""
-        values: list[bytes | None] = await self.ask(self.client.get_many(keys, by), by)
+        values: list[bytes | None] = await self._ask(self.client.get_many(keys, by), by)
         return values
 
 
@@ -194,6 +217,7 @@ async def connect_redis(
     *,
     at_once: bool = True,
     idle_seconds: float = IDLE_SECONDS,
+    observer: Observer = UNOBSERVED,
 ) -> Redis:
     """Make a client and reach the server once. Raises Unavailable when it can't be reached.
 
@@ -204,11 +228,12 @@ async def connect_redis(
     trust = Trust(deadline, idle_seconds)
     match parse_redis_url(url):
         case Sentinels() as at:
-            client = BehindSentinel(at, pool_size, deadline, trust)
+            client = BehindSentinel(at, pool_size, deadline, trust, observer)
         case Nodes() as at:
-            client = OnCluster(at, pool_size, deadline, trust)
+            client = OnCluster(at, pool_size, deadline, trust, observer)
         case _:
-            client = Redis(_single(url, pool_size, deadline, trust), deadline, trust)
+            single = _single(url, pool_size, deadline, trust, observer)
+            client = Redis(single, deadline, trust, observer=observer)
     try:
         if at_once:
             await client.fill()
@@ -221,7 +246,7 @@ async def connect_redis(
     return client
 
 
-def _single(url: str, pool_size: int, deadline: float, trust: Trust) -> "redis.asyncio.Redis":
+def _single(url: str, pool_size: int, deadline: float, trust: Trust, observer: Observer) -> Any:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         trust=trust,
@@ -236,7 +261,9 @@ def _single(url: str, pool_size: int, deadline: float, trust: Trust) -> "redis.a
     )
     # What the URL says comes last in from_url, its class of connections too.
     pool.connection_class = _LIVE[pool.connection_class]
-    return redis.asyncio.Redis.from_pool(pool)
+    client: Any = ObservedRedis.from_pool(pool)
+    client.observer = observer
+    return client
 
 
 def check_redis_url(url: str) -> str:

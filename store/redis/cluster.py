@@ -27,8 +27,10 @@ from redis.exceptions import (
 )
 
 from store.redis.connection import LiveConnection, LiveTLSConnection, Trust
+from store.redis.observed import Observed
 from store.redis.reader import NodeReader, Reader, take_open, take_trusted
 from store.redis.topology import PLAIN, Nodes
+from telemetry.observer import UNOBSERVED, Observer
 
 REDIRECTIONS = 8
 PAUSE = 0.25
@@ -37,10 +39,18 @@ SPARE = 4
 """Connections to a node beside those of the pool: for redirected commands, and for the table."""
 
 
-class Cluster(RedisCluster):
+class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py's bases
     """All nodes of a cluster. Commands of one key each, alone or in pipelines."""
 
-    def __init__(self, at: Nodes, pool_size: int, deadline: float, trust: Trust) -> None:
+    def __init__(
+        self,
+        at: Nodes,
+        pool_size: int,
+        deadline: float,
+        trust: Trust,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
+        self.observer = observer
         options = {
             "max_connections": pool_size + SPARE,
             "socket_timeout": deadline,

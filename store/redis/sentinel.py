@@ -15,7 +15,9 @@ from redis.backoff import NoBackoff
 
 from store.errors import first_line
 from store.redis.connection import LivePrimaryConnection, LivePrimaryTLSConnection, Trust
+from store.redis.observed import ObservedRedis
 from store.redis.topology import PLAIN, Place, Sentinels
+from telemetry.observer import UNOBSERVED, Observer
 
 
 class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
@@ -40,7 +42,7 @@ class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
 
 
 def watch_primary(
-    at: Sentinels, pool_size: int, deadline: float, trust: Trust
+    at: Sentinels, pool_size: int, deadline: float, trust: Trust, observer: Observer = UNOBSERVED
 ) -> tuple[Sentinel, Any]:
     """Return a client of the Sentinels, and a client of the primary that they name."""
     patience = deadline / (len(at.places) + 1)  # a Sentinel that hangs must not use up all the time
@@ -68,7 +70,8 @@ def watch_primary(
     }
     has_tls = options.pop("ssl", False)
     options["connection_class"] = LivePrimaryTLSConnection if has_tls else LivePrimaryConnection
-    client = sentinel.master_for(at.service, connection_pool_class=PrimaryPool, **options)
+    client = sentinel.master_for(at.service, ObservedRedis, PrimaryPool, **options)
+    client.observer = observer
     return sentinel, client
 
 

@@ -18,7 +18,7 @@ import pytest
 from app import create_app
 from commands.process import fail, say
 from handlers import app_keys
-from handlers.log import (
+from telemetry.log import (
     FLUSH_LINES,
     JsonFormatter,
     RequestLog,
@@ -210,7 +210,7 @@ async def test_what_nobody_expected_is_a_bland_500_and_a_traceback(client, monke
 
 WARN = """
 import sys, warnings
-from handlers import log
+from telemetry import log
 log.set_up(sys.stderr, as_json=True)
 warnings.warn("something is deprecated", stacklevel=1)
 warnings.warn_explicit("Corrupt EXIF", UserWarning, "Tiff.py", 1, module="PIL.TiffImagePlugin")

@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
-from handlers.metrics import FLUSH_SECONDS, METRICS
+from handlers.app_keys import METRICS
 from handlers.mounts import Mount
 from settings import VERSION, Settings
 from store.limits import parse_limit
-from store.measured import Measured
+from telemetry.histogram import BulkHistogram
+from telemetry.metrics import FLUSH_SECONDS
 from tests.handlers.contract import play
 from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
 
@@ -89,7 +90,7 @@ async def test_however_often_they_are_shown_they_are_counted_as_often_as_before(
 def test_many_values_are_counted_as_one_by_one():
     registry = CollectorRegistry()
     one, many = (
-        Measured(name, name, registry=registry, buckets=(1, 2, 4)) for name in ("one", "many")
+        BulkHistogram(name, name, registry=registry, buckets=(1, 2, 4)) for name in ("one", "many")
     )
     values = [4, 0.5, 1, 1, 2, 3, 4.1, 9]
     for value in values:

@@ -127,7 +127,6 @@ MAY_ASK = {
     "http/connection.py",  # a response to HEAD has no body
     "http/resolver.py",  # CONNECT has no path
     "routes.py",
-    "tracing.py",
 }
 
 

@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from types import TracebackType
 from typing import TextIO
@@ -28,8 +29,12 @@ Answered = tuple[float, str, str, int, float, str, str, str]
 class RequestLog:
     """Writes a line for each request to `stream`, some lines at a time."""
 
-    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+    def __init__(
+        self, stream: TextIO, *, as_json: bool, trace_id: Callable[[], str] | None = None
+    ) -> None:
+        """Write to `stream`; `trace_id` returns the id of the request's trace, "" for none."""
         self._stream = stream
+        self._trace_id = trace_id
         self._format = _json_line if as_json else _text_line
         self._answered: list[Answered] = []
         self._is_due = False
@@ -42,9 +47,9 @@ class RequestLog:
         seconds: float,
         request_id: str,
         why: str,
-        trace_id: str = "",
     ) -> None:
         """Note a request that has been answered; `why` names the refusal, if it was one."""
+        trace_id = self._trace_id() if self._trace_id else ""
         self._answered.append(
             (time.time(), method, route, status, seconds, request_id, why, trace_id)
         )
@@ -78,17 +83,16 @@ class ErrorLog(RequestLog):
         seconds: float,
         request_id: str,
         why: str,
-        trace_id: str = "",
     ) -> None:
         """Note a request that has been answered, if it was refused or failed."""
         if status >= 400:
-            super().add(method, route, status, seconds, request_id, why, trace_id)
+            super().add(method, route, status, seconds, request_id, why)
 
 
 class NoLog(RequestLog):
     """Writes nothing of requests."""
 
-    def add(self, *answered: object, **more: object) -> None:
+    def add(self, *answered: object) -> None:
         """Forget a request that has been answered."""
 
 

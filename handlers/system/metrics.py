@@ -1,0 +1,81 @@
+"""GET /metrics, and who may see it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from handlers.app_keys import METRICS
+from handlers.dialects import drf
+from handlers.errors import NotFound
+from handlers.http.response import Answer
+from handlers.proxies import is_within, peer_of
+from handlers.routes import GET, Checks, Routes
+from store.addresses import Network, parse_address
+from telemetry.metrics import OPENMETRICS
+
+BY_A_PROXY = (
+    "forwarded",
+    "via",
+    "x-forwarded-",
+    "x-original-",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-proxyuser-ip",
+    "x-azure-",
+    "x-envoy-",
+    "true-client-ip",
+    "client-ip",
+    "fastly-",
+    "cf-",
+    "cdn-loop",
+)
+"""What the headers that proxies and content delivery networks add begin with."""
+
+METRICS_ALLOW: web.AppKey[Sequence[Network]] = web.AppKey("metrics_allow")
+"""The networks whose clients may see the metrics."""
+
+
+def check_access(request: web.Request) -> None:
+    """Raise NotFound for a client that may not see the metrics, before its method is checked."""
+    if not _is_allowed(request):
+        raise NotFound
+
+
+routes = Routes(drf.render_error, Checks(open=check_access))
+
+
+@routes.open("/metrics", methods=GET, cors=False)
+async def show(request: web.Request) -> Answer:
+    """Answer with all metrics, in the text format of Prometheus or as OpenMetrics."""
+    metrics = request.app[METRICS]
+    metrics.flush()
+    wanted = OPENMETRICS in request.headers.get(hdrs.ACCEPT, "")
+    content, media_type = await asyncio.to_thread(metrics.exposition, as_openmetrics=wanted)
+    return Answer(body=content, media_type=media_type, headers={hdrs.CACHE_CONTROL: "no-store"})
+
+
+def _is_allowed(request: web.Request) -> bool:
+    """Return whether a request may see them: one that comes directly from one of METRICS_ALLOW.
+
+    A proxy on the same machine has a loopback address whoever its client is, so whatever a
+    proxy adds refuses, and so does HTTP/1.0, which no scraper speaks and nginx does, adding
+    nothing. A web page that has its own name resolve to this machine (DNS rebinding) sends
+    that name in Host.
+    """
+    peer = parse_address(peer_of(request))
+    if peer is None or not is_within(str(peer), request.app[METRICS_ALLOW]):
+        return False
+    if any(name.lower().startswith(BY_A_PROXY) for name in request.headers):
+        return False
+    if request.version < HttpVersion11:
+        return False
+    return not peer.is_loopback or _is_local(request.host)
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a Host header names this machine: by an address, or as localhost."""
+    name = host.partition(":")[0].rstrip(".").lower()
+    is_localhost = name == "localhost" or name.endswith(".localhost")
+    return is_localhost or parse_address(host) is not None

@@ -1,0 +1,156 @@
+"""Metrics for Prometheus: what is counted of each request, and how all metrics are shown.
+
+Requests are noted one by one and counted in bulk: counting each would cost a read a twentieth of
+its time.
+"""
+
+import asyncio
+import platform
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    values,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.values import MultiProcessValue
+
+from telemetry.histogram import BulkHistogram
+from telemetry.store_metrics import StoreMetrics
+
+FLUSH_SECONDS = 0.25
+OPENMETRICS = "application/openmetrics-text"
+OTHER = "other"
+"""Any method that no endpoint has: a client can make up as many as it likes."""
+
+_KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ALWAYS = ("Busy", "Crashed", "TooMany", "Unavailable")
+"""The reasons for a 5xx or 429."""
+
+
+class Metrics:
+    """Counts requests, and shows all that is counted.
+
+    With `shared`, that is what all processes have counted together. `stores` is the observer that
+    counts what the stores do.
+    """
+
+    def __init__(self, *, shared: bool, version: str) -> None:
+        self._shared = shared
+        self._registry = registry = _make_registry(shared=shared)
+        self._requests = Counter(
+            "latchkey_requests",
+            "Requests answered.",
+            ("dialect", "route", "method", "status"),
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "latchkey_refusals",
+            "Requests refused, by the reason that the log names.",
+            ("dialect", "refusal"),
+            registry=registry,
+        )
+        self._bad_requests = Counter(
+            "latchkey_bad_requests",
+            "Requests without a route: not HTTP, or a method that HTTP does not have.",
+            registry=registry,
+        )
+        Gauge(
+            "latchkey_build_info",
+            "Always 1; its labels are the versions of this server and of its Python.",
+            ("version", "python"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).labels(version, platform.python_version()).set(1)
+        self._seconds = BulkHistogram(
+            "latchkey_request_seconds",
+            "How long an answer took, from the end of the request's head.",
+            ("dialect", "route"),
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.stores = StoreMetrics(registry)
+        self._noted: dict[tuple[str, str, str, int, str], list[float]] = {}
+        self._is_due = False
+
+    def expect_dialect(self, name: str, kinds: Iterable[str] = ()) -> None:
+        """Start the counters of a dialect at 0: rate() does not see a first event."""
+        for refusal in _ALWAYS:
+            self._refusals.labels(name, refusal)
+        if name:
+            self.stores.expect_dialect(name, kinds)
+
+    def expect_route(self, dialects: Sequence[str], route: str, methods: Sequence[str]) -> None:
+        """Start the counters of a route's failures at 0."""
+        for dialect in dialects:
+            for method in methods:
+                for status in (500, 503):
+                    self._requests.labels(dialect, route, method, status)
+
+    def count_bad_request(self) -> None:
+        """Count bytes that no route was found for, because they are not HTTP."""
+        self._bad_requests.inc()
+
+    def note(
+        self, dialect: str, route: str, method: str, status: int, why: str, seconds: float
+    ) -> None:
+        """Note a request that has been answered; it is counted within FLUSH_SECONDS.
+
+        `why` begins with the name of the refusal, if it was refused.
+        """
+        what = dialect, route, method, status, why
+        if (alike := self._noted.get(what)) is None:
+            alike = self._noted[what] = []
+            if not self._is_due:
+                self._is_due = True
+                asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
+        alike.append(seconds)
+
+    def _flush_in_time(self) -> None:
+        self._is_due = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Count what has been noted."""
+        noted, self._noted = self._noted, {}
+        for (dialect, route, method, status, why), seconds in noted.items():
+            named = method if method in _KNOWN else OTHER
+            self._requests.labels(dialect, route, named, status).inc(len(seconds))
+            self._seconds.labels(dialect, route).observe_many(seconds)
+            if why:
+                self._refusals.labels(dialect, why.partition(":")[0]).inc(len(seconds))
+        self.stores.flush()
+
+    def exposition(self, *, as_openmetrics: bool) -> tuple[bytes, str]:
+        """Return all metrics, and the media type they are written in. Takes some milliseconds."""
+        registry = self._registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        write, media_type = choose_encoder(OPENMETRICS if as_openmetrics else "")
+        return write(registry), media_type
+
+
+def count_together() -> None:
+    """Have all processes count in files of one directory, PROMETHEUS_MULTIPROC_DIR.
+
+    Otherwise prometheus-client decides that at its import, before any setting has been read.
+    """
+    values.ValueClass = MultiProcessValue()  # type: ignore[no-untyped-call]
+
+
+def _make_registry(*, shared: bool) -> CollectorRegistry:
+    """Return where metrics are kept: with those of the process itself, unless several share it."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # else every counter has a second one
+    registry = CollectorRegistry()
+    if not shared:
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+    return registry

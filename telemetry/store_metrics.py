@@ -1,0 +1,239 @@
+"""The observer that counts for Prometheus: logins, sessions, lookups, threads, store calls.
+
+What happens in every read is appended to a list, and counted in bulk: `flush`.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from telemetry.histogram import BulkHistogram
+from telemetry.observer import NO_CONTEXT, Call, Context, Lookups, Observer, Threads
+
+_CALL_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_WAIT_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_KEYS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+_OUTCOMES = {
+    "invalid_credentials": "wrong",
+    "account_disabled": "inactive",
+    "taken": "taken",
+    "rate_limited": "limited",
+    "busy": "busy",
+    "unavailable": "unavailable",
+}
+"""The outcome of a login or registration, by the code of the error that ended it."""
+_ALWAYS = ("limited", "busy", "unavailable", "refused", "error")
+"""The outcomes that both may have."""
+
+
+class StoreMetrics(Observer):
+    """The metrics of one process's stores, in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        histogram = partial(BulkHistogram, registry=registry)
+        self._logins = counter("latchkey_logins", "Logins.", ("dialect", "outcome"))
+        self._registrations = counter("latchkey_registrations", "Registrations.", ("outcome",))
+        self._opened = counter("latchkey_sessions_opened", "Sessions opened.", ("dialect", "kind"))
+        self._closed = counter(
+            "latchkey_sessions_closed",
+            "Sessions ended before their time, or found run out at the next login.",
+            ("dialect", "kind"),
+        )
+        self._keys = histogram(
+            "latchkey_lookup_batch_keys", "Keys that shared a look-up.", ("lookup",), buckets=_KEYS
+        )
+        self._waiting = gauge(
+            "latchkey_queue_depth",
+            "Passwords to hash, or pictures to convert, that wait for a thread.",
+            ("work",),
+        )
+        self._waits = histogram(
+            "latchkey_queue_wait_seconds",
+            "How long each waited for its thread.",
+            ("work",),
+            buckets=_WAIT_SECONDS,
+        )
+        in_flight = gauge(
+            "latchkey_store_calls_in_flight",
+            "Statements and commands under way or waiting for a connection, as sampled.",
+            ("store",),
+        )
+        self._limit = gauge(
+            "latchkey_store_connections_limit",
+            "Connections that a store's pool may have.",
+            ("store",),
+        )
+        errors = counter(
+            "latchkey_store_errors",
+            "Statements and commands that a store did not answer, or could not serve.",
+            ("store",),
+        )
+        seconds = histogram(
+            "latchkey_store_seconds",
+            "How long each statement and command took, the wait for a connection included.",
+            ("store",),
+            buckets=_CALL_SECONDS,
+        )
+        for outcome in ("success", "taken", *_ALWAYS):
+            self._registrations.labels(outcome)
+        self._postgresql, self._redis = (
+            _StoreCalls(in_flight.labels(store), seconds.labels(store), errors.labels(store))
+            for store in ("postgresql", "redis")
+        )
+        self._lookups: dict[str, _BatchSizes] = {}
+
+    def expect_dialect(self, name: str, kinds: Iterable[str]) -> None:
+        """Start the counters of a dialect at 0: rate() does not see a first event."""
+        for outcome in ("success", "wrong", "inactive", *_ALWAYS):
+            self._logins.labels(name, outcome)
+        for kind in kinds:
+            self._opened.labels(name, kind)
+            self._closed.labels(name, kind)
+
+    def set_pool_sizes(self, *, postgresql: int, redis: int) -> None:
+        """Show how many connections each pool may have."""
+        self._limit.labels("postgresql").set(postgresql)
+        self._limit.labels("redis").set(redis)
+
+    def flush(self) -> None:
+        """Count what has been appended; to be called a few times a second."""
+        self._postgresql.flush()
+        self._redis.flush()
+        for sizes in self._lookups.values():
+            sizes.flush()
+
+    def login(self, dialect: str) -> Context:
+        """Count how a login ends."""
+        return _outcome(partial(self._logins.labels, dialect))
+
+    def registration(self) -> Context:
+        """Count how a registration ends."""
+        return _outcome(self._registrations.labels)
+
+    def session_opened(self, dialect: str, kind: str) -> None:
+        """Count a new session."""
+        self._opened.labels(dialect, kind).inc()
+
+    def session_closed(self, dialect: str, kind: str) -> None:
+        """Count a session that was removed."""
+        self._closed.labels(dialect, kind).inc()
+
+    def statement(self, sql: str) -> Context:
+        """Time a statement."""
+        return _StoreCall(self._postgresql)
+
+    def redis_call(self) -> Context:
+        """Time a call of Redis."""
+        return _StoreCall(self._redis)
+
+    def lookups(self, name: str) -> Lookups:
+        """Return what counts the keys of each batch."""
+        return self._lookups.setdefault(name, _BatchSizes(self._keys.labels(name)))
+
+    def threads(self, work: str) -> Threads:
+        """Return what counts the calls that wait, and for how long."""
+        return _Queue(self._waiting.labels(work), self._waits.labels(work))
+
+
+class _StoreCalls:
+    """The calls of one store: those in flight, and the durations since the last flush."""
+
+    def __init__(self, in_flight: Gauge, seconds: BulkHistogram, errors: Counter) -> None:
+        self._gauge, self._histogram, self.errors = in_flight, seconds, errors
+        self.in_flight = 0
+        self.durations: list[float] = []
+
+    def flush(self) -> None:
+        self._gauge.set(self.in_flight)
+        self._histogram.observe_many(self.durations)
+        self.durations.clear()
+
+
+class _StoreCall:
+    __slots__ = ("_calls", "_started")
+
+    def __init__(self, calls: _StoreCalls) -> None:
+        self._calls = calls
+
+    def __enter__(self) -> None:
+        self._calls.in_flight += 1
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        calls = self._calls
+        calls.in_flight -= 1
+        calls.durations.append(time.perf_counter() - self._started)
+        if error is not None and getattr(error, "code", None) == "unavailable":
+            calls.errors.inc()
+
+
+class _BatchSizes:
+    asked: Callable[[Any], None] | None = None
+
+    def __init__(self, histogram: BulkHistogram) -> None:
+        self._histogram = histogram
+        self._sizes: list[float] = []
+
+    def batch(self, keys: Collection[Hashable]) -> Context:
+        self._sizes.append(len(keys))
+        return NO_CONTEXT
+
+    def flush(self) -> None:
+        self._histogram.observe_many(self._sizes)
+        self._sizes.clear()
+
+
+class _Queue:
+    def __init__(self, waiting: Gauge, waits: Histogram) -> None:
+        self._waiting, self._waits = waiting, waits
+
+    @contextlib.contextmanager
+    def call(self) -> Iterator[Call]:
+        waiting = _Waiting(self._waiting, self._waits)
+        try:
+            yield waiting
+        finally:
+            waiting.leave()
+
+
+class _Waiting:
+    """One call that waits until it has a thread, or is given up."""
+
+    def __init__(self, waiting: Gauge, waits: Histogram) -> None:
+        self._waiting, self._waits = waiting, waits
+        self._since = time.perf_counter()
+        self._place = threading.Lock()  # held once this has left, by the thread or by the caller
+        waiting.inc()
+
+    def started(self) -> None:
+        self._waits.observe(time.perf_counter() - self._since)
+        self.leave()
+
+    def finished(self) -> None: ...
+
+    def leave(self) -> None:
+        if self._place.acquire(blocking=False):
+            self._waiting.dec()
+
+
+@contextlib.contextmanager
+def _outcome(counter: Callable[[str], Counter]) -> Iterator[None]:
+    """Count how the block ends: by the code of its error, "error" for one without a code."""
+    outcome = "error"
+    try:
+        yield
+        outcome = "success"
+    except Exception as error:
+        if code := getattr(error, "code", None):
+            outcome = _OUTCOMES.get(code, "refused")
+        raise
+    finally:
+        counter(outcome).inc()
