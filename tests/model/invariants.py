@@ -1,0 +1,275 @@
+"""What must hold in every state, after every operation, and when everything has come to rest.
+
+FINDABLE, LOGGED_OUT, ONE_SESSION, USABLE, BOUNDED and NO_REVIVAL are promised for as long as Redis
+keeps what it acknowledged. ENDED and OWN_ACCOUNT are promised whatever Redis forgets.
+"""
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from tests.model import stores
+from tests.model.operations import Result, Rules, Step, Token, start, verdict
+from tests.model.stores import (
+    REVOKED,
+    SINGLE_KINDS,
+    Account,
+    Command,
+    Record,
+    State,
+    execute,
+    find_id,
+    names_at,
+    record_key,
+    value_at,
+)
+
+
+class Invariant(Enum):
+    """The invariants, by the numbers that docs/session-protocol.md uses."""
+
+    FINDABLE = "I1: a live session that was handed out is named in its account's set"
+    LOGGED_OUT = "I2: a session whose logout returned is not live"
+    ENDED = "I3: nothing from before a logoutall, new password, disabling or deletion is live"
+    ONE_SESSION = "I4: an account has one live session of each dialect and kind"
+    USABLE = "I5: a login that nothing interferes with returns a live token"
+    BOUNDED = "I6: retries, names in a set and lifetimes are bounded"
+    NO_REVIVAL = "I7: a session that has ended or run out does not come back"
+    OWN_ACCOUNT = "I8: a session authenticates the account that it was opened for, and no other"
+
+
+Violation = tuple[Invariant, str]
+
+
+class History(NamedTuple):
+    """What has happened so far, as far as the invariants need to know it."""
+
+    handed_out: frozenset[Token] = frozenset()
+    logged_out: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
+    """Sids that an operation which ends all sessions has ended."""
+    at_start: tuple[tuple[int, frozenset[str]], ...] = ()
+    """For each such operation that has begun, what had been handed out by then."""
+    records: frozenset[tuple[str, Any]] = frozenset()
+    """Every record that ever stood in Redis: a failover may bring back any of them."""
+    overlapped: frozenset[int] = frozenset()
+    """Operations beside which another one ran that may end what they open."""
+    redis_lost_writes: bool = False
+    postgresql_went_back: bool = False
+    redis_before: tuple[frozenset[Any], ...] = ()
+    postgresql_before: tuple[tuple[tuple[Account, ...], int], ...] = ()
+    writes: tuple[Command, ...] = ()
+
+
+class Run(NamedTuple):
+    """What is run: rules, operations, and what of the past is to be remembered for them."""
+
+    rules: Rules
+    steps: list[Step]
+    crashes: int = 0
+    several: bool = False
+    """Logins may open one more session each: then ONE_SESSION is not asked for."""
+
+    def has(self, operation: str) -> bool:
+        return any(step.operation == operation for step in self.steps)
+
+
+def is_live(rules: Rules, state: State, record: Any) -> bool:
+    if not isinstance(record, Record):
+        return False
+    return verdict(rules, record, find_id(state, record.account_id)) == "live"
+
+
+def live_tokens(rules: Rules, state: State, history: History) -> list[Token]:
+    return [
+        token
+        for token in history.handed_out
+        if is_live(rules, state, value_at(state, record_key(token.sid)))
+    ]
+
+
+def check(run: Run, state: State, history: History) -> list[Violation]:
+    """Check a state."""
+    found: list[Violation] = []
+    rules, sound = run.rules, not history.redis_lost_writes
+    live = live_tokens(rules, state, history)
+    for token in live:
+        if sound and token.name not in names_at(state, token.account_id):
+            found.append((Invariant.FINDABLE, f"{token} is in no set"))
+        if sound and token.sid in history.logged_out:
+            found.append((Invariant.LOGGED_OUT, f"{token} is live after its logout"))
+    if sound and not run.several:
+        single = [(t.dialect, t.kind, t.account_id) for t in live if t.kind in SINGLE_KINDS]
+        if len(single) > len(set(single)):
+            found.append((Invariant.ONE_SESSION, f"two of one kind are live: {live}"))
+    for sid, record in history.records:
+        if record != REVOKED and is_live(rules, state, record):
+            row = find_id(state, record.account_id)
+            if sid in history.ended:
+                found.append((Invariant.ENDED, f"{sid} {record} is good at {row}"))
+            if record.person != row.person:
+                found.append((Invariant.OWN_ACCOUNT, f"{sid} {record} authenticates {row}"))
+    return found
+
+
+def check_revival(
+    before: State, state: State, history: History, command: Command
+) -> Violation | None:
+    """Return what came back by a command, if anything did."""
+    for token in history.handed_out:
+        was, now = (value_at(each, record_key(token.sid)) for each in (before, state))
+        if now not in (None, REVOKED) and was in (None, REVOKED):
+            return (Invariant.NO_REVIVAL, f"{token} came back by {command[0].__name__}")
+    return None
+
+
+def check_result(
+    run: Run, state: State, history: History, index: int, result: Result
+) -> list[Violation]:
+    """Check what an operation returned."""
+    step, found = run.steps[index], []
+    if result.outcome == "busy":
+        found.append((Invariant.BOUNDED, f"{step.operation} used up its rounds"))
+    if result.outcome != "token":
+        return found
+    record = value_at(state, record_key(result.sid))
+    live, sound = is_live(run.rules, state, record), not history.redis_lost_writes
+    by_password = step.operation in ("log_in", "log_in_again", "change_password")
+    if sound and not live and index not in history.overlapped:
+        found.append((Invariant.USABLE, f"{step.operation} returned a dead token {result}"))
+    row = find_id(state, record.account_id) if live else None
+    if sound and row and by_password and row.password != step.password:
+        found.append((Invariant.ENDED, f"{step.operation} by an old password: {result}"))
+    if live and step.operation == "refresh" and step.token.sid in history.ended:
+        found.append((Invariant.ENDED, "an ended refresh token opened a live session"))
+    return found
+
+
+def run_alone(rules: Rules, state: State, step: Step, pid: str) -> tuple[State, Result]:
+    """Run an operation with nothing beside it."""
+    operation, reply = start(rules, pid, step), None
+    try:
+        while True:
+            state, reply = execute(state, operation.send(reply))
+    except StopIteration as end:
+        return state, end.value
+
+
+def check_at_rest(run: Run, state: State, history: History) -> list[Violation]:
+    """Check what later operations find, once all operations have ended or crashed."""
+    found: list[Violation] = []
+    kinds = {(token.dialect, token.kind) for token in history.handed_out} | {
+        (step.dialect, step.kind)
+        for step in run.steps
+        if step.operation in ("log_in", "log_in_again", "register_account")
+    }
+    for row in state.accounts:
+        if row.is_active:
+            found += _later_logins(run, state, history, row, sorted(kinds))
+        names = names_at(state, row.id)
+        if len(names) > run.rules.cap and not run.crashes and not history.redis_lost_writes:
+            found.append((Invariant.BOUNDED, f"a set above the cap at rest: {sorted(names)}"))
+        later, _ = run_alone(run.rules, state, Step("end_all", account_id=row.id), "Q3")
+        found += [
+            (Invariant.ENDED, f"{token} survives the next end of all sessions")
+            for token in live_tokens(run.rules, later, history)
+            if token.account_id == row.id
+        ]
+    return found + _reused_ids(run, state, history, sorted(kinds))
+
+
+def _later_logins(
+    run: Run, state: State, history: History, row: Account, kinds: list[tuple[str, str]]
+) -> list[Violation]:
+    found: list[Violation] = []
+    rules = run.rules
+    for dialect, kind in kinds:
+        step = Step("log_in", dialect, kind, password=row.password, username=row.username)
+        once, first = run_alone(rules, state, step, "Q1")
+        record = value_at(once, record_key(first.sid))
+        if first.outcome != "token" or not is_live(rules, once, record):
+            found.append((Invariant.USABLE, f"a later login of {row.username}: {first}"))
+        if first.outcome != "token" or kind not in SINGLE_KINDS or run.several:
+            continue
+        twice, second = run_alone(rules, once, step, "Q2")
+        if first != second:
+            found.append((Invariant.ONE_SESSION, f"two later logins: {first}, {second}"))
+        live = {
+            token.sid
+            for token in live_tokens(rules, state, history)
+            if (token.dialect, token.kind, token.account_id) == (dialect, kind, row.id)
+        }
+        if live and first.sid not in live and not history.redis_lost_writes:
+            found.append((Invariant.ONE_SESSION, f"a later login passes over {live}: {first}"))
+        names = [name for name in names_at(twice, row.id) if name[:2] == (dialect, kind)]
+        if len(names) != 1:
+            found.append((Invariant.BOUNDED, f"names of one kind: {names}"))
+    return found
+
+
+def _reused_ids(
+    run: Run, state: State, history: History, kinds: list[tuple[str, str]]
+) -> list[Violation]:
+    """Give each id that records name and no account has to a new account."""
+    found: list[Violation] = []
+    records = [(sid, record) for sid, record in history.records if record != REVOKED]
+    for account_id in {record.account_id for _, record in records}:
+        if find_id(state, account_id):
+            continue
+        earlier = state._replace(next_id=account_id)
+        taken, (_, epoch) = stores.new_identity(earlier, run.rules.epoch_from_clock)
+        stranger = Account(account_id, "stranger", epoch, True, 0, "stranger")
+        later = stores.with_row(taken, stranger)
+        for sid, record in records:
+            if record.account_id == account_id and is_live(run.rules, later, record):
+                found.append((Invariant.OWN_ACCOUNT, f"{sid} {record} lives under a reused id"))
+        for dialect, kind in kinds:
+            step = Step("log_in", dialect, kind, username="stranger")
+            after, opened = run_alone(run.rules, later, step, "Q4")
+            if not is_live(run.rules, after, value_at(after, record_key(opened.sid))):
+                found.append((Invariant.USABLE, f"a login under a reused id: {opened}"))
+    return found
+
+
+def remember(
+    run: Run, before: State, state: State, history: History, index: int, command: Command
+) -> tuple[History, list[Violation]]:
+    """Return the history after a command, and what it violated."""
+    found: list[Violation] = []
+    if command[0] is stores.respond and len(command) > 1:
+        history = history._replace(handed_out=history.handed_out | {command[1]})
+    if command[0] is stores.say_all_ended:
+        history = _all_ended(history, index)
+    if state.redis is not before.redis:
+        records = {(key[8:], v[0]) for key, v in state.redis.items() if key.startswith("session:")}
+        if not records <= history.records:
+            history = history._replace(records=history.records | records)
+        if run.has("fail_over") and not history.redis_lost_writes:
+            now = frozenset(state.redis.items())
+            if now not in history.redis_before:
+                history = history._replace(redis_before=(*history.redis_before, now))
+    if run.has("restore_postgresql") and not history.postgresql_went_back:
+        rows = (state.accounts, state.next_id)
+        if rows not in history.postgresql_before:
+            history = history._replace(postgresql_before=(*history.postgresql_before, rows))
+    revived = check_revival(before, state, history, command)
+    if revived and not history.redis_lost_writes and command[0] is not stores.fail_over:
+        found.append(revived)
+    return history, found
+
+
+def _all_ended(history: History, index: int) -> History:
+    ended = [sids for other, sids in history.at_start if other == index]
+    return history._replace(ended=history.ended.union(*ended))
+
+
+def conclude(run: Run, history: History, index: int, result: Result) -> History:
+    """Return the history after an operation has returned."""
+    step = run.steps[index]
+    if result.outcome == "token":
+        token = Token(step.dialect, step.kind, result.sid, result.account_id)
+        return history._replace(handed_out=history.handed_out | {token})
+    if result.outcome == "logged out":
+        return history._replace(logged_out=history.logged_out | {result.sid})
+    if result.outcome == "all ended":
+        return _all_ended(history, index)
+    return history

@@ -1,0 +1,516 @@
+"""The operations of the session protocol, step by step, as docs/session-protocol.md has them.
+
+Each is a generator: it yields one command at a time, is sent the reply, and returns a Result. It
+may be stopped between any two commands, by other operations or for good (a crash).
+`Rules` has a switch for each rule that an invariant depends on; its defaults are the protocol.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from tests.model import stores
+from tests.model.stores import (
+    LIFETIMES,
+    REVOKED,
+    SINGLE_KINDS,
+    Account,
+    Command,
+    Name,
+    Record,
+    record_key,
+    set_key,
+)
+
+ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of the protocol. Each but `cap` can be switched off, to see what it is for."""
+
+    cap: int = 100
+    """Sessions for each account."""
+    every_server_stops: bool = True
+    """PostgreSQL is restored only while no operation is under way."""
+    all_epochs_are_raised: bool = True
+    """After that, every account's epoch is raised before the next operation."""
+
+    record_before_name: bool = True
+    """Opening writes the record first and registers its name second."""
+    one_name_per_kind: bool = True
+    """The script that registers a name looks for another one of its dialect and kind."""
+    extending_creates_nothing: bool = True
+    """Extending is EXPIRE, which leaves alone what is gone or ended."""
+    revoke_before_name: bool = True
+    """A logout marks the record first and takes its name out second."""
+    logout_leaves_tombstone: bool = True
+    """A logout marks the record as revoked; else it deletes it."""
+    surplus: Literal["brief tombstone", "tombstone", "deleted", "dropped in the script"] = (
+        "brief tombstone"
+    )
+    """What becomes of sessions past the cap."""
+    new_session_is_spared: bool = True
+    """Sessions past the cap are never the one that was opened just now."""
+    older_record_is_replaced: bool = True
+    """A login that meets the record of an older epoch takes its name out and opens another."""
+    newer_record_restarts: bool = True
+    """A login that meets the record of a newer epoch reads the account again."""
+    login_verifies_again: bool = True
+    """A login that reads the account again goes on only if the password is still the one it had."""
+    drops_newer_after_restore: bool = True
+    """If the account read again is still older, PostgreSQL went back: the name is taken out."""
+    epoch_decides: bool = True
+    """A session is live only if it has the account's present epoch."""
+    names_taken_out: Literal["dead", "all"] = "dead"
+    """What ends all sessions takes out the names of dead records; else all that it read."""
+    change_compares_epoch: bool = True
+    """A new password is written only under the epoch that the request was authenticated under."""
+    epoch_from_clock: bool = True
+    """Epochs come from PostgreSQL's clock; else they are counted from 0."""
+
+
+PROTOCOL = Rules()
+
+
+class Token(NamedTuple):
+    """A token that a client has: its session's name, and the account."""
+
+    dialect: str
+    kind: str
+    sid: str
+    account_id: int
+
+    @property
+    def name(self) -> Name:
+        return Name(self.dialect, self.kind, self.sid)
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation of a scenario, and what it is given. Not every operation looks at everything."""
+
+    operation: str
+    dialect: str = "A"
+    kind: str = "token"
+    password: int = 0
+    username: str = "ann"
+    account_id: int = 1
+    token: Token | None = None
+    ticks: tuple[int, ...] = ()
+
+    @property
+    def account(self) -> int:
+        """The id of the account that it works on."""
+        return self.token.account_id if self.token else self.account_id
+
+
+class Result(NamedTuple):
+    """What an operation returned. With `sid`, which session it is about."""
+
+    outcome: str
+    sid: str = ""
+    account_id: int = 0
+
+
+REFUSED = Result("refused")
+UNAUTHORIZED = Result("401")
+ALL_ENDED = Result("all ended")
+BUSY = Result("busy")
+OK = Result("ok")
+NEW_IDENTITY = "new identity"
+"""What an open starts again from when there is no account yet to read again."""
+
+Operation = Generator[Command, Any, Result]
+Reading = Generator[Command, Any, Any]
+
+
+def verdict(rules: Rules, record: Any, account: Account | None) -> str:
+    """Return "live", "inactive" or "401" for a session. Activity is judged before the epoch."""
+    if record is None or record == REVOKED or account is None:
+        return "401"
+    if not account.is_active:
+        return "inactive"
+    return "live" if record.epoch == account.epoch or not rules.epoch_decides else "401"
+
+
+def authenticated(rules: Rules, token: Token) -> Reading:
+    """Read the record, then the row. Return the account and the verdict."""
+    record = yield (stores.get, record_key(token.sid))
+    if record is None or record == REVOKED:
+        return None, "401"
+    account = yield (stores.account_by_id, record.account_id)
+    return account, verdict(rules, record, account)
+
+
+# Opening
+
+
+def open_session(
+    rules: Rules,
+    pid: str,
+    step: Step,
+    account: Account,
+    read_again: Callable[[], Reading],
+    *,
+    reuse: bool = True,
+) -> Operation:
+    """Return the account's session of this dialect and kind, or a new one.
+
+    `read_again` reads once more what entitles to it, and returns None when nothing does.
+    """
+    dialect, kind, lifetime = step.dialect, step.kind, LIFETIMES[step.kind]
+    unique = reuse and kind in SINGLE_KINDS
+    for attempt in range(1, ROUNDS + 1):
+        key, standing = set_key(account.id), None
+        if unique:
+            names = yield (stores.list_names, key)
+            alike = [(ends, name) for name, ends in names if name[:2] == (dialect, kind)]
+            standing = max(alike)[1] if alike else None
+        if standing is None:
+            own = Name(dialect, kind, f"{pid}.{attempt}")
+            standing = yield from _write_and_register(rules, account, own, unique)
+            if standing == own:
+                return Result("token", own.sid, account.id)
+            yield (stores.delete, record_key(own.sid))
+        yield (stores.extend_name, key, standing, lifetime)
+        record = yield (stores.get_and_extend, record_key(standing.sid), lifetime)
+        if record is not None and record != REVOKED:
+            if record.epoch == account.epoch or not rules.older_record_is_replaced:
+                return Result("token", standing.sid, account.id)
+            if record.epoch > account.epoch and rules.newer_record_restarts:
+                again = yield from read_again()
+                if again is None:
+                    return REFUSED
+                if again == NEW_IDENTITY:
+                    return Result(NEW_IDENTITY)
+                account = again
+                if not (rules.drops_newer_after_restore and record.epoch > account.epoch):
+                    continue
+        yield (stores.take_out, key, (standing,))
+    return BUSY
+
+
+def _write_and_register(rules: Rules, account: Account, own: Name, unique: bool) -> Reading:
+    """Write a new session; return the name that stands in the set, its own or another's."""
+    key, lifetime = set_key(account.id), LIFETIMES[own.kind]
+    record = Record(account.id, account.epoch, account.person)
+    in_script = rules.surplus == "dropped in the script"
+    write = (stores.set_new, record_key(own.sid), record, lifetime)
+    if rules.record_before_name:
+        yield write
+    standing, surplus = yield (
+        stores.register,
+        key,
+        own,
+        lifetime,
+        rules.cap,
+        unique and rules.one_name_per_kind,
+        rules.new_session_is_spared,
+        in_script,
+    )
+    if not rules.record_before_name:
+        yield write
+    for name in surplus:
+        if rules.surplus == "brief tombstone":
+            yield (stores.revoke_briefly, record_key(name.sid))
+        elif rules.surplus == "deleted":
+            yield (stores.delete, record_key(name.sid))
+        else:
+            yield (stores.revoke, record_key(name.sid), None)
+    if surplus and not in_script:
+        yield (stores.take_out, key, surplus)
+    return standing
+
+
+def log_in(rules: Rules, pid: str, step: Step, *, reuse: bool = True) -> Operation:
+    """Verify the password and open a session under the epoch that was read with the hash."""
+
+    def verify() -> Reading:
+        account = yield (stores.account_by_username, step.username)
+        right = account is not None and account.is_active and account.password == step.password
+        return account if right else None
+
+    def read_again() -> Reading:
+        if rules.login_verifies_again:
+            return (yield from verify())
+        return (yield (stores.account_by_username, step.username))
+
+    account = yield from verify()
+    if account is None:
+        return REFUSED
+    return (yield from open_session(rules, pid, step, account, read_again, reuse=reuse))
+
+
+def log_in_again(rules: Rules, pid: str, step: Step) -> Operation:
+    """Log in under `sessions=per-login`: each login opens one more session."""
+    return (yield from log_in(rules, pid, step, reuse=False))
+
+
+def refresh(rules: Rules, pid: str, step: Step) -> Operation:
+    """Open a session on the strength of a refresh token."""
+    assert step.token is not None
+
+    def read_again() -> Reading:
+        account, found = yield from authenticated(rules, step.token)
+        return account if found == "live" else None
+
+    account = yield from read_again()
+    if account is None:
+        return UNAUTHORIZED
+    return (yield from open_session(rules, pid, step, account, read_again))
+
+
+def register_account(rules: Rules, pid: str, step: Step) -> Operation:
+    """Take an id and an epoch, open the session, insert the account last."""
+
+    def read_again() -> Reading:
+        return NEW_IDENTITY
+        yield
+
+    for attempt in "abcd":
+        account_id, epoch = yield (stores.new_identity, rules.epoch_from_clock)
+        person = f"{step.username}@{pid}{attempt}"
+        account = Account(account_id, step.username, epoch, True, step.password, person)
+        opened = yield from open_session(rules, pid + attempt, step, account, read_again)
+        if opened.outcome == NEW_IDENTITY:
+            continue
+        if opened.outcome != "token":
+            return opened
+        if (yield (stores.insert, account)) != "OK":
+            return Result("taken")
+        yield (stores.respond,)
+        return opened
+    return BUSY
+
+
+# Reading
+
+
+def use(rules: Rules, pid: str, step: Step) -> Operation:
+    """Authenticate a request, then extend the session: its name first, its record second."""
+    account, found = yield from authenticated(rules, step.token)
+    if found != "live":
+        return Result(found, step.token.sid)
+    if step.token.kind == "token":
+        lifetime, key = LIFETIMES["token"], record_key(step.token.sid)
+        yield (stores.extend_name, set_key(account.id), step.token.name, lifetime)
+        if rules.extending_creates_nothing:
+            yield (stores.expire, key, lifetime)
+        else:
+            record = Record(account.id, account.epoch, account.person)
+            yield (stores.set_again, key, record, lifetime)
+    return Result("used", step.token.sid)
+
+
+def authenticate(rules: Rules, pid: str, step: Step) -> Operation:
+    """Authenticate a request."""
+    _, found = yield from authenticated(rules, step.token)
+    return Result("used" if found == "live" else found, step.token.sid)
+
+
+# Ending
+
+
+def log_out(rules: Rules, pid: str, step: Step) -> Operation:
+    """End one session: mark its record, then take its name out."""
+    token, key = step.token, record_key(step.token.sid)
+    mark = (stores.revoke, key, None) if rules.logout_leaves_tombstone else (stores.delete, key)
+    forget = (stores.take_out, set_key(token.account_id), (token.name,))
+    first, second = (mark, forget) if rules.revoke_before_name else (forget, mark)
+    yield first
+    yield second
+    return Result("logged out", token.sid)
+
+
+def log_in_and_out(rules: Rules, pid: str, step: Step) -> Operation:
+    """Log in, hand the token out, log out."""
+    opened = yield from log_in(rules, pid, step)
+    if opened.outcome != "token":
+        return opened
+    token = Token(step.dialect, step.kind, opened.sid, opened.account_id)
+    yield (stores.respond, token)
+    return (yield from log_out(rules, pid, Step("log_out", token=token)))
+
+
+def _clean_up(rules: Rules, account_id: int, epoch: int) -> Reading:
+    """Revoke what the set names if its epoch is older, and take out the names of dead records."""
+    dead = []
+    for name, _ in (yield (stores.list_names, set_key(account_id))):
+        reply = yield (stores.revoke, record_key(name.sid), epoch)
+        if reply != "not older" or rules.names_taken_out == "all":
+            dead.append(name)
+    if dead:
+        yield (stores.take_out, set_key(account_id), tuple(dead))
+
+
+def _end_all(rules: Rules, account_id: int, under: int | None) -> Operation:
+    raising = (stores.raise_epoch, account_id, under, None, None, rules.epoch_from_clock)
+    row = yield raising
+    if row is None:
+        return UNAUTHORIZED
+    yield from _clean_up(rules, account_id, row.epoch)
+    return ALL_ENDED
+
+
+def end_all(rules: Rules, pid: str, step: Step) -> Operation:
+    """End all sessions of an account, as an operator."""
+    return (yield from _end_all(rules, step.account_id, None))
+
+
+def log_out_everywhere(rules: Rules, pid: str, step: Step) -> Operation:
+    """End all sessions of the caller (logoutall), under the epoch of the caller's session."""
+    account, found = yield from authenticated(rules, step.token)
+    if found != "live":
+        return UNAUTHORIZED
+    return (yield from _end_all(rules, account.id, account.epoch))
+
+
+def disable(rules: Rules, pid: str, step: Step) -> Operation:
+    """Disable an account, as an operator or as its caller. Its records are left as they are."""
+    account_id, under = step.account_id, None
+    if step.token:
+        account, found = yield from authenticated(rules, step.token)
+        if found != "live":
+            return UNAUTHORIZED
+        account_id, under = account.id, account.epoch
+    row = yield (stores.raise_epoch, account_id, under, None, False, rules.epoch_from_clock)
+    return ALL_ENDED if row else UNAUTHORIZED
+
+
+def enable(rules: Rules, pid: str, step: Step) -> Operation:
+    """Enable an account, which raises its epoch too."""
+    yield (stores.raise_epoch, step.account_id, None, None, True, rules.epoch_from_clock)
+    return OK
+
+
+def delete_account(rules: Rules, pid: str, step: Step) -> Operation:
+    """Delete an account, then revoke what its set names."""
+    yield (stores.delete_account, step.account_id)
+    yield from _clean_up(rules, step.account_id, 10**9)
+    return ALL_ENDED
+
+
+def change_password(rules: Rules, pid: str, step: Step) -> Operation:
+    """Set a password and raise the epoch in one statement, clean up, and open a session."""
+    for _ in range(2):  # before and after the hash is made
+        account, found = yield from authenticated(rules, step.token)
+        if found != "live":
+            return Result(found)
+    under = account.epoch if rules.change_compares_epoch else None
+    row = yield (
+        stores.raise_epoch,
+        account.id,
+        under,
+        step.password,
+        None,
+        rules.epoch_from_clock,
+    )
+    if row is None:
+        return UNAUTHORIZED
+    yield from _clean_up(rules, row.id, row.epoch)
+    yield (stores.say_all_ended,)
+
+    def read_again() -> Reading:
+        again = yield (stores.account_by_id, row.id)
+        ours = again is not None and again.is_active and again.password == step.password
+        return again if ours else None
+
+    opened = yield from open_session(rules, pid, step, row, read_again)
+    return Result("changed, no session") if opened == REFUSED else opened
+
+
+def end_unlisted(rules: Rules, pid: str, step: Step) -> Operation:
+    """End what the set names under a key that is no longer listed, after a login.
+
+    Here these are the sessions of one dialect.
+    """
+    key = set_key(step.account_id)
+    for name, _ in (yield (stores.list_names, key)):
+        if name.dialect == step.dialect:
+            record = yield (stores.get, record_key(name.sid))
+            if record is not None and record != REVOKED:
+                yield (stores.revoke, record_key(name.sid), None)
+                yield (stores.take_out, key, (name,))
+    return OK
+
+
+# What happens around them
+
+
+def wait(rules: Rules, pid: str, step: Step) -> Operation:
+    for ticks in step.ticks:
+        yield (stores.wait, ticks)
+    return OK
+
+
+def fail_over(rules: Rules, pid: str, step: Step) -> Operation:
+    yield (stores.fail_over,)
+    return OK
+
+
+def restore_postgresql(rules: Rules, pid: str, step: Step) -> Operation:
+    yield (stores.restore_postgresql, rules.all_epochs_are_raised)
+    return OK
+
+
+def set_clock_back(rules: Rules, pid: str, step: Step) -> Operation:
+    yield (stores.set_clock_back, *step.ticks)
+    return OK
+
+
+def repeat_write(rules: Rules, pid: str, step: Step) -> Operation:
+    yield (stores.repeat_write,)
+    return OK
+
+
+OPERATIONS: dict[str, Callable[[Rules, str, Step], Operation]] = {
+    operation.__name__: operation
+    for operation in (
+        log_in,
+        log_in_again,
+        refresh,
+        register_account,
+        use,
+        authenticate,
+        log_out,
+        log_in_and_out,
+        end_all,
+        log_out_everywhere,
+        disable,
+        enable,
+        delete_account,
+        change_password,
+        end_unlisted,
+        wait,
+        fail_over,
+        restore_postgresql,
+        set_clock_back,
+        repeat_write,
+    )
+}
+ENDING_ALL = frozenset(
+    {"end_all", "log_out_everywhere", "disable", "delete_account", "change_password"}
+)
+OPENING = frozenset({"log_in", "log_in_again", "refresh", "register_account", "change_password"})
+DISTURBING = ENDING_ALL | {
+    "enable",
+    "log_out",
+    "log_in_and_out",
+    "end_unlisted",
+    "wait",
+    "fail_over",
+    "restore_postgresql",
+    "set_clock_back",
+    "repeat_write",
+}
+"""What may end a session while it is opened, so that the token may rightly be dead."""
+
+
+def start(rules: Rules, pid: str, step: Step) -> Operation:
+    return OPERATIONS[step.operation](rules, pid, step)
+
+
+def disturbs(rules: Rules, step: Step) -> bool:
+    small = rules.cap < 50
+    return step.operation in DISTURBING or (step.operation in OPENING and small)
