@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.errors
 
+from store.default_gallery import default_gallery
 from store.errors import Unavailable, first_line
 from store.fitness import why_not_usable
 from store.pictures import insert_gallery_picture
@@ -141,13 +142,8 @@ async def _migrate(run: Run, version: int, migrations: dict[int, Path]) -> None:
 
 
 async def _hang_gallery(run: Run) -> None:
-    # Only a new database needs Pillow in this process.
-    from store.image_decoder import webp_sides  # noqa: PLC0415
-    from store.portraits import PORTRAITS, draw  # noqa: PLC0415
-
-    for portrait in PORTRAITS:
-        sides = webp_sides(await asyncio.to_thread(draw, portrait))
-        await run(*insert_gallery_picture(portrait.group, portrait.name, sides))
+    for picture in default_gallery():
+        await run(*insert_gallery_picture(*picture))
 
 
 def _by_number(migrations: Path) -> dict[int, Path]:

@@ -1,4 +1,8 @@
-"""The gallery's ten default portraits, drawn from one table: a row a person.
+"""Draw the ten pictures of the default gallery from one table, with a row for each person.
+
+`python -m tools.draw_gallery` writes them as WebP files, in three sizes, into
+store/default_gallery, where new databases get them from. Run it after a change of the table, and
+commit the files.
 
 Shapes are written like the points of an SVG polygon, in units whose x is 0 on the face's axis and
 whose y grows downwards. A smooth closed curve runs through the points; one with a `!` is a corner.
@@ -6,10 +10,15 @@ whose y grows downwards. A smooth closed curve runs through the points; one with
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from PIL import Image, ImageColor, ImageDraw
+
+from store.default_gallery import DIRECTORY, file_name
+from store.image_cost import SIDES
+from store.image_decoder import webp_sides
 
 SIZE = 512
 OVERSAMPLING = 4
@@ -324,3 +333,18 @@ FEATURES = {
     "clip": [Layer("cloth", line(62 + 154j, 88 + 182j), 8)],
     "hoops": [Layer("gold", pair(disc(98, 280, 17)), 5)],
 }
+
+
+def main() -> int:
+    """Write the files; return the exit status."""
+    for file in DIRECTORY.glob("*.webp"):
+        file.unlink()
+    for number, portrait in enumerate(PORTRAITS, 1):
+        for side, content in zip(SIDES, webp_sides(draw(portrait)), strict=True):
+            name = file_name(number, portrait.group, portrait.name, side)
+            (DIRECTORY / name).write_bytes(content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
