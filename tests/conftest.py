@@ -27,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts processes goes first: at the end, one long file would leave a core idle."""
-    items.sort(key=lambda item: item.path.parent.name in ("handlers", "store"))
+    items.sort(key=lambda item: not {"handlers", "store"}.isdisjoint(item.path.parts))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -111,7 +111,7 @@ def test_nothing_is_declared_twice(methods):
 
 
 async def test_the_methods_of_the_endpoints_without_a_dialect(client):
-    """/healthz, /readyz and /metrics are in test_front.py: they are for no web page."""
+    """/healthz, /readyz and /metrics are in http/test_middleware.py: they are for no web page."""
     allow = {"Allow": "GET, HEAD, OPTIONS"}
     paths = ["/openapi.json", "/lumotist/openapi.json", "/docs", "/docs/", "/docs/page.js"]
     for path in [*paths, "/pictures/any"]:
