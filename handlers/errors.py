@@ -18,17 +18,23 @@ _log = logging.getLogger("latchkey")
 RenderError = Callable[[Refused], Answer]
 
 
+_MALFORMED = {"JSON": "invalid_json", "Header": "malformed_header"}
+
+
 class Malformed(Refused):
     """The body can't be read as the `form` it says it has; the text says why."""
 
     def __init__(self, form: str, why: object) -> None:
         super().__init__(f"{form} parse error - {why}")
         self.form = form
+        self.code = _MALFORMED.get(form, "malformed_body")
         self.why = str(why)
 
 
 class WrongMediaType(Refused):
     """The body is of a content type that this dialect does not read."""
+
+    code = "unsupported_media_type"
 
     def __init__(self, media_type: str) -> None:
         super().__init__(media_type)
@@ -38,6 +44,8 @@ class WrongMediaType(Refused):
 class UnsupportedEncoding(Refused):
     """The body is compressed (Content-Encoding), and no dialect takes that."""
 
+    code = "unsupported_content_encoding"
+
 
 NOT_COMPRESSED = {"Accept-Encoding": "identity"}
 """The header that says so (RFC 9110, 12.5.3)."""
@@ -45,6 +53,8 @@ NOT_COMPRESSED = {"Accept-Encoding": "identity"}
 
 class TooLarge(Refused):
     """The body is longer than `limit` bytes; it was not read on."""
+
+    code = "payload_too_large"
 
     def __init__(self, limit: int) -> None:
         super().__init__(str(limit))
@@ -54,21 +64,31 @@ class TooLarge(Refused):
 class TooSlow(Refused):
     """The body was not there in time."""
 
+    code = "timeout"
+
 
 class HeadersTooLarge(Refused):
     """A header is too long, or there are too many (RFC 6585, 5)."""
+
+    code = "headers_too_large"
 
 
 class TargetTooLong(Refused):
     """The request line is too long (RFC 9110, 15.5.15)."""
 
+    code = "uri_too_long"
+
 
 class NotFound(Refused):
     """Nothing is at this path, or nobody has this id."""
 
+    code = "not_found"
+
 
 class WrongMethod(Refused):
     """The path is known and the method is none of its own. `allowed` is an Allow header."""
+
+    code = "method_not_allowed"
 
     def __init__(self, method: str, allowed: str) -> None:
         super().__init__(method)
@@ -79,9 +99,13 @@ class WrongMethod(Refused):
 class MissingToken(Refused):
     """The request needs a token and brings none."""
 
+    code = "token_missing"
+
 
 class BadHeader(Refused):
     """The Authorization header is malformed; `spaces` tells too many parts from too few."""
+
+    code = "malformed_authorization"
 
     def __init__(self, *, spaces: bool) -> None:
         super().__init__("spaces" if spaces else "no token")
@@ -91,6 +115,8 @@ class BadHeader(Refused):
 class Crashed(Refused):
     """Something went wrong that no client may be told about. It has been logged."""
 
+    code = "internal"
+
 
 def error_response(render_error: RenderError, problem: Exception, request: web.Request) -> Answer:
     """Return what a handler's exception is answered with; what is no refusal is logged here."""
@@ -98,11 +124,7 @@ def error_response(render_error: RenderError, problem: Exception, request: web.R
         _log.error("unexpected error", exc_info=problem, extra={"request_id": request[REQUEST_ID]})
         problem = Crashed()
     response = render_error(problem)
-    response.why = _name(problem)
+    response.why = (
+        f"{problem.code}: {problem}" if isinstance(problem, Unavailable) else problem.code
+    )
     return response
-
-
-def _name(refusal: Refused) -> str:
-    """Return what the log calls a refusal; a store that can't serve has its reason there."""
-    name = type(refusal).__name__
-    return f"{name}: {refusal}" if isinstance(refusal, Unavailable) else name

@@ -35,9 +35,13 @@ _PLACE = "\0the long string"
 class NotBase64(Refused):
     """A picture was sent as text, and the text is not base64."""
 
+    code = "invalid_picture"
+
 
 class NoPicture(Refused):
     """What was sent has neither a picture nor an id."""
+
+    code = "invalid_fields"
 
 
 async def read_upload(request: web.Request) -> bytes | int:

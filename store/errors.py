@@ -10,7 +10,8 @@ import enum
 class Refused(Exception):
     """The request can't be granted, for a reason that the client may be told.
 
-    `code` names the kind of error in metrics, traces and logs; it does not change.
+    `code` names the kind of error in metrics, traces and logs. Codes are stable: class names may
+    change. docs/metrics.md lists them.
     """
 
     code = "refused"
@@ -49,16 +50,29 @@ class Flaw(enum.Enum):
     NOT_REFRESH = "its session gives access, and this request needs one that refreshes"
 
 
+_TOKEN_CODES = {
+    Flaw.FORGED: "token_unknown",
+    Flaw.EXPIRED: "token_expired",
+    Flaw.REVOKED: "token_revoked",
+    Flaw.INACTIVE: "account_disabled",
+    Flaw.REFRESH: "token_unknown",
+    Flaw.NOT_REFRESH: "token_unknown",
+}
+
+
 class BadToken(Refused):
     """The token names no live session of a kind that may do this."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(flaw.value)
         self.flaw = flaw
+        self.code = _TOKEN_CODES[flaw]
 
 
 class Unstorable(Refused):
     """A value holds what PostgreSQL can't keep (NUL, a lone surrogate) or is longer than any."""
+
+    code = "invalid_fields"
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -67,6 +81,8 @@ class Unstorable(Refused):
 
 class NoSuchPicture(Refused):
     """The gallery has no picture of this id."""
+
+    code = "not_found"
 
 
 class Blemish(enum.Enum):
@@ -82,6 +98,8 @@ class Blemish(enum.Enum):
 
 class BadPicture(Refused):
     """What was sent can't be taken for a picture. `limit` is the most pixels it may have."""
+
+    code = "invalid_picture"
 
     def __init__(self, blemish: Blemish, limit: int) -> None:
         super().__init__(blemish.value)

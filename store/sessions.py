@@ -44,6 +44,8 @@ BY_USE = frozenset({"token", imported.KIND})
 class Outdated(Refused):
     """What a session was to be opened under is older than the account's present epoch."""
 
+    code = "stale_epoch"
+
     def __init__(self, epoch: int) -> None:
         super().__init__(str(epoch))
         self.epoch = epoch

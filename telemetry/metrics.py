@@ -31,8 +31,8 @@ OTHER = "other"
 
 _KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_ALWAYS = ("Busy", "Crashed", "TooMany", "Unavailable")
-"""The reasons for a 5xx or 429."""
+_ALWAYS = ("busy", "internal", "rate_limited", "unavailable")
+"""The codes of the errors behind a 5xx or 429."""
 
 
 class Metrics:
@@ -82,8 +82,8 @@ class Metrics:
 
     def expect_dialect(self, name: str, kinds: Iterable[str] = ()) -> None:
         """Start the counters of a dialect at 0: rate() does not see a first event."""
-        for refusal in _ALWAYS:
-            self._refusals.labels(name, refusal)
+        for code in _ALWAYS:
+            self._refusals.labels(name, code)
         if name:
             self.stores.expect_dialect(name, kinds)
 
@@ -103,7 +103,7 @@ class Metrics:
     ) -> None:
         """Note a request that has been answered; it is counted within FLUSH_SECONDS.
 
-        `why` begins with the name of the refusal, if it was refused.
+        `why` begins with the error's code, if it was refused.
         """
         what = dialect, route, method, status, why
         if (alike := self._noted.get(what)) is None:

@@ -16,7 +16,16 @@ from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 
-from telemetry.observer import NO_CONTEXT, NO_THREADS, Call, Context, Lookups, Observer, Threads
+from telemetry.observer import (
+    NO_CONTEXT,
+    NO_THREADS,
+    Call,
+    Context,
+    Lookups,
+    Observer,
+    Threads,
+    error_type,
+)
 
 _TABLE = re.compile(r"\b(?:from|into|update) (\w+)")
 _LOOKUPS = {"session": "look up sessions", "login": "look up credentials"}
@@ -127,7 +136,7 @@ def ending(span: Span) -> Iterator[Span]:
     try:
         yield span
     except BaseException as error:
-        fail(span, type(error).__name__)
+        fail(span, error_type(error))
         if code := getattr(error, "pgcode", None):
             span.set_attribute("db.response.status_code", code)
         raise

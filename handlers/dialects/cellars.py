@@ -55,6 +55,8 @@ MAX_USERNAME = 30
 class InvalidData(Refused):
     """The fields are not what they must be; the text says why, if there is more to say."""
 
+    code = "invalid_fields"
+
 
 def render_error(refusal: Refused) -> Answer:
     """Return the response to an error: one string (docs/contracts/cellars.md#errors)."""

@@ -60,6 +60,8 @@ CHECKS = Checks(authenticate, open=check_token)
 class Errors(Refused):
     """Fields that are not as they should be: sentences by field, in the order of the fields."""
 
+    code = "invalid_fields"
+
     def __init__(self, by_field: Mapping[str, list[str]]) -> None:
         super().__init__(", ".join(by_field))
         self.by_field = by_field

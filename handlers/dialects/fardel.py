@@ -69,9 +69,13 @@ BAD_TOKENS = {
 class BadForm(Refused):
     """A field is missing or is not what it must be."""
 
+    code = "invalid_fields"
+
 
 class NotFresh(Refused):
     """What was asked needs a token that comes from a login."""
+
+    code = "fresh_login_required"
 
 
 def render_error(refusal: Refused) -> Answer:

@@ -119,8 +119,8 @@ async def test_what_is_known_in_advance_begins_at_0(aiohttp_client, settings, cl
         for status in ("500", "503"):
             assert samples[sample("latchkey_requests_total", **labels, status=status)] == 0
     for name, labels in (
-        ("refusals", {"dialect": "fardel", "refusal": "Crashed"}),
-        ("refusals", {"dialect": "", "refusal": "Unavailable"}),
+        ("refusals", {"dialect": "fardel", "refusal": "internal"}),
+        ("refusals", {"dialect": "", "refusal": "unavailable"}),
         ("logins", {"dialect": "wicare", "outcome": "busy"}),
         ("registrations", {"outcome": "taken"}),
         ("sessions_opened", {"dialect": "fardel", "kind": "access"}),
@@ -148,9 +148,9 @@ async def test_refusals_are_counted_by_what_the_log_calls_them(client):
     samples = await scrape(client)
     refusals = {key[1:]: value for key, value in samples.items() if "refusals" in key[0] and value}
     assert refusals == {
-        (("dialect", "lumotist"), ("refusal", "BadCredentials")): 1,
-        (("dialect", "lumotist"), ("refusal", "MissingToken")): 1,
-        (("dialect", ""), ("refusal", "NotFound")): 1,
+        (("dialect", "lumotist"), ("refusal", "invalid_credentials")): 1,
+        (("dialect", "lumotist"), ("refusal", "token_missing")): 1,
+        (("dialect", ""), ("refusal", "not_found")): 1,
     }
 
 
