@@ -12,7 +12,7 @@ BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
 LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test coverage faults slow deploy-check check audit format lock bench load clean
+.PHONY: run test coverage faults slow deploy-check check audit diagrams format lock bench load clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -45,6 +45,10 @@ check: $(VENV)/dev
 # Known vulnerabilities in what is pinned. Without a way to the advisories it says "SKIPPED".
 audit: $(VENV)/dev
 	@$(BIN)/python tools/audit.py
+
+# Draws docs/diagrams/*.svg again from their sources. Needs Graphviz.
+diagrams: $(VENV)/run
+	$(BIN)/python tools/diagrams.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,7 @@
 
 PostgreSQL decides: a session is live only while it bears its account's present epoch. So whatever
 ends sessions raises the epoch first, and whatever opens one does it under an epoch that was read
-together with what entitled it.
+together with what entitled it. See docs/session-protocol.md.
 """
 
 import contextlib

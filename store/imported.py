@@ -3,6 +3,7 @@
 We can't derive such a token again, so its session is named by the token's SHA-256, and it has a
 kind of its own: a login never finds it. Everything else goes by its record and its name, as with
 any session: its life is extended by use, and logout, logoutall and the epoch end it.
+See docs/session-protocol.md#tokens.
 """
 
 import hashlib

@@ -9,6 +9,8 @@ told apart; for two minutes if it was one too many for its account.
 sessions:<account>     sorted set, the account's: member "<dialect>:<kind>:<sid>", score the
 time at which it ends. Lives for the longest lifetime and a day, renewed
 by every register and extend.
+
+The specification is docs/session-protocol.md#key-layout.
 """
 
 from dataclasses import dataclass

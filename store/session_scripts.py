@@ -1,6 +1,6 @@
 """What Redis runs for a session. Each script touches one key, and makes no key's name.
 
-Change none without the model that shows that the protocol of store/sessions.py still holds.
+They are steps of docs/session-protocol.md#operations. Before you change one, change tests/model.
 """
 
 # KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.

@@ -1,8 +1,8 @@
 """Opening, reading, extending and ending sessions in Redis, in the order that makes it safe.
 
 Every script touches one key only and makes no key's name, so the same code runs on one Redis and
-on a cluster. The order of the writes does the rest; the protocol was model-checked before it was
-written down: change a step only with a model that shows that the change holds.
+on a cluster. The order of the writes is the protocol of docs/session-protocol.md#operations. It is
+model-checked by tests/model: before you change a step here, change the model.
 What is kept, and under which keys: store/session.py.
 """
 

@@ -1,4 +1,7 @@
-"""Extending sessions by use: rarely, in batches, and never in the way of an answer."""
+"""Extending sessions by use: rarely, in batches, and never in the way of an answer.
+
+The rules are in docs/session-protocol.md#extend.
+"""
 
 import asyncio
 import logging
