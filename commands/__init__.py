@@ -15,13 +15,13 @@ Without a command it serves."""
 MORE = """\
 settings:
   All are environment variables, in docs/settings.md. With neither DATABASE_URL nor REDIS_URL the
-  server runs a PostgreSQL and a Redis of its own, and keeps them in DATA_DIR (`data`). The other
-  commands find the same stores by the same settings, whether the server runs or not.
+  server runs an embedded PostgreSQL and Redis, with their data in DATA_DIR (`data`). The other
+  commands find the same stores by the same settings, whether the server is running or not.
 
 examples:
   python server.py                            serve on http://127.0.0.1:8000
-  HOST=0.0.0.0 WORKERS=4 python server.py     serve with four processes, to everybody
-  python server.py check                      before the first start, and when something is odd
+  HOST=0.0.0.0 WORKERS=4 python server.py     serve with four processes, on all addresses
+  python server.py check                      before the first start, and to find problems
   python server.py account set mika is_active=false
   python server.py account import users.csv --check
   python server.py sessions list mika
@@ -29,30 +29,30 @@ examples:
   python server.py COMMAND --help             more about a command
 
 exit status:
-  0  done
-  1  not done: one line on stderr says why, and begins with `latchkey: `
-  2  a setting or an argument can't be used"""
+  0  success
+  1  failure: one line on stderr gives the reason, and begins with `latchkey: `
+  2  a setting or an argument is invalid"""
 
 SERVE = """\
-Serve until SIGTERM, which lets the requests in flight end first, or Ctrl-C. With WORKERS of two or
-more, SIGHUP starts new processes and drains the old ones, without a lost request."""
+Serve until SIGTERM, which completes the requests in progress first, or Ctrl-C. With WORKERS of two
+or more, SIGHUP starts new processes and drains the old ones, without losing a request."""
 
 CHECK = """\
-Read the settings, reach both stores, and say what is wrong, one line each: ok, note, warning or
-WRONG. The exit status is 1 when anything is WRONG, 2 when a setting can't be used. Nothing is
-changed but a counter in Redis that expires."""
+Read the settings, connect to both stores, and report the findings, one line each: ok, note, warning
+or WRONG. The exit status is 1 if anything is WRONG, 2 if a setting is invalid. Nothing is changed,
+except a counter in Redis that expires."""
 
 ACCOUNT = """\
-What no endpoint shows, makes or changes of an account; and all of them in, or out. The server may
-run meanwhile, and need not."""
+Show, create or change what no endpoint does; import or export all accounts. The server may be
+running or stopped."""
 
 GALLERY = """\
-The pictures that every account may choose from. Ten are drawn at the first start; from then on the
-gallery is yours."""
+The pictures that every account can choose from. Ten are drawn at the first start; after that, only
+you change the gallery."""
 
 SESSIONS = """\
-A session is what a login opens; an account has one of each dialect and kind. Ending is at once and
-for good, whatever Redis forgets: PostgreSQL decides."""
+A login opens a session; an account has one of each dialect and kind. Ending them takes effect at
+once and permanently, even if Redis loses data: PostgreSQL decides."""
 
 
 Run = Callable[[Settings], int]
@@ -75,13 +75,15 @@ def parse(arguments: list[str]) -> Run:
     parser.add_argument("--version", action="version", version=f"Latchkey {VERSION}")
     parser.set_defaults(run=lambda settings, _: serve.run(settings))
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    commands.add_parser("serve", help="run the server (the default)", description=SERVE)
+    commands.add_parser("serve", help="run the server (default)", description=SERVE)
     check.add(
-        commands.add_parser("check", help="say what is wrong, if anything", description=CHECK)
+        commands.add_parser(
+            "check", help="report problems of settings and stores", description=CHECK
+        )
     )
     account.add(
         commands.add_parser(
-            "account", help="show, make, change, delete, import accounts", description=ACCOUNT
+            "account", help="show, create, change, delete, import accounts", description=ACCOUNT
         )
     )
     sessions.add(
@@ -89,7 +91,7 @@ def parse(arguments: list[str]) -> Run:
     )
     gallery.add(
         commands.add_parser(
-            "gallery", help="list the gallery, add to it, remove from it", description=GALLERY
+            "gallery", help="list the gallery, add or remove pictures", description=GALLERY
         )
     )
     chosen = parser.parse_args(arguments)

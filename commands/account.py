@@ -25,18 +25,18 @@ from store.refold import refold, survey
 Act = Callable[[Settings, Namespace], Awaitable[str]]
 
 CREATE = """\
-Make an account, whose password is typed twice, or is the first line of standard input where that is
-no terminal. What a dialect asks of a name, a password or an e-mail does not matter here: the names
-must be free and can be stored, that is all."""
+Create an account. Type its password twice, or pass it as the first line of standard input if that
+is not a terminal. The rules of the dialects for names, passwords and e-mails do not apply here:
+the names only have to be free and storable."""
 
 RENEW = """\
-Give an account another password, which ends its sessions at once. It is typed twice, or is the
-first line of standard input where that is no terminal."""
+Set an account's password, which ends its sessions at once. Type it twice, or pass it as the first
+line of standard input if that is not a terminal."""
 
 REFOLD = """\
-Fold the names of all accounts as this release does, and say whose form another account has. The
-first start of a release does it; this is for names that a server of an older release has written
-since, in a rolling upgrade."""
+Fold the names of all accounts as this release does, and report those whose folded form another
+account has. The first start of a release does this; run it for names that a server of an older
+release has written since, in a rolling upgrade."""
 
 DELETE = """\
 Delete an account, its pictures and its sessions, for good."""
@@ -49,10 +49,10 @@ def add(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     show = actions.add_parser("show", help="print an account")
     change = actions.add_parser("set", help="change fields of an account")
-    create = actions.add_parser("create", help="make an account", description=CREATE)
+    create = actions.add_parser("create", help="create an account", description=CREATE)
     password = actions.add_parser("password", help="set a password", description=RENEW)
     delete = actions.add_parser("delete", help="delete an account", description=DELETE)
-    lists = actions.add_parser("list", help="list accounts, those with the lowest ids first")
+    lists = actions.add_parser("list", help="list accounts, in the order of their ids")
     folds = actions.add_parser("refold", help="fold all names again", description=REFOLD)
     for action in (show, change, password, delete):
         action.add_argument("name", metavar="NAME", help=NAME_HELP)
@@ -65,10 +65,16 @@ def add(parser: ArgumentParser) -> None:
             metavar="FIELD=VALUE",
             help=fields + note,
         )
-    delete.add_argument("--yes", action="store_true", help="go on without asking")
-    lists.add_argument("--limit", type=_whole, default=100, metavar="N", help="at most; else 100")
-    lists.add_argument("--after", type=_whole, default=0, metavar="ID", help="ids above this one")
-    lists.add_argument("--match", default="", metavar="TEXT", help="what a name begins with")
+    delete.add_argument("--yes", action="store_true", help="continue without asking")
+    lists.add_argument(
+        "--limit", type=_whole, default=100, metavar="N", help="the maximum number (default: 100)"
+    )
+    lists.add_argument(
+        "--after", type=_whole, default=0, metavar="ID", help="only ids above this one"
+    )
+    lists.add_argument(
+        "--match", default="", metavar="TEXT", help="only names that begin with this"
+    )
     for action, act, always in (
         (show, _show, " (as always)"),
         (change, _set, " (as always)"),
@@ -86,7 +92,7 @@ def add(parser: ArgumentParser) -> None:
 def run(settings: Settings, chosen: Namespace, act: Act) -> int:
     """Do what is asked, and print what there is to say; return the exit status."""
     if act is _delete and not (chosen.yes or is_at_a_terminal()):
-        complain(f"this deletes {chosen.name!r}, and there is no terminal to ask at; say --yes")
+        complain(f"this deletes {chosen.name!r}, and there is no terminal to confirm it; use --yes")
         return 2
     try:
         with reach_stores(settings) as reached:
@@ -130,7 +136,7 @@ async def _create(settings: Settings, chosen: Namespace) -> str:
         if later:
             await core.accounts.change(account.id, later)
         details = _still(await core.accounts.details(account.id), "of this name")
-    return _as_json(_shown(details)) if chosen.json else f"{the_names(details)} is made"
+    return _as_json(_shown(details)) if chosen.json else f"{the_names(details)} was created"
 
 
 async def _password(settings: Settings, chosen: Namespace) -> str:
@@ -139,19 +145,19 @@ async def _password(settings: Settings, chosen: Namespace) -> str:
         if not await core.admin.set_password(found.id, new_password()):
             raise nobody(chosen.name)
     said = {"id": found.id, "password": "changed"}
-    over = "has another password; its sessions are over"
+    over = "has a new password; its sessions have ended"
     return _as_json(said) if chosen.json else f"{the_names(found)} {over}"
 
 
 async def _delete(settings: Settings, chosen: Namespace) -> str:
     async with core_of(settings, redis_required=False) as core:
         found = await find(core.accounts, chosen.name)
-        if not chosen.yes and not agrees(f"This deletes {the_names(found)}, for good."):
+        if not chosen.yes and not agrees(f"This deletes {the_names(found)} permanently."):
             raise BadInput("nothing was deleted")
         if not await core.admin.remove(found.id):
             raise nobody(chosen.name)
     said = {"id": found.id, "deleted": True}
-    return _as_json(said) if chosen.json else f"{the_names(found)} is deleted"
+    return _as_json(said) if chosen.json else f"{the_names(found)} was deleted"
 
 
 async def _list(settings: Settings, chosen: Namespace) -> str:
@@ -182,7 +188,7 @@ def _still(details: Details | None, name: str) -> Details:
 
 def _whole(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MAX_ID):
-        raise ArgumentTypeError("a whole number is wanted")
+        raise ArgumentTypeError("a whole number is required")
     return int(text)
 
 
@@ -216,10 +222,10 @@ def _say(problem: Exception) -> str:
             return f"another account has this {' and this '.join(sorted(problem.fields))}"
         case Unstorable():
             return (
-                f"{problem.field} can't be stored: it is too long, or has a character that can't "
-                "be seen"
+                f"{problem.field} cannot be stored: it is too long, or contains an invisible "
+                "character"
             )
         case Busy():
-            return f"it takes too long: {problem}"
+            return f"the operation timed out: {problem}"
         case _:
             return str(problem)

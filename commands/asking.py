@@ -14,7 +14,7 @@ def is_at_a_terminal() -> bool:
 
 def agrees(question: str) -> bool:
     """Ask, and tell whether the answer is yes."""
-    print(f"{printable(question)} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} Continue? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -40,4 +40,4 @@ def _first_line() -> str:
     try:
         return sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise BadInput("the password is no UTF-8") from None
+        raise BadInput("the password is not UTF-8") from None

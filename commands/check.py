@@ -46,7 +46,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(settings: Settings) -> int:
     """Look at everything and print what was found; return the exit status."""
-    found = [Finding(Level.OK, "the settings can be used"), *judge_settings(settings)]
+    found = [Finding(Level.OK, "the settings are valid"), *judge_settings(settings)]
     try:
         with reach_stores(settings) as reached:
             found += run_loop(_look(reached))  # on the same event loop as `serve`
@@ -71,7 +71,7 @@ def _judge_first_start(settings: Settings) -> Iterator[Finding]:
     data = Path(settings.data_dir).absolute()
     there = next(each for each in (data, *data.parents) if each.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        yield Finding(Level.WRONG, f"DATA_DIR: {there} can't be written to")
+        yield Finding(Level.WRONG, f"DATA_DIR: {there} is not writable")
 
 
 async def _look(settings: Settings) -> list[Finding]:
@@ -96,7 +96,7 @@ async def _look_at_database(settings: Settings) -> AsyncIterator[Finding]:
                 for finding in judge_hashes(*await dearer_hashes(database, rounds)):
                     yield finding
                 if not odd:
-                    yield Finding(Level.OK, "the names of all accounts are fit to be kept")
+                    yield Finding(Level.OK, "the names of all accounts are valid")
         finally:
             await database.close()
     except Unavailable as refusal:
@@ -111,11 +111,11 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
             limit = settings.register_limit
             why = await why_not_counted(Limits(redis, *[limit] * 4))
-            fine, bad = "Redis counts attempts", f"Redis can't count attempts: {why}"
+            fine, bad = "Redis counts attempts", f"Redis cannot count attempts: {why}"
             yield either(why is None, fine, bad, Level.WRONG)
             options = core_options(settings)
             why = await why_not_kept(make_sessions(redis, make_tokens(options), options))
-            fine, bad = "Redis keeps sessions", f"Redis can't keep sessions: {why}"
+            fine, bad = "Redis stores sessions", f"Redis cannot store sessions: {why}"
             yield either(why is None, fine, bad, Level.WRONG)
         finally:
             await redis.close()
@@ -146,12 +146,12 @@ async def _look_at_port(settings: Settings) -> AsyncIterator[Finding]:
     try:
         for each in bind_sockets(settings):
             each.close()
-        yield Finding(Level.OK, f"{where} can be listened on")
+        yield Finding(Level.OK, f"the server can listen on {where}")
     except CannotListen as problem:
         if problem.in_use and await _is_ours(settings):
-            yield Finding(Level.OK, f"{where} is listened on by this server")
+            yield Finding(Level.OK, f"the server is listening on {where}")
         else:
-            yield Finding(Level.WRONG, f"{where} can't be listened on: {problem}")
+            yield Finding(Level.WRONG, f"the server cannot listen on {where}: {problem}")
 
 
 async def _is_ours(settings: Settings) -> bool:

@@ -94,4 +94,4 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
         return COLUMNS.get(field, field), parse(text)
     except (ValueError, KeyError):
         shown = repr(text) if len(text) <= _LONGEST_SHOWN else f"{len(text)} characters"
-        raise ArgumentTypeError(f"{field} is {shown}: allowed is {allowed}") from None
+        raise ArgumentTypeError(f"{field} must be {allowed} (got {shown})") from None

@@ -46,20 +46,24 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
     mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
     try:
         create_app(settings)
-        yield Finding(Level.OK, f"the dialects don't collide: {mounted}")
+        yield Finding(Level.OK, f"the dialects do not conflict: {mounted}")
     except Conflict as problem:
         yield Finding(Level.WRONG, f"DIALECTS: {problem}")
     if "kust" in settings.dialects:
-        yield Finding(Level.NOTE, "kust shows every account to every account")
+        yield Finding(Level.NOTE, "in kust every account can read all accounts")
     yield from judge_secrets(settings)
     keys = len(settings.secret_keys)
-    kept = f"SECRET_KEYS: {keys} given" if keys else "SECRET_KEYS: made, and kept in DATA_DIR"
+    kept = (
+        f"SECRET_KEYS: {keys} configured"
+        if keys
+        else "SECRET_KEYS: generated and stored in DATA_DIR"
+    )
     yield Finding(Level.OK, kept)
     if settings.rate_limits == "off":
-        yield Finding(Level.WARNING, "RATE_LIMITS is off: nobody's attempts are counted")
+        yield Finding(Level.WARNING, "RATE_LIMITS is off: attempts are not counted")
     yield either(
         bool(settings.trusted_proxies) or _is_loopback(settings.host),
-        "clients are told apart by their addresses",
+        "clients are distinguished by their addresses",
         f"TRUSTED_PROXIES is empty and HOST is {settings.host}: behind a load balancer, all "
         "clients would count as one",
     )
@@ -67,8 +71,8 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     yield either(
         files == resource.RLIM_INFINITY or files >= FEWEST_FILES,
-        f"{files} files may be open",
-        f"only {files} files may be open, and each client takes one: raise `ulimit -n`",
+        f"{files} open files are allowed",
+        f"only {files} open files are allowed, and each client takes one: raise `ulimit -n`",
     )
 
 
@@ -76,14 +80,18 @@ def judge_secrets(settings: Settings) -> Iterator[Finding]:
     """Report secrets that others may read, and stores that take anybody."""
     for file in (*settings.secret_files, Path(settings.data_dir) / "secret_key"):
         if _is_exposed(file):
-            what = f"every user of this machine may read the secrets in {file}: chmod o-r it"
+            what = f"every user of this machine can read the secrets in {file}: run chmod o-r on it"
             yield Finding(Level.WRONG, what)
     url = settings.redis_url
     if url and not is_on_socket(url) and not has_credentials(url):
-        where = "every user of this machine" if is_on_loopback(url) else "whoever reaches Redis"
+        where = (
+            "every user of this machine"
+            if is_on_loopback(url)
+            else "anyone who can connect to Redis"
+        )
         yield Finding(
             Level.WARNING if is_on_loopback(url) else Level.WRONG,
-            f"REDIS_URL has no password: {where} may open sessions of any account",
+            f"REDIS_URL has no password: {where} can open sessions of any account",
         )
     if bool(url) != bool(settings.database_url):
         ours, store = ("DATABASE_URL", "PostgreSQL") if url else ("REDIS_URL", "Redis")
@@ -109,17 +117,19 @@ def _judge_networks(settings: Settings) -> Iterator[Finding]:
         if _is_wide(network):
             yield Finding(
                 Level.WRONG,
-                f"TRUSTED_PROXIES has {network}: a client in there may claim any address",
+                f"TRUSTED_PROXIES contains {network}: a client in it can claim any address",
             )
     for network in settings.metrics_allow:
         if _is_wide(network):
-            yield Finding(Level.WARNING, f"METRICS_ALLOW has {network}: /metrics is nearly public")
+            yield Finding(
+                Level.WARNING, f"METRICS_ALLOW contains {network}: /metrics is nearly public"
+            )
         for proxy in settings.trusted_proxies:
             if proxy.version == network.version and proxy.overlaps(network):
                 yield Finding(
                     Level.NOTE,
-                    f"METRICS_ALLOW {network} has the trusted proxy {proxy}: if it sends no "
-                    "X-Forwarded-For, its clients may read /metrics",
+                    f"METRICS_ALLOW {network} contains the trusted proxy {proxy}: without "
+                    "X-Forwarded-For from it, its clients can read /metrics",
                 )
 
 
@@ -132,31 +142,31 @@ def judge_database(facts: DatabaseFacts, settings: Settings) -> Iterator[Finding
     """Say whether this PostgreSQL will do."""
     yield either(
         facts.major >= OLDEST_POSTGRESQL,
-        f"PostgreSQL {facts.version} answers",
+        f"PostgreSQL {facts.version} responds",
         f"PostgreSQL {facts.version} is too old: {OLDEST_POSTGRESQL} or later is needed",
         Level.WRONG,
     )
     yield either(
         facts.is_primary and facts.is_writable,
-        "PostgreSQL is a primary, and can be written to",
+        "PostgreSQL is a primary and accepts writes",
         f"PostgreSQL is {'read-only' if facts.is_primary else 'a standby'}: every login fails",
         Level.WRONG,
     )
     yield either(
         facts.is_durable,
-        "PostgreSQL keeps what it has committed",
-        "PostgreSQL may forget what it has committed (fsync or synchronous_commit is off): "
-        "sessions that were ended could come back",
+        "PostgreSQL's commits are durable",
+        "PostgreSQL can lose committed transactions (fsync or synchronous_commit is off): "
+        "ended sessions could become valid again",
     )
     yield either(
         facts.isolation == "read committed",
-        "PostgreSQL runs statements as read committed",
-        f"default_transaction_isolation is {facts.isolation}: statements that meet would fail; "
+        "PostgreSQL's default isolation level is read committed",
+        f"default_transaction_isolation is {facts.isolation}: concurrent statements would fail; "
         "set read committed for this role or database",
         Level.WRONG,
     )
     if facts.problem:
-        yield Finding(Level.WRONG, f"PostgreSQL can't be used: {facts.problem}")
+        yield Finding(Level.WRONG, f"PostgreSQL cannot be used: {facts.problem}")
     else:
         yield _judge_schema(facts.schema, newest())
     yield _judge_connections(facts, settings.database_pool * settings.workers)
@@ -165,25 +175,25 @@ def judge_database(facts: DatabaseFacts, settings: Settings) -> Iterator[Finding
 
 def _judge_connections(facts: DatabaseFacts, needed: int) -> Finding:
     if facts.is_pooled:
-        what = f"DATABASE_POOL x WORKERS is {needed}, to a pooler: its own limits count"
+        what = f"DATABASE_POOL x WORKERS is {needed}, to a pooler, whose own limits apply"
         return Finding(Level.OK, what)
     return either(
         needed <= facts.connections,
         f"DATABASE_POOL x WORKERS is {needed}, of {facts.connections} connections",
-        f"DATABASE_POOL x WORKERS is {needed}, and PostgreSQL takes {facts.connections} "
-        "connections of this role",
+        f"DATABASE_POOL x WORKERS is {needed}, and PostgreSQL allows {facts.connections} "
+        "connections for this role",
         Level.WRONG,
     )
 
 
 def judge_hashes(higher: int, others: int) -> Iterator[Finding]:
     """Say which hashes tell by the time of a refused login that there is an account."""
-    tells = "a refused login may take longer than for an unknown name, until the next good one"
+    tells = "a failed login can take longer than for an unknown name, until the next success"
     if higher:
         what = f"accounts with a hash of a higher cost than BCRYPT_ROUNDS: {higher}; {tells}"
         yield Finding(Level.WARNING, what)
     if others:
-        what = f"accounts with a hash of another application's: {others}; {tells}"
+        what = f"accounts with another application's hash: {others}; {tells}"
         yield Finding(Level.NOTE, what)
 
 
@@ -206,26 +216,26 @@ def judge_redis(facts: RedisFacts | None, mode: str = "standalone") -> Iterator[
     version = tuple(int(part) for part in re.findall(r"\d+", facts.version)[:2])
     yield either(
         version >= OLDEST_REDIS,
-        f"{facts.product} answers",
+        f"{facts.product} responds",
         f"Redis {facts.version} is too old: {'.'.join(map(str, OLDEST_REDIS))} or later is needed",
         Level.WRONG,
     )
     yield either(
         facts.is_primary,
         "Redis is a primary",
-        "Redis is a replica: every login fails, and ended sessions may still be good",
+        "Redis is a replica: every login fails, and ended sessions may still be valid",
         Level.WRONG,
     )
     yield either(
         facts.policy == "noeviction",
-        "Redis evicts nothing",
-        f"Redis has maxmemory-policy {facts.policy}: evicting sessions logs people out; "
+        "Redis does not evict keys",
+        f"Redis has maxmemory-policy {facts.policy}: evicting sessions logs users out; "
         "set noeviction",
     )
     yield either(
         facts.keeps,
         "Redis writes an append-only file",
-        "Redis writes no append-only file: a restart logs people out; set appendonly yes",
+        "Redis does not write an append-only file: a restart logs users out; set appendonly yes",
     )
     if facts.ahead is not None:
         yield _judge_clock("Redis", facts.ahead)
@@ -233,16 +243,16 @@ def judge_redis(facts: RedisFacts | None, mode: str = "standalone") -> Iterator[
 
 def _judge_schema(there: int | None, ours: int) -> Finding:
     if there is None:
-        return Finding(Level.OK, "the database is empty: the first start makes its tables")
+        return Finding(Level.OK, "the database is empty: the first start creates its tables")
     if there < ours:
         return Finding(
             Level.WARNING,
-            f"the schema is of version {there}: the next start migrates it to {ours}",
+            f"the schema version is {there}: the next start migrates it to {ours}",
         )
     return either(
         there == ours,
-        f"the schema is of version {there}, as this program's",
-        f"the schema is of version {there}, of a newer release; this program's is {ours}",
+        f"the schema version is {there}, as this release requires",
+        f"the schema version is {there}, of a newer release; this release's is {ours}",
     )
 
 
@@ -250,7 +260,7 @@ def _judge_clock(whose: str, ahead: float) -> Finding:
     far = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
     return either(
         abs(ahead) <= MOST_AHEAD,
-        f"{whose}'s clock and this machine's agree",
+        f"{whose}'s clock agrees with this machine's",
         f"{whose}'s clock is {far}",
     )
 

@@ -22,9 +22,13 @@ def add(parser: ArgumentParser) -> None:
     lists.set_defaults(action=_list)
     adds = actions.add_parser("add", help="add a picture: JPEG, PNG, WebP or GIF")
     adds.add_argument("file", metavar="FILE", type=Path)
-    adds.add_argument("--group", required=True, help="where it is listed: female, male, …")
-    adds.add_argument("--new-group", action="store_true", help="the group need not be there yet")
-    adds.add_argument("--name", required=True, help="what it is called")
+    adds.add_argument(
+        "--group", required=True, help="the group in which it is listed: female, male, …"
+    )
+    adds.add_argument(
+        "--new-group", action="store_true", help="create the group if it does not exist"
+    )
+    adds.add_argument("--name", required=True, help="its name")
     adds.set_defaults(action=_add)
     removes = actions.add_parser("remove", help="remove a picture, from the accounts too")
     removes.add_argument("id", metavar="ID", type=int)
@@ -38,10 +42,10 @@ def run(settings: Settings, arguments: Namespace) -> int:
         with reach_stores(settings) as reached:
             say(asyncio.run(_act(reached, arguments)))
     except BadPicture as problem:
-        complain(f"{arguments.file} can't be used: {problem}")
+        complain(f"{arguments.file} cannot be used: {problem}")
         return 1
     except Unstorable as problem:
-        complain(f"this {problem.field} can't be stored")
+        complain(f"this {problem.field} cannot be stored")
         return 1
     except (CantRun, Refused, OSError, LookupError) as problem:
         complain(str(problem))
@@ -74,12 +78,12 @@ async def _add(core: Core, arguments: Namespace) -> str:
     if arguments.group not in groups and not arguments.new_group:
         there = ", ".join(groups) or "none"
         raise LookupError(
-            f"there is no group {arguments.group!r}; there are: {there}. --new-group makes one"
+            f"there is no group {arguments.group!r}; there are: {there}. --new-group creates one"
         )
     sent = await asyncio.to_thread(arguments.file.read_bytes)
     sides = await core.images.square(sent)
     gallery_id = await core.pictures.add_to_gallery(arguments.group, arguments.name, sides)
-    return f"{arguments.name} is picture {gallery_id}"
+    return f"{arguments.name} was added as picture {gallery_id}"
 
 
 async def _remove(core: Core, arguments: Namespace) -> str:
@@ -87,4 +91,4 @@ async def _remove(core: Core, arguments: Namespace) -> str:
     if shown is None:
         raise LookupError(f"the gallery has no picture {arguments.id}")
     accounts = "1 account is" if shown == 1 else f"{shown} accounts are"
-    return f"picture {arguments.id} is gone; {accounts} without a picture now"
+    return f"picture {arguments.id} was removed; {accounts} now without a picture"

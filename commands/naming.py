@@ -9,7 +9,9 @@ from store.account import Details
 from store.accounts import Accounts
 from store.refold import Survey
 
-NAME_HELP = "its username or e-mail; or id:ID, username:NAME, email:ADDRESS, which say which"
+NAME_HELP = (
+    "its username or e-mail; or id:ID, username:NAME or email:ADDRESS, which are unambiguous"
+)
 
 _SHOWN = 5
 """Accounts that a refusal lists, at most."""
@@ -34,7 +36,7 @@ async def find(accounts: Accounts, name: str) -> Details:
         raise nobody(name)
     if len(there) > 1:
         listed = "; ".join(map(the_names, there[:_SHOWN]))
-        raise BadInput(f"{name!r} names {len(there)} accounts: {listed}. Say which, as id:ID")
+        raise BadInput(f"{name!r} names {len(there)} accounts: {listed}. Choose one with id:ID")
     return there[0]
 
 
@@ -61,11 +63,11 @@ def the_names(account: Details) -> str:
 def odd_names(found: Survey) -> Iterator[str]:
     """Say, for an operator's check, which accounts have names to look at, and why."""
     for accounts, what in (
-        (found.unseen, "a name with a character that can't be seen, as no new name may have"),
-        (found.unasked, "a name with white space around it: most dialects can't log in by it"),
+        (found.unseen, "a name with an invisible character, which new names cannot contain"),
+        (found.unasked, "a name with surrounding white space: most dialects cannot match it"),
         (found.stale, "a name folded by an older release: run `account refold`"),
         (found.twins, "a name that another account has as well: rename one of the two"),
-        (found.borrowed, "a username that is another account's e-mail: is it somebody else's?"),
+        (found.borrowed, "a username that is another account's e-mail: check who owns it"),
     ):
         if accounts:
             listed = ", ".join(map(_ids, accounts[:_SHOWN]))

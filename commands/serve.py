@@ -146,7 +146,7 @@ def _greet(settings: Settings, port: int) -> None:
     say(f"serving on {url}")
     say(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
-        say("kust shows every account to every account, as its contract has it")
+        say("in kust every account can read all accounts, as its contract requires")
     if settings.docs == "on":
         say(f"try the API on {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]

@@ -28,8 +28,8 @@ SHOWN = 6
 
 ALL = """\
 End every session of every account: after PostgreSQL was restored from a backup, or has failed over
-to a replica that had missed commits. Stop every server before, and start none until this is done.
-Redis need not be there."""
+to a replica that had missed commits. Stop every server before, and do not start one until this has
+finished. Redis need not be running."""
 
 Standing = list[tuple[Session, float]]
 
@@ -41,14 +41,16 @@ def add(parser: ArgumentParser) -> None:
     lists.add_argument("name", metavar="NAME", help=NAME_HELP)
     lists.add_argument("--json", action="store_true", help="as JSON")
     lists.set_defaults(run=lambda settings, chosen: _run(settings, chosen, _list))
-    adopt.add(actions.add_parser("import", help="have tokens of another application go on"))
+    adopt.add(
+        actions.add_parser("import", help="import tokens of another application, which stay valid")
+    )
     ends = actions.add_parser(
-        "end", help="end an account's sessions, or all that there are", epilog=f"--all: {ALL}"
+        "end", help="end an account's sessions, or those of all accounts", epilog=f"--all: {ALL}"
     )
     whose = ends.add_mutually_exclusive_group(required=True)
     whose.add_argument("name", metavar="NAME", nargs="?", help=NAME_HELP)
     whose.add_argument("--all", action="store_true", help="of every account; see below")
-    ends.add_argument("--yes", action="store_true", help="with --all: go on without asking")
+    ends.add_argument("--yes", action="store_true", help="with --all: continue without asking")
     ends.set_defaults(run=_end)
 
 
@@ -95,9 +97,9 @@ async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
         await core.admin.end_all(found.id)
     if count is None:
         return (
-            f"{chosen.name} has no session any more; Redis is away, and can't say how many it had"
+            f"{chosen.name} has no sessions now; Redis is unavailable, so their number is unknown"
         )
-    return f"{chosen.name} had {number(count, 'session')}; none is left"
+    return f"ended {number(count, 'session')} of {chosen.name}"
 
 
 async def _count(admin: Operator, account_id: int) -> int | None:
@@ -118,12 +120,12 @@ async def _end_of_all(settings: Settings, chosen: Namespace) -> str:
 async def _raise_epochs(accounts: Accounts, chosen: Namespace) -> str:
     count = await accounts.count()
     if not chosen.yes and not agrees(f"This ends every session of {number(count, 'account')}."):
-        raise BadInput("nothing was ended")
+        raise BadInput("no session was ended")
     ended, last = 0, 0
     while raised := await accounts.raise_epochs(last, BATCH):
         last, ended = raised[0], ended + raised[1]
         complain(f"{ended} of {number(count, 'account')}")
-    return f"the sessions of {number(ended, 'account')} are over"
+    return f"the sessions of {number(ended, 'account')} have ended"
 
 
 def _as_table(standing: Standing) -> str:

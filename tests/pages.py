@@ -31,9 +31,9 @@ VARIES = (
     (re.compile(r"/pictures/[\w-]{22}(?![\w-])"), "/pictures/<id>"),
     (re.compile(r"(?<= (token|fresh) {5})[0-9a-f]{6}\b|(?<= refresh {3})[0-9a-f]{6}\b"), "<sid>"),
     (re.compile(r"^( *\d* )?[0-9a-f]{8}$", re.MULTILINE), r"\1<key>"),
-    (re.compile(r"\b(?<=PostgreSQL |.....Redis |....Valkey )[\d.]+(?= answers)"), "<version>"),
-    (re.compile(r"\d+(?= files may be open| connections$)", re.MULTILINE), "<count>"),
-    (re.compile(r"(?<=of version )\d+"), "<version>"),
+    (re.compile(r"\b(?<=PostgreSQL |.....Redis |....Valkey )[\d.]+(?= responds)"), "<version>"),
+    (re.compile(r"\d+(?= open files are allowed| connections$)", re.MULTILINE), "<count>"),
+    (re.compile(r"(?<=schema version is )\d+"), "<version>"),
     (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "<port>"),
 )
 """What differs from run to run, and what stands for it."""

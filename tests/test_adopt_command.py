@@ -13,7 +13,7 @@ from app import create_app
 from tests.program import KEY, Program
 from tests.secrecy import WATCH
 
-OFF = "latchkey: they are good once the server has IMPORTED_TOKENS=on\n"
+OFF = "latchkey: they are valid once the server has IMPORTED_TOKENS=on\n"
 LOGIN = {"username": "kim", "password": "correct horse"}
 
 
@@ -115,16 +115,16 @@ LONG = "0" * 5_000
 PROBLEMS = {
     "{bad},,1": "its token (key or token) is not 40 hex digits, as DRF makes them",
     ",,1": "its token (key or token) is not 40 hex digits, as DRF makes them",
-    "{token},,": "it names no account; give user_id, username or email",
-    "{token},,3": "there is no account with id '3'",
-    "{token},,0": "there is no account with id '0'",
-    "{token},,9999999999999999999": "there is no account with id '9999999999999999999'",
-    "{token},,kim": "its user_id is no account's id, which is a whole number",
-    "{token},,-1": "its user_id is no account's id, which is a whole number",
-    f"{{token}},,{LONG}": "its user_id is no account's id, which is a whole number",
-    "1,,{token}": "its user_id is no account's id, which is a whole number",
-    "{token}": "it can't be read (1 fields, where the header has 3); mend it",
-    '{token},"x"y,1': "it can't be read (',' expected after '\"'); mend it",
+    "{token},,": "it does not name an account; give user_id, username or email",
+    "{token},,3": "no account has id '3'",
+    "{token},,0": "no account has id '0'",
+    "{token},,9999999999999999999": "no account has id '9999999999999999999'",
+    "{token},,kim": "its user_id is not an account's id, which is a whole number",
+    "{token},,-1": "its user_id is not an account's id, which is a whole number",
+    f"{{token}},,{LONG}": "its user_id is not an account's id, which is a whole number",
+    "1,,{token}": "its user_id is not an account's id, which is a whole number",
+    "{token}": "it cannot be read (1 fields, where the header has 3); correct it",
+    '{token},"x"y,1': "it cannot be read (',' expected after '\"'); correct it",
 }
 
 
@@ -140,19 +140,20 @@ async def test_every_problem_is_told_with_its_line_and_the_rest_is_imported(clie
 
 
 JSON_PROBLEMS = {
-    "{": "it can't be read (no JSON: Expecting property name enclosed in double quotes "
-    "at character 3); mend it",
-    "7": "it can't be read (no JSON object); mend it",
-    '{"user_id": [1], "key": "TOKEN"}': "its user_id is no account's id, which is a whole number",
-    '{"user_id": true, "key": "TOKEN"}': "its user_id is no account's id, which is a whole number",
+    "{": "it cannot be read (invalid JSON: Expecting property name enclosed in double quotes "
+    "at character 3); correct it",
+    "7": "it cannot be read (not a JSON object); correct it",
+    '{"user_id": [1], "key": "TOKEN"}': "its user_id is not an account's id, "
+    "which is a whole number",
+    '{"user_id": true, "key": "TOKEN"}': "its user_id is not an account's id, "
+    "which is a whole number",
     '{"user_id": 1, "key": ["TOKEN"]}': "its token (key or token) is not 40 hex digits, "
     "as DRF makes them",
-    '{"username": "", "key": "TOKEN"}': "there is no account with username ''",
-    '{"username": "k\\u0000", "key": "TOKEN"}': "there is no account with username 'k\\x00'",
-    '{"username": "\\ud800", "key": "TOKEN"}': "there is no account with username '\\ud800'",
-    '{"email": "kim", "key": "TOKEN"}': "there is no account with email 'kim'",
-    '{"username": "%s", "key": "TOKEN"}' % ("k" * 300): f"there is no account with username "
-    f"'{'k' * 80}'",
+    '{"username": "", "key": "TOKEN"}': "no account has username ''",
+    '{"username": "k\\u0000", "key": "TOKEN"}': "no account has username 'k\\x00'",
+    '{"username": "\\ud800", "key": "TOKEN"}': "no account has username '\\ud800'",
+    '{"email": "kim", "key": "TOKEN"}': "no account has email 'kim'",
+    '{"username": "%s", "key": "TOKEN"}' % ("k" * 300): f"no account has username '{'k' * 80}'",
 }
 
 
@@ -170,11 +171,11 @@ async def test_every_problem_of_json_lines(client, adopt, token):
 async def test_a_line_that_is_no_utf_8(client, adopt, token):
     rows = b"username,key\n\xe5sa," + token.encode() + b"\n"
     status, out, _ = await adopt(rows)
-    assert (status, out.splitlines()[0]) == (1, "line 2: it is no UTF-8; save the file as UTF-8")
+    assert (status, out.splitlines()[0]) == (1, "line 2: it is not UTF-8; save the file as UTF-8")
 
 
 NO_FILES = {
-    "no header": ("{token},,1\n", "its first line names no column of an account"),
+    "no header": ("{token},,1\n", "its first line does not name a column of an account"),
     "a JSON list": ('[{{"key": "{token}"}}]', "this is a JSON list"),
 }
 
@@ -197,7 +198,7 @@ async def test_check_writes_nothing_and_says_what_is_wrong(client, adopt, token,
     assert (status, out.splitlines()) == (
         1,
         [
-            "line 3: there is no account with id '7'",
+            "line 3: no account has id '7'",
             "line 4: its token (key or token) is not 40 hex digits, as DRF makes them",
             "1 token can be imported, 2 lines with problems",
         ],
@@ -215,7 +216,7 @@ async def test_run_twice_it_makes_nothing_twice(client, adopt, token, redis_clie
     assert (kept(redis_client), names(redis_client)) == before
 
 
-ENDED = "its token was ended here, or is another account's"
+ENDED = "its token was revoked here, or belongs to another account"
 
 
 @pytest.mark.parametrize("path", ["/account/logout", "/wicare/api/auth/logoutall"])

@@ -135,7 +135,7 @@ async def test_what_is_added_can_be_chosen(client, gallery, file):
     names = await play(client, [SIGN_UP])
     before = await offered(client, names)
     said = await gallery("add", str(file), "--group", "female", "--name", "Mika")
-    assert said == (0, "Mika is picture 11\n", "")
+    assert said == (0, "Mika was added as picture 11\n", "")
     await gallery("add", str(file), "--group", "robots", "--name", "Äda 2", "--new-group")
     pictures = listed(await gallery("list"))
     assert pictures[11][:2] == ("female", "Mika")
@@ -162,7 +162,7 @@ async def test_what_is_removed_is_taken_from_the_accounts(client, gallery, file)
     await play(client, [other("third"), choose(4, "third")], names)
     before = await offered(client, names)
     mika = before["female"].pop()["picture"]
-    gone = "picture {} is gone; {} without a picture now\n"
+    gone = "picture {} was removed; {} now without a picture\n"
     assert await gallery("remove", "11") == (0, gone.format(11, "2 accounts are"), "")
     assert await offered(client, names) == before
     assert (await client.session.get(mika)).status == 404
@@ -174,7 +174,7 @@ async def test_what_is_removed_is_taken_from_the_accounts(client, gallery, file)
     assert await gallery("remove", "10") == (0, gone.format(10, "0 accounts are"), "")
     # An id is never given again: who had chosen Mika would be shown as somebody else.
     _, out, _ = await gallery("add", str(file), "--group", "female", "--name", "Ada")
-    assert out == "Ada is picture 12\n"
+    assert out == "Ada was added as picture 12\n"
 
 
 async def test_what_was_removed_is_not_drawn_again(client, gallery, settings):
@@ -269,10 +269,10 @@ def test_exit_status_1(start, files, words, where, said):
 @pytest.mark.slow
 def test_as_a_program(start, file):
     adds = start("add", str(file), *GIVEN)
-    assert (adds.wait(), adds.out, adds.err) == (0, "Mika is picture 11\n", "")
+    assert (adds.wait(), adds.out, adds.err) == (0, "Mika was added as picture 11\n", "")
     removes = start("remove", "11")
     assert (removes.wait(), removes.err) == (0, "")
-    assert removes.out == "picture 11 is gone; 0 accounts are without a picture now\n"
+    assert removes.out == "picture 11 was removed; 0 accounts are now without a picture\n"
     lists = start("list")
     assert list(listed((lists.wait(), lists.out, lists.err))) == list(range(1, 11))
 

@@ -218,34 +218,34 @@ def test_every_form_of_a_value(bring_in):
         assert shown[case[0]] == case[2], case
 
 
-UNKNOWN = "its password can't be verified:"
+UNKNOWN = "its password cannot be verified:"
 BAD = {
-    "yesterday": ({"created": "yesterday"}, "created is 'yesterday'; allowed is a time"),
+    "yesterday": ({"created": "yesterday"}, "created is 'yesterday', but must be a time"),
     "a date of none": ({"created": "2021-02-30"}, "created is '2021-02-30'"),
     "a number for a date": ({"last_login": 1612324800}, "last_login is '1612324800'"),
     "before the year 1": ({"created": "0001-01-01T00:00+14:00"}, "created is"),
-    "maybe": ({"is_active": "maybe"}, "is_active is 'maybe'; allowed is true or false"),
-    "a list of words": ({"groups": ["a"]}, "groups is \"['a']\"; allowed is whole numbers"),
+    "maybe": ({"is_active": "maybe"}, "is_active is 'maybe', but must be true or false"),
+    "a list of words": ({"groups": ["a"]}, "groups is \"['a']\", but must be whole numbers"),
     "a hole": ({"groups": "1,,2"}, "groups is '1,,2'"),
     "too big": ({"towns": [2**63]}, "towns is"),
-    "half": ({"days_count": 1.5}, "days_count is '1.5'; allowed is a whole number"),
+    "half": ({"days_count": 1.5}, "days_count is '1.5', but must be a whole number"),
     "many days": ({"days_count": 2**31}, "days_count is"),
     "true days": ({"days_count": True}, "days_count is 'True'"),
-    "id 0": ({"id": 0}, "id is '0'; allowed is a whole number from 1 to 2^62"),
+    "id 0": ({"id": 0}, "id is '0', but must be a whole number from 1 to 2^62"),
     "no room above": ({"id": 2**62 + 1}, "id is"),
-    "an object": ({"city": {}}, "city is '{}'; allowed is a text"),
+    "an object": ({"city": {}}, "city is '{}', but must be a text"),
     "long name": ({"username": "n" * 255}, "username is too long; at most 254 characters"),
     "long when folded": ({"username": "\ufdfa" * 200}, "username is too long"),
     "long e-mail": ({"email": "n" * 255}, "email is too long"),
     "long first name": ({"first_name": "n" * 255}, "first_name is too long"),
-    "NUL": ({"username": "a\0b"}, "username is 'a\\\\x00b', with what can't be stored"),
-    "half a character": ({"city": "\udc00"}, "city is '\\\\udc00', with what can't be stored"),
+    "NUL": ({"username": "a\0b"}, "username is 'a\\\\x00b', which cannot be stored"),
+    "half a character": ({"city": "\udc00"}, "city is '\\\\udc00', which cannot be stored"),
     "nobody": ({"username": " ", "email": ""}, "it has neither username nor email"),
-    "no hash": ({"password": None}, "it has no password; give the hash, or !"),
+    "no hash": ({"password": None}, "its password is missing; give the hash, or !"),
     "plain": ({"password": "correct horse"}, f"{UNKNOWN} its format is not known"),
     "damaged": ({"password": "pbkdf2_sha256$10$salt$AAAA"}, f"{UNKNOWN} it is damaged"),
     "endless hash": ({"password": "!" * 20_000}, "password is too long; shorten it"),
-    "a list for a hash": ({"password": ["secret"]}, "its password is no hash; give one as text"),
+    "a list for a hash": ({"password": ["secret"]}, "its password is not a hash; give one as text"),
 }
 
 
@@ -284,9 +284,9 @@ def test_what_can_not_be_read_in_csv(check):
         + 'g,"open,!\nh,,!\n'
     )
     assert found[:3] == [
-        ("3", "it can't be read (4 fields, where the header has 3); mend it"),
-        ("7", "it can't be read (1 fields, where the header has 3); mend it"),
-        ("8", "it can't be read (',' expected after '\"'); mend it"),
+        ("3", "it cannot be read (4 fields, where the header has 3); correct it"),
+        ("7", "it cannot be read (1 fields, where the header has 3); correct it"),
+        ("8", "it cannot be read (',' expected after '\"'); correct it"),
     ]
     assert found[3][0] == "lines 10 to 11"
     assert "unexpected end of data" in found[3][1]
@@ -296,10 +296,10 @@ def test_what_can_not_be_read_in_json_lines(check):
     found = check("\n".join([json_line(), "{", "7", "[" * 100_000, "", '{"id": ' + "9" * 5000]))
     whats = [what for _, what in found]
     assert [where for where, _ in found] == ["3", "4", "5", "7"]
-    assert "no JSON: Expecting property name" in whats[0]
-    assert "no JSON object" in whats[1]
-    assert "no sensible JSON" in whats[2]
-    assert "no JSON" in whats[3] or "no sensible JSON" in whats[3]
+    assert "invalid JSON: Expecting property name" in whats[0]
+    assert "not a JSON object" in whats[1]
+    assert "invalid JSON" in whats[2]
+    assert "no JSON" in whats[3] or "invalid JSON" in whats[3]
 
 
 @pytest.mark.parametrize("head", [HEAD.encode(), b""])
@@ -313,16 +313,16 @@ def test_what_is_no_utf_8_and_what_is_endless(check, head):
     ]
     found = check(head + b"\n".join(lines) + b"\n")
     assert found == [
-        (str(first + 1), "it is no UTF-8; save the file as UTF-8"),
-        (str(first + 2), "it is longer than 16 MiB; mend it"),
+        (str(first + 1), "it is not UTF-8; save the file as UTF-8"),
+        (str(first + 2), "it is longer than 16 MiB; shorten it"),
     ]
 
 
 def test_names_that_stand_twice_name_the_other_line(check):
     found = check(HEAD + "Kim,a@x.example,!\nKIM,b@x.example,!\nlee,A@X.example,!\n")
     assert found == [
-        ("3", "username 'KIM' is in line 2, too; leave one of them out"),
-        ("4", "email 'A@X.example' is in line 2, too; leave one of them out"),
+        ("3", "username 'KIM' is in line 2, too; remove one of them"),
+        ("4", "email 'A@X.example' is in line 2, too; remove one of them"),
     ]
 
 
@@ -339,7 +339,7 @@ def test_the_summary_counts_lines_and_kinds(account, tmp_path):
     ]
 
 
-COLUMN = "the column 'Ratings' is not known; rename it to one of id, username"
+COLUMN = "the column 'Ratings' is unknown; rename it to one of id, username"
 
 
 def test_an_unknown_column_is_told_once_and_can_be_passed_over(account, tmp_path, database):
@@ -357,17 +357,17 @@ def test_an_unknown_column_is_told_once_and_can_be_passed_over(account, tmp_path
 
 def test_two_columns_of_one_meaning(check):
     text = "name,username,password\na,x,!\nb,y,!\n"
-    told = "two columns mean username; pass over one of them with --ignore-column"
+    told = "two columns mean username; skip one of them with --ignore-column"
     assert check(text) == [("2", told)]
     assert check(text, "--ignore-column", "name") == []
     assert check("username,username,password\na,x,!\n") == [("2", told)]
 
 
 NO_FILES = {
-    "no header": ("kim,kim@example.com,$2b$12$secret\n", "its first line names no column"),
+    "no header": ("kim,kim@example.com,$2b$12$secret\n", "its first line does not name a column"),
     "a list": ('[{"username": "kim"}]', "this is a JSON list"),
     "no text": ("\xff\xfe\n", "its first line"),
-    "a bad header": ('"username"x\n', "its first line is no header of CSV"),
+    "a bad header": ('"username"x\n', "its first line is not a CSV header"),
 }
 
 
@@ -467,7 +467,7 @@ def test_killed_in_the_middle_it_is_run_again_and_nothing_is_there_twice(
     ran.process.send_signal(signal.SIGKILL)
     ran.wait()
     again = start("import", file)
-    again.say("waiting until another import has ended")
+    again.say("waiting for another import to finish")
     assert count(database) == 5_001
     database.cursor().execute("rollback")
     assert again.wait() == 0, again.err
@@ -483,9 +483,9 @@ def test_a_line_whose_name_is_registered_meanwhile_is_told(held_up, tmp_path, da
     ran = held_up(many(tmp_path))
     database.cursor().execute("commit")
     assert ran.wait() == 1
-    assert "line 7002: its username, email or id was taken while this ran" in ran.out
+    assert "line 7002: its username, email or id was taken during the import" in ran.out
     assert "11999 accounts imported" in ran.out
-    is_one_line(ran.err, "1 line lost a race and was not imported")
+    is_one_line(ran.err, "not imported because of concurrent changes: 1 line")
     assert count(database) == 12_000
 
 
@@ -497,7 +497,7 @@ def test_stopped_at_a_terminal_it_says_what_stays(held_up, tmp_path, database):
     time.sleep(0.5)  # it must be there before what it waits for
     database.cursor().execute("rollback")
     assert ran.wait() == 1
-    is_one_line(ran.err, "stopped: what was imported stays; run it again to go on")
+    is_one_line(ran.err, "stopped: what was imported stays; run it again to continue")
 
 
 def program(stores, *words, **options):
@@ -524,7 +524,7 @@ def test_from_standard_output_into_standard_input(account, stores):
         said = b"2 lines: 0 can be imported, 2 already there, 0 with problems\n"
         assert imports.communicate() == (said, b"")
         err = exports.stderr.read().decode()
-    is_one_line(err, "standard output", "password hashes", "pictures are not in it")
+    is_one_line(err, "standard output", "password hashes", "pictures are not included")
     assert (imports.returncode, exports.returncode) == (0, 0)
 
 
@@ -570,7 +570,7 @@ def test_an_export_makes_the_same_accounts_elsewhere(account, database, tmp_path
     file = tmp_path / "accounts"
     status, out, err = account("export", "--format", format, file)
     assert (status, out) == (0, "")
-    is_one_line(err, "20 accounts", "password hashes", "pictures are not in it")
+    is_one_line(err, "20 accounts", "password hashes", "pictures are not included")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with database.cursor() as cursor:
         cursor.execute("delete from account; alter sequence account_id restart")
@@ -613,7 +613,7 @@ def test_an_export_that_fails_leaves_what_was_there(account, tmp_path, monkeypat
     monkeypatch.setattr(transfer, "_json_writer", fail)
     status, _, err = account("export", file)
     assert status == 1
-    is_one_line(err, "stopped: the export is not whole")
+    is_one_line(err, "stopped: the export is incomplete")
     assert file.read_text() == "old"
     assert [*tmp_path.iterdir()] == [file]
 
@@ -692,9 +692,9 @@ def test_names_that_no_login_can_ask_for(check):
     found = check("".join(lines))
     assert [line for line, _ in found] == ["1", "2", "3", "4", "5", "6"]
     assert found[0][1] == (
-        "username ' kim0' has white space around it: no login asks for that; trim it"
+        "username ' kim0' has surrounding white space, which no login can match; trim it"
     )
-    assert found[5][1].startswith("email 'lee@x.example ' has white space")
+    assert found[5][1].startswith("email 'lee@x.example ' has surrounding white space")
 
 
 LEA = ("--group", "cats", "--new-group", "--name", "Lea")
@@ -777,7 +777,7 @@ BAD_PICTURES = [
 def test_what_is_no_picture_of_an_export(check):
     lines = [json_line(username=f"n{n}", picture=each) for n, each in enumerate(BAD_PICTURES)]
     lines += [json.dumps({"gallery": {"id": 3, "group": "cats", "name": "Lea"}})]
-    told = "its picture is not as `account export --pictures` writes it; take it out"
+    told = "its picture is not as `account export --pictures` writes it; remove it"
     assert check("".join(lines)) == [(str(n + 1), told) for n in range(len(lines))]
     assert check(json_line(username="kim", picture=None)) == []
 

@@ -123,7 +123,7 @@ def test_a_server_whose_output_nobody_reads_goes_on(stores, clean):
                     return client.receive().status == 200
 
             assert wait_for(answers)
-            warning = "every user of this machine may read the secrets"
+            warning = "every user of this machine can read the secrets"
             assert wait_for(lambda: warning in server.err)
             server.process.send_signal(signal.SIGINT)
             assert server.wait() == 0

@@ -211,7 +211,7 @@ async def test_who_shares_an_email_and_who_is_there_already(client, old, run, da
     before = rows(database, "account")
     ask(old.url, "update auth_user set password = 'scrypt$16384$x$8$5$x', is_staff = true")
     await run(page.ONE_EMAIL_EACH, old.url)
-    assert "its password can't be verified" in await run(page.IMPORT, status=1)
+    assert "its password cannot be verified" in await run(page.IMPORT, status=1)
     ask(
         old.url,
         f"update auth_user set password = '{generate_password_hash('x', 'pbkdf2:sha256:9')}'",

@@ -132,7 +132,7 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
         "starting Redis",
         f"serving on {url}",
         f"dialects: {dialects}",
-        "kust shows every account to every account, as its contract has it",
+        "in kust every account can read all accounts, as its contract requires",
         f"try the API on {url}/docs",
     ]
     assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 1 == 3

@@ -143,14 +143,14 @@ async def test_list_shows_only_what_is_live(client, sessions, redis_client, data
 async def test_end_ends_all_that_an_account_has_and_says_how_many(client, sessions, database):
     names = await play(client, [*EVERYWHERE, SIGN_UP, log_out("wicare", "wicare")])
     # Ada's token of lumotist is called <lumotist>, the other account's is <token>.
-    assert await sessions("end", ADA.upper()) == f"{ADA.upper()} had 5 sessions; none is left\n"
+    assert await sessions("end", ADA.upper()) == f"ended 5 sessions of {ADA.upper()}\n"
     rows = [row for name in ("lumotist", "kust", "fardel", "access") for row in over(name)]
     await play(client, [*rows, *refresh_is_over()], names)
     assert await listed(sessions) == []
     await play(client, [profile(id=2)], names)
-    assert await sessions("end", ADA) == f"{ADA} had 0 sessions; none is left\n"
+    assert await sessions("end", ADA) == f"ended 0 sessions of {ADA}\n"
     await play(client, [log_in("wicare", "username")])
-    assert await sessions("end", ADA) == f"{ADA} had 1 session; none is left\n"
+    assert await sessions("end", ADA) == f"ended 1 session of {ADA}\n"
 
 
 async def test_end_needs_no_redis(client, start):
@@ -158,7 +158,7 @@ async def test_end_needs_no_redis(client, start):
     names = await play(client, [SIGN_UP])
     ran = start("end", "test", REDIS_URL=NOWHERE)
     assert ran.wait() == 0, ran.err
-    said = "test has no session any more; Redis is away, and can't say how many it had\n"
+    said = "test has no sessions now; Redis is unavailable, so their number is unknown\n"
     assert ran.out == said
     await play(client, [INVALID], names)
 
@@ -185,7 +185,7 @@ async def test_end_all_ends_everybodys(client, sessions, database):
     cursor.execute(f"update account set session_epoch = {CLOCK} + 86400000000 where id = 2")
     before = epochs(database)
     said = await sessions("end", "--all", "--yes", redis_url=NOWHERE)
-    assert said == "the sessions of 5 accounts are over\n"
+    assert said == "the sessions of 5 accounts have ended\n"
     after = epochs(database)
     assert len(after) == 5
     for (_, old, _), (account_id, new, clock) in zip(before, after, strict=True):
@@ -209,7 +209,7 @@ async def test_end_all_goes_in_batches(client, settings, database, capsys, monke
     words = ["sessions", "end", "--all", "--yes"]
     assert await asyncio.to_thread(commands.run, words, settings) == 0
     out, err = capsys.readouterr()
-    assert out == "the sessions of 5 accounts are over\n"
+    assert out == "the sessions of 5 accounts have ended\n"
     assert err == "".join(f"latchkey: {n} of 5 accounts\n" for n in (2, 4, 5))
     assert all(new[1] > old[1] for old, new in zip(before, epochs(database), strict=True))
 
@@ -222,14 +222,14 @@ async def test_as_a_program(client, start):
     assert lists.out.splitlines()[0] == HEAD
     assert json.loads(again.out)[0]["session"] == names["token"][:6]
     ends = start("end", "test")
-    assert (ends.wait(), ends.out) == (0, "test had 1 session; none is left\n"), ends.err
+    assert (ends.wait(), ends.out) == (0, "ended 1 session of test\n"), ends.err
     ends = start("end", "--all", "--yes", REDIS_URL=NOWHERE)
-    assert (ends.wait(), ends.out) == (0, "the sessions of 1 account are over\n"), ends.err
+    assert (ends.wait(), ends.out) == (0, "the sessions of 1 account have ended\n"), ends.err
     assert ends.err == "latchkey: 1 of 1 account\n"
 
 
 async def test_end_all_of_nobody(client, sessions):
-    assert await sessions("end", "--all", "--yes") == "the sessions of 0 accounts are over\n"
+    assert await sessions("end", "--all", "--yes") == "the sessions of 0 accounts have ended\n"
 
 
 async def test_end_all_does_not_go_on_unasked(client, start, database):
@@ -267,10 +267,10 @@ async def test_end_all_asks_on_a_terminal(client, where, database, said, status)
     before = epochs(database)[0][1]
     ran = end_all_at_a_terminal(where, said)
     assert ran.returncode == status, ran.stderr
-    assert "This ends every session of 1 account. Go on? [y/N] " in ran.stderr
+    assert "This ends every session of 1 account. Continue? [y/N] " in ran.stderr
     assert (epochs(database)[0][1] > before) is (status == 0)
     if status:
-        assert ran.stderr.endswith("latchkey: nothing was ended\n")
+        assert ran.stderr.endswith("latchkey: no session was ended\n")
 
 
 def is_one_line(text, *words):
@@ -331,4 +331,4 @@ def test_with_embedded_stores(data_dir):
             [found] = json.loads(lists.out)
             assert found["session"] == mika[:6]
     with Program("sessions", "end", "--all", "--yes", **where) as ends:
-        assert (ends.wait(), ends.out) == (0, "the sessions of 1 account are over\n")
+        assert (ends.wait(), ends.out) == (0, "the sessions of 1 account have ended\n")

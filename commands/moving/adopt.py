@@ -45,13 +45,13 @@ SHOWN = 80
 _ID = re.compile(r"[0-9]{1,19}")
 
 HELP = """\
-Have the tokens of another application stand for accounts here, so that nobody is logged out: pairs
-of an account (user_id, username or email) and its token (key or token; 40 hex digits), as Django
-REST framework's table authtoken_token has them, as CSV with a header line or JSON lines. Import the
-accounts before. The server looks such tokens up only with IMPORTED_TOKENS=on; Redis keeps their
-SHA-256 alone. Each lives as a session that was opened now: SESSION_LIFETIME from its last use. It
-may be run again: what was logged out since stays so. Keep the file secret, and destroy it
-afterwards."""
+Import the tokens of another application for accounts here, so that their users stay logged in:
+pairs of an account (user_id, username or email) and its token (key or token; 40 hex digits), as in
+Django REST framework's table authtoken_token, as CSV with a header line or JSON lines. Import the
+accounts first. The server accepts such tokens only with IMPORTED_TOKENS=on; Redis stores only
+their SHA-256. Each is a session that was opened now: it ends SESSION_LIFETIME after its last use.
+You can run it again: tokens that were logged out since stay so. Keep the file secret, and destroy
+it afterwards."""
 
 
 class Pair(NamedTuple):
@@ -69,8 +69,8 @@ def add(parser: ArgumentParser) -> None:
     parser.description = HELP
     parser.add_argument("file", metavar="FILE", help="- for standard input")
     parser.add_argument("--dialect", required=True, choices=[*DIALECTS], help="of their sessions")
-    parser.add_argument("--check", action="store_true", help="only say what is wrong, line by line")
-    parser.add_argument("--format", choices=FORMATS, help="else told by the content")
+    parser.add_argument("--check", action="store_true", help="only report problems, line by line")
+    parser.add_argument("--format", choices=FORMATS, help="by default, detected from the content")
     parser.set_defaults(run=run)
 
 
@@ -85,7 +85,7 @@ def run(settings: Settings, chosen: Namespace) -> int:
     except (CantRun, NoAccounts, Refused) as problem:
         complain(str(problem))
     except KeyboardInterrupt:
-        complain("stopped: run it again to go on")
+        complain("stopped: run it again to continue")
     return 1
 
 
@@ -106,7 +106,7 @@ async def _import(settings: Settings, chosen: Namespace) -> int:
     could = "can be imported" if chosen.check else "imported"
     say(f"{number(done, 'token')} {could}, {number(wrong, 'line')} with problems")
     if done and settings.imported_tokens == "off" and not chosen.check:
-        complain("they are good once the server has IMPORTED_TOKENS=on")
+        complain("they are valid once the server has IMPORTED_TOKENS=on")
     return 1 if wrong else 0
 
 
@@ -124,10 +124,10 @@ async def _adopt(core: Core, pairs: Sequence[Pair], chosen: Namespace) -> list[t
         stand = await core.admin.adopt(chosen.dialect, owned)
     for pair, stands in zip(sound, stand, strict=True):
         if stands is None:
-            why = f"there is no account with {pair.by} {pair.owner[:SHOWN]!r}"
+            why = f"no account has {pair.by} {pair.owner[:SHOWN]!r}"
             problems.append((pair.line, f"line {pair.line}: {why}"))
         elif not stands:
-            why = "its token was ended here, or is another account's"
+            why = "its token was revoked here, or belongs to another account"
             problems.append((pair.line, f"line {pair.line}: {why}"))
     return sorted(problems)
 
@@ -164,9 +164,9 @@ def _read(record: Record) -> Pair:
 def _why_not(column: str, owner: str, token: str) -> str:
     """Say what is wrong with a pair, "" for nothing; what may be a token is not shown."""
     if not column:
-        return "it names no account; give user_id, username or email"
+        return "it does not name an account; give user_id, username or email"
     if OWNERS[column] == "id" and not _ID.fullmatch(owner):
-        return f"its {column} is no account's id, which is a whole number"
+        return f"its {column} is not an account's id, which is a whole number"
     if digest_of(token) is None:
         return "its token (key or token) is not 40 hex digits, as DRF makes them"
     return ""

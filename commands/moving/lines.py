@@ -94,7 +94,7 @@ def read_records(
         yield from _json_lines(lines, texts)
     elif first.lstrip().startswith("["):
         raise NoAccounts(
-            "this is a JSON list: one object in each line is wanted, as Django's "
+            "this is a JSON list: one object per line is required, as Django's "
             "`dumpdata auth.user --format jsonl` or `jq -c '.[]'` writes it"
         )
     elif first:
@@ -160,12 +160,12 @@ def _json_record(line: int, text: str) -> Record:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        why = f"no JSON: {error.msg} at character {error.pos + 1}"
+        why = f"invalid JSON: {error.msg} at character {error.pos + 1}"
         return Record(line, problem=Problem(line, Kind.UNREADABLE, value=why))
     except (ValueError, RecursionError):  # a number of thousands of digits; a thousand brackets
-        return Record(line, problem=Problem(line, Kind.UNREADABLE, value="no sensible JSON"))
+        return Record(line, problem=Problem(line, Kind.UNREADABLE, value="invalid JSON"))
     if not isinstance(found, dict):
-        return Record(line, problem=Problem(line, Kind.UNREADABLE, value="no JSON object"))
+        return Record(line, problem=Problem(line, Kind.UNREADABLE, value="not a JSON object"))
     if isinstance(found.get("fields"), dict) and "pk" in found:  # as Django's dumpdata has it
         found = {"id": found["pk"], **found["fields"]}
     return Record(line, list(found.items()))
@@ -179,7 +179,7 @@ def _csv(
     rows = csv.reader(texts, delimiter=delimiter, strict=True)
     header = _header(rows, is_known)
     if fault := lines.take_fault():
-        raise NoAccounts(f"its header can't be read ({fault}): save the file as UTF-8")
+        raise NoAccounts(f"its header cannot be read ({fault}): save the file as UTF-8")
     while True:
         line = lines.number + 1
         try:
@@ -201,9 +201,11 @@ def _header(rows: Iterator[list[str]], is_known: Callable[[str], bool]) -> list[
     try:
         header = [name.strip() for name in next(rows)]
     except csv.Error as error:
-        raise NoAccounts(f"its first line is no header of CSV: {error}") from None
+        raise NoAccounts(f"its first line is not a CSV header: {error}") from None
     if not any(map(is_known, header)):  # nor is it shown: it may be an account, hash and all
-        raise NoAccounts("its first line names no column of an account: CSV needs a header line")
+        raise NoAccounts(
+            "its first line does not name a column of an account: CSV needs a header line"
+        )
     return header
 
 

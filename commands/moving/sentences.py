@@ -38,43 +38,47 @@ def _what(problem: Problem) -> str:
     field, value, other = problem.field, problem.value, problem.other
     match problem.kind:
         case Kind.UNREADABLE:
-            return f"it can't be read ({value}); mend it"
+            return f"it cannot be read ({value}); correct it"
         case Kind.ENCODING:
-            return "it is no UTF-8; save the file as UTF-8"
+            return "it is not UTF-8; save the file as UTF-8"
         case Kind.UNKNOWN_COLUMN:
             return (
-                f"the column {field!r} is not known; rename it to one of "
-                f"{', '.join(COLUMNS)}, or pass over it with --ignore-column {field!r}"
+                f"the column {field!r} is unknown; rename it to one of "
+                f"{', '.join(COLUMNS)}, or skip it with --ignore-column {field!r}"
             )
         case Kind.COLUMN_TWICE:
-            return f"two columns mean {field}; pass over one of them with --ignore-column"
+            return f"two columns mean {field}; skip one of them with --ignore-column"
         case Kind.NAMELESS:
             return "it has neither username nor email; give one"
         case Kind.HASHLESS:
-            return "it has no password; give the hash, or ! for one that nobody knows"
+            return "its password is missing; give the hash, or ! for an unusable password"
         case Kind.UNKNOWN_HASH:
             return (
-                f"its password can't be verified: {value}; give a hash of Django, werkzeug or "
-                "bcrypt, or ! for one that nobody knows"
+                f"its password cannot be verified: {value}; give a hash of Django, werkzeug or "
+                "bcrypt, or ! for an unusable password"
             )
         case Kind.BAD_VALUE | Kind.UNSTORABLE if field == "password":
-            return "its password is no hash; give one as text"
+            return "its password is not a hash; give one as text"
         case Kind.BAD_VALUE if field == PICTURE:
-            return "its picture is not as `account export --pictures` writes it; take it out"
+            return "its picture is not as `account export --pictures` writes it; remove it"
         case Kind.BAD_VALUE:
-            return f"{field} is {value!r}; allowed is {COLUMNS[field].allowed}"
+            return f"{field} is {value!r}, but must be {COLUMNS[field].allowed}"
         case Kind.TOO_LONG if field:
             most = f"; at most {MAX_NAME} characters are kept" if field != "password" else ""
             return f"{field} is too long{most}; shorten it"
         case Kind.TOO_LONG:
-            return "it is longer than 16 MiB; mend it"
+            return "it is longer than 16 MiB; shorten it"
         case Kind.UNSTORABLE:
-            return f"{field} is {value!r}, with what can't be stored (NUL, half a character)"
+            return (
+                f"{field} is {value!r}, which cannot be stored (NUL, or half of a surrogate pair)"
+            )
         case Kind.UNASKED:
-            return f"{field} {value!r} has white space around it: no login asks for that; trim it"
+            return (
+                f"{field} {value!r} has surrounding white space, which no login can match; trim it"
+            )
         case Kind.TAKEN:
             return f"{field} {value!r} is taken by account {other}; change one of the two"
         case Kind.TWICE:
-            return f"{field} {value!r} is in line {other}, too; leave one of them out"
+            return f"{field} {value!r} is in line {other}, too; remove one of them"
         case Kind.LOST:
-            return "its username, email or id was taken while this ran; run it again to see whose"
+            return "its username, email or id was taken during the import; run it again for details"

@@ -50,25 +50,25 @@ CHUNK_BYTES = 2**25
 
 IMPORT = """\
 Import accounts from CSV with a header line, or from JSON lines, with the password hashes as another
-application made them (Django, werkzeug, bcrypt): nobody needs a new password. Everything is checked
-first; where a line has a problem, nothing is imported. An account that is there already, with the
-same username, e-mail and (if given) id, is passed over: after an interruption, run it again."""
+application made them (Django, werkzeug, bcrypt): no one needs a new password. Everything is checked
+first; if a line has a problem, nothing is imported. An account that already exists, with the same
+username, e-mail and (if given) id, is skipped: after an interruption, run it again."""
 
 COLUMNS_HELP = f"""\
 The columns:
 {fill(", ".join(COLUMNS), 98, initial_indent="  ", subsequent_indent="  ")}
 
-  Needed are username or email, and password: the hash, or ! for none. What is empty is not given.
-  Names that Django and Flask use are known, too: date_joined, password_hash, active and so on.
-  Times without a zone are UTC. Pictures move with what `account export --pictures` has written;
-  nobody's sessions do."""
+  Required are username or email, and password: the hash, or ! for none. Empty values count as not
+  given. Names that Django and Flask use are accepted: date_joined, password_hash, active and so on.
+  Times without a time zone are UTC. Pictures are imported from what `account export --pictures`
+  has written; sessions are not imported."""
 
 EXPORT = """\
 Write every account, in the form that import reads, password hashes included: keep it as secret as
-the database. Sessions are not in it, and pictures only with --pictures. JSON lines keep everything
-as it is. A file is for its owner alone, and takes the place of one that is there once it is whole.
-CSV is not for a spreadsheet: names stand in it as clients chose them, and one that begins with = is
-a formula there."""
+the database. Sessions are not included, and pictures only with --pictures. JSON lines preserve
+everything. The file is readable by its owner only, and replaces an existing one once it is
+complete. Do not open CSV in a spreadsheet: it contains names as clients chose them, and one that
+begins with = is a formula there."""
 
 
 def add(actions: Any) -> None:
@@ -82,11 +82,11 @@ def add(actions: Any) -> None:
     )
     imports.add_argument("file", metavar="FILE", help="- for standard input")
     which = imports.add_mutually_exclusive_group()
-    which.add_argument("--check", action="store_true", help="only say what is wrong, line by line")
+    which.add_argument("--check", action="store_true", help="only report problems, line by line")
     which.add_argument("--skip", action="store_true", help="import all but the lines with problems")
-    imports.add_argument("--format", choices=FORMATS, help="else told by the content")
+    imports.add_argument("--format", choices=FORMATS, help="by default, detected from the content")
     imports.add_argument(
-        "--ignore-column", metavar="NAME", action="append", default=[], help="pass over a column"
+        "--ignore-column", metavar="NAME", action="append", default=[], help="skip a column"
     )
     imports.set_defaults(run=run_import)
     exports = actions.add_parser(
@@ -107,13 +107,13 @@ def run_import(settings: Settings, chosen: Namespace) -> int:
         with opened(chosen.file) as stream, open_import(url) as importing:
             return _import(importing, stream, chosen)
 
-    return _run(settings, act, "what was imported stays; run it again to go on")
+    return _run(settings, act, "what was imported stays; run it again to continue")
 
 
 def run_export(settings: Settings, chosen: Namespace) -> int:
     """Write every account; return the exit status."""
     if chosen.pictures and chosen.format == "csv":
-        complain("--pictures: CSV can't have pictures, JSON lines can; leave --format out")
+        complain("--pictures: CSV cannot contain pictures, but JSON lines can; omit --format")
         return 2
 
     def act(url: str) -> int:
@@ -123,14 +123,14 @@ def run_export(settings: Settings, chosen: Namespace) -> int:
                 stream.write(as_json(hung) + "\n")
             _export(count, accounts, stream, chosen.format, pictures=chosen.pictures)
         where = "standard output" if chosen.file == "-" else chosen.file
-        pictures = "their pictures are in it" if chosen.pictures else "pictures are not in it"
+        pictures = "pictures are included" if chosen.pictures else "pictures are not included"
         complain(
             f"{where} holds {number(count, 'account')} with their password hashes: keep it as "
             f"secret as the database; {pictures}"
         )
         return 0
 
-    return _run(settings, act, "the export is not whole")
+    return _run(settings, act, "the export is incomplete")
 
 
 def _run(settings: Settings, act: Callable[[str], int], stopped: str) -> int:
@@ -157,7 +157,7 @@ async def _prepare(settings: Settings) -> None:
 
 def _import(importing: Import, stream: BinaryIO, chosen: Namespace) -> int:
     if not importing.is_alone():
-        complain("waiting until another import has ended")
+        complain("waiting for another import to finish")
         importing.wait_for_others()
     _read(importing, stream, chosen)
     _say_if_terminal("checking")
@@ -219,7 +219,9 @@ def _insert(importing: Import, tally: Tally) -> int:
         f"{tally.already_there} already there, {tally.with_problems + len(lost)} left out"
     )
     if lost:
-        raise NotDone(f"{number(len(lost), 'line')} lost a race and was not imported; see above")
+        raise NotDone(
+            f"not imported because of concurrent changes: {number(len(lost), 'line')}; see above"
+        )
     return 0
 
 

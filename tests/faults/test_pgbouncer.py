@@ -271,7 +271,7 @@ def test_the_commands_work_through_pgbouncer(
             return command.out
 
     assert run("gallery", "list").count("/pictures/") == 10
-    assert "DATABASE_POOL x WORKERS is 2, to a pooler: its own limits count" in run("check")
+    assert "DATABASE_POOL x WORKERS is 2, to a pooler, whose own limits apply" in run("check")
     with Program(**environment) as server:
         server.serve().register("mika")
         assert json.loads(run("account", "show", "mika"))["is_active"] is True

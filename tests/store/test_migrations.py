@@ -230,13 +230,12 @@ async def test_names_are_refolded_in_batches_and_no_account_is_lost(
 
     status, out, _ = await run("check")
     for line in (
-        "2 accounts have a name with a character that can't be seen, as no new name may have "
+        "2 accounts have a name with an invisible character, which new names cannot contain "
         "(ids 12, 19)",
-        "1 account has a name with white space around it: most dialects can't log in by it "
-        "(ids 18)",
+        "1 account has a name with surrounding white space: most dialects cannot match it (ids 18)",
         "2 accounts have a name that another account has as well: rename one of the two "
         "(ids 12 and 11, 15 and 16)",
-        "1 account has a username that is another account's e-mail: is it somebody else's? "
+        "1 account has a username that is another account's e-mail: check who owns it "
         "(ids 17 and 11)",
     ):
         assert f"\nwarning  {line}\n" in out
@@ -255,4 +254,4 @@ async def test_names_are_refolded_in_batches_and_no_account_is_lost(
         ("id:19", "username=e"),
     ):
         assert (await run("account", "set", *words))[0] == 0
-    assert "\nok       the names of all accounts are fit" in (await run("check"))[1]
+    assert "\nok       the names of all accounts are valid" in (await run("check"))[1]
