@@ -15,8 +15,8 @@ Context = AbstractContextManager[Any]
 NO_CONTEXT: Context = contextlib.nullcontext()
 
 
-class Call(Protocol):
-    """One call on a thread. Both methods are called on that thread."""
+class Call:
+    """Observes one call on a thread. Both methods are called on that thread."""
 
     def started(self) -> None:
         """Report that the call has a thread."""
@@ -25,46 +25,30 @@ class Call(Protocol):
         """Report that the thread has done its work."""
 
 
-class Threads(Protocol):
-    """Observes the calls of one thread pool."""
+class Threads:
+    """Observes the calls of one thread pool. This one does nothing."""
 
     def call(self) -> AbstractContextManager[Call]:
         """Surround one call, the wait for its thread included."""
-
-
-class Lookups(Protocol):
-    """Observes the batches of one BatchLoader.
-
-    `asked` is called for each key, if it is not None; metrics do without it.
-    """
-
-    asked: Callable[[Any], None] | None
-
-    def batch(self, keys: Collection[Hashable]) -> Context:
-        """Surround the lookup of a batch. No key is added between its making and this call."""
-
-
-class _NoCall:
-    def started(self) -> None: ...
-
-    def finished(self) -> None: ...
-
-
-class _NoThreads:
-    def call(self) -> AbstractContextManager[Call]:
         return _NO_CALL
 
 
-class _NoLookups:
+class Lookups:
+    """Observes the batches of one batch loader. This one does nothing.
+
+    `asked` is called for each key, unless it is None; metrics do without it.
+    """
+
     asked: Callable[[Any], None] | None = None
 
     def batch(self, keys: Collection[Hashable]) -> Context:
+        """Surround the lookup of a batch. No key is added between its making and this call."""
         return NO_CONTEXT
 
 
-_NO_CALL: AbstractContextManager[Call] = contextlib.nullcontext(_NoCall())
-NO_THREADS: Threads = _NoThreads()
-NO_LOOKUPS: Lookups = _NoLookups()
+_NO_CALL: AbstractContextManager[Call] = contextlib.nullcontext(Call())
+NO_THREADS = Threads()
+NO_LOOKUPS = Lookups()
 
 
 class Observer(Protocol):
@@ -114,61 +98,56 @@ class _Unobserved(Observer):
 UNOBSERVED: Observer = _Unobserved()
 
 
-class Both(Observer):
-    """Reports to two observers. The context of the first surrounds that of the second."""
+def both(first: Observer, second: Observer) -> Observer:
+    """Return an observer that reports to two. The contexts of the first surround the second's."""
+    return _Both(first, second)
 
+
+class _Both(Observer):
     def __init__(self, first: Observer, second: Observer) -> None:
         self._first, self._second = first, second
 
     def login(self, dialect: str) -> Context:
-        """Surround a login."""
-        return _both(self._first.login(dialect), self._second.login(dialect))
+        return _nested(self._first.login(dialect), self._second.login(dialect))
 
     def registration(self) -> Context:
-        """Surround a registration."""
-        return _both(self._first.registration(), self._second.registration())
+        return _nested(self._first.registration(), self._second.registration())
 
     def session_opened(self, dialect: str, kind: str) -> None:
-        """Report a new session."""
         self._first.session_opened(dialect, kind)
         self._second.session_opened(dialect, kind)
 
     def session_closed(self, dialect: str, kind: str) -> None:
-        """Report a session that was removed."""
         self._first.session_closed(dialect, kind)
         self._second.session_closed(dialect, kind)
 
     def statement(self, sql: str) -> Context:
-        """Surround a statement."""
-        return _both(self._first.statement(sql), self._second.statement(sql))
+        return _nested(self._first.statement(sql), self._second.statement(sql))
 
     def redis_call(self) -> Context:
-        """Surround a call of Redis."""
-        return _both(self._first.redis_call(), self._second.redis_call())
+        return _nested(self._first.redis_call(), self._second.redis_call())
 
     def redis_command(self, name: str, size: int = 0) -> Context:
-        """Surround a command."""
-        return _both(self._first.redis_command(name, size), self._second.redis_command(name, size))
+        first, second = self._first, self._second
+        return _nested(first.redis_command(name, size), second.redis_command(name, size))
 
     def lookups(self, name: str) -> Lookups:
-        """Return what observes lookups for both."""
         return _BothLookups(self._first.lookups(name), self._second.lookups(name))
 
     def threads(self, work: str) -> Threads:
-        """Return what observes threads for both."""
         return _BothThreads(self._first.threads(work), self._second.threads(work))
 
 
-class _BothLookups:
+class _BothLookups(Lookups):
     def __init__(self, first: Lookups, second: Lookups) -> None:
         self._first, self._second = first, second
         self.asked = first.asked or second.asked  # traces alone have one
 
     def batch(self, keys: Collection[Hashable]) -> Context:
-        return _both(self._first.batch(keys), self._second.batch(keys))
+        return _nested(self._first.batch(keys), self._second.batch(keys))
 
 
-class _BothThreads:
+class _BothThreads(Threads):
     def __init__(self, first: Threads, second: Threads) -> None:
         self._first, self._second = first, second
 
@@ -178,7 +157,7 @@ class _BothThreads:
             yield _BothCalls(first, second)
 
 
-class _BothCalls:
+class _BothCalls(Call):
     def __init__(self, first: Call, second: Call) -> None:
         self._first, self._second = first, second
 
@@ -191,14 +170,14 @@ class _BothCalls:
         self._first.finished()
 
 
-def _both(first: Context, second: Context) -> Context:
+def _nested(first: Context, second: Context) -> Context:
     if second is NO_CONTEXT:
         return first
-    return second if first is NO_CONTEXT else _nested(first, second)
+    return second if first is NO_CONTEXT else _surround(first, second)
 
 
 @contextlib.contextmanager
-def _nested(first: Context, second: Context) -> Iterator[None]:
+def _surround(first: Context, second: Context) -> Iterator[None]:
     with first, second:
         yield
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -175,9 +174,7 @@ class _StoreCall:
             calls.errors.inc()
 
 
-class _BatchSizes:
-    asked: Callable[[Any], None] | None = None
-
+class _BatchSizes(Lookups):
     def __init__(self, histogram: BulkHistogram) -> None:
         self._histogram = histogram
         self._sizes: list[float] = []
@@ -191,7 +188,7 @@ class _BatchSizes:
         self._sizes.clear()
 
 
-class _Queue:
+class _Queue(Threads):
     def __init__(self, waiting: Gauge, waits: Histogram) -> None:
         self._waiting, self._waits = waiting, waits
 
@@ -204,7 +201,7 @@ class _Queue:
             waiting.leave()
 
 
-class _Waiting:
+class _Waiting(Call):
     """One call that waits until it has a thread, or is given up."""
 
     def __init__(self, waiting: Gauge, waits: Histogram) -> None:
@@ -216,8 +213,6 @@ class _Waiting:
     def started(self) -> None:
         self._waits.observe(time.perf_counter() - self._since)
         self.leave()
-
-    def finished(self) -> None: ...
 
     def leave(self) -> None:
         if self._place.acquire(blocking=False):

@@ -8,7 +8,7 @@ names.
 import contextlib
 import re
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,6 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 
 from telemetry.observer import (
     NO_CONTEXT,
-    NO_THREADS,
     Call,
     Context,
     Lookups,
@@ -63,13 +62,13 @@ class StoreSpans(Observer):
         return ending(self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes))
 
 
-class _BatchSpans:
+class _BatchSpans(Lookups):
     """Makes one span for each batch, which the requests that asked for its keys share."""
 
     def __init__(self, tracer: Tracer, name: str) -> None:
         self._tracer, self._name = tracer, name
         self._requests: dict[Any, list[Span]] = {}
-        self.asked: Callable[[Any], None] | None = self._note_request
+        self.asked = self._note_request
 
     def _note_request(self, key: Any) -> None:
         request = trace.get_current_span()
@@ -98,16 +97,14 @@ class _BatchSpans:
             yield
 
 
-class _CallSpans:
+class _CallSpans(Threads):
     """Makes a span of each call, with the wait for a thread and the work apart."""
 
     def __init__(self, tracer: Tracer, name: str) -> None:
         self._tracer, self._name = tracer, name
 
     def call(self) -> contextlib.AbstractContextManager[Call]:
-        if not _is_recorded():
-            return NO_THREADS.call()
-        return self._span()
+        return self._span() if _is_recorded() else super().call()
 
     @contextlib.contextmanager
     def _span(self) -> Iterator[Call]:
@@ -115,7 +112,7 @@ class _CallSpans:
             yield _TimedCall(span)
 
 
-class _TimedCall:
+class _TimedCall(Call):
     def __init__(self, span: Span) -> None:
         self._span = span
         self._asked = self._started = time.perf_counter()

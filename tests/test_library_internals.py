@@ -663,7 +663,7 @@ def test_settings_of_gunicorn():
 
 
 def test_loggers_of_opentelemetry():
-    """Silenced by the beginning of their names; handlers/tracing.py has them."""
+    """Silenced by the beginning of their names; telemetry/tracing.py has them."""
     pytest.importorskip("opentelemetry")
     for module in ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.trace"):
         importlib.import_module(module)
