@@ -9,7 +9,7 @@ from tests.model.exploration import explore
 from tests.model.invariants import Invariant, run_alone
 from tests.model.operations import PROTOCOL, Rules, Step
 from tests.model.random_schedules import CONFIGURATIONS, Faults, Schedule
-from tests.model.scenarios import CAP_REPEATED, SCENARIOS
+from tests.model.scenarios import CAP_REPEATED, CLOCK_SET_BACK, SCENARIOS
 from tests.model.stores import Account, State
 
 QUICK = (
@@ -157,6 +157,12 @@ def test_each_rule_is_needed(mutation: str):
 def test_a_repeated_registration_may_leave_a_name_above_the_cap():
     """The one flaw that is known and accepted: the next login takes that name out."""
     assert violations("cap, two of access, repeated write").keys() == {Invariant.BOUNDED}
+
+
+@pytest.mark.slow
+def test_the_clock_is_assumed_not_to_go_back_across_a_restore():
+    """An id and an epoch are then given out a second time, to another person."""
+    assert Invariant.OWN_ACCOUNT in explore(CLOCK_SET_BACK, PROTOCOL).violations
 
 
 @pytest.mark.parametrize(("drops", "outcome"), [(True, "token"), (False, "busy")])
