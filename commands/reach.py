@@ -100,7 +100,7 @@ def _look_for_stores(settings: Settings) -> None:
         verb = "is" if len(missing) == 1 else "are"
         raise NoStores(
             f"{names} {verb} not set, and the data directory {data} has no {stores}: give this "
-            "command the server's settings, DATA_DIR among them; only `serve` makes new stores"
+            "command the server's settings, DATA_DIR among them; only `serve` creates new stores"
         )
 
 

@@ -42,7 +42,7 @@ def run(settings: Settings) -> int:
                 return run_loop(_serve(reached, partial(_warn, settings, reached)))
             return _serve_with_workers(reached, partial(_warn, settings, reached))
     except CannotListen as problem:
-        fail(f"can't listen on {place(settings)}: {problem}")
+        fail(f"cannot listen on {place(settings)}: {problem}")
         return 1
     except (CantRun, Conflict, Unavailable, OSError) as problem:
         fail(str(problem))
@@ -80,7 +80,7 @@ async def _serve(settings: Settings, warn: Warn) -> int:
         why = await stop.told
         warning.cancel()
         if why is signal.SIGTERM:
-            say(f"draining for {settings.drain_seconds:g} s; Ctrl-C ends it now")
+            say(f"draining for {settings.drain_seconds:g} s; Ctrl-C stops at once")
             await runner.drain(settings.drain_seconds, lambda: not stop.at_once)
         say("stopping")
     return 0
@@ -148,7 +148,7 @@ def _greet(settings: Settings, port: int) -> None:
     if "kust" in settings.dialects:
         say("in kust every account can read all accounts, as its contract requires")
     if settings.docs == "on":
-        say(f"try the API on {url}/docs")
+        say(f"try the API at {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]
     if "lumotist" in settings.dialects:
         account = f"{url}{settings.dialects['lumotist'].base}/account"

@@ -289,7 +289,7 @@ class Access:
             await self._sessions.close_older(account_id, epoch)
         except Unavailable as refusal:
             _log.warning(
-                "sessions of account %d are over but still in Redis: %s", account_id, refusal
+                "sessions of account %d have ended but are still in Redis: %s", account_id, refusal
             )
 
 

@@ -54,7 +54,9 @@ async def why_not_usable(ask: Ask, *, is_made: bool, must_migrate: bool = False)
     if not is_made:
         for name, is_there, *_ in tables:
             if is_there:
-                return f"it has a table {name} that this server did not make: use another database"
+                return (
+                    f"it has a table {name} that this server did not create: use another database"
+                )
         if schema is None:
             return "no schema of the search_path exists, or the role may not use it"
         return None if may_create else f"the role may not create tables in the schema {schema}"
@@ -67,7 +69,7 @@ async def why_not_usable(ask: Ask, *, is_made: bool, must_migrate: bool = False)
         if must_migrate:
             missing -= set(LATER.get(name, "").split())
         if missing:
-            return f"its table {name} has no column {min(missing)}: this server did not make it"
+            return f"its table {name} has no column {min(missing)}: this server did not create it"
         if lacking := set(PRIVILEGES[name].split()) - set(privileges):
             return f"the role has no {min(lacking)} privilege on the table {name}"
     return None if may_count else f"the role may not use the sequence {SEQUENCE}"

@@ -90,7 +90,7 @@ class Decoders:
             try:
                 decoder = _Decoder(self._max_pixels, self._environment)
             except OSError as error:
-                _log.error("no process for pictures can be started: %s", error)
+                _log.error("cannot start a process that decodes pictures: %s", error)
                 raise Busy(1.0) from error
             self._all.add(decoder)
             return decoder

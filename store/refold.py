@@ -70,7 +70,7 @@ async def refold(database: Database, *, again: bool = False) -> int:
         "update schema_version set folding = greatest(folding, %s) returning folding", (FOLDING,)
     )
     if changed:
-        _log.info("names that are folded as this release does now: %d", changed)
+        _log.info("names folded as in this release: %d", changed)
     return changed
 
 
@@ -129,10 +129,10 @@ async def _refold_batch(database: Database, after: int, pattern: str) -> tuple[i
         except psycopg2.errors.UniqueViolation:
             continue  # it was registered in this very moment: look again
         except (psycopg2.Error, OSError) as error:
-            why = f"names can't be folded: {first_line(error)}"
+            why = f"names cannot be folded: {first_line(error)}"
             raise Unavailable("postgresql", why) from error
         return (rows[-1][0], sum(map(len, changed))) if rows else None
-    raise Unavailable("postgresql", "names can't be folded: others register them all the time")
+    raise Unavailable("postgresql", "names cannot be folded because of concurrent registrations")
 
 
 async def _rows(database: Database, sql: str, parameters: tuple[Any, ...]) -> list[Row]:

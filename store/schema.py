@@ -59,7 +59,7 @@ async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
         except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as error:
             if not left:
                 raise _cant(error) from error
-            _log.warning("the database can't be migrated yet: %s", first_line(error))
+            _log.warning("the database cannot be migrated yet: %s", first_line(error))
             await asyncio.sleep(PAUSE)
         except (psycopg2.Error, OSError) as error:
             raise _cant(error) from error
@@ -104,8 +104,8 @@ async def _prepare(run: Run, migrations: Path) -> None:
         version = await version_of(run) or FIRST
     if version > newest(migrations):
         _log.warning(
-            "the database is of version %d, this program knows %d: going on, for what a newer "
-            "release adds is in nobody's way",
+            "the schema version is %d, and this release knows %d: continuing, because newer "
+            "releases only add to the schema",
             version,
             newest(migrations),
         )
@@ -151,4 +151,4 @@ def _by_number(migrations: Path) -> dict[int, Path]:
 
 
 def _cant(error: Exception) -> Unavailable:
-    return Unavailable("postgresql", f"the schema can't be prepared: {first_line(error)}")
+    return Unavailable("postgresql", f"the schema cannot be prepared: {first_line(error)}")

@@ -56,7 +56,7 @@ class Touches:
                 batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
                 await self._write(batch)
         except Unavailable as refusal:
-            _log.warning("%d sessions were not extended: %s", len(self._pending) + 1, refusal)
+            _log.warning("%d sessions were not renewed: %s", len(self._pending) + 1, refusal)
             self._pending.clear()
         finally:
             self._task = None

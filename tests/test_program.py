@@ -127,13 +127,13 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
     url = re.search(r"http://127\.0\.0\.1:[0-9]+", cold_start.out)[0]
     dialects = ", ".join(f"{name} at {each.prefix}" for name, each in Settings().dialects.items())
     assert [line.split(";")[0] for line in said] == [
-        "making a PostgreSQL database",
+        "creating a PostgreSQL database",
         "starting PostgreSQL",
         "starting Redis",
         f"serving on {url}",
         f"dialects: {dialects}",
         "in kust every account can read all accounts, as its contract requires",
-        f"try the API on {url}/docs",
+        f"try the API at {url}/docs",
     ]
     assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 1 == 3
     if not shutil.which("curl"):
@@ -235,7 +235,7 @@ def test_a_second_run_on_one_data_directory_is_one_line(data: Data, start: Start
     """The second says so and ends; the first notices nothing."""
     first = start(**on(data))
     status, [line] = failure(**on(data))
-    assert line == f"latchkey: another server is running on the data directory {data.path}"
+    assert line == f"latchkey: another server is using the data directory {data.path}"
     assert status == 1
     assert first.ask("GET", "/readyz").status == 200
 
@@ -246,7 +246,7 @@ def test_a_taken_port_is_one_line_and_leaves_no_store(data: Data):
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         status, [line] = failure(**on(data), PORT=str(port))
-    assert line.startswith(f"latchkey: can't listen on 127.0.0.1:{port}: ")
+    assert line.startswith(f"latchkey: cannot listen on 127.0.0.1:{port}: ")
     assert "address already in use" in line.lower()
     assert status == 1
     assert data.pids() == {}

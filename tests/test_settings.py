@@ -287,7 +287,7 @@ SAID = [
     (
         "REDIS_URL",
         "redis://localhost?decode_responses=true",
-        "its option decode_responses can't be",
+        "its option decode_responses is not allowed",
     ),
     ("SECRET_KEYS", "changeme" * 5, "fewer than 8 different characters"),
     ("TRUSTED_PROXIES", "0.0.0.0/0", "any client could name another one"),

@@ -38,13 +38,13 @@ def data_directory(path: Path) -> Iterator[Path]:
         _make_private(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise CantRun(f"the data directory can't be used: {error}") from None
+        raise CantRun(f"the data directory cannot be used: {error}") from None
     try:
         # A lock, not a pid file: it is gone with the process, however that ends.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise InUse(f"another server is running on the data directory {path}") from None
+        raise InUse(f"another server is using the data directory {path}") from None
     try:
         data = path.resolve()
         yield data

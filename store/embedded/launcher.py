@@ -60,7 +60,7 @@ class Launcher:
                     **self._options,
                 )
             except OSError as error:
-                raise CantRun(f"{name} can't be run: {error}") from None
+                raise CantRun(f"{name} cannot be run: {error}") from None
             output.seek(0)
             if done.returncode:
                 said = " ".join(output.read().decode(errors="replace").split())
@@ -83,7 +83,7 @@ class _RootLauncher(Launcher):
     def __init__(self, data: Path) -> None:
         super().__init__()
         if not Path("/proc/self/fd").is_dir():
-            raise CantRun("the embedded stores can't run as root here: start as another user")
+            raise CantRun("the embedded stores cannot run as root here: start as another user")
         self.user = _spare_user(data)
         self.note = f"; as user {self.user}, which no account has, since this is root"
         self._data, self._directories = data, contextlib.ExitStack()
@@ -115,7 +115,7 @@ class _RootLauncher(Launcher):
         copy = copies / package.name
         if not self._can_run(copy / program):
             raise CantRun(
-                "no store is run as root, and other users can run programs neither in "
+                "stores do not run as root, and other users can run programs neither in "
                 f"{package} nor in {copies}; set TMPDIR to a directory where they can"
             )
         return copy
@@ -176,5 +176,5 @@ def change_owner(directory: Path, user: int) -> None:
             os.fchown(parent, user, user)
     except OSError as error:
         raise CantRun(
-            f"no store is run as root, and {directory} can't be another user's: {error}"
+            f"stores do not run as root, and {directory} cannot be given to another user: {error}"
         ) from None

@@ -64,7 +64,7 @@ def postgresql(data: Path, say: Say) -> Iterator[str]:
 def _start(home: Path, sockets: Path, installed: Path, launch: Launcher, say: Say) -> None:
     programs = launch.installed(installed, f"{_PROGRAMS}/postgres") / _PROGRAMS
     if not home.exists():
-        say("making a PostgreSQL database")
+        say("creating a PostgreSQL database")
         _make_database(home, programs, launch)
     say(f"starting PostgreSQL{launch.note}")
     # We hold the data directory: whatever has this pid now is no PostgreSQL of it.

@@ -177,7 +177,7 @@ class Database:
 
     def _prepare_no_more(self) -> None:
         if self._prepares:
-            _log.info("nothing is prepared any more: a pooler or a migration is in the way")
+            _log.info("statements are no longer prepared, because of a pooler or a migration")
         self._prepares = False
 
     async def close(self) -> None:

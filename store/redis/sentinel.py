@@ -86,4 +86,6 @@ async def _greet(connection: Any) -> None:
             "behind Sentinels the user of the URL must be allowed ROLE"
         ) from None
     if role[0] != b"master":
-        raise redis.exceptions.ConnectionError("what the Sentinels call the primary is a replica")
+        raise redis.exceptions.ConnectionError(
+            "the server that the Sentinels call the primary is a replica"
+        )

@@ -115,7 +115,7 @@ def _single(url: str, parts: SplitResult) -> Single:
     _check_connection(options, has_tls=has_tls)
     if parts.scheme == "unix":
         if not parts.path.strip("/") or (parts.netloc and not parts.netloc.endswith("@")):
-            raise BadValue("it must name a socket by its whole path: unix:///path/to/socket")
+            raise BadValue("it must give the absolute path of a socket: unix:///path/to/socket")
         return Single(url)
     try:
         host, port = parts.hostname or "localhost", parts.port
@@ -125,7 +125,7 @@ def _single(url: str, parts: SplitResult) -> Single:
         raise BadValue("its port is not a number from 1 to 65535")
     _check_host(host)
     if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
-        raise BadValue("what follows the host must be /, or / and a database's number")
+        raise BadValue("after the host, only / or / and a database number is allowed")
     return Single(url)
 
 
@@ -151,18 +151,18 @@ def is_on_loopback(url: str) -> bool:
 
 def _nodes(parts: SplitResult) -> Nodes:
     if parts.path not in ("", "/"):
-        raise BadValue("a cluster has no database to choose")
+        raise BadValue("a cluster does not support database numbers")
     options, places = _listed(parts, {"ssl", *_TLS_OPTIONS})
     unknown = options.keys() - inspect.signature(RedisCluster.__init__).parameters.keys()
     if unknown:
-        raise BadValue(f"a cluster has no option {min(unknown)}")
+        raise BadValue(f"a cluster does not support the option {min(unknown)}")
     return Nodes(places, options)
 
 
 def _sentinels(parts: SplitResult) -> Sentinels:
     service, slash, db = unquote(parts.path).removeprefix("/").partition("/")
     if not service or (slash and not re.fullmatch("[0-9]{1,9}", db)):
-        raise BadValue("what follows the Sentinels must be /service or /service/database")
+        raise BadValue("after the Sentinels, /service or /service/database is required")
     credentials = {"sentinel_username", "sentinel_password"}
     options, places = _listed(parts, {"ssl", *credentials, *_TLS_OPTIONS})
     asking = {
@@ -197,15 +197,15 @@ def _options(url: str, parts: SplitResult, more: set[str]) -> dict[str, Any]:
         try:
             names = [name for name, _ in parse_qsl(parts.query, True, True, errors="strict")]
         except ValueError:
-            raise BadValue(f"what follows its ? is not a list of name=value; {ENCODE}") from None
+            raise BadValue(f"the part after ? is not a list of name=value; {ENCODE}") from None
         if unknown := set(names) - _OPTIONS - more:
             allowed = sorted(_OPTIONS | more)
             # Any other name may be a part of a password that was not encoded.
             known = min(unknown & _DRIVER_OPTIONS, default="")
             shown = f"option {known}" if known else "options"
-            raise BadValue(f"its {shown} can't be used; allowed are {', '.join(allowed)}")
+            raise BadValue(f"its {shown} is not allowed; allowed are {', '.join(allowed)}")
         if len(names) > len(set(names)):
-            raise BadValue("one of its options is there twice")
+            raise BadValue("one of its options is given twice")
     try:
         options: dict[str, Any] = {**parse_url(url)}
     except ValueError:
@@ -225,7 +225,7 @@ def _check_connection(options: Mapping[str, Any], *, has_tls: bool) -> None:
         kind = SSLConnection if has_tls else Connection
         kind(**{name: value for name, value in options.items() if name != "path"})
     except (RedisError, TypeError, ValueError):
-        raise BadValue("one of its options has a value that can't be used") from None
+        raise BadValue("one of its options has an invalid value") from None
 
 
 def _places(text: str) -> tuple[Place, ...]:

@@ -269,7 +269,7 @@ def test_a_second_server_on_the_same_directory_cannot_run(tmp_path):
     """Until the first has gone. The lock goes with its process, however that ends."""
     with (
         data_directory(tmp_path),
-        pytest.raises(CantRun, match="another server is running"),
+        pytest.raises(CantRun, match="another server is using"),
         data_directory(tmp_path),
     ):
         pytest.fail("two servers ran on one directory")

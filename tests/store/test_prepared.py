@@ -14,7 +14,7 @@ from tests.store.test_accounts import add
 
 SQL = "select id, name from cellar where id = %s"
 KEPT = "select name from pg_prepared_statements where name like 'latchkey%'"
-COMPLAINT = "nothing is prepared any more"
+COMPLAINT = "statements are no longer prepared"
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ async def test_a_newer_schema_is_left_as_it_is(stores, fresh, caplog):
         assert (catalog(newer), rows(newer)) == before
     [said] = caplog.records
     assert said.levelname == "WARNING"
-    assert f"of version 99, this program knows {newest()}" in said.getMessage()
+    assert f"version is 99, and this release knows {newest()}" in said.getMessage()
 
 
 async def test_schema_sql_by_hand_says_what_it_has_made(stores, empty, fresh):
@@ -183,7 +183,7 @@ async def test_a_migration_that_gets_no_lock_tries_again(old, caplog):
         preparing = asyncio.create_task(prepare_at(old))
         await asyncio.to_thread(wait_for, lambda: "lock timeout" in caplog.text)
     assert await preparing == newest()
-    assert "can't be migrated yet" in caplog.text
+    assert "cannot be migrated yet" in caplog.text
 
 
 @pytest.mark.slow
