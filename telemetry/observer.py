@@ -78,6 +78,10 @@ class Observer(Protocol):
         """Surround a call of Redis, the wait for a connection included."""
         return NO_CONTEXT
 
+    def redis_lookup(self, command: str, size: int) -> Context:
+        """Surround the reading of this many keys: a call and a command in one, for every read."""
+        return NO_CONTEXT
+
     def redis_command(self, name: str, size: int = 0) -> Context:
         """Surround a command, or a pipeline or multi-key command of this size."""
         return NO_CONTEXT
@@ -126,6 +130,11 @@ class _Both(Observer):
 
     def redis_call(self) -> Context:
         return _nested(self._first.redis_call(), self._second.redis_call())
+
+    def redis_lookup(self, command: str, size: int) -> Context:
+        return _nested(
+            self._first.redis_lookup(command, size), self._second.redis_lookup(command, size)
+        )
 
     def redis_command(self, name: str, size: int = 0) -> Context:
         first, second = self._first, self._second

@@ -133,6 +133,10 @@ class StoreMetrics(Observer):
         """Time a call of Redis."""
         return _StoreCall(self._redis)
 
+    def redis_lookup(self, command: str, size: int) -> Context:
+        """Time the reading of many keys."""
+        return _StoreCall(self._redis)
+
     def lookups(self, name: str) -> Lookups:
         """Return what counts the keys of each batch."""
         return self._lookups.setdefault(name, _BatchSizes(self._keys.labels(name)))

@@ -50,6 +50,10 @@ class StoreSpans(Observer):
             attributes["db.operation.batch.size"] = size
         return self._client_span(name, attributes)
 
+    def redis_lookup(self, command: str, size: int) -> Context:
+        """Make the span of the reading of many keys."""
+        return self.redis_command(command, size)
+
     def lookups(self, name: str) -> Lookups:
         """Return what makes a span of each batch."""
         return _BatchSpans(self._tracer, _LOOKUPS[name])

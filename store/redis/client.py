@@ -96,8 +96,7 @@ class Redis:
 
         Redis must have answered by the event loop's time `by`. Raises Unavailable.
         """
-        observer = self._observer
-        with observer.redis_call(), observer.redis_command("MGET", len(keys)):
+        with self._observer.redis_lookup("MGET", len(keys)):
             return await self._get_many(keys, by)
 
     async def _get_many(self, keys: list[str], by: float) -> list[bytes | None]:
