@@ -652,5 +652,5 @@ async def test_a_command_makes_no_stores(run, tmp_path):
     for words in (("list",), ("export",), ("create", "username=kim")):
         status, out, err = await run(*words, given="x", **nowhere)
         assert (status, out) == (1, "")
-        is_one_line(err, "DATABASE_URL", str(tmp_path / "data"), "only `serve` makes new stores")
+        is_one_line(err, "DATABASE_URL", str(tmp_path / "data"), "only `serve` creates new stores")
     assert not (tmp_path / "data").exists()

@@ -289,7 +289,7 @@ def test_with_embedded_stores(data_dir):
     with Program("check", **where) as ran:
         assert ran.wait() == 0, ran.out
         found = levels(ran.out)
-    assert any("only `serve` makes new stores" in each for each in found["warning"])
+    assert any("only `serve` creates new stores" in each for each in found["warning"])
     assert not [*Path(data_dir).iterdir()]
     assert "SECRET_KEYS: generated and stored in DATA_DIR" in found["ok"]
     with Program(**where) as server:
