@@ -21,9 +21,9 @@ test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The suite and the slow tests, with the branch coverage of handlers and store: each file and the total.
-# Without the tests of time, which measuring slows down.
+# Without the tests of time and of memory, of which measuring takes some itself.
 coverage: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults --ignore tests/handlers/test_event_loop.py --cov -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults --ignore tests/handlers/test_event_loop.py --deselect tests/handlers/system/test_docs.py::test_a_client_that_does_not_read_costs_little --cov -m "slow or not slow"
 
 # What breaks while the server is under load, and what must hold then; under ten minutes.
 faults: $(VENV)/dev
