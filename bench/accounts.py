@@ -16,11 +16,11 @@ import bcrypt
 
 from bench.stores import DATABASES, Stores
 from store.hashes import NATIVE
-from store.session import Grant, Session, record_key, set_key
+from store.session import Session, SessionSpec, record_key, set_key
 from store.tokens import Tokens
 
 PASSWORD = "correct horse battery"
-GRANT = Grant("lumotist")
+GRANT = SessionSpec("lumotist")
 COST, LOW_COST = 12, 4
 """Of bcrypt; the low one for accounts whose logins are to be many."""
 LIFETIME = 14 * 86_400

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from bench.accounts import LOW_COST, Accounts, name_of
-from bench.client import LOGOUT, Answer, Connection
+from bench.client import LOGOUT, Connection, Response
 from bench.figures import Figure, Result
 from bench.servers import PROFILE
 from bench.stage import Stage
@@ -71,7 +71,7 @@ class Mix:
             clients.append(self._churn(restless[number::CHURNERS]))
         await asyncio.gather(*clients)
 
-    def _check(self, what: str, answer: Answer, status: int, part: str) -> None:
+    def _check(self, what: str, answer: Response, status: int, part: str) -> None:
         self.checked[what] += 1
         if answer.status != status or part.encode() not in answer.body:
             self.wrong.append(f"{what}: {answer}, not {status} with {part}")

@@ -12,7 +12,7 @@ LOGOUT = "/account/logout"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What came back."""
 
     status: int
@@ -46,18 +46,18 @@ class Connection:
             head += "Content-Type: application/json\r\n"
         self._writer.write(f"{head}\r\n".encode() + body)
 
-    async def receive(self) -> Answer:
+    async def receive(self) -> Response:
         """Return the answer to the request that was sent first."""
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        return Answer(int(head[9:12]), await self._reader.readexactly(int(length or 0)))
+        return Response(int(head[9:12]), await self._reader.readexactly(int(length or 0)))
 
-    async def ask(self, method: str, path: str, token: str = "", data: object = None) -> Answer:
+    async def ask(self, method: str, path: str, token: str = "", data: object = None) -> Response:
         """Send a request and return its answer."""
         self.send(method, path, token, data)
         return await self.receive()
 
-    async def log_in(self, username: str, password: str = PASSWORD) -> Answer:
+    async def log_in(self, username: str, password: str = PASSWORD) -> Response:
         """Log in."""
         return await self.ask("POST", LOGIN, data={"username": username, "password": password})
 

@@ -11,11 +11,11 @@ import redis
 from bench.accounts import GRANT, LIFETIME, fill_redis, packed
 from bench.stores import Stores
 from store import embedded
-from store.session import Grant, Session, record_key, set_key
+from store.session import Session, SessionSpec, record_key, set_key
 
 COUNT = 200_000
 MILLION = 1_000_000
-OTHER = Grant("cellars")
+OTHER = SessionSpec("cellars")
 
 Rows = list[tuple[str, str]]
 
@@ -108,7 +108,7 @@ def fill_million(stores: Stores, name: str) -> None:
     fill_redis(stores, name, names(sids, GRANT))
 
 
-def records(sids: Iterable[str], grant: Grant) -> Iterator[bytes]:
+def records(sids: Iterable[str], grant: SessionSpec) -> Iterator[bytes]:
     """Write each session's record, as store/sessions.py does."""
     now, epoch = int(time.time()), time.time_ns() // 1000
     key = hashlib.sha256(b"any key").hexdigest()[:8]
@@ -117,7 +117,7 @@ def records(sids: Iterable[str], grant: Grant) -> Iterator[bytes]:
         yield packed("SET", record_key(sid), session.record(), "EX", str(LIFETIME))
 
 
-def names(sids: Iterable[str], grant: Grant) -> Iterator[bytes]:
+def names(sids: Iterable[str], grant: SessionSpec) -> Iterator[bytes]:
     """Enter each session into its account's set."""
     ends = str(time.time() + LIFETIME)
     for number, sid in enumerate(sids, start=1):

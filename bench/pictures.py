@@ -37,7 +37,7 @@ from store import embedded  # noqa: E402  # a script looks in its own directory 
 
 READERS = 200
 UPLOADS = 20
-SHOWN = 20
+PREVIEW_CHARS = 20
 """Accounts whose pictures are read. Others upload: a picture that is replaced is gone."""
 SIZE = (2048, 1536)
 ALONE_SECONDS = 2.0
@@ -201,7 +201,7 @@ class Readers:
 async def shown_pictures(session: aiohttp.ClientSession) -> list[str]:
     """Make accounts that have pictures; return the pictures' URLs."""
     urls = []
-    for number in range(SHOWN):
+    for number in range(PREVIEW_CHARS):
         token = await register(session, f"shown{number}")
         await upload(session, token, photograph(number))
         headers = {"Authorization": f"Token {token}"}

@@ -18,7 +18,7 @@ from settings import Settings
 from store.account import Details, NewAccount
 from store.accounts import MAX_ID
 from store.embedded import CantRun
-from store.errors import Busy, Refused, Taken, Unstorable
+from store.errors import AppError, Busy, Taken, Unstorable
 from store.listing import list_accounts
 from store.refold import refold, survey
 
@@ -97,7 +97,7 @@ def run(settings: Settings, chosen: Namespace, act: Act) -> int:
     try:
         with reach_stores(settings) as reached:
             say(asyncio.run(_acting(act, reached, chosen)))
-    except (BadInput, CantRun, Refused) as problem:
+    except (BadInput, CantRun, AppError) as problem:
         complain(_say(problem))
         return 1
     except (KeyboardInterrupt, EOFError):

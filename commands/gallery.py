@@ -10,7 +10,7 @@ from commands.reach import core_of, reach_stores
 from settings import Settings
 from store.core import Core
 from store.embedded import CantRun
-from store.errors import BadPicture, Refused, Unstorable
+from store.errors import AppError, BadPicture, Unstorable
 
 Action = Callable[[Core, Namespace], Awaitable[str]]
 
@@ -47,7 +47,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
     except Unstorable as problem:
         complain(f"this {problem.field} cannot be stored")
         return 1
-    except (CantRun, Refused, OSError, LookupError) as problem:
+    except (CantRun, AppError, OSError, LookupError) as problem:
         complain(str(problem))
         return 1
     return 0

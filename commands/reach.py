@@ -26,8 +26,8 @@ def run_stores(
 ) -> Iterator[Settings]:
     """Run the embedded stores that the settings leave to us; yield settings that name both.
 
-    Raises embedded.CantRun, InUse when another process runs them already, NoStores when they would
-    have to be made and may not be.
+    Raises embedded.CantRun, DataDirectoryInUse when another process runs them already, NoStores
+    when they would have to be made and may not be.
     """
     if settings.database_url and settings.redis_url:
         yield settings
@@ -54,7 +54,7 @@ def reach_stores(settings: Settings) -> Iterator[Settings]:
     try:
         with run_stores(settings, lambda _: None, may_make=False) as reached:
             yield reached
-    except embedded.InUse:
+    except embedded.DataDirectoryInUse:
         yield _named(settings, Path(settings.data_dir).resolve())
 
 

@@ -17,13 +17,13 @@ from commands.reach import UNREACHED, core_of, database_of, reach_stores
 from settings import Settings
 from store.accounts import Accounts
 from store.embedded import CantRun
-from store.errors import Refused, Unavailable
+from store.errors import AppError, Unavailable
 from store.operator import Operator
 from store.session import Session
 
 BATCH = 10_000
 """Accounts in one statement."""
-SHOWN = 6
+PREVIEW_CHARS = 6
 """Characters of a session's id that are shown: enough to tell two apart, of no use to anybody."""
 
 ALL = """\
@@ -77,7 +77,7 @@ def _run(
     try:
         with reach_stores(settings) as reached:
             say(asyncio.run(acting(reached)))
-    except (BadInput, CantRun, Refused) as problem:
+    except (BadInput, CantRun, AppError) as problem:
         complain(str(problem))
         return 1
     return 0
@@ -132,7 +132,7 @@ def _as_table(standing: Standing) -> str:
     rows = [("DIALECT", "KIND", "SESSION", "OPENED (UTC)", "ENDS (UTC)")]
     for session, ends in standing:
         opened, until = (f"{_utc(each):%Y-%m-%d %H:%M:%S}" for each in (session.opened, ends))
-        rows.append((session.dialect, session.kind, session.sid[:SHOWN], opened, until))
+        rows.append((session.dialect, session.kind, session.sid[:PREVIEW_CHARS], opened, until))
     return "\n".join(f"{a:<8}  {b:<8}  {c:<7}  {d:<19}  {e}" for a, b, c, d, e in rows)
 
 
@@ -143,7 +143,7 @@ def _as_json(account_id: int, standing: Standing) -> str:
                 "account": account_id,
                 "dialect": session.dialect,
                 "kind": session.kind,
-                "session": session.sid[:SHOWN],
+                "session": session.sid[:PREVIEW_CHARS],
                 "opened": f"{_utc(session.opened):%Y-%m-%dT%H:%M:%SZ}",
                 "ends": f"{_utc(ends):%Y-%m-%dT%H:%M:%SZ}",
             }

@@ -12,7 +12,7 @@ from handlers.http import unreadable
 from handlers.http.expectation import expect
 from handlers.http.middleware import Mounted, RequestIds, front, traced
 from handlers.http.resolver import ROUTES, Anywhere, Route
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
 from handlers.system import docs, health, metrics, openapi, pictures
@@ -108,5 +108,5 @@ def _claim(
     by_dialect.setdefault(name, endpoint)
 
 
-async def _not_found(request: web.Request) -> Answer:
+async def _not_found(request: web.Request) -> Response:
     raise NotFound

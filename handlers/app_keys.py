@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from handlers.body_memory import BodyMemory, HeldBytes
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from store.access import Access
 from store.accounts import Accounts
-from store.errors import Refused
+from store.errors import AppError
 from store.images import Images
 from store.pictures import Pictures
 from telemetry.log import RequestLog
@@ -61,15 +61,15 @@ PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
 REQUEST_ID = web.RequestKey("request_id", str)
 SPOKEN = web.RequestKey("spoken", str)
 """The dialect of a request, where its path alone does not tell."""
-RENDER_ERROR: web.RequestKey[Callable[[Refused], Answer]] = web.RequestKey("render_error")
+RENDER_ERROR: web.RequestKey[Callable[[AppError], Response]] = web.RequestKey("render_error")
 """How the dialect renders errors, where the path alone does not tell which dialect it is."""
-BODY: web.RequestKey[bytes | Refused] = web.RequestKey("body")
+BODY: web.RequestKey[bytes | AppError] = web.RequestKey("body")
 """The body, once it has been read, or why it could not be."""
 HELD_BYTES = web.RequestKey("held_bytes", HeldBytes)
 PARSED: web.RequestKey[tuple[Any, str | None]] = web.RequestKey("parsed")
 """What a JSON body says, once it has been parsed, or why it could not be."""
 
-UNREADABLE = web.RequestKey("unreadable", Refused)
+UNREADABLE = web.RequestKey("unreadable", AppError)
 """Why the HTTP parser has refused the request."""
 
 REQUEST_LOG = web.AppKey("request_log", RequestLog)

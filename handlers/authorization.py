@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from handlers.app_keys import ACCESS
 from handlers.errors import BadHeader, MissingToken
-from store.caller import Caller
+from store.authentication import Caller
 
 SCHEMES = frozenset({"token", "bearer"})
 

@@ -17,9 +17,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from handlers.app_keys import BODY, BODY_MEMORY, BODY_TIMEOUT, HELD_BYTES, PARSED
 from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.content_type import content_type_of
-from handlers.errors import Malformed, TooLarge, TooSlow, UnsupportedEncoding
+from handlers.errors import Malformed, PayloadTooLarge, RequestTimeout, UnsupportedEncoding
 from handlers.http.expectation import ask_for_body
-from store.errors import Refused
+from store.errors import AppError
 
 MAX_BODY = 1024 * 1024
 SLOWEST = 8 * 1024
@@ -43,20 +43,20 @@ async def read_body(
 
     It may pause for `seconds`, BODY_TIMEOUT by default, and may take that long and a second more
     for each SLOWEST bytes that have come; `stated` is the limit to tell, when that is another than
-    the body's; `memory` is what a long body is counted in. Raises TooLarge, TooSlow, Malformed,
-    UnsupportedEncoding, Busy, and the same again when asked again.
+    the body's; `memory` is what a long body is counted in. Raises PayloadTooLarge,
+    RequestTimeout, Malformed, UnsupportedEncoding, Busy, and the same again when asked again.
     """
     if BODY not in request:
         try:
             held = request[HELD_BYTES] = HeldBytes(request.app[memory])
             seconds = seconds or request.app[BODY_TIMEOUT]
             request[BODY] = await _read(request, limit, seconds, held)
-        except TooLarge:
-            request[BODY] = TooLarge(stated or limit)
-        except Refused as refusal:
+        except PayloadTooLarge:
+            request[BODY] = PayloadTooLarge(stated or limit)
+        except AppError as refusal:
             request[BODY] = refusal
     body = request[BODY]
-    if isinstance(body, Refused):
+    if isinstance(body, AppError):
         try:
             raise body
         finally:
@@ -64,19 +64,19 @@ async def read_body(
     return body
 
 
-def drop_body(request: web.Request) -> bytes | Refused | None:
+def drop_body(request: web.Request) -> bytes | AppError | None:
     """Forget a request's body, and return what there was of it."""
     request.pop(PARSED, None)
     if held := request.pop(HELD_BYTES, None):
         held.release()
-    body: bytes | Refused | None = request.pop(BODY, None)
+    body: bytes | AppError | None = request.pop(BODY, None)
     return body
 
 
 async def _read(request: web.Request, limit: int, seconds: float, held: HeldBytes) -> bytes:
     _check_encoding(request)
     if (request.content_length or 0) > limit:
-        raise TooLarge(limit)
+        raise PayloadTooLarge(limit)
     ask_for_body(request)
     body, content, clock = bytearray(), request.content, asyncio.get_running_loop().time
     started = clock()
@@ -85,13 +85,13 @@ async def _read(request: web.Request, limit: int, seconds: float, held: HeldByte
             while request.body_exists and (chunk := await content.readany()):
                 body += chunk
                 if len(body) > limit:
-                    raise TooLarge(limit)
+                    raise PayloadTooLarge(limit)
                 held.grow(len(body))
                 if not content.is_eof():
                     slowest = started + seconds + len(body) / SLOWEST
                     deadline.reschedule(min(slowest, clock() + seconds))
     except TimeoutError:
-        raise TooSlow from None
+        raise RequestTimeout from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
         request.content.feed_eof()  # else aiohttp reads on, and meets the same error again
         raise Malformed("Body", "it is cut off") from error

@@ -1,7 +1,7 @@
 """The errors that only a request can cause, and what any exception of a handler is answered with.
 
 Each dialect puts them, and the errors of store/errors.py, into its own words. Any other exception
-is logged here and reported to the dialect as `Crashed`.
+is logged here and reported to the dialect as `InternalError`.
 """
 
 import logging
@@ -10,18 +10,18 @@ from collections.abc import Callable
 from aiohttp import web
 
 from handlers.app_keys import REQUEST_ID
-from handlers.http.response import Answer
-from store.errors import Refused, Unavailable
+from handlers.http.response import Response
+from store.errors import AppError, Unavailable
 
 _log = logging.getLogger("latchkey")
 
-RenderError = Callable[[Refused], Answer]
+RenderError = Callable[[AppError], Response]
 
 
 _MALFORMED = {"JSON": "invalid_json", "Header": "malformed_header"}
 
 
-class Malformed(Refused):
+class Malformed(AppError):
     """The body can't be read as the `form` it says it has; the text says why."""
 
     def __init__(self, form: str, why: object) -> None:
@@ -31,7 +31,7 @@ class Malformed(Refused):
         self.why = str(why)
 
 
-class WrongMediaType(Refused):
+class UnsupportedMediaType(AppError):
     """The body is of a content type that this dialect does not read."""
 
     code = "unsupported_media_type"
@@ -41,7 +41,7 @@ class WrongMediaType(Refused):
         self.media_type = media_type
 
 
-class UnsupportedEncoding(Refused):
+class UnsupportedEncoding(AppError):
     """The body is compressed (Content-Encoding), and no dialect takes that."""
 
     code = "unsupported_content_encoding"
@@ -51,7 +51,7 @@ NOT_COMPRESSED = {"Accept-Encoding": "identity"}
 """The header that says so (RFC 9110, 12.5.3)."""
 
 
-class TooLarge(Refused):
+class PayloadTooLarge(AppError):
     """The body is longer than `limit` bytes; it was not read on."""
 
     code = "payload_too_large"
@@ -61,31 +61,31 @@ class TooLarge(Refused):
         self.limit = limit
 
 
-class TooSlow(Refused):
+class RequestTimeout(AppError):
     """The body was not there in time."""
 
     code = "timeout"
 
 
-class HeadersTooLarge(Refused):
+class HeadersTooLarge(AppError):
     """A header is too long, or there are too many (RFC 6585, 5)."""
 
     code = "headers_too_large"
 
 
-class TargetTooLong(Refused):
+class TargetTooLong(AppError):
     """The request line is too long (RFC 9110, 15.5.15)."""
 
     code = "uri_too_long"
 
 
-class NotFound(Refused):
+class NotFound(AppError):
     """Nothing is at this path, or nobody has this id."""
 
     code = "not_found"
 
 
-class WrongMethod(Refused):
+class MethodNotAllowed(AppError):
     """The path is known and the method is none of its own. `allowed` is an Allow header."""
 
     code = "method_not_allowed"
@@ -96,13 +96,13 @@ class WrongMethod(Refused):
         self.allowed = allowed
 
 
-class MissingToken(Refused):
+class MissingToken(AppError):
     """The request needs a token and brings none."""
 
     code = "token_missing"
 
 
-class BadHeader(Refused):
+class BadHeader(AppError):
     """The Authorization header is malformed; `spaces` tells too many parts from too few."""
 
     code = "malformed_authorization"
@@ -112,17 +112,17 @@ class BadHeader(Refused):
         self.spaces = spaces
 
 
-class Crashed(Refused):
+class InternalError(AppError):
     """Something went wrong that no client may be told about. It has been logged."""
 
     code = "internal"
 
 
-def error_response(render_error: RenderError, problem: Exception, request: web.Request) -> Answer:
+def error_response(render_error: RenderError, problem: Exception, request: web.Request) -> Response:
     """Return what a handler's exception is answered with; what is no refusal is logged here."""
-    if not isinstance(problem, Refused):
+    if not isinstance(problem, AppError):
         _log.error("unexpected error", exc_info=problem, extra={"request_id": request[REQUEST_ID]})
-        problem = Crashed()
+        problem = InternalError()
     response = render_error(problem)
     response.why = (
         f"{problem.code}: {problem}" if isinstance(problem, Unavailable) else problem.code

@@ -19,8 +19,8 @@ from handlers.content_type import (
     parse_content_type,
     parse_parameters,
 )
-from handlers.errors import Malformed, WrongMediaType
-from handlers.http.response import JSON, sayable
+from handlers.errors import Malformed, UnsupportedMediaType
+from handlers.http.response import JSON, safe_header_value
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -57,7 +57,7 @@ class Form(dict[str, Any]):
 async def read_parsed(request: web.Request) -> Any:
     """Return what a body of JSON or a form says; {} for an empty one.
 
-    Raises Malformed, WrongMediaType, and as `read_body` does.
+    Raises Malformed, UnsupportedMediaType, and as `read_body` does.
     """
     body = await read_body(request)
     if not body:
@@ -69,7 +69,7 @@ async def read_parsed(request: web.Request) -> Any:
         return parse_urlencoded(body, content_type.charset)
     if content_type.media_type == MULTIPART:
         return await parse_multipart(body, content_type)
-    raise WrongMediaType(sayable(request.headers.get(hdrs.CONTENT_TYPE, "")))
+    raise UnsupportedMediaType(safe_header_value(request.headers.get(hdrs.CONTENT_TYPE, "")))
 
 
 def parse_urlencoded(body: bytes, charset: str | None = None) -> Form:

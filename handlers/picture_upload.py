@@ -11,7 +11,7 @@ from handlers.app_keys import BODY, PICTURE_LIMITS, PICTURE_MEMORY
 from handlers.body import MAX_BODY, PIECE, parse_json, read_body
 from handlers.content_type import content_type_of
 from handlers.dialects.drf import check_object
-from handlers.errors import Malformed, TooLarge, WrongMediaType
+from handlers.errors import Malformed, PayloadTooLarge, UnsupportedMediaType
 from handlers.forms import (
     BINARY,
     MULTIPART,
@@ -21,8 +21,8 @@ from handlers.forms import (
     parse_multipart,
     parse_urlencoded,
 )
-from handlers.http.response import JSON, sayable
-from store.errors import NoSuchPicture, Refused
+from handlers.http.response import JSON, safe_header_value
+from store.errors import AppError, NoSuchPicture
 
 _LONG = 16 * 1024
 """Bytes of a JSON string from which on it is decoded in pieces."""
@@ -32,13 +32,13 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PLACE = "\0the long string"
 
 
-class NotBase64(Refused):
+class NotBase64(AppError):
     """A picture was sent as text, and the text is not base64."""
 
     code = "invalid_picture"
 
 
-class NoPicture(Refused):
+class NoPicture(AppError):
     """What was sent has neither a picture nor an id."""
 
     code = "invalid_fields"
@@ -47,13 +47,14 @@ class NoPicture(Refused):
 async def read_upload(request: web.Request) -> bytes | int:
     """Return the picture that was sent, in whichever of its forms, or the id that was chosen.
 
-    Raises NoPicture, NoSuchPicture, NotBase64, WrongMediaType, Errors, and as `read_body` does.
+    Raises NoPicture, NoSuchPicture, NotBase64, UnsupportedMediaType, Errors, and what `read_body`
+    raises.
     """
     sent = await _read(request)
     request[BODY] = b""  # while a picture waits for a thread, it is there once
     most = request.app[PICTURE_LIMITS].bytes
     if isinstance(sent, bytes) and len(sent) > most:
-        raise TooLarge(most)
+        raise PayloadTooLarge(most)
     return sent
 
 
@@ -62,7 +63,7 @@ async def _read(request: web.Request) -> bytes | int:
     is_itself = content_type.media_type.startswith("image/") or content_type.media_type == BINARY
     if not is_itself and content_type.media_type not in (JSON, MULTIPART, URLENCODED):
         if request.body_exists:
-            raise WrongMediaType(sayable(request.headers.get("Content-Type", "")))
+            raise UnsupportedMediaType(safe_header_value(request.headers.get("Content-Type", "")))
         raise NoSuchPicture
     most = limits.bytes if is_itself else limits.body_bytes
     if content_type.media_type == URLENCODED:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from handlers.http.response import sayable
+from handlers.http.response import safe_header_value
 from store.addresses import Network, parse_address
 from store.client import Client
 
@@ -54,7 +54,7 @@ class Proxies:
         host = request.host
         if self.is_trusted(request):
             host = _first(request, "X-Forwarded-Host", _HOST) or host
-        return f"{self.scheme(request)}://{sayable(host)}"
+        return f"{self.scheme(request)}://{safe_header_value(host)}"
 
     def _trusts(self, address: str) -> bool:
         return is_within(address, self._trusted)

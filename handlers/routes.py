@@ -12,22 +12,22 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from handlers.authorization import authenticate
-from handlers.errors import RenderError, WrongMethod
-from handlers.http.response import Answer, allow_header
-from store.caller import Caller
-from store.session import Grant
+from handlers.errors import MethodNotAllowed, RenderError
+from handlers.http.response import Response, allow_header
+from store.authentication import Caller
+from store.session import SessionSpec
 
 GET = ("GET",)
 POST = ("POST",)
 PUT = ("PUT",)
 GET_OR_POST = ("GET", "POST")
 
-Handler = Callable[[web.Request], Awaitable[Answer]]
-GuardedHandler = Callable[[web.Request, Caller], Awaitable[Answer]]
+Handler = Callable[[web.Request], Awaitable[Response]]
+GuardedHandler = Callable[[web.Request, Caller], Awaitable[Response]]
 Authenticate = Callable[[web.Request], Awaitable[Caller]]
 Check = Callable[[web.Request], Awaitable[object] | None]
 
-_AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Awaitable[Answer]])
+_AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Awaitable[Response]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Checks:
 
 
 class ByMethod(dict[str, _AnyHandler]):
-    """The handlers of a path by method. A lookup of any other method raises WrongMethod.
+    """The handlers of a path by method. A lookup of any other method raises MethodNotAllowed.
 
     What handles GET handles HEAD too (RFC 9110, 9.3.2).
     """
@@ -79,7 +79,7 @@ class ByMethod(dict[str, _AnyHandler]):
             self["HEAD"] = handler
 
     def __missing__(self, method: str) -> _AnyHandler:
-        raise WrongMethod(method, allow_header(self.methods))
+        raise MethodNotAllowed(method, allow_header(self.methods))
 
 
 class Routes:
@@ -104,7 +104,7 @@ class Routes:
         def add(handler: Handler) -> Handler:
             handlers = ByMethod(methods, handler)
 
-            async def checked(request: web.Request) -> Answer:
+            async def checked(request: web.Request) -> Response:
                 if check is not None and (checking := check(request)) is not None:
                     await checking
                 return await handlers[request.method](request)
@@ -130,7 +130,7 @@ class Routes:
         def add(handler: GuardedHandler) -> GuardedHandler:
             handlers = ByMethod(methods, handler)
 
-            async def checked(request: web.Request) -> Answer:
+            async def checked(request: web.Request) -> Response:
                 caller = await find_caller(request)
                 return await handlers[request.method](request, caller)
 
@@ -162,7 +162,7 @@ class Routes:
 
 
 def _dispatch(by_method: ByMethod[Handler]) -> Handler:
-    def dispatch(request: web.Request) -> Awaitable[Answer]:
+    def dispatch(request: web.Request) -> Awaitable[Response]:
         return by_method[request.method](request)
 
     return dispatch
@@ -189,4 +189,4 @@ class Dialect:
     other_endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     options: Any = NoOptions()
     options_key: web.AppKey[Any] | None = None
-    grants: Sequence[Grant] = ()
+    grants: Sequence[SessionSpec] = ()

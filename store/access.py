@@ -1,4 +1,4 @@
-"""What spans accounts and sessions, in the order that keeps it safe. This alone imports both.
+"""What changes accounts and sessions together, in the order that keeps it safe.
 
 PostgreSQL decides: a session is live only while it bears its account's present epoch. So whatever
 ends sessions raises the epoch first, and whatever opens one does it under an epoch that was read
@@ -10,28 +10,26 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store import imported
 from store.account import Account, Credentials, Login, NewAccount
 from store.accounts import Accounts
-from store.caller import ACCESS_KINDS, Caller, judge
+from store.authentication import Authentication, Caller
 from store.client import NOBODY, Client
-from store.coalesce import Coalesced
 from store.errors import (
+    AppError,
     BadCredentials,
     BadToken,
     Busy,
-    Flaw,
     Inactive,
-    Refused,
     Taken,
+    TokenProblem,
     Unavailable,
     Unstorable,
 )
 from store.limits import Limits
 from store.passwords import Match, Passwords
-from store.rules import FOLD, is_nameable
-from store.session import Grant, Opened
-from store.sessions import Outdated, Sessions
+from store.rules import FOLD, is_valid_name
+from store.session import IssuedToken, SessionSpec
+from store.sessions import Sessions, StaleEpoch
 from telemetry.observer import UNOBSERVED, Observer
 
 _log = logging.getLogger("latchkey.access")
@@ -56,50 +54,24 @@ class Access:
         self._passwords = passwords
         self._limits = limits
         self._observer = observer
-        self._callers: Coalesced[str, Caller | Refused] = Coalesced(
-            self._look_up, sessions.deadline, observer=observer.lookups("session")
-        )
+        self._authentication = Authentication(accounts, sessions, observer)
+        self.authenticate = self._authentication.authenticate
+        self.confirm = self._authentication.confirm
 
     def close(self) -> None:
         """End the tasks that look tokens up."""
-        self._callers.close()
-
-    async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
-        """Return whom a token stands for, as both stores have it now. Raises BadToken."""
-        sid = self._sessions.sid_of(token)
-        found = await self._callers.get(sid)
-        if found is None:
-            raise BadToken(Flaw.FORGED if imported.is_digest(sid) else Flaw.EXPIRED)
-        if isinstance(found, Refused):
-            raise found
-        if found.session.kind not in kinds:
-            raise BadToken(Flaw.REFRESH if found.session.kind == "refresh" else Flaw.NOT_REFRESH)
-        self._sessions.touch(found.session)
-        return found
-
-    async def confirm(self, caller: Caller) -> Caller:
-        """Return the caller as both stores have it now. Raises BadToken if its session has ended.
-
-        For whatever changes something after the request waited, for its body or for a thread: a
-        logout in between ends the session and does not raise the epoch that the statement checks.
-        """
-        found = await self._callers.get(caller.session.sid)
-        if found is None:
-            raise BadToken(Flaw.EXPIRED)
-        if isinstance(found, Refused):
-            raise found
-        return found
+        self._authentication.close()
 
     async def register(
         self,
         new: NewAccount,
         password: str,
-        grants: Sequence[Grant] = (),
+        grants: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
-    ) -> tuple[Account, list[Opened]]:
+    ) -> tuple[Account, list[IssuedToken]]:
         """Make an account and open its first sessions.
 
-        Raises Taken, Unstorable, Busy, TooMany.
+        Raises Taken, Unstorable, Busy, RateLimited.
 
         The sessions are opened first: a fault in Redis leaves no account behind, and a session of
         no account is never live.
@@ -108,8 +80,8 @@ class Access:
             return await self._register(new, password, grants, client)
 
     async def _register(
-        self, new: NewAccount, password: str, grants: Sequence[Grant], client: Client
-    ) -> tuple[Account, list[Opened]]:
+        self, new: NewAccount, password: str, grants: Sequence[SessionSpec], client: Client
+    ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.register(client)
         hash = await self._passwords.hash(password, client)
@@ -117,7 +89,7 @@ class Access:
             identity = await self._accounts.new_identity()
             try:
                 opened = [await self._sessions.open(*identity, grant) for grant in grants]
-            except Outdated:
+            except StaleEpoch:
                 continue  # PostgreSQL was set back, and this id has been somebody's before
             try:
                 logged_in = bool(grants)
@@ -131,19 +103,19 @@ class Access:
         raise Busy(1.0)
 
     async def log_in(
-        self, login: Login, password: str, grants: Sequence[Grant], client: Client = NOBODY
-    ) -> tuple[Account, list[Opened]]:
+        self, login: Login, password: str, grants: Sequence[SessionSpec], client: Client = NOBODY
+    ) -> tuple[Account, list[IssuedToken]]:
         """Return the account and its sessions, the live ones it has or new ones.
 
         An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
-        Inactive, Unstorable, Busy, TooMany.
+        Inactive, Unstorable, Busy, RateLimited.
         """
         with self._observer.login(grants[0].dialect):
             return await self._log_in(login, password, grants, client)
 
     async def _log_in(
-        self, login: Login, password: str, grants: Sequence[Grant], client: Client
-    ) -> tuple[Account, list[Opened]]:
+        self, login: Login, password: str, grants: Sequence[SessionSpec], client: Client
+    ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.log_in(login, client)
         verified, match, newer = None, Match.NO, 0
@@ -160,7 +132,7 @@ class Access:
             if await self._accounts.record_login(account.id, account.epoch):
                 try:
                     opened = await self._open(account, grants, account.epoch < newer)
-                except Outdated as outdated:
+                except StaleEpoch as outdated:
                     newer = outdated.epoch
                 else:
                     await self._sessions.close_unknown(account.id)
@@ -189,7 +161,7 @@ class Access:
 
         The password is the same, so no session ends; if it fails, the next login tries again.
         """
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(AppError):
             fresh = await self._passwords.hash(password, client)
             await self._accounts.replace_hash(account_id, kept, fresh)
 
@@ -207,10 +179,10 @@ class Access:
         if raised is not None:
             await self._clean_up(account_id, raised)
         elif epoch is not None:
-            raise BadToken(Flaw.REVOKED)
+            raise BadToken(TokenProblem.REVOKED)
 
-    async def refresh(self, caller: Caller, grant: Grant) -> Opened:
-        """Open a session on the strength of the one that the request came with. Raises TooMany."""
+    async def refresh(self, caller: Caller, grant: SessionSpec) -> IssuedToken:
+        """Open a session for the one that the request came with. Raises RateLimited."""
         account = caller.account
         if self._limits:
             await self._limits.refresh(account.id)
@@ -221,14 +193,14 @@ class Access:
         caller: Caller,
         changes: Mapping[str, Any],
         password: str | None = None,
-        grants: Sequence[Grant] = (),
+        grants: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
-    ) -> tuple[Account, list[Opened]]:
+    ) -> tuple[Account, list[IssuedToken]]:
         """Change the caller's account: columns by name, and its password if one is given.
 
         A new password ends every session of the account, the caller's too, and opens the grants
         under the new epoch. Raises BadToken when the caller's session has ended; Taken,
-        Unstorable, Busy, TooMany.
+        Unstorable, Busy, RateLimited.
         """
         if self._limits and _is_another(changes.get("email"), caller.account.email):
             await self._limits.change_email(caller.account.id, client)
@@ -242,44 +214,35 @@ class Access:
             account = await self._write(caller, {**changes, "password": hash})
         await self._clean_up(account.id, account.epoch)
         try:
-            return account, await self._open(account, grants, regressed=False)
-        except Outdated:  # somebody ended these, too, in this very moment
-            raise BadToken(Flaw.REVOKED) from None
+            return account, await self._open(account, grants, database_restored=False)
+        except StaleEpoch:  # somebody ended these, too, in this very moment
+            raise BadToken(TokenProblem.REVOKED) from None
 
     async def _write(self, caller: Caller, changes: Mapping[str, Any]) -> Account:
         account = (await self.confirm(caller)).account
         changed = await self._accounts.change(account.id, changes, account.epoch)
         if changed is None:
-            raise BadToken(Flaw.REVOKED)
+            raise BadToken(TokenProblem.REVOKED)
         return changed
 
     async def delete(self, caller: Caller) -> None:
         """Delete the caller's account, its pictures and its sessions. Raises BadToken."""
         account = (await self.confirm(caller)).account
         if not await self._accounts.delete(account.id, account.epoch):
-            raise BadToken(Flaw.REVOKED)
+            raise BadToken(TokenProblem.REVOKED)
         await self._clean_up(account.id, account.epoch + 1)
 
-    async def _look_up(self, sids: list[str], by: float) -> dict[str, Caller | Refused]:
-        """Read the sessions, and then their accounts: no session is judged by an older row."""
-        sessions = await self._sessions.read(sids, by)
-        ids = {session.account_id for session in sessions.values() if session}
-        try:
-            accounts = await self._accounts.get_many(ids, by) if ids else {}
-        except Unavailable as refusal:  # an ended session needs no account to be told so
-            ended = BadToken(Flaw.REVOKED)
-            return {sid: refusal if session else ended for sid, session in sessions.items()}
-        return {sid: judge(session, accounts) for sid, session in sessions.items()}
-
     async def _open(
-        self, account: Account, grants: Sequence[Grant], regressed: bool
-    ) -> list[Opened]:
+        self, account: Account, grants: Sequence[SessionSpec], database_restored: bool
+    ) -> list[IssuedToken]:
         return [
-            await self._sessions.open(account.id, account.epoch, grant, regressed=regressed)
+            await self._sessions.open(
+                account.id, account.epoch, grant, database_restored=database_restored
+            )
             for grant in grants
         ]
 
-    async def _discard(self, account_id: int, opened: Sequence[Opened]) -> None:
+    async def _discard(self, account_id: int, opened: Sequence[IssuedToken]) -> None:
         for session in opened:
             await self._sessions.discard(account_id, session)
 
@@ -295,6 +258,6 @@ class Access:
 
 def _is_another(email: str | None, kept: str | None) -> bool:
     """Tell whether an e-mail is given and is another than the account's."""
-    if email is None or not is_nameable(email):
+    if email is None or not is_valid_name(email):
         return False  # nothing will be looked up
     return kept is None or FOLD["email"](email) != FOLD["email"](kept)

@@ -8,11 +8,11 @@ from typing import Any
 import psycopg2.errors
 
 from store.account import CHANGEABLE, Account, Credentials, Details, Login, NewAccount
-from store.coalesce import Coalesced
+from store.coalesce import BatchLoader
 from store.errors import Taken, Unstorable
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
-from store.rules import FOLD, forms, is_nameable, is_seen, is_storable
+from store.rules import FOLD, forms, is_seen, is_valid_name, is_valid_text
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ID = 2**63 - 1
@@ -44,7 +44,7 @@ class Accounts:
         self._many = Prepared(
             f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
         )
-        self._by_name: Coalesced[tuple[str, str], Credentials] = Coalesced(
+        self._by_name: BatchLoader[tuple[str, str], Credentials] = BatchLoader(
             self._fetch_by_name, database.deadline, observer=observer.lookups("login")
         )
 
@@ -78,7 +78,7 @@ class Accounts:
 
         Mostly there is one, or none; a username may be another account's e-mail.
         """
-        if not is_nameable(name):
+        if not is_valid_name(name):
             return []
         asked = [forms(field, name) if field in (fields or _NAMES) else [] for field in _NAMES]
         rows = await self._database.rows(
@@ -93,7 +93,7 @@ class Accounts:
         """Return the ids of accounts by these names; `field` is username or email."""
         if field not in _NAMES:
             raise ValueError(f"not a name of an account: {field!r}")
-        asked = {name: forms(field, name) for name in names if is_nameable(name)}
+        asked = {name: forms(field, name) for name in names if is_valid_name(name)}
         rows = await self._database.rows(
             f"select {field}_folded, id from account where {field}_folded = any(%s::text[])",
             ([form for found in asked.values() for form in found],),
@@ -108,9 +108,9 @@ class Accounts:
         Raises Unstorable for what no account could ever be called, by its characters.
         """
         field, name = _asked(login)
-        if name is None or not is_storable(name):
+        if name is None or not is_valid_text(name):
             raise Unstorable(field)
-        if not is_nameable(name):
+        if not is_valid_name(name):
             return None
         # In one statement, however many forms there are: which of them is there takes no longer.
         asked = (self._by_name.get((field, form)) for form in forms(field, name))
@@ -247,7 +247,7 @@ class Accounts:
         """
         folded = {field: _folded(field, values[field]) for field in _NAMES if field in values}
         for field, value in values.items():
-            if isinstance(value, str) and not is_storable(value):
+            if isinstance(value, str) and not is_valid_text(value):
                 raise Unstorable(field)
         try:
             return await self._database.rows(sql, (*values.values(), *folded.values(), *parameters))
@@ -295,6 +295,6 @@ def _folded(field: str, name: str | None) -> str | None:
     """Return the folded form of a new name, None for none. Raises Unstorable."""
     if name is None:
         return None
-    if not (is_nameable(name) and is_seen(name)):
+    if not (is_valid_name(name) and is_seen(name)):
         raise Unstorable(field)
     return FOLD[field](name)

@@ -26,12 +26,12 @@ PATIENCE = 8
 """Turns of the event loop, at most, for which a batch gathers that is smaller than what is under
 way. Else every other one had but a few keys, and cost a round trip for them: 5 to 9 % of a read."""
 
-AWAKE = 0.0004
+SPIN_SECONDS = 0.0004
 """Seconds. To fall asleep and be woken by an answer takes longer than the answer, and as much CPU
 as waiting for it awake: a lone read took 464 µs, 320 with this, and 280 and 291 µs of CPU."""
 
 
-class Coalesced(Generic[K, V]):
+class BatchLoader(Generic[K, V]):
     """Looks keys up through `fetch(keys, by)`, which answers what it found of a batch.
 
     `by` is the event loop's time at which the oldest key of the batch has waited `deadline`
@@ -105,7 +105,7 @@ class Coalesced(Generic[K, V]):
             if self._waiting:
                 self._call()
             elif len(keys) == 1:
-                self._stay_awake(asked[keys[0]][0], time.perf_counter() + AWAKE)
+                self._stay_awake(asked[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
             self._under_way += len(keys)
             await self._answer(asked, by)
             self._under_way -= len(keys)

@@ -7,7 +7,7 @@ raised is a bug, and becomes a logged, bland 500.
 import enum
 
 
-class Refused(Exception):
+class AppError(Exception):
     """The request can't be granted, for a reason that the client may be told.
 
     `code` names the kind of error in metrics, traces and logs. Codes are stable: class names may
@@ -17,7 +17,7 @@ class Refused(Exception):
     code = "refused"
 
 
-class Taken(Refused):
+class Taken(AppError):
     """An account with this username, e-mail or both exists already."""
 
     code = "taken"
@@ -27,19 +27,19 @@ class Taken(Refused):
         self.fields = fields
 
 
-class BadCredentials(Refused):
+class BadCredentials(AppError):
     """The account is unknown or the password is wrong; nobody may learn which."""
 
     code = "invalid_credentials"
 
 
-class Inactive(Refused):
+class Inactive(AppError):
     """The credentials are right, and the account has been disabled."""
 
     code = "account_disabled"
 
 
-class Flaw(enum.Enum):
+class TokenProblem(enum.Enum):
     """Why a token is no good."""
 
     FORGED = "never made by this server"
@@ -51,25 +51,25 @@ class Flaw(enum.Enum):
 
 
 _TOKEN_CODES = {
-    Flaw.FORGED: "token_unknown",
-    Flaw.EXPIRED: "token_expired",
-    Flaw.REVOKED: "token_revoked",
-    Flaw.INACTIVE: "account_disabled",
-    Flaw.REFRESH: "token_unknown",
-    Flaw.NOT_REFRESH: "token_unknown",
+    TokenProblem.FORGED: "token_unknown",
+    TokenProblem.EXPIRED: "token_expired",
+    TokenProblem.REVOKED: "token_revoked",
+    TokenProblem.INACTIVE: "account_disabled",
+    TokenProblem.REFRESH: "token_unknown",
+    TokenProblem.NOT_REFRESH: "token_unknown",
 }
 
 
-class BadToken(Refused):
+class BadToken(AppError):
     """The token names no live session of a kind that may do this."""
 
-    def __init__(self, flaw: Flaw) -> None:
+    def __init__(self, flaw: TokenProblem) -> None:
         super().__init__(flaw.value)
         self.flaw = flaw
         self.code = _TOKEN_CODES[flaw]
 
 
-class Unstorable(Refused):
+class Unstorable(AppError):
     """A value holds what PostgreSQL can't keep (NUL, a lone surrogate) or is longer than any."""
 
     code = "invalid_fields"
@@ -79,13 +79,13 @@ class Unstorable(Refused):
         self.field = field
 
 
-class NoSuchPicture(Refused):
+class NoSuchPicture(AppError):
     """The gallery has no picture of this id."""
 
     code = "not_found"
 
 
-class Blemish(enum.Enum):
+class PictureProblem(enum.Enum):
     """Why something can't be taken for a picture."""
 
     UNKNOWN_FORMAT = "none of the formats that are read"
@@ -96,18 +96,18 @@ class Blemish(enum.Enum):
     COSTLY = "takes too much time or memory to decode"
 
 
-class BadPicture(Refused):
+class BadPicture(AppError):
     """What was sent can't be taken for a picture. `limit` is the most pixels it may have."""
 
     code = "invalid_picture"
 
-    def __init__(self, blemish: Blemish, limit: int) -> None:
+    def __init__(self, blemish: PictureProblem, limit: int) -> None:
         super().__init__(blemish.value)
         self.blemish = blemish
         self.limit = limit
 
 
-class Busy(Refused):
+class Busy(AppError):
     """There is more work than can be done in time; come back after `retry_after` seconds."""
 
     code = "busy"
@@ -126,7 +126,7 @@ class Disconnected(Busy):
         super().__init__(0.0)
 
 
-class TooMany(Refused):
+class RateLimited(AppError):
     """This was tried too often from there; it may be tried again after `retry_after` seconds."""
 
     code = "rate_limited"
@@ -136,7 +136,7 @@ class TooMany(Refused):
         self.retry_after = retry_after
 
 
-class Unavailable(Refused):
+class Unavailable(AppError):
     """A store can't be reached, or is up and can't serve. Never to be told as a bad token."""
 
     code = "unavailable"

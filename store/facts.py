@@ -10,11 +10,11 @@ import psycopg2
 from redis.exceptions import NoPermissionError, ResponseError
 
 from store.client import Client
-from store.errors import TooMany, Unavailable, first_line
+from store.errors import RateLimited, Unavailable, first_line
 from store.fitness import why_not_usable
 from store.limits import Limits
 from store.postgresql.database import Database
-from store.redis.client import OnCluster, Redis
+from store.redis.client import ClusterRedis, Redis
 from store.schema import newest, rehearse, version_of
 from store.session import Session
 from store.sessions import Sessions
@@ -131,7 +131,7 @@ async def redis_facts(redis: Redis) -> list[RedisFacts | None]:
 
     Raises Unavailable.
     """
-    nodes = redis.client.get_primaries() if isinstance(redis, OnCluster) else [None]
+    nodes = redis.client.get_primaries() if isinstance(redis, ClusterRedis) else [None]
     return [await _ask(redis, node) for node in nodes]
 
 
@@ -139,7 +139,7 @@ async def why_not_counted(limits: Limits) -> str | None:
     """Return None when attempts can be counted, which takes a script and a write; else why not."""
     try:
         await limits.register(Client("check"))
-    except TooMany:
+    except RateLimited:
         return None
     except (Unavailable, ResponseError) as error:
         return first_line(error)

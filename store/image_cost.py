@@ -10,7 +10,7 @@ import re
 import struct
 from typing import NamedTuple
 
-from store.errors import BadPicture, Blemish
+from store.errors import BadPicture, PictureProblem
 
 SIDES = (512, 256, 64)
 """Pixels a side in which every picture is kept."""
@@ -61,11 +61,11 @@ def read_shape(sent: bytes, max_pixels: int) -> Shape:
     try:
         shape = _shape(sent, max_pixels)
     except (IndexError, struct.error):
-        raise BadPicture(Blemish.DAMAGED, max_pixels) from None
+        raise BadPicture(PictureProblem.DAMAGED, max_pixels) from None
     except _TooCostly:
-        raise BadPicture(Blemish.COSTLY, max_pixels) from None
+        raise BadPicture(PictureProblem.COSTLY, max_pixels) from None
     if shape.width * shape.height > max_pixels:
-        raise BadPicture(Blemish.PIXELS, max_pixels)
+        raise BadPicture(PictureProblem.PIXELS, max_pixels)
     return shape
 
 
@@ -83,8 +83,8 @@ def _shape(sent: bytes, max_pixels: int) -> Shape:
     if sent.startswith((b"GIF87a", b"GIF89a")):
         return _gif(sent, max_pixels)
     if _HEIF.match(sent):
-        raise BadPicture(Blemish.HEIF, max_pixels)
-    raise BadPicture(Blemish.UNKNOWN_FORMAT, max_pixels)
+        raise BadPicture(PictureProblem.HEIF, max_pixels)
+    raise BadPicture(PictureProblem.UNKNOWN_FORMAT, max_pixels)
 
 
 def _jpeg(sent: bytes, max_pixels: int) -> Shape:
@@ -103,7 +103,7 @@ def _jpeg(sent: bytes, max_pixels: int) -> Shape:
         if code in (_TEM, _SOI):
             continue
         if code in _OTHER_FRAMES:
-            raise BadPicture(Blemish.UNKNOWN_FORMAT, max_pixels)
+            raise BadPicture(PictureProblem.UNKNOWN_FORMAT, max_pixels)
         if code in _FRAMES and not by_component:
             height, width = struct.unpack_from(">HH", sent, position + 3)
             by_component = _blocks_of(sent, position + 7, width, height)
@@ -163,7 +163,7 @@ def _webp(sent: bytes, max_pixels: int) -> Shape:
         case b"VP8 ":
             width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", sent, 26))
         case _:
-            raise BadPicture(Blemish.DAMAGED, max_pixels)
+            raise BadPicture(PictureProblem.DAMAGED, max_pixels)
     return Shape("WEBP", width, height, width * height * _PIXEL["WEBP"])
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from store.errors import BadPicture, Blemish
+from store.errors import BadPicture, PictureProblem
 from store.image_cost import LARGE, SIDES, SQUARES, Shape, read_shape
 
 QUALITY = 85
@@ -74,19 +74,19 @@ def _squares(sent: bytes, shape: Shape, max_pixels: int) -> list[bytes]:
     except BadPicture:
         raise
     except UnidentifiedImageError:
-        raise BadPicture(Blemish.DAMAGED, max_pixels) from None
+        raise BadPicture(PictureProblem.DAMAGED, max_pixels) from None
     except MemoryError:
-        raise BadPicture(Blemish.COSTLY, max_pixels) from None
+        raise BadPicture(PictureProblem.COSTLY, max_pixels) from None
     except Exception as error:  # decoders raise whatever they like at what is broken
-        raise BadPicture(Blemish.DAMAGED, max_pixels) from error
+        raise BadPicture(PictureProblem.DAMAGED, max_pixels) from error
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
     pixels = image.width * image.height  # a GIF's first frame may be larger than its screen
     if pixels > max_pixels:
-        raise BadPicture(Blemish.PIXELS, max_pixels)
+        raise BadPicture(PictureProblem.PIXELS, max_pixels)
     if pixels * getattr(image, "n_frames", 1) > MAX_ANIMATION * max_pixels:
-        raise BadPicture(Blemish.ANIMATION, max_pixels)
+        raise BadPicture(PictureProblem.ANIMATION, max_pixels)
 
 
 def _upright_square(image: Image.Image) -> Image.Image:

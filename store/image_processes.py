@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from store.errors import BadPicture, Blemish, Busy
+from store.errors import BadPicture, Busy, PictureProblem
 from store.image_cost import LARGE, SIDES, SQUARES
 
 _log = logging.getLogger("latchkey.images")
@@ -28,7 +28,7 @@ _COMMAND = (sys.executable, "-m", "store.image_decoder")
 _MAX_ANSWER = 4 * 1024 * 1024  # more than 512 by 512 pixels take in any form
 
 
-class TooLarge(Exception):
+class PayloadTooLarge(Exception):
     """The picture is one for the lane of large ones."""
 
 
@@ -47,7 +47,7 @@ class Decoders:
     def squares(self, sent: bytes, large: bool, is_gone: Callable[[], bool]) -> list[bytes]:
         """Return the picture as WebP in each of `SIDES`. Blocks: to be called on a thread.
 
-        Raises BadPicture and TooLarge; Busy when its client has left or no process starts.
+        Raises BadPicture and PayloadTooLarge; Busy when its client has left or no process starts.
         """
         if is_gone():
             raise Busy(1.0)
@@ -62,9 +62,9 @@ class Decoders:
         with self._lock:
             self._idle.append(decoder)
         if answer[0] == LARGE:
-            raise TooLarge
+            raise PayloadTooLarge
         if answer[0] != SQUARES:
-            raise BadPicture(Blemish[answer[0].decode()], self._max_pixels)
+            raise BadPicture(PictureProblem[answer[0].decode()], self._max_pixels)
         return answer[1:]
 
     def close(self) -> None:
@@ -103,10 +103,13 @@ class Decoders:
     def _explain(self, status: int, large: bool) -> Exception:
         """Return what to raise when a process ended before it answered."""
         if status == -signal.SIGPROF:
-            return BadPicture(Blemish.COSTLY, self._max_pixels) if large else TooLarge()
+            return (
+                BadPicture(PictureProblem.COSTLY, self._max_pixels) if large else PayloadTooLarge()
+            )
         _log.warning("the process that decoded a picture ended with status %d", status)
         return BadPicture(
-            Blemish.COSTLY if status == -signal.SIGKILL else Blemish.DAMAGED, self._max_pixels
+            PictureProblem.COSTLY if status == -signal.SIGKILL else PictureProblem.DAMAGED,
+            self._max_pixels,
         )
 
 

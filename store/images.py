@@ -14,9 +14,9 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable, Mapping
 
 from store.client import NOBODY, Client
-from store.errors import TooMany
+from store.errors import RateLimited
 from store.image_cost import SIDES
-from store.image_processes import Decoders, TooLarge
+from store.image_processes import Decoders, PayloadTooLarge
 from store.workers import Workers
 from telemetry.observer import UNOBSERVED, Observer
 
@@ -64,7 +64,7 @@ class Images:
         account_id: int = 0,
         client: Client = NOBODY,
     ) -> list[bytes]:
-        """Return the picture as WebP in each of `SIDES`. Raises BadPicture, Busy, TooMany.
+        """Return the picture as WebP in each of `SIDES`. Raises BadPicture, Busy, RateLimited.
 
         It is given up, and Busy raised for nobody, as soon as its client has left.
         """
@@ -74,7 +74,7 @@ class Images:
         ):
             try:
                 return await self._small.run(self._decoders.squares, sent, False, client.is_gone)
-            except TooLarge:
+            except PayloadTooLarge:
                 return await self._large.run(self._decoders.squares, sent, True, client.is_gone)
 
     async def jpeg(self, name: str, webp: bytes, client: Client = NOBODY) -> bytes:
@@ -124,10 +124,10 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def of(self, key: Hashable, most: int) -> AsyncIterator[None]:
-        """Wait for one's turn. Raises TooMany when `most` are there already."""
+        """Wait for one's turn. Raises RateLimited when `most` are there already."""
         turn = self._turns.setdefault(key, _Turn())
         if turn.count >= most:
-            raise TooMany(1.0)
+            raise RateLimited(1.0)
         turn.count += 1
         try:
             async with turn.lock:

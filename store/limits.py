@@ -18,9 +18,9 @@ from limits.aio.strategies import FixedWindowRateLimiter
 
 from store.account import Login
 from store.client import Client
-from store.errors import BadValue, TooMany
+from store.errors import BadValue, RateLimited
 from store.redis.client import Redis
-from store.rules import FOLD, is_nameable
+from store.rules import FOLD, is_valid_name
 
 __all__ = ["Limit", "Limits", "RateLimits", "parse_limit"]
 
@@ -37,7 +37,7 @@ class RateLimits(NamedTuple):
 
 
 class Limits:
-    """Counts attempts. Every method raises TooMany, and Unavailable when Redis can't serve."""
+    """Counts attempts. Every method raises RateLimited, and Unavailable when Redis can't serve."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Limits:
     async def _hit(self, limit: Limit, *what: str) -> None:
         if not await self._redis.ask(self._windows.hit(limit, *what)):
             stats = await self._redis.ask(self._windows.get_window_stats(limit, *what))
-            raise TooMany(max(1.0, stats.reset_time - time.time()))
+            raise RateLimited(max(1.0, stats.reset_time - time.time()))
 
 
 def _digest(login: Login) -> str:
@@ -110,7 +110,7 @@ def _digest(login: Login) -> str:
     field, name = ("email", login.email or "")
     if login.username is not None:
         field, name = ("username", login.username)
-    folded = FOLD[field](name) if is_nameable(name) else ""
+    folded = FOLD[field](name) if is_valid_name(name) else ""
     return hashlib.sha256(folded.encode(errors="replace")).hexdigest()[:32]
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from store.account import Details
 from store.accounts import BATCH_SECONDS
 from store.postgresql.database import Database
-from store.rules import fold, is_nameable
+from store.rules import fold, is_valid_name
 
 _DETAILS = ", ".join(each.name for each in fields(Details))
 
@@ -19,7 +19,7 @@ async def list_accounts(
     With `match` only those whose username or e-mail begins with it, whatever its case; among a
     million accounts that may take a second, and it is given BATCH_SECONDS. Raises Unavailable.
     """
-    if not is_nameable(match):
+    if not is_valid_name(match):
         return []
     rows = await database.rows(
         f"""select {_DETAILS} from account

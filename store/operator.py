@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from store.access import ROUNDS, Access
-from store.caller import Caller, judge
+from store.authentication import Caller, resolve_caller
 from store.errors import Busy
 from store.imported import Imported
 from store.session import Session
@@ -18,7 +18,7 @@ class Operator(Access):
         standing = await self._sessions.standing(account_id)
         by = asyncio.get_running_loop().time() + self._sessions.deadline
         accounts = await self._accounts.get_many([account_id], by)
-        return [each for each in standing if isinstance(judge(each[0], accounts), Caller)]
+        return [each for each in standing if isinstance(resolve_caller(each[0], accounts), Caller)]
 
     async def adopt(self, dialect: str, owned: Sequence[tuple[int, str]]) -> list[bool | None]:
         """Have tokens that another application made stand for accounts, given by their ids.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import psycopg2.errors
 
-from store.errors import BadToken, Flaw, NoSuchPicture, Unstorable
+from store.errors import BadToken, NoSuchPicture, TokenProblem, Unstorable
 from store.images import SIDES
 from store.postgresql.database import Database
-from store.rules import is_storable
+from store.rules import is_valid_text
 
 NO_PICTURE = 0
 """The gallery id that takes an account's picture away."""
@@ -96,7 +96,7 @@ class Pictures:
             },
         )
         if row is None:
-            raise BadToken(Flaw.REVOKED)
+            raise BadToken(TokenProblem.REVOKED)
         return picture_id
 
     async def _check_caller(self, account_id: int, epoch: int) -> None:
@@ -104,7 +104,7 @@ class Pictures:
             f"select 1 from account where {_CALLER}", {"account": account_id, "epoch": epoch}
         )
         if row is None:
-            raise BadToken(Flaw.REVOKED)
+            raise BadToken(TokenProblem.REVOKED)
 
     async def read(self, picture_id: str, side: int) -> bytes | None:
         """Return a picture's WebP at one of `SIDES`, None when there is no such picture."""
@@ -121,7 +121,7 @@ class Pictures:
     async def add_to_gallery(self, group: str, name: str, sides: Sequence[bytes]) -> int:
         """Add a picture to the gallery; return its id there. Raises Unstorable."""
         for field, text in (("group", group), ("name", name)):
-            if not is_storable(text):
+            if not is_valid_text(text):
                 raise Unstorable(field)
         row = await self._database.one(*insert_gallery_picture(group, name, sides))
         gallery_id: int = row[0]

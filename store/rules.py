@@ -67,15 +67,17 @@ _EMAIL = re.compile(
 )
 
 
-def is_storable(text: str) -> bool:
+def is_valid_text(text: str) -> bool:
     """Tell whether PostgreSQL can keep this string: no NUL, no lone surrogate."""
     return "\0" not in text and _SURROGATE.search(text) is None
 
 
-def is_nameable(text: str) -> bool:
+def is_valid_name(text: str) -> bool:
     """Tell whether this string may be folded, looked up and indexed."""
     return (
-        len(text) <= MAX_NAME and is_storable(text) and len(_caseless(text).encode()) <= MAX_FOLDED
+        len(text) <= MAX_NAME
+        and is_valid_text(text)
+        and len(_caseless(text).encode()) <= MAX_FOLDED
     )
 
 
@@ -186,7 +188,7 @@ def _unicode_label(label: str) -> str:
         decoded = label[4:].encode().decode("punycode")
     except UnicodeError:
         return label
-    if decoded.isascii() or not is_storable(decoded):
+    if decoded.isascii() or not is_valid_text(decoded):
         return label
     folded = fold(decoded)
     return label if set(folded) & set(".@\u3002") else folded

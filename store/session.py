@@ -20,7 +20,7 @@ REVOKED = b"revoked"
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class SessionSpec:
     """What a login opens: a session of this dialect and kind, with ids of `sid_bytes` bytes.
 
     With `reuse` the account's session of this dialect and kind is it, if there is one; without,
@@ -61,7 +61,7 @@ class Session(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class IssuedToken:
     """A session that was handed out. `ends` is in seconds since 1970."""
 
     token: str

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from store import imported
-from store.errors import BadToken, Busy, Flaw, Refused
+from store.errors import AppError, BadToken, Busy, TokenProblem
 from store.redis.client import Redis
 from store.session import (
     REVOKED,
-    Grant,
-    Opened,
+    IssuedToken,
     Session,
+    SessionSpec,
     named_key,
     parse,
     record_key,
@@ -26,7 +26,7 @@ from store.session import (
 )
 from store.session_scripts import EXTEND, FIND, REGISTER, REVOKE_OLDER
 from store.tokens import Tokens
-from store.touches import Touches
+from store.touches import SessionRenewer
 from telemetry.observer import UNOBSERVED, Observer
 
 DAY = 86_400
@@ -41,7 +41,7 @@ BY_USE = frozenset({"token", imported.KIND})
 """Kinds whose life is extended by use; the others are extended by what hands them out."""
 
 
-class Outdated(Refused):
+class StaleEpoch(AppError):
     """What a session was to be opened under is older than the account's present epoch."""
 
     code = "stale_epoch"
@@ -73,7 +73,7 @@ class Sessions:
         self._imported_tokens = imported_tokens
         self.deadline = redis.deadline
         self._observer = observer
-        self._touches = Touches(self._extend)
+        self._touches = SessionRenewer(self._extend)
 
     def sid_of(self, token: str) -> str:
         """Return the session that a token names, whether or not it is live. Raises BadToken."""
@@ -81,7 +81,7 @@ class Sessions:
         if sid is None and self._imported_tokens:
             sid = imported.digest_of(token)
         if sid is None:
-            raise BadToken(Flaw.FORGED)
+            raise BadToken(TokenProblem.FORGED)
         return sid
 
     async def read(self, sids: Sequence[str], by: float) -> dict[str, Session | None]:
@@ -103,14 +103,14 @@ class Sessions:
                 self._touches.add(session, lifetime / 100)
 
     async def open(
-        self, account_id: int, epoch: int, grant: Grant, *, regressed: bool = False
-    ) -> Opened:
+        self, account_id: int, epoch: int, grant: SessionSpec, *, database_restored: bool = False
+    ) -> IssuedToken:
         """Return the account's live session of this dialect and kind, or a new one.
 
         A grant without `reuse` is always a new one.
 
-        `epoch` is what the login was entitled under. Raises Outdated when a newer session stands
-        there, unless PostgreSQL is known to have `regressed` behind it; Busy, Unavailable.
+        `epoch` is what the login was entitled under. Raises StaleEpoch when a newer session stands
+        there, unless PostgreSQL is known to have `database_restored` behind it; Busy, Unavailable.
         """
         for _ in range(ROUNDS):
             name = await self._find(account_id, grant) if grant.reuse else None
@@ -122,8 +122,8 @@ class Sessions:
                     return self._opened(grant, sid, self._tokens.signing_key)
                 await self._redis.ask(self._redis.client.delete(record_key(sid)))
             session = await self._renew(name, grant)
-            if session and session.epoch > epoch and not regressed:
-                raise Outdated(session.epoch)
+            if session and session.epoch > epoch and not database_restored:
+                raise StaleEpoch(session.epoch)
             if session and session.epoch == epoch:
                 if self._tokens.knows(session.key_id):
                     return self._opened(grant, session.sid, session.key_id)
@@ -131,7 +131,7 @@ class Sessions:
             await self._take_out(account_id, [name])
         raise Busy(1.0)
 
-    async def discard(self, account_id: int, opened: Opened) -> None:
+    async def discard(self, account_id: int, opened: IssuedToken) -> None:
         """Take back a session whose token was never handed out."""
         await self._redis.ask(self._redis.client.delete(named_key(opened.name)))
         await self._take_out(account_id, [opened.name])
@@ -195,7 +195,7 @@ class Sessions:
         """Write what is still to be extended."""
         await self._touches.finish()
 
-    async def _find(self, account_id: int, grant: Grant) -> str | None:
+    async def _find(self, account_id: int, grant: SessionSpec) -> str | None:
         name: bytes | None = await self._redis.ask(
             self._redis.client.eval(
                 FIND,
@@ -208,7 +208,7 @@ class Sessions:
         )
         return name.decode() if name else None
 
-    async def _write(self, account_id: int, epoch: int, grant: Grant) -> str:
+    async def _write(self, account_id: int, epoch: int, grant: SessionSpec) -> str:
         sid = self._tokens.new_sid(grant.sid_bytes)
         key_id = self._tokens.signing_key
         now = int(time.time())
@@ -219,7 +219,7 @@ class Sessions:
         )
         return sid
 
-    async def _register(self, account_id: int, grant: Grant, sid: str) -> str:
+    async def _register(self, account_id: int, grant: SessionSpec, sid: str) -> str:
         """Enter a session into its account's set; return the name that stands there."""
         names: list[bytes] = await self._redis.ask(
             self._redis.client.eval(
@@ -239,7 +239,7 @@ class Sessions:
             await self._take_out(account_id, surplus)
         return standing
 
-    async def _renew(self, name: str, grant: Grant) -> Session | None:
+    async def _renew(self, name: str, grant: SessionSpec) -> Session | None:
         """Read a session's record and extend it; None when it is gone or revoked."""
         lifetime = self._lifetimes[grant.kind]
         record: Any = await self._redis.ask(self._redis.client.getex(named_key(name), ex=lifetime))
@@ -272,6 +272,6 @@ class Sessions:
         await self._redis.execute_pipeline(names)
         await self._redis.execute_pipeline(records)
 
-    def _opened(self, grant: Grant, sid: str, key_id: str) -> Opened:
+    def _opened(self, grant: SessionSpec, sid: str, key_id: str) -> IssuedToken:
         ends = time.time() + self._lifetimes[grant.kind]
-        return Opened(self._tokens.derive(sid, key_id), grant.name(sid), ends)
+        return IssuedToken(self._tokens.derive(sid, key_id), grant.name(sid), ends)

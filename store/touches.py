@@ -20,7 +20,7 @@ MEMORY = 100_000
 """Sessions remembered as extended lately, at most twice this many."""
 
 
-class Touches:
+class SessionRenewer:
     """Gathers the sessions that were used and hands them to `write`, each once in a while."""
 
     def __init__(self, write: Callable[[Sequence[Session]], Awaitable[None]]) -> None:

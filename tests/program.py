@@ -44,7 +44,7 @@ def wait_for(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a client got."""
 
     status: int
@@ -77,10 +77,10 @@ class Client:
             head["Content-Type"] = "application/json"
         self._http.request(method, path, body, head)
 
-    def receive(self) -> Answer:
+    def receive(self) -> Response:
         response = self._http.getresponse()
         body = response.read()
-        return Answer(response.status, response.headers, body)
+        return Response(response.status, response.headers, body)
 
     def is_waiting(self) -> bool:
         """Tell whether nothing of the answer has come."""
@@ -179,7 +179,7 @@ class Program:
         finally:
             client.close()
 
-    def ask(self, *request: Any, **headers: str) -> Answer:
+    def ask(self, *request: Any, **headers: str) -> Response:
         """Make one request on a connection of its own."""
         with self.client() as client:
             client.send(*request, **headers)

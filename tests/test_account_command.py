@@ -40,7 +40,7 @@ from tests.program import KEY, PATIENCE, ROOT, Program
 SECOND = {**SIGN_UP.answer, "id": 2}
 SIGN_UP_KUST3 = register(KUST3, "kust3", "kust3@gmail.com", 2)
 
-SHOWN = {
+PREVIEW_CHARS = {
     "username": "kust2",
     "email": "kust2@gmail.com",
     "first_name": None,
@@ -90,7 +90,7 @@ def account(start):
 
 
 def settable(shown):
-    return {field: shown[field] for field in SHOWN}
+    return {field: shown[field] for field in PREVIEW_CHARS}
 
 
 def is_one_line(text, *words):
@@ -106,7 +106,7 @@ async def test_show_prints_the_account_by_username_or_email(client, account):
         client, [register(KUST3, "kust3", "kust3@gmail.com"), replace(SIGN_UP, answer=SECOND)]
     )
     by_username, by_email = account("show", "KUST2"), account("show", "Kust2@gmail.com")
-    assert settable(by_username) == SHOWN
+    assert settable(by_username) == PREVIEW_CHARS
     assert by_username["id"] == 2
     assert by_username["last_login"] is None
     assert by_username == by_email
@@ -143,7 +143,7 @@ async def test_set_shows_in_the_dialects_at_once_and_ends_no_session(client, acc
         f"cellar=[{2**63 - 1}]",
         "wants=3, 1, 3",
     )
-    assert settable(shown) == {**SHOWN, **changed, "last_name": shown["last_name"]}
+    assert settable(shown) == {**PREVIEW_CHARS, **changed, "last_name": shown["last_name"]}
     assert not shown["last_name"]
     assert account("show", "kust2") == shown
     seen = {"first_name": "Ku St", "is_staff": True, "is_superuser": True, "days_count": -7}

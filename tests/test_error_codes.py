@@ -6,18 +6,18 @@ import re
 import pytest
 
 from handlers.errors import Malformed
-from store.errors import BadToken, Flaw, Refused
+from store.errors import AppError, BadToken, TokenProblem
 from tests.test_layout import IMPORTS, ROOT
 
 LISTED = re.compile(r"^\| `([a-z_]+)` \| .+ \| [0-9, ]*\|$", re.MULTILINE)
 
 
-def errors() -> list[type[Refused]]:
+def errors() -> list[type[AppError]]:
     """Return every error class of the product."""
     for module in IMPORTS:
         if module.startswith(("handlers", "store")) and module != "store.image_decoder":
             importlib.import_module(module)
-    found, left = [], Refused.__subclasses__()
+    found, left = [], AppError.__subclasses__()
     while left:
         error = left.pop()
         left += error.__subclasses__()
@@ -30,15 +30,15 @@ ERRORS = errors()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-def test_every_error_has_a_code(error: type[Refused]):
+def test_every_error_has_a_code(error: type[AppError]):
     if error not in (BadToken, Malformed):  # whose codes depend on what is wrong
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", error.code)
-        assert error.code != Refused.code
+        assert error.code != AppError.code
 
 
 def test_the_documentation_lists_every_code_and_no_other():
     codes = {error.code for error in ERRORS if error not in (BadToken, Malformed)}
-    codes |= {BadToken(flaw).code for flaw in Flaw}
+    codes |= {BadToken(flaw).code for flaw in TokenProblem}
     codes |= {Malformed(form, "").code for form in ("JSON", "Form", "Header")}
     text = (ROOT / "docs/metrics.md").read_text()
     section = text.partition("## Error codes")[2].partition("\n## ")[0]

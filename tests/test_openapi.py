@@ -15,11 +15,11 @@ import schemathesis
 
 from app import create_app
 from handlers import DIALECTS
-from handlers.errors import Crashed, TooLarge, TooSlow, WrongMethod
+from handlers.errors import InternalError, MethodNotAllowed, PayloadTooLarge, RequestTimeout
 from handlers.mounts import Mount
 from handlers.system import openapi
 from settings import VERSION
-from store.errors import Busy, TooMany, Unavailable
+from store.errors import Busy, RateLimited, Unavailable
 
 ROOT = Path(__file__).parent.parent
 FILES = {name: ROOT / "openapi" / f"{name}.json" for name in DIALECTS}
@@ -27,8 +27,8 @@ DOCUMENTS = {name: json.loads(file.read_text()) for name, file in FILES.items()}
 BASES = dict.fromkeys(DIALECTS, "")
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
-ALWAYS = (Crashed(), Busy(1), Unavailable("redis", "gone"))
-WITH_A_BODY = (TooSlow(), TooLarge(1))
+ALWAYS = (InternalError(), Busy(1), Unavailable("redis", "gone"))
+WITH_A_BODY = (RequestTimeout(), PayloadTooLarge(1))
 
 
 def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
@@ -213,11 +213,11 @@ def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
     document = DOCUMENTS[name]
     endpoints = {re.sub(r":[^}]*", "", key): one for key, one in DIALECTS[name].endpoints.items()}
     endpoint = endpoints[path.rstrip("/")]
-    refusals = [*ALWAYS, WrongMethod("TRACE", "POST, OPTIONS")]
+    refusals = [*ALWAYS, MethodNotAllowed("TRACE", "POST, OPTIONS")]
     if "requestBody" in operation:
         refusals += WITH_A_BODY
     if operation["operationId"].endswith(LIMITED):
-        refusals.append(TooMany(1))
+        refusals.append(RateLimited(1))
     else:
         assert "429" not in operation["responses"]
     for refusal in refusals:

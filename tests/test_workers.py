@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.program import KEY, PASSWORD, Answer, Client, Data, Program, is_running, wait_for
+from tests.program import KEY, PASSWORD, Client, Data, Program, Response, is_running, wait_for
 
 READERS = 4
 
@@ -57,7 +57,7 @@ class Reader(threading.Thread):
         self._enough = threading.Event()
         self.answers = 0
         self.closed = 0
-        self.failures: list[Answer | Exception] = []
+        self.failures: list[Response | Exception] = []
 
     def run(self) -> None:
         client = Client(self._port)

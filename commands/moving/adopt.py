@@ -19,7 +19,7 @@ from settings import Settings
 from store.accounts import Accounts
 from store.core import Core
 from store.embedded import CantRun
-from store.errors import Refused
+from store.errors import AppError
 from store.imported import digest_of
 
 BATCH = 500
@@ -39,7 +39,7 @@ OWNERS = {
 """By column, how it names the account. The last is so only where no other does."""
 TOKENS = ("key", "token", "id")
 """`id` in what Django's `dumpdata authtoken.token` writes: the token is that table's key."""
-SHOWN = 80
+PREVIEW_CHARS = 80
 """Characters of a name that a problem shows, at most."""
 
 _ID = re.compile(r"[0-9]{1,19}")
@@ -82,7 +82,7 @@ def run(settings: Settings, chosen: Namespace) -> int:
     except OSError as problem:
         name, why = problem.filename or "the file", os.strerror(problem.errno or 0)
         complain(f"{name}: {why}")
-    except (CantRun, NoAccounts, Refused) as problem:
+    except (CantRun, NoAccounts, AppError) as problem:
         complain(str(problem))
     except KeyboardInterrupt:
         complain("stopped: run it again to continue")
@@ -124,7 +124,7 @@ async def _adopt(core: Core, pairs: Sequence[Pair], chosen: Namespace) -> list[t
         stand = await core.admin.adopt(chosen.dialect, owned)
     for pair, stands in zip(sound, stand, strict=True):
         if stands is None:
-            why = f"no account has {pair.by} {pair.owner[:SHOWN]!r}"
+            why = f"no account has {pair.by} {pair.owner[:PREVIEW_CHARS]!r}"
             problems.append((pair.line, f"line {pair.line}: {why}"))
         elif not stands:
             why = "its token was revoked here, or belongs to another account"

@@ -10,7 +10,7 @@ from store.hashes import reader_of
 from store.moving.imports import HIGHEST_ID
 from store.moving.incoming import Incoming, Kind, Problem
 from store.moving.pictures import Hung, Picture, read_hung, read_picture
-from store.rules import MAX_NAME, MAX_TEXT, is_askable, is_nameable, is_storable
+from store.rules import MAX_NAME, MAX_TEXT, is_askable, is_valid_name, is_valid_text
 
 _FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "0"), False
@@ -77,7 +77,7 @@ def _text(longest: int) -> Callable[[Any], str]:
         text = str(value)
         if len(text) > longest:
             raise Unfit(Kind.TOO_LONG)
-        if not is_storable(text):
+        if not is_valid_text(text):
             raise Unfit(Kind.UNSTORABLE, text)
         return text
 
@@ -89,7 +89,7 @@ _short, _long = _text(MAX_NAME), _text(MAX_TEXT)
 
 def _name(value: Any) -> str | None:
     text = _short(value)
-    if not is_nameable(text):
+    if not is_valid_name(text):
         raise Unfit(Kind.TOO_LONG)
     if not text.strip():
         return None

@@ -38,7 +38,7 @@ from commands.progress import Progress
 from commands.reach import UNREACHED, database_of, reach_stores
 from settings import Settings
 from store.embedded import CantRun
-from store.errors import Refused
+from store.errors import AppError
 from store.moving.exports import export_accounts
 from store.moving.imports import Import, open_import
 from store.moving.incoming import Problem, Tally
@@ -143,7 +143,7 @@ def _run(settings: Settings, act: Callable[[str], int], stopped: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as problem:
         complain(f"{problem.filename or 'the file'}: {os.strerror(problem.errno or 0)}")
-    except (CantRun, NoAccounts, NotDone, Refused) as problem:
+    except (CantRun, NoAccounts, NotDone, AppError) as problem:
         complain(str(problem))
     except KeyboardInterrupt:
         complain(f"stopped: {stopped}")

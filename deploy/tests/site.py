@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from deploy.tests.balancer import Balancer, Names, free_port
 from tests.faults.crowd import Line, Readers, milliseconds, on, post
-from tests.program import Answer, Client, Program, registration, wait_for
+from tests.program import Client, Program, Response, registration, wait_for
 
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"
 PROFILE = "/account/profile"
@@ -29,7 +29,7 @@ class Site:
     def port(self) -> int:
         return self.balancer.port
 
-    def ask(self, *request: object, **headers: str) -> Answer:
+    def ask(self, *request: object, **headers: str) -> Response:
         """Make one request on a connection of its own."""
         with closing(Client(self.port)) as client:
             client.send(*request, **headers)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import pytest
 from deploy.tests.balancer import free_port
 from deploy.tests.engines import run
 from tests.faults.crowd import on
-from tests.program import PATIENCE, Answer, Client, Program, wait_for
+from tests.program import PATIENCE, Client, Program, Response, wait_for
 from tests.promql import ALERTS, DEPLOY, RULES, Query, queries
 
 PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
@@ -62,7 +62,7 @@ class Prometheus:
         self._process.wait(PATIENCE)
         self._log.close()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         with contextlib.closing(Client(self._port)) as client:
             client.send("GET", path)
             return client.receive()

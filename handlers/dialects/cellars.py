@@ -21,44 +21,44 @@ from handlers.errors import (
     BadHeader,
     HeadersTooLarge,
     Malformed,
+    MethodNotAllowed,
     MissingToken,
     NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
     TargetTooLong,
-    TooLarge,
-    TooSlow,
     UnsupportedEncoding,
-    WrongMethod,
 )
-from handlers.http.response import Answer, json_response, retry_after
+from handlers.http.response import Response, json_response, retry_after
 from handlers.proxies import client_of
 from handlers.routes import Checks, Dialect, Routes
 from store.account import Account, Login, NewAccount
-from store.caller import Caller
+from store.authentication import Caller
 from store.errors import (
+    AppError,
     BadCredentials,
     BadToken,
     Busy,
     Inactive,
-    Refused,
+    RateLimited,
     Taken,
-    TooMany,
     Unavailable,
     Unstorable,
 )
 from store.rules import is_plain_username
-from store.session import Grant
+from store.session import SessionSpec
 
-GRANT = Grant("cellars")
+GRANT = SessionSpec("cellars")
 MAX_USERNAME = 30
 
 
-class InvalidData(Refused):
+class InvalidData(AppError):
     """The fields are not what they must be; the text says why, if there is more to say."""
 
     code = "invalid_fields"
 
 
-def render_error(refusal: Refused) -> Answer:
+def render_error(refusal: AppError) -> Response:
     """Return the response to an error: one string (docs/contracts/cellars.md#errors)."""
     match refusal:
         case Taken():
@@ -77,11 +77,11 @@ def render_error(refusal: Refused) -> Answer:
             return _error(401, "Token not found")
         case NotFound():
             return _error(404, "Not Found")
-        case WrongMethod():
+        case MethodNotAllowed():
             return _error(405, "Invalid Method", {"Allow": refusal.allowed})
-        case TooSlow():
+        case RequestTimeout():
             return _error(408, "Request Timeout")
-        case TooLarge():
+        case PayloadTooLarge():
             return _error(413, "Request Entity Too Large")
         case UnsupportedEncoding():
             return _error(415, "Unsupported Media Type", NOT_COMPRESSED)
@@ -89,7 +89,7 @@ def render_error(refusal: Refused) -> Answer:
             return _error(414, "Request-URI Too Long")
         case HeadersTooLarge():
             return _error(431, "Request Header Fields Too Large")
-        case TooMany():
+        case RateLimited():
             return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():
             wait = retry_after(refusal.retry_after)
@@ -98,14 +98,14 @@ def render_error(refusal: Refused) -> Answer:
             return _error(500, "Internal Server Error")
 
 
-def render_open_error(refusal: Refused) -> Answer:
+def render_open_error(refusal: AppError) -> Response:
     """Return the response to an error of register and login, where a wrong method is a 400."""
-    if isinstance(refusal, WrongMethod):
+    if isinstance(refusal, MethodNotAllowed):
         return _error(400, "Bad Request")
     return render_error(refusal)
 
 
-def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
+def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
     return json_response({"error": why}, status, headers)
 
 
@@ -113,7 +113,7 @@ routes = Routes(render_error, Checks(authenticate))
 
 
 @routes.open("/api/register", render_error=render_open_error)
-async def register(request: web.Request) -> Answer:
+async def register(request: web.Request) -> Response:
     """POST /api/register: create an account and return it with its token."""
     username, password = await read_credentials(request)
     check_username(username)
@@ -125,7 +125,7 @@ async def register(request: web.Request) -> Answer:
 
 
 @routes.open("/api/login", render_error=render_open_error)
-async def login(request: web.Request) -> Answer:
+async def login(request: web.Request) -> Response:
     """POST /api/login: return the account and its token, the existing one if there is one."""
     username, password = await read_credentials(request)
     account, [opened] = await request.app[ACCESS].log_in(
@@ -135,14 +135,17 @@ async def login(request: web.Request) -> Answer:
 
 
 @routes.guarded("/api/logout")
-async def logout(request: web.Request, caller: Caller) -> Answer:
+async def logout(request: web.Request, caller: Caller) -> Response:
     """POST /api/logout: end the session. The token is checked before the method."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"status": "success"})
 
 
 async def read_credentials(request: web.Request) -> tuple[str, str]:
-    """Return username and password. Raises Malformed, InvalidData, TooLarge, TooSlow."""
+    """Return username and password.
+
+    Raises Malformed, InvalidData, PayloadTooLarge, RequestTimeout.
+    """
     data = parse_json(await read_body(request))
     if not isinstance(data, dict):
         raise InvalidData

@@ -18,27 +18,27 @@ from handlers.errors import (
     BadHeader,
     HeadersTooLarge,
     Malformed,
+    MethodNotAllowed,
     MissingToken,
     NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
     TargetTooLong,
-    TooLarge,
-    TooSlow,
     UnsupportedEncoding,
-    WrongMediaType,
-    WrongMethod,
+    UnsupportedMediaType,
 )
 from handlers.forms import read_parsed
-from handlers.http.response import Answer, json_response, retry_after
+from handlers.http.response import Response, json_response, retry_after
 from handlers.routes import Checks
 from store.errors import (
+    AppError,
     BadCredentials,
     BadToken,
     Busy,
-    Flaw,
     Inactive,
-    Refused,
+    RateLimited,
     Taken,
-    TooMany,
+    TokenProblem,
     Unavailable,
     Unstorable,
 )
@@ -57,7 +57,7 @@ TAKEN = "A user with that {} already exists."
 CHECKS = Checks(authenticate, open=check_token)
 
 
-class Errors(Refused):
+class Errors(AppError):
     """Fields that are not as they should be: sentences by field, in the order of the fields."""
 
     code = "invalid_fields"
@@ -143,7 +143,8 @@ def read_fields(
 async def read_data(request: web.Request) -> dict[str, Any]:
     """Return what the body says: JSON, or a form.
 
-    Raises Malformed, WrongMediaType, Errors, TooLarge, TooSlow, UnsupportedEncoding.
+    Raises Malformed, UnsupportedMediaType, Errors, PayloadTooLarge, RequestTimeout,
+    UnsupportedEncoding.
     """
     return check_object(await read_parsed(request))
 
@@ -156,7 +157,7 @@ def check_object(data: Any) -> dict[str, Any]:
     return data
 
 
-def render_error(refusal: Refused) -> Answer:
+def render_error(refusal: AppError) -> Response:
     """Return the response to an error in the words of Django REST framework.
 
     See docs/contracts/index.md#errors-in-the-words-of-django-rest-framework.
@@ -176,22 +177,22 @@ def render_error(refusal: Refused) -> Answer:
             return _detail(401, _why_unauthorized(refusal), {"WWW-Authenticate": "Token"})
         case NotFound():
             return _detail(404, "Not found.")
-        case WrongMethod():
+        case MethodNotAllowed():
             why = f'Method "{refusal.method}" not allowed.'
             return _detail(405, why, {"Allow": refusal.allowed})
-        case TooSlow():
+        case RequestTimeout():
             return _detail(408, "The request body did not arrive in time.")
-        case TooLarge():
+        case PayloadTooLarge():
             return _detail(413, "The request body is too large.")
         case TargetTooLong():
             return _detail(414, "The request line is too long.")
         case HeadersTooLarge():
             return _detail(431, "The request headers are too large.")
-        case WrongMediaType():
+        case UnsupportedMediaType():
             return _detail(415, f'Unsupported media type "{refusal.media_type}" in request.')
         case UnsupportedEncoding():
             return _detail(415, "The request body must not be compressed.", NOT_COMPRESSED)
-        case TooMany():
+        case RateLimited():
             return _detail(
                 429, "Too many attempts, try again later.", retry_after(refusal.retry_after)
             )
@@ -220,13 +221,13 @@ def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
             return "Invalid token header. Token string should not contain spaces."
         case BadHeader():
             return "Invalid token header. No credentials provided."
-        case BadToken(flaw=Flaw.INACTIVE):
+        case BadToken(flaw=TokenProblem.INACTIVE):
             return "User inactive or deleted."
         case _:
             return "Invalid token."
 
 
-def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
+def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
     return json_response({"detail": why}, status, headers)
 
 

@@ -23,65 +23,65 @@ from handlers.errors import (
     BadHeader,
     HeadersTooLarge,
     Malformed,
+    MethodNotAllowed,
     MissingToken,
     NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
     TargetTooLong,
-    TooLarge,
-    TooSlow,
     UnsupportedEncoding,
-    WrongMediaType,
-    WrongMethod,
+    UnsupportedMediaType,
 )
-from handlers.http.response import Answer, json_response, no_content, retry_after
+from handlers.http.response import Response, json_response, no_content, retry_after
 from handlers.proxies import client_of
 from handlers.routes import GET, PUT, Checks, Dialect, Routes
 from store.account import Account, Login, NewAccount
-from store.caller import ACCESS_KINDS, REFRESH_KINDS, Caller
+from store.authentication import ACCESS_KINDS, REFRESH_KINDS, Caller
 from store.errors import (
+    AppError,
     BadCredentials,
     BadToken,
     Busy,
-    Flaw,
     Inactive,
-    Refused,
+    RateLimited,
     Taken,
-    TooMany,
+    TokenProblem,
     Unavailable,
     Unstorable,
 )
 from store.rules import MAX_NAME, fold_email, is_email
-from store.session import Grant, Opened
+from store.session import IssuedToken, SessionSpec
 
-FRESH = Grant("fardel", "fresh")
-REFRESH = Grant("fardel", "refresh")
-ACCESS_GRANT = Grant("fardel", "access", reuse=False)
+FRESH = SessionSpec("fardel", "fresh")
+REFRESH = SessionSpec("fardel", "refresh")
+ACCESS_GRANT = SessionSpec("fardel", "access", reuse=False)
 
 BAD_TOKENS = {
-    Flaw.FORGED: (422, "Signature verification failed"),
-    Flaw.EXPIRED: (401, "Token has expired"),
-    Flaw.REVOKED: (401, "Token has been revoked"),
-    Flaw.INACTIVE: (401, "Token has been revoked"),
-    Flaw.REFRESH: (422, "Only access tokens are allowed"),
-    Flaw.NOT_REFRESH: (422, "Only refresh tokens are allowed"),
+    TokenProblem.FORGED: (422, "Signature verification failed"),
+    TokenProblem.EXPIRED: (401, "Token has expired"),
+    TokenProblem.REVOKED: (401, "Token has been revoked"),
+    TokenProblem.INACTIVE: (401, "Token has been revoked"),
+    TokenProblem.REFRESH: (422, "Only access tokens are allowed"),
+    TokenProblem.NOT_REFRESH: (422, "Only refresh tokens are allowed"),
 }
 
 
-class BadForm(Refused):
+class BadForm(AppError):
     """A field is missing or is not what it must be."""
 
     code = "invalid_fields"
 
 
-class NotFresh(Refused):
+class NotFresh(AppError):
     """What was asked needs a token that comes from a login."""
 
     code = "fresh_login_required"
 
 
-def render_error(refusal: Refused) -> Answer:
+def render_error(refusal: AppError) -> Response:
     """Return the response to an error: a message (docs/contracts/fardel.md#errors)."""
     match refusal:
-        case BadForm() | Malformed() | WrongMediaType() | Unstorable():
+        case BadForm() | Malformed() | UnsupportedMediaType() | Unstorable():
             return _message(400, "Unvalid form submitted")
         case Taken():
             return _message(409, "A user with this email already exists.")
@@ -97,12 +97,12 @@ def render_error(refusal: Refused) -> Answer:
             return _message(*BAD_TOKENS[refusal.flaw])
         case NotFound():
             return _message(404, "Not Found")
-        case WrongMethod():
+        case MethodNotAllowed():
             why = "The method is not allowed for the requested URL."
             return _message(405, why, {"Allow": refusal.allowed})
-        case TooSlow():
+        case RequestTimeout():
             return _message(408, "Request Timeout")
-        case TooLarge():
+        case PayloadTooLarge():
             return _message(413, "Request Entity Too Large")
         case UnsupportedEncoding():
             return _message(415, "Unsupported Media Type", NOT_COMPRESSED)
@@ -110,7 +110,7 @@ def render_error(refusal: Refused) -> Answer:
             return _message(414, "Request-URI Too Long")
         case HeadersTooLarge():
             return _message(431, "Request Header Fields Too Large")
-        case TooMany():
+        case RateLimited():
             return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
         case Busy() | Unavailable():
             wait = retry_after(refusal.retry_after)
@@ -119,7 +119,7 @@ def render_error(refusal: Refused) -> Answer:
             return _message(500, "Internal Server Error")
 
 
-def _message(status: int, why: str, headers: dict[str, str] | None = None) -> Answer:
+def _message(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
     return json_response({"message": why}, status, headers)
 
 
@@ -138,7 +138,7 @@ routes = Routes(render_error, Checks(authenticate, method_first=True))
 
 
 @routes.open("/api/auth/register")
-async def register(request: web.Request) -> Answer:
+async def register(request: web.Request) -> Response:
     """POST /api/auth/register: create an account and return its two tokens."""
     data = await read_form(request)
     email, password = required(data, "email").strip(), required(data, "password")
@@ -155,7 +155,7 @@ async def register(request: web.Request) -> Answer:
 
 
 @routes.open("/api/auth/login")
-async def login(request: web.Request) -> Answer:
+async def login(request: web.Request) -> Response:
     """POST /api/auth/login: return both tokens, the existing ones if there are any."""
     data = await read_form(request)
     name = Login(email=required(data, "email").strip())
@@ -168,28 +168,28 @@ async def login(request: web.Request) -> Answer:
 
 
 @routes.guarded("/api/auth/refresh-token", authenticate=authenticate_refresh)
-async def refresh_token(request: web.Request, caller: Caller) -> Answer:
+async def refresh_token(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/refresh-token: return a new access token, which is not fresh."""
     opened = await request.app[ACCESS].refresh(caller, ACCESS_GRANT)
     return json_response({"access_token": opened.token})
 
 
 @routes.guarded("/api/auth/logout")
-async def logout(request: web.Request, caller: Caller) -> Answer:
+async def logout(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/logout: end an access token's session; the refresh token lives on."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"message": "Access token has been revoked"})
 
 
 @routes.guarded("/api/auth/logout-refresh", authenticate=authenticate_refresh)
-async def logout_refresh(request: web.Request, caller: Caller) -> Answer:
+async def logout_refresh(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/logout-refresh: end a refresh token's session; the access token lives on."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"message": "Refresh token has been revoked"})
 
 
 @routes.open("/api/auth/profile", methods=GET)
-async def show_profile(request: web.Request) -> Answer:
+async def show_profile(request: web.Request) -> Response:
     """GET /api/auth/profile: return the caller's account, or that there is no login."""
     try:
         token = token_of(request)
@@ -202,7 +202,7 @@ async def show_profile(request: web.Request) -> Answer:
 
 
 @routes.guarded("/api/auth/profile", methods=PUT)
-async def update_profile(request: web.Request, caller: Caller) -> Answer:
+async def update_profile(request: web.Request, caller: Caller) -> Response:
     """PUT /api/auth/profile: change the names, e-mail and password that are given."""
     data = await read_form(request) if await read_body(request) else {}
     email, password = optional(data, "email").strip(), optional(data, "password")
@@ -218,7 +218,7 @@ async def update_profile(request: web.Request, caller: Caller) -> Answer:
         raise NotFresh
     if is_fresh and email not in ("", own_email):
         changes["email"] = email
-    account, opened = caller.account, list[Opened]()
+    account, opened = caller.account, list[IssuedToken]()
     if changes or password:
         account, opened = await request.app[ACCESS].change(
             caller, changes, password or None, [FRESH, REFRESH], client_of(request)
@@ -230,11 +230,11 @@ async def update_profile(request: web.Request, caller: Caller) -> Answer:
 
 
 async def read_form(request: web.Request) -> Mapping[str, Any]:
-    """Return the fields of a JSON body. Raises WrongMediaType, Malformed, BadForm."""
+    """Return the fields of a JSON body. Raises UnsupportedMediaType, Malformed, BadForm."""
     await read_body(request)
     media_type = content_type_of(request).media_type
     if media_type != "application/json":
-        raise WrongMediaType(media_type)
+        raise UnsupportedMediaType(media_type)
     data = await read_json(request)
     if not isinstance(data, dict):
         raise BadForm

@@ -30,16 +30,16 @@ from handlers.dialects.drf import (
 )
 from handlers.errors import NotFound
 from handlers.forms import Form
-from handlers.http.response import Answer, json_response, no_content
+from handlers.http.response import Response, json_response, no_content
 from handlers.proxies import client_of
 from handlers.routes import GET_OR_POST, Dialect, Routes
 from store.account import Login, NewAccount
-from store.caller import Caller
+from store.authentication import Caller
 from store.errors import BadCredentials
 from store.rules import MAX_NAME
-from store.session import Grant
+from store.session import SessionSpec
 
-GRANT = Grant("kust")
+GRANT = SessionSpec("kust")
 
 MIN_PASSWORD = 8
 COMMON = frozenset(
@@ -61,7 +61,7 @@ routes = Routes(drf.render_error, drf.CHECKS)
 
 
 @routes.open("/auth/users")
-async def register(request: web.Request) -> Answer:
+async def register(request: web.Request) -> Response:
     """POST /auth/users: create an account. It has no token before its first login."""
     data = await read_data(request)
     name = data.get("username")
@@ -78,7 +78,7 @@ async def register(request: web.Request) -> Answer:
 
 
 @routes.open("/auth/token/login")
-async def login(request: web.Request) -> Answer:
+async def login(request: web.Request) -> Response:
     """POST /auth/token/login: return the account's token, the existing one if there is one."""
     data = await read_data(request)
     optional = Text("username", required=False), replace(PASSWORD, required=False)
@@ -92,14 +92,14 @@ async def login(request: web.Request) -> Answer:
 
 
 @routes.guarded("/auth/token/logout")
-async def logout(request: web.Request, caller: Caller) -> Answer:
+async def logout(request: web.Request, caller: Caller) -> Response:
     """POST /auth/token/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
 
 
 @routes.guarded("/auth/users/me", methods=GET_OR_POST)
-async def me(request: web.Request, caller: Caller) -> Answer:
+async def me(request: web.Request, caller: Caller) -> Response:
     """GET, POST /auth/users/me: return the caller's account."""
     account = caller.account
     return json_response(
@@ -108,7 +108,7 @@ async def me(request: web.Request, caller: Caller) -> Answer:
 
 
 @routes.guarded("/user/{id:[0-9]+}", methods=GET_OR_POST)
-async def user(request: web.Request, caller: Caller) -> Answer:
+async def user(request: web.Request, caller: Caller) -> Response:
     """GET, POST /user/<id>: return any account by its id."""
     accounts, digits = request.app[ACCOUNTS], request.match_info["id"]
     details = await accounts.details(int(digits)) if len(digits) <= _LONGEST_ID else None

@@ -15,18 +15,24 @@ from aiohttp import web
 from handlers.app_keys import ACCESS, IMAGES, PICTURES
 from handlers.dialects import drf
 from handlers.dialects.drf import EMAIL, PASSWORD, Errors, Text, read_data, read_fields
-from handlers.errors import NOT_COMPRESSED, Malformed, TooLarge, UnsupportedEncoding, WrongMediaType
-from handlers.http.response import Answer, json_response
+from handlers.errors import (
+    NOT_COMPRESSED,
+    Malformed,
+    PayloadTooLarge,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+)
+from handlers.http.response import Response, json_response
 from handlers.picture_upload import NoPicture, NotBase64, read_upload
 from handlers.proxies import client_of
 from handlers.routes import GET, Dialect, Routes
 from handlers.system.pictures import picture_url
 from store.account import Login, NewAccount
-from store.caller import Caller
-from store.errors import BadPicture, Blemish, NoSuchPicture, Refused, Taken, Unstorable
-from store.session import Grant
+from store.authentication import Caller
+from store.errors import AppError, BadPicture, NoSuchPicture, PictureProblem, Taken, Unstorable
+from store.session import SessionSpec
 
-GRANT = Grant("lumotist")
+GRANT = SessionSpec("lumotist")
 
 USERNAME = Text("username", max_length=32)
 ACCEPTED = (
@@ -36,17 +42,19 @@ ACCEPTED = (
 )
 FORMATS = "Allowed are JPEG, PNG, WebP and GIF."
 BLEMISHES = {
-    Blemish.UNKNOWN_FORMAT: f"This is no picture that can be read. {FORMATS}",
-    Blemish.DAMAGED: f"The picture is damaged or cut off. {FORMATS}",
-    Blemish.HEIF: f"HEIC and AVIF pictures are not supported. {FORMATS}",
-    Blemish.PIXELS: "The picture has too many pixels. At most {limit} are allowed.",
-    Blemish.ANIMATION: "The animation is too long. At most 40 times {limit} pixels are allowed.",
-    Blemish.COSTLY: "The picture takes too much time or memory to decode.",
+    PictureProblem.UNKNOWN_FORMAT: f"This is no picture that can be read. {FORMATS}",
+    PictureProblem.DAMAGED: f"The picture is damaged or cut off. {FORMATS}",
+    PictureProblem.HEIF: f"HEIC and AVIF pictures are not supported. {FORMATS}",
+    PictureProblem.PIXELS: "The picture has too many pixels. At most {limit} are allowed.",
+    PictureProblem.ANIMATION: (
+        "The animation is too long. At most 40 times {limit} pixels are allowed."
+    ),
+    PictureProblem.COSTLY: "The picture takes too much time or memory to decode.",
 }
 TAKEN = "user with this {} already exists."
 
 
-def render_register_error(refusal: Refused) -> Answer:
+def render_register_error(refusal: AppError) -> Response:
     """Return the response to an error of a registration: errors of fields are wrapped."""
     match refusal:
         case Taken():
@@ -60,7 +68,7 @@ def render_register_error(refusal: Refused) -> Answer:
     return json_response({"success": False, "errors": errors}, 400)
 
 
-def render_picture_error(refusal: Refused) -> Answer:
+def render_picture_error(refusal: AppError) -> Response:
     """Return the response to an error of set_picture: the problem, and what is accepted.
 
     See docs/contracts/lumotist.md#errors-of-set_picture.
@@ -70,12 +78,12 @@ def render_picture_error(refusal: Refused) -> Answer:
             return _no_picture(BLEMISHES[refusal.blemish].format(limit=refusal.limit))
         case NotBase64():
             return _no_picture(f"The picture is no base64. {FORMATS}")
-        case TooLarge():
+        case PayloadTooLarge():
             why = f"The picture is too large. At most {refusal.limit} bytes are allowed."
             return _no_picture(why, 413)
         case NoPicture():
             return _no_picture(f"No `id` and no picture was sent. {ACCEPTED}")
-        case WrongMediaType():
+        case UnsupportedMediaType():
             return _no_picture(f'Unsupported media type "{refusal.media_type}". {ACCEPTED}')
         case UnsupportedEncoding():
             why = f"The request body must not be compressed. {ACCEPTED}"
@@ -88,7 +96,7 @@ def render_picture_error(refusal: Refused) -> Answer:
             return drf.render_error(refusal)
 
 
-def _no_picture(why: str, status: int = 400, headers: dict[str, str] | None = None) -> Answer:
+def _no_picture(why: str, status: int = 400, headers: dict[str, str] | None = None) -> Response:
     return json_response({"success": False, "error": why}, status, headers)
 
 
@@ -96,7 +104,7 @@ routes = Routes(drf.render_error, drf.CHECKS)
 
 
 @routes.open("/account/register", render_error=render_register_error)
-async def register(request: web.Request) -> Answer:
+async def register(request: web.Request) -> Response:
     """POST /account/register: create an account and return its token."""
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, EMAIL, PASSWORD)
@@ -108,7 +116,7 @@ async def register(request: web.Request) -> Answer:
 
 
 @routes.open("/account/login")
-async def login(request: web.Request) -> Answer:
+async def login(request: web.Request) -> Response:
     """POST /account/login: return the account's token, the existing one if there is one."""
     username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
     _, [opened] = await request.app[ACCESS].log_in(
@@ -118,14 +126,14 @@ async def login(request: web.Request) -> Answer:
 
 
 @routes.guarded("/account/logout")
-async def logout(request: web.Request, caller: Caller) -> Answer:
+async def logout(request: web.Request, caller: Caller) -> Response:
     """POST /account/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"success": True})
 
 
 @routes.guarded("/account/profile", methods=GET)
-async def profile(request: web.Request, caller: Caller) -> Answer:
+async def profile(request: web.Request, caller: Caller) -> Response:
     """GET /account/profile: return the caller's account."""
     account = caller.account
     created = account.created.astimezone(datetime.UTC)
@@ -140,14 +148,14 @@ async def profile(request: web.Request, caller: Caller) -> Answer:
 
 
 @routes.guarded("/account/delete")
-async def delete(request: web.Request, caller: Caller) -> Answer:
+async def delete(request: web.Request, caller: Caller) -> Response:
     """POST /account/delete: delete the caller's account with its pictures and sessions."""
     await request.app[ACCESS].delete(caller)
     return json_response({"success": True})
 
 
 @routes.guarded("/account/get_pictures", methods=GET)
-async def get_pictures(request: web.Request, caller: Caller) -> Answer:
+async def get_pictures(request: web.Request, caller: Caller) -> Response:
     """GET /account/get_pictures: return the gallery by its groups."""
     groups: dict[str, list[dict[str, Any]]] = {"male": [], "female": []}
     for picture in await request.app[PICTURES].gallery():
@@ -158,7 +166,7 @@ async def get_pictures(request: web.Request, caller: Caller) -> Answer:
 
 
 @routes.guarded("/account/set_picture", "/acount/set_picture", render_error=render_picture_error)
-async def set_picture(request: web.Request, caller: Caller) -> Answer:
+async def set_picture(request: web.Request, caller: Caller) -> Response:
     """POST /account/set_picture: set an uploaded picture, one of the gallery, or (id 0) none."""
     access, pictures, account = request.app[ACCESS], request.app[PICTURES], caller.account
     sent = await read_upload(request)

@@ -15,9 +15,9 @@ from handlers.app_keys import RENDER_ERROR, SPOKEN
 from handlers.body import read_json
 from handlers.content_type import content_type_of
 from handlers.forms import MULTIPART, URLENCODED
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from handlers.routes import Endpoint
-from store.errors import Refused
+from store.errors import AppError
 
 WICARE = "wicare"
 FARDEL = "fardel"
@@ -34,7 +34,7 @@ def choose_dialect(endpoints: Mapping[str, Endpoint]) -> Endpoint:
         [endpoint] = endpoints.values()
         return endpoint
 
-    async def choose(request: web.Request) -> Answer:
+    async def choose(request: web.Request) -> Response:
         dialect = WICARE if await is_wicare(request) else FARDEL
         chosen = endpoints[dialect]
         request[SPOKEN], request[RENDER_ERROR] = dialect, chosen.render_error
@@ -50,7 +50,7 @@ async def is_wicare(request: web.Request) -> bool:
     media_type = content_type_of(request).media_type
     if words[:1] == ["token"] or media_type in (URLENCODED, MULTIPART):
         return True
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(AppError):
         data = await read_json(request)
         return isinstance(data, dict) and "username" in data
     return False

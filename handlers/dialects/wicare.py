@@ -23,14 +23,14 @@ from handlers.dialects.drf import (
     read_fields,
 )
 from handlers.forms import Form
-from handlers.http.response import Answer, json_response, no_content
+from handlers.http.response import Response, json_response, no_content
 from handlers.proxies import client_of
 from handlers.routes import Dialect, Routes
 from store.account import Login, NewAccount
-from store.caller import Caller
-from store.session import Grant
+from store.authentication import Caller
+from store.session import SessionSpec
 
-GRANT = Grant("wicare", sid_bytes=16)
+GRANT = SessionSpec("wicare", sid_bytes=16)
 PER_LOGIN = replace(GRANT, reuse=False)
 
 
@@ -52,7 +52,7 @@ routes = Routes(drf.render_error, drf.CHECKS)
 
 
 @routes.open("/api/auth/register")
-async def register(request: web.Request) -> Answer:
+async def register(request: web.Request) -> Response:
     """POST /api/auth/register: create an account and return it with its token."""
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
@@ -65,7 +65,7 @@ async def register(request: web.Request) -> Answer:
 
 
 @routes.open("/api/auth/login")
-async def login(request: web.Request) -> Answer:
+async def login(request: web.Request) -> Response:
     """POST /api/auth/login: return the account's token, an existing one if any, and its expiry."""
     data = await read_data(request)
     if isinstance(data, Form) and data.get("email"):  # an input that was left empty is sent as ""
@@ -80,20 +80,20 @@ async def login(request: web.Request) -> Answer:
 
 
 @routes.guarded("/api/auth/logout")
-async def logout(request: web.Request, caller: Caller) -> Answer:
+async def logout(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
 
 
 @routes.guarded("/api/auth/logoutall", "//api/auth/logoutall")
-async def logout_all(request: web.Request, caller: Caller) -> Answer:
+async def logout_all(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/logoutall: end every session of the account, in every dialect."""
     await request.app[ACCESS].end_all(caller.account.id, caller.account.epoch)
     return no_content()
 
 
-def grant(request: web.Request) -> Grant:
+def grant(request: web.Request) -> SessionSpec:
     """Return what a registration or a login opens."""
     return PER_LOGIN if request.app[OPTIONS].sessions == "per-login" else GRANT
 

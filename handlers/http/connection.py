@@ -13,10 +13,10 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from handlers.app_keys import DRAINING, METRICS, PICTURE_LIMITS, UNREADABLE
-from handlers.http.encoder import AT_ONCE, Outbox, as_response, encode
+from handlers.http.encoder import AT_ONCE, WriteBatcher, as_response, encode
 from handlers.http.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
 from handlers.http.resolver import Bare, refuse_unreadable, straight
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from handlers.http.unreadable import Unreadable, read_unreadable
 
 IN_A_ROW = 16
@@ -39,7 +39,7 @@ class Connection(RequestHandler):
     __slots__ = ("_app", "_in_a_row", "_most_dropped", "_outbox", "_plain", "_read_again", "_waits")
 
     def __init__(
-        self, manager: web.Server, *, app: web.Application, outbox: Outbox, **settings: object
+        self, manager: web.Server, *, app: web.Application, outbox: WriteBatcher, **settings: object
     ) -> None:
         """Make a connection whose answers leave through `outbox`."""
         super().__init__(manager, **settings)  # type: ignore[arg-type]  # they are aiohttp's own
@@ -105,11 +105,11 @@ class Connection(RequestHandler):
     async def finish_response(
         self,
         request: web.BaseRequest,
-        resp: web.StreamResponse | Answer,
+        resp: web.StreamResponse | Response,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; tell whether the client has gone."""
-        if isinstance(resp, Answer) and self._plain and self._is_ordinary(request, resp):
+        if isinstance(resp, Response) and self._plain and self._is_ordinary(request, resp):
             if self._paused:
                 await self._drain_helper()
             if self.transport is None or self.transport.is_closing():
@@ -122,7 +122,7 @@ class Connection(RequestHandler):
                 await self._give_way()
             return resp, False  # type: ignore[return-value]
         self._outbox.empty()
-        response = as_response(resp) if isinstance(resp, Answer) else resp
+        response = as_response(resp) if isinstance(resp, Response) else resp
         sent, gone = await super().finish_response(
             self._read_again or request, response, start_time
         )
@@ -217,7 +217,7 @@ class Connection(RequestHandler):
         await self._waits.wait()
         self._waits = None
 
-    def _is_ordinary(self, request: web.BaseRequest, answer: Answer) -> bool:
+    def _is_ordinary(self, request: web.BaseRequest, answer: Response) -> bool:
         return (
             request.keep_alive
             and not answer.closes
@@ -239,7 +239,7 @@ class Runner(web.AppRunner):
     __slots__ = ()
 
     async def _make_server(self) -> web.Server:
-        made, outbox = await super()._make_server(), Outbox()
+        made, outbox = await super()._make_server(), WriteBatcher()
         return _Server(
             straight(self.app, made.request_handler),
             request_factory=made.request_factory,

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
-from handlers.http.response import JSON, Answer, SharedHeaders
+from handlers.http.response import JSON, Response, SharedHeaders
 
 AT_ONCE = 64 * 1024
 """Bytes of a body that are sent at once. A longer one goes out in pieces of this size, as its
@@ -29,7 +29,7 @@ _OF_JSON = SharedHeaders(
 """What JSON is sent with: no cache keeps a token, no browser takes it for a page."""
 
 
-class Outbox:
+class WriteBatcher:
     """Sends the answers of one turn of the event loop together, at its end.
 
     Each write to a client that sleeps wakes it, which costs more than the write; in a burst it is
@@ -62,7 +62,7 @@ class Outbox:
                 transport.write(content)
 
 
-def encode(answer: Answer) -> bytes:
+def encode(answer: Response) -> bytes:
     """Return what is sent for an answer to an HTTP/1.1 request."""
     own = ""
     for name, value in answer.headers.items():
@@ -87,7 +87,7 @@ def _line(name: str, value: str) -> str:
     return f"{name}: {value}\r\n"
 
 
-def as_response(answer: Answer) -> web.Response:
+def as_response(answer: Response) -> web.Response:
     """Return aiohttp's own form of an answer."""
     headers = {**(answer.shared or {}), **answer.headers}
     if answer.media_type == JSON:

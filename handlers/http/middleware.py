@@ -22,10 +22,10 @@ from handlers.app_keys import (
 from handlers.body import drop_body
 from handlers.errors import error_response
 from handlers.http.expectation import waits_to_send
-from handlers.http.response import Answer, SharedHeaders, allow_header, json_response
+from handlers.http.response import Response, SharedHeaders, allow_header, json_response
 from handlers.proxies import PROXIES
 from handlers.routes import Endpoint
-from store.errors import Refused
+from store.errors import AppError
 
 if TYPE_CHECKING:
     from telemetry.tracing import Tracing
@@ -87,7 +87,7 @@ def front(
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
     shared, preflight, longer_preflight = _common_headers(app, endpoint)
 
-    async def fronted(request: web.Request) -> Answer:
+    async def fronted(request: web.Request) -> Response:
         started = time.perf_counter()
         method = request.method
         request_id = request[REQUEST_ID] = ids.of(request)
@@ -118,11 +118,11 @@ def front(
 def traced(handle: Mounted, tracing: "Tracing", route: str, dialect: str) -> Mounted:
     """Return a handler that makes a span of each request."""
 
-    async def in_span(request: web.Request) -> Answer:
+    async def in_span(request: web.Request) -> Response:
         scheme = request.app[PROXIES].scheme(request)
         parent = request.headers.get("traceparent", "")
         with tracing.request(request.method, route, dialect, scheme, parent) as span:
-            answer: Answer = await handle(request)
+            answer: Response = await handle(request)
             spoken, refusal = request.get(SPOKEN, ""), answer.why.partition(":")[0]
             tracing.describe(span, answer.status, answer.request_id, spoken, refusal)
         return answer
@@ -168,4 +168,4 @@ def _ends_connection(request: web.Request) -> bool:
         return True
     if hdrs.UPGRADE in request.headers and not request.content.is_eof():
         return True
-    return isinstance(body, Refused)
+    return isinstance(body, AppError)

@@ -10,7 +10,7 @@ JSON = "application/json"
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """A status, a body with its media type, and headers of its own.
 
     What is added on the way out: headers that all answers of the route share, the request's id,
@@ -40,17 +40,19 @@ class SharedHeaders(dict[str, str]):
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+def json_response(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     """Answer with JSON."""
-    return Answer(status, orjson.dumps(content), JSON, headers or {})
+    return Response(status, orjson.dumps(content), JSON, headers or {})
 
 
-def no_content() -> Answer:
+def no_content() -> Response:
     """Answer 204: no body, and no Content-Type to describe one (RFC 9110, 15.3.5)."""
-    return Answer(204)
+    return Response(204)
 
 
-def sayable(header: str) -> str:
+def safe_header_value(header: str) -> str:
     """Return a header's value as an answer can repeat it: bytes that were no UTF-8 become `?`."""
     return header.encode(errors="replace").decode()
 

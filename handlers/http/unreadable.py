@@ -15,8 +15,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from handlers.app_keys import UNREADABLE
 from handlers.errors import HeadersTooLarge, Malformed, TargetTooLong
-from handlers.http.response import Answer
-from store.errors import Refused
+from handlers.http.response import Response
+from store.errors import AppError
 
 MAX_LINE = 8190
 MAX_HEADERS = 128
@@ -46,7 +46,7 @@ class Unreadable(NamedTuple):
     """A request as far as it could be read, and why it is refused."""
 
     message: RawRequestMessage
-    refusal: Refused
+    refusal: AppError
 
 
 def read_unreadable(
@@ -90,7 +90,7 @@ def _is_of_use(header: re.Match[bytes]) -> bool:
     return header[1].decode().lower() not in _OF_NO_USE and len(header[0]) <= MAX_LINE
 
 
-def _find_fault(request_line: bytes, headers: list[tuple[str, bytes]]) -> Refused | None:
+def _find_fault(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppError | None:
     if len(request_line) > MAX_LINE:
         return TargetTooLong()
     if len(headers) > MAX_HEADERS or any(len(line) > MAX_LINE for _, line in headers):
@@ -102,6 +102,6 @@ def _find_fault(request_line: bytes, headers: list[tuple[str, bytes]]) -> Refuse
     return None
 
 
-async def refuse(request: web.Request) -> Answer:
+async def refuse(request: web.Request) -> Response:
     """Refuse a request that was made of an unreadable one. This is an endpoint's handler."""
     raise request[UNREADABLE]

@@ -15,7 +15,7 @@ from functools import partial
 from aiohttp import hdrs, web
 
 from handlers.dialects import drf
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from handlers.routes import GET, Checks, Handler, Routes
 from handlers.system.openapi import DIRECTORY
 
@@ -97,22 +97,22 @@ def _file(content: bytes, media_type: str) -> File:
 
 
 def _serve(shelf: Shelf, path: str) -> Handler:
-    async def show(request: web.Request) -> Answer:
+    async def show(request: web.Request) -> Response:
         return _answer(request, await shelf.take(path))
 
     return show
 
 
-def _answer(request: web.Request, file: File) -> Answer:
+def _answer(request: web.Request, file: File) -> Response:
     # While versions change, a page of one may ask a server of the other: that is not to be kept.
     caching = FOR_EVER if request.query.get("v") == file.tag else "no-cache"
     headers = {**HEADERS, hdrs.ETAG: f'W/"{file.tag}"', hdrs.CACHE_CONTROL: caching}
     if any(known.value in (file.tag, "*") for known in request.if_none_match or ()):
-        return Answer(304, headers=headers)
+        return Response(304, headers=headers)
     if not _takes_gzip(request):
-        return Answer(body=file.content, media_type=file.media_type, headers=headers)
+        return Response(body=file.content, media_type=file.media_type, headers=headers)
     headers[hdrs.CONTENT_ENCODING] = "gzip"
-    return Answer(body=file.packed, media_type=file.media_type, headers=headers)
+    return Response(body=file.packed, media_type=file.media_type, headers=headers)
 
 
 def _takes_gzip(request: web.Request) -> bool:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from handlers.app_keys import DRAINING
 from handlers.dialects import drf
-from handlers.http.response import Answer, json_response
+from handlers.http.response import Response, json_response
 from handlers.routes import GET, Checks, Routes
 
 REUSE_SECONDS = 0.5
@@ -67,13 +67,13 @@ routes = Routes(drf.render_error, Checks(method_first=True))
 
 
 @routes.open("/healthz", methods=GET, cors=False)
-async def health(request: web.Request) -> Answer:
+async def health(request: web.Request) -> Response:
     """GET /healthz: say that the process is up; touches no store."""
     return json_response({"status": "ok"})
 
 
 @routes.open("/readyz", methods=GET, cors=False)
-async def ready(request: web.Request) -> Answer:
+async def ready(request: web.Request) -> Response:
     """GET /readyz: say whether each store answers; 503 if one does not, or while draining."""
     stores = await request.app[READINESS].ask()
     draining = request.app[DRAINING].is_set()

@@ -8,7 +8,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from handlers.app_keys import METRICS
 from handlers.dialects import drf
 from handlers.errors import NotFound
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from handlers.proxies import is_within, peer_of
 from handlers.routes import GET, Checks, Routes
 from store.addresses import Network, parse_address
@@ -47,13 +47,13 @@ routes = Routes(drf.render_error, Checks(open=check_access))
 
 
 @routes.open("/metrics", methods=GET, cors=False)
-async def show(request: web.Request) -> Answer:
+async def show(request: web.Request) -> Response:
     """Answer with all metrics, in the text format of Prometheus or as OpenMetrics."""
     metrics = request.app[METRICS]
     metrics.flush()
     wanted = OPENMETRICS in request.headers.get(hdrs.ACCEPT, "")
     content, media_type = await asyncio.to_thread(metrics.exposition, as_openmetrics=wanted)
-    return Answer(body=content, media_type=media_type, headers={hdrs.CACHE_CONTROL: "no-store"})
+    return Response(body=content, media_type=media_type, headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
 def _is_allowed(request: web.Request) -> bool:

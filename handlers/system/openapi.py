@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from handlers.dialects import drf
-from handlers.http.response import JSON, Answer
+from handlers.http.response import JSON, Response
 from handlers.mounts import Mount
 from handlers.routes import GET, Checks, Handler, Routes
 
@@ -87,7 +87,7 @@ def together(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str
 
 
 def _serve(content: bytes) -> Handler:
-    async def show(request: web.Request) -> Answer:
-        return Answer(body=content, media_type=JSON)
+    async def show(request: web.Request) -> Response:
+        return Response(body=content, media_type=JSON)
 
     return show

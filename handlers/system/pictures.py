@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from handlers.app_keys import IMAGES, PICTURES, PUBLIC_URL
 from handlers.dialects import drf
 from handlers.errors import NotFound
-from handlers.http.response import Answer
+from handlers.http.response import Response
 from handlers.proxies import PROXIES, client_of
 from handlers.routes import GET, Checks, Routes
 from store.images import SIDES
@@ -44,7 +44,7 @@ def picture_url(request: web.Request, picture_id: str | None) -> str:
 
 
 @routes.open("/pictures/{id}", methods=GET)
-async def show(request: web.Request) -> Answer:
+async def show(request: web.Request) -> Response:
     """GET /pictures/{id}: return a picture, 256 pixels a side or `?size=` 512 or 64."""
     picture_id, side = request.match_info["id"], request.query.get("size", str(DEFAULT_SIDE))
     if side not in map(str, SIDES):
@@ -57,13 +57,13 @@ async def show(request: web.Request) -> Answer:
     if any(known.value in (etag, "*") for known in request.if_none_match or ()):
         if not await request.app[PICTURES].exists(picture_id):
             raise NotFound
-        return Answer(304, headers=headers)
+        return Response(304, headers=headers)
     content = await request.app[PICTURES].read(picture_id, int(side))
     if content is None:
         raise NotFound
     if as_jpeg:
         content = await request.app[IMAGES].jpeg(etag, content, client_of(request))
-    return Answer(
+    return Response(
         body=content, media_type="image/jpeg" if as_jpeg else "image/webp", headers=headers
     )
 

@@ -6,12 +6,12 @@ killed run left behind are taken over.
 
 from store.embedded.directory import data_directory, postgresql_url, redis_url, secret_key
 from store.embedded.postgresql_server import postgresql
-from store.embedded.programs import CantRun, InUse, check_installed
+from store.embedded.programs import CantRun, DataDirectoryInUse, check_installed
 from store.embedded.valkey_server import redis, valkey_program
 
 __all__ = [
     "CantRun",
-    "InUse",
+    "DataDirectoryInUse",
     "check_installed",
     "data_directory",
     "postgresql",

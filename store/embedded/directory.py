@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from store.embedded.programs import CantRun, InUse
+from store.embedded.programs import CantRun, DataDirectoryInUse
 from store.tokens import MIN_KEY_BYTES
 
 _UNTAKEN = frozenset('"$`\\\n')
@@ -44,7 +44,7 @@ def data_directory(path: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise InUse(f"another server is using the data directory {path}") from None
+        raise DataDirectoryInUse(f"another server is using the data directory {path}") from None
     try:
         data = path.resolve()
         yield data

@@ -27,7 +27,7 @@ class CantRun(Exception):
     """The embedded stores can't run here; the text is one line that says why."""
 
 
-class InUse(CantRun):
+class DataDirectoryInUse(CantRun):
     """Another process runs its stores in this data directory."""
 
 

@@ -31,7 +31,7 @@ HIGHEST_ID = 2**62
 BURNT = 100_000
 """Ids that are taken one by one: see `_raise_sequence`."""
 
-SHOWN = 80
+PREVIEW_CHARS = 80
 """Characters of a value that a problem shows, at most."""
 
 _GIVEN = (*KEPT, "password")
@@ -253,7 +253,7 @@ def _row(each: Incoming) -> list[Any]:
 
 
 def _shown(problem: Problem) -> tuple[str, str]:
-    value = problem.value[:SHOWN].encode(errors="backslashreplace").decode()
+    value = problem.value[:PREVIEW_CHARS].encode(errors="backslashreplace").decode()
     return problem.field, value.replace("\0", "\\x00")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from store.images import SIDES
-from store.rules import MAX_NAME, is_storable
+from store.rules import MAX_NAME, is_valid_text
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 
@@ -108,7 +108,7 @@ def read_hung(value: Any) -> Hung:
         raise ValueError  # noqa: TRY004
     group, name = value.get("group"), value.get("name")
     for text in (group, name):
-        if not (isinstance(text, str) and len(text) <= MAX_NAME and is_storable(text)):
+        if not (isinstance(text, str) and len(text) <= MAX_NAME and is_valid_text(text)):
             raise ValueError
     return Hung(_gallery_id(value.get("id")), str(group), str(name), _sides(value))
 

@@ -139,7 +139,7 @@ class Redis:
         await self.client.aclose()
 
 
-class BehindSentinel(Redis):
+class SentinelRedis(Redis):
     """The primary of a service that Sentinels watch."""
 
     def __init__(
@@ -168,7 +168,7 @@ class BehindSentinel(Redis):
         await self._sentinel.aclose()
 
 
-class OnCluster(Redis):
+class ClusterRedis(Redis):
     """A cluster: look-ups go to all nodes at once."""
 
     def __init__(
@@ -227,9 +227,9 @@ async def connect_redis(
     trust = Trust(deadline, idle_seconds)
     match parse_redis_url(url):
         case Sentinels() as at:
-            client = BehindSentinel(at, pool_size, deadline, trust, observer)
+            client = SentinelRedis(at, pool_size, deadline, trust, observer)
         case Nodes() as at:
-            client = OnCluster(at, pool_size, deadline, trust, observer)
+            client = ClusterRedis(at, pool_size, deadline, trust, observer)
         case _:
             single = _single(url, pool_size, deadline, trust, observer)
             client = Redis(single, deadline, trust, observer=observer)

@@ -14,11 +14,11 @@ from typing import Any, Self
 
 from PIL import Image
 
-from tests.program import PASSWORD, Answer, Client, Program, registration
+from tests.program import PASSWORD, Client, Program, Response, registration
 
 PAUSE = 0.02
 """Seconds between two requests of one client."""
-BROKEN = Answer(0, {}, b"")
+BROKEN = Response(0, {}, b"")
 """What a client has when its connection broke."""
 READS = ("/account/profile", "/auth/users/me", "/fardel/api/auth/profile")
 
@@ -31,7 +31,7 @@ class Entry:
     name: str
     asked: float
     seconds: float
-    answer: Answer
+    answer: Response
 
     @property
     def status(self) -> int:
@@ -48,7 +48,7 @@ class Ledger:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
 
-    def note(self, what: str, name: str, asked: float, answer: Answer) -> Entry:
+    def note(self, what: str, name: str, asked: float, answer: Response) -> Entry:
         """Enter a request that has just been answered."""
         entry = Entry(what, name, asked, time.monotonic() - asked, answer)
         self.entries.append(entry)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.breakage import site
 from tests.faults.ledger import Ledger
-from tests.program import PASSWORD, Answer, Program, registration
+from tests.program import PASSWORD, Program, Response, registration
 
 IN_FLIGHT = 1000
 AT_ONCE = 32
@@ -35,20 +35,20 @@ class Crowd:
 
     async def ask(
         self, what: str, name: str, method: str, path: str, data: object = None, token: str = ""
-    ) -> Answer:
+    ) -> Response:
         asked = time.monotonic()
         headers = {"Authorization": f"Token {token}"} if token else {}
         try:
             async with self._session.request(method, path, json=data, headers=headers) as response:
-                answer = Answer(response.status, response.headers, await response.read())
+                answer = Response(response.status, response.headers, await response.read())
         except aiohttp.ClientError:
-            answer = Answer(0, {}, b"")
+            answer = Response(0, {}, b"")
         return self.ledger.note(what, name, asked, answer).answer
 
-    async def register(self, name: str) -> Answer:
+    async def register(self, name: str) -> Response:
         return await self.ask("register", name, "POST", "/account/register", registration(name))
 
-    async def log_in(self, name: str) -> Answer:
+    async def log_in(self, name: str) -> Response:
         login = {"username": name, "password": PASSWORD}
         return await self.ask("login", name, "POST", "/account/login", login)
 

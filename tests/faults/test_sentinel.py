@@ -7,7 +7,7 @@ import pytest
 
 from store.session import REVOKED, record_key
 from tests.faults.ledger import Entry, Load, check_log, logs_in, reads
-from tests.program import KEY, Answer, Program
+from tests.program import KEY, Program, Response
 from tests.redis_servers import SERVICE, Server, Watched, wait_for, watched
 
 pytestmark = pytest.mark.slow
@@ -119,7 +119,7 @@ def other_than(old: Server, place: Watched) -> Server | None:
     return found if found is not old else None
 
 
-def wrong(entries: list[Entry]) -> list[tuple[str, int, Answer]]:
+def wrong(entries: list[Entry]) -> list[tuple[str, int, Response]]:
     return [(e.what, e.status, e.answer) for e in entries if e.status not in (200, 503)][:5]
 
 

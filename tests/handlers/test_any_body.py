@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from handlers import app_keys
 from store.account import NewAccount
-from store.session import Grant
+from store.session import SessionSpec
 from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written
 from tests.handlers.contract import JSON
 from tests.handlers.fardel_rows import ADA, SIGN_UP
@@ -136,7 +136,7 @@ async def send(client, line, body, kind, token=None):
 async def new_tokens(client) -> tuple[str, str]:
     """Make an account that nobody else is, and return its access and its refresh token."""
     new = NewAccount()
-    grants = [Grant("fardel", "fresh"), Grant("fardel", "refresh")]
+    grants = [SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")]
     _, [fresh, refresh] = await client.app[app_keys.ACCESS].register(new, "secret", grants)
     return fresh.token, refresh.token
 

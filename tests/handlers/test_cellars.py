@@ -13,7 +13,7 @@ import pytest
 from app import create_app
 from handlers import app_keys
 from handlers.dialects.cellars import DIALECT
-from handlers.errors import Crashed, TooSlow
+from handlers.errors import InternalError, RequestTimeout
 from store.errors import Busy, Unavailable
 from tests.handlers.cellars_rows import (
     ANY_TYPE,
@@ -282,10 +282,10 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
 @pytest.mark.parametrize(
     ("refusal", "status", "retry_after"),
     [
-        (TooSlow(), 408, None),
+        (RequestTimeout(), 408, None),
         (Busy(1.2), 503, "2"),
         (Unavailable("redis", "away"), 503, "1"),
-        (Crashed(), 500, None),
+        (InternalError(), 500, None),
     ],
 )
 def test_what_is_nobodys_fault_is_one_string_too(refusal, status, retry_after):

@@ -14,32 +14,32 @@ from handlers import DIALECTS
 from handlers.dialects import cellars, drf, fardel, kust, lumotist
 from handlers.errors import (
     BadHeader,
-    Crashed,
     HeadersTooLarge,
+    InternalError,
     Malformed,
+    MethodNotAllowed,
     MissingToken,
     NotFound,
+    PayloadTooLarge,
     RenderError,
+    RequestTimeout,
     TargetTooLong,
-    TooLarge,
-    TooSlow,
     UnsupportedEncoding,
-    WrongMediaType,
-    WrongMethod,
+    UnsupportedMediaType,
 )
 from handlers.picture_upload import NoPicture, NotBase64
 from store.errors import (
+    AppError,
     BadCredentials,
     BadPicture,
     BadToken,
-    Blemish,
     Busy,
-    Flaw,
     Inactive,
     NoSuchPicture,
-    Refused,
+    PictureProblem,
+    RateLimited,
     Taken,
-    TooMany,
+    TokenProblem,
     Unavailable,
     Unstorable,
 )
@@ -156,36 +156,45 @@ async def test_examples(client, name: str, prefix: str):
     await play(client, rows, at=prefix.format(name=name) + "{path}")
 
 
-OF_ANY_REQUEST: list[Refused] = [
+OF_ANY_REQUEST: list[AppError] = [
     Malformed("JSON", "x"),
     UnsupportedEncoding(),
-    TooLarge(7),
-    TooSlow(),
+    PayloadTooLarge(7),
+    RequestTimeout(),
     HeadersTooLarge(),
     TargetTooLong(),
     NotFound(),
-    WrongMethod("GET", "POST, OPTIONS"),
+    MethodNotAllowed("GET", "POST, OPTIONS"),
     MissingToken(),
     BadHeader(spaces=True),
     BadHeader(spaces=False),
-    *map(BadToken, Flaw),
+    *map(BadToken, TokenProblem),
     BadCredentials(),
     Inactive(),
     Unstorable("username"),
-    TooMany(1),
+    RateLimited(1),
     Busy(1),
     Unavailable("redis", "x"),
-    Crashed(),
+    InternalError(),
 ]
 FIELD_ERRORS = drf.Errors({"username": ["x"]})
 OF_CELLARS = [cellars.InvalidData(), cellars.InvalidData("x"), Taken(frozenset({"username"}))]
-OF_FARDEL = [fardel.BadForm(), fardel.NotFresh(), WrongMediaType("x"), Taken(frozenset({"email"}))]
-OF_DRF = [WrongMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
+OF_FARDEL = [
+    fardel.BadForm(),
+    fardel.NotFresh(),
+    UnsupportedMediaType("x"),
+    Taken(frozenset({"email"})),
+]
+OF_DRF = [UnsupportedMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
 NOT_AN_OBJECT = drf.Errors({drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]})
-TABLES: dict[str, tuple[str, RenderError, list[Refused]]] = {
+TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     "drf": (INDEX, drf.render_error, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
     "cellars": (PAGES["cellars"], cellars.render_error, [*OF_ANY_REQUEST, *OF_CELLARS]),
-    "cellars, open": (PAGES["cellars"], cellars.render_open_error, [WrongMethod("GET", "POST")]),
+    "cellars, open": (
+        PAGES["cellars"],
+        cellars.render_open_error,
+        [MethodNotAllowed("GET", "POST")],
+    ),
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
 }
 
@@ -224,24 +233,24 @@ def test_no_error_is_forgotten():
     """
     tables = [*(errors for _, _, errors in TABLES.values()), OF_PICTURES]
     known = {type(error) for errors in tables for error in errors}
-    classes, more = set(), [Refused]
+    classes, more = set(), [AppError]
     while more:
         more = [each for base in more for each in base.__subclasses__()]
         classes |= {each for each in more if each.__module__.startswith(("handlers.", "store."))}
-    assert {each.__name__ for each in classes - known} == {"Disconnected", "Outdated"}
+    assert {each.__name__ for each in classes - known} == {"Disconnected", "StaleEpoch"}
 
 
 OF_PICTURES = [
     NoSuchPicture(),
     NoPicture(),
     NotBase64(),
-    WrongMediaType("text/plain"),
+    UnsupportedMediaType("text/plain"),
     UnsupportedEncoding(),
-    TooLarge(7),
+    PayloadTooLarge(7),
     Malformed("JSON", "x"),
     Malformed("Multipart form", "x"),
     drf.Errors({"id": ["x"]}),
-    *(BadPicture(blemish, 7) for blemish in Blemish),
+    *(BadPicture(blemish, 7) for blemish in PictureProblem),
 ]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from handlers.app_keys import ACCESS
 from store.account import NewAccount
-from store.session import Grant
+from store.session import SessionSpec
 from tests.handlers import heavy_bodies
 from tests.handlers.heavy_bodies import Heavy
 
@@ -107,7 +107,7 @@ async def measure(
         for line in lines:
             token = ""
             if line.endswith(("set_picture", "profile")):
-                grant = [Grant("fardel", "fresh")]
+                grant = [SessionSpec("fardel", "fresh")]
                 _, [opened] = await client.app[ACCESS].register(NewAccount(), "secret", grant)
                 token = f"Authorization: Bearer {opened.token}\r\n"
             stop = found[f"{line}: {name}"] = await longest_stop(client, stops, line, heavy, token)

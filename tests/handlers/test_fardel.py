@@ -11,7 +11,7 @@ import pytest
 from app import create_app
 from handlers import app_keys
 from handlers.dialects.fardel import DIALECT
-from handlers.errors import Crashed, TooSlow
+from handlers.errors import InternalError, RequestTimeout
 from store.errors import Busy, Unavailable
 from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
 from tests.handlers.fardel_rows import (
@@ -278,10 +278,10 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
 @pytest.mark.parametrize(
     ("refusal", "status", "retry_after"),
     [
-        (TooSlow(), 408, None),
+        (RequestTimeout(), 408, None),
         (Busy(1.2), 503, "2"),
         (Unavailable("redis", "away"), 503, "1"),
-        (Crashed(), 500, None),
+        (InternalError(), 500, None),
     ],
 )
 def test_what_is_nobodys_fault_is_a_message_too(refusal, status, retry_after):

@@ -8,7 +8,7 @@ import pytest
 from app import create_app
 from handlers import app_keys
 from store.accounts import NewAccount
-from store.session import Grant
+from store.session import SessionSpec
 from tests.handlers.contract import JSON, Row, play
 from tests.handlers.drf_sentences import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
 from tests.handlers.lumotist_rows import (
@@ -107,7 +107,11 @@ async def test_last_login_is_set(client, database, row):
 
 async def test_accounts_and_sessions_of_other_dialects(client):
     """A name that lumotist would not register logs in; a session of another dialect is one here."""
-    grants = [Grant("wicare", sid_bytes=16), Grant("fardel", "fresh"), Grant("fardel", "refresh")]
+    grants = [
+        SessionSpec("wicare", sid_bytes=16),
+        SessionSpec("fardel", "fresh"),
+        SessionSpec("fardel", "refresh"),
+    ]
     new = NewAccount(username="n" * 150)
     _, opened = await client.app[app_keys.ACCESS].register(new, "secret", grants)
     wicare, fresh, refresh = [{"Authorization": f"Bearer {each.token}"} for each in opened]

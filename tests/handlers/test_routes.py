@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 import handlers
-from handlers.errors import MissingToken, WrongMethod
+from handlers.errors import MethodNotAllowed, MissingToken
 from handlers.http.response import json_response
 from handlers.routes import GET, GET_OR_POST, POST, PUT, Checks, Routes
 from tests.handlers.contract import ALLOW_METHODS, Row, play
@@ -36,7 +36,9 @@ def run(routes, method, path="/path"):
     return asyncio.run(handle())
 
 
-@pytest.mark.parametrize(("method_first", "error"), [(True, WrongMethod), (False, MissingToken)])
+@pytest.mark.parametrize(
+    ("method_first", "error"), [(True, MethodNotAllowed), (False, MissingToken)]
+)
 def test_which_check_comes_first(method_first, error):
     routes = declare(authenticate=no_caller, method_first=method_first)
 
@@ -50,7 +52,9 @@ def test_which_check_comes_first(method_first, error):
         run(routes, "POST")
 
 
-@pytest.mark.parametrize(("method_first", "error"), [(True, WrongMethod), (False, MissingToken)])
+@pytest.mark.parametrize(
+    ("method_first", "error"), [(True, MethodNotAllowed), (False, MissingToken)]
+)
 def test_the_check_of_an_open_endpoint(method_first, error):
     routes = declare(open=no_caller, method_first=method_first)
 
@@ -91,7 +95,7 @@ def test_a_path_has_a_handler_for_each_method():
     assert run(routes, "GET") == run(routes, "HEAD") == b'"show"'
     assert run(routes, "PUT") == b'"a caller"'
     assert routes.endpoints["/path"].methods == ("GET", "PUT")
-    with pytest.raises(WrongMethod) as caught:
+    with pytest.raises(MethodNotAllowed) as caught:
         run(routes, "POST")
     assert (caught.value.method, caught.value.allowed) == ("POST", "GET, PUT, HEAD, OPTIONS")
 
@@ -120,7 +124,7 @@ async def test_the_methods_of_the_endpoints_without_a_dialect(client):
         await play(client, [Row(f"OPTIONS {path}", None, 200, {}, {}, ALLOW_METHODS)])
 
 
-METHOD_CHECK = re.compile(r"request\.method|WrongMethod\(\w")
+METHOD_CHECK = re.compile(r"request\.method|MethodNotAllowed\(\w")
 MAY_ASK = {
     "errors.py",  # the class
     "http/middleware.py",  # OPTIONS, the log and the metrics

@@ -468,7 +468,7 @@ def called_by(app: web.Application) -> list[object]:
         access._accounts,
         access._accounts._by_name,
         access._accounts._database,
-        access._callers,
+        access._authentication._callers,
         access._passwords._workers,
         access._sessions,
         access._sessions._redis,

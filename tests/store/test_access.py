@@ -12,25 +12,25 @@ import redis.asyncio
 
 from store.access import Access
 from store.account import Login, NewAccount
-from store.caller import REFRESH_KINDS
+from store.authentication import REFRESH_KINDS
 from store.errors import (
+    AppError,
     BadCredentials,
     BadToken,
-    Flaw,
     Inactive,
-    Refused,
     Taken,
+    TokenProblem,
     Unavailable,
     Unstorable,
 )
 from store.imported import Imported
 from store.redis.client import Redis
-from store.session import REVOKED, Grant, parse, set_key
+from store.session import REVOKED, SessionSpec, parse, set_key
 from store.sessions import Sessions
 
-KUST, WICARE = Grant("kust"), Grant("wicare", sid_bytes=16)
-FRESH, REFRESH = Grant("fardel", "fresh"), Grant("fardel", "refresh")
-ACCESS = Grant("fardel", "access", reuse=False)
+KUST, WICARE = SessionSpec("kust"), SessionSpec("wicare", sid_bytes=16)
+FRESH, REFRESH = SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")
+ACCESS = SessionSpec("fardel", "access", reuse=False)
 KIM = NewAccount("kim", "kim@example.com")
 KIMS = Login("kim")
 PASSWORD = "pw"
@@ -41,28 +41,28 @@ def access(core) -> Access:
     return core.access
 
 
-async def refusal(attempt: Awaitable[Any]) -> Refused | None:
+async def refusal(attempt: Awaitable[Any]) -> AppError | None:
     """Return how an attempt was refused, None when it was granted."""
     try:
         await attempt
-    except Refused as refused:
+    except AppError as refused:
         return refused
     return None
 
 
-async def flaw(access: Access, token: str) -> Flaw | None:
+async def flaw(access: Access, token: str) -> TokenProblem | None:
     """Tell what is wrong with a token, None when it authenticates."""
     refused = await refusal(access.authenticate(token))
     assert refused is None or isinstance(refused, BadToken)
     return refused and refused.flaw
 
 
-async def log_in(access: Access, grant: Grant = KUST, password: str = PASSWORD) -> str:
+async def log_in(access: Access, grant: SessionSpec = KUST, password: str = PASSWORD) -> str:
     _, [opened] = await access.log_in(KIMS, password, [grant])
     return opened.token
 
 
-async def register(access: Access, *grants: Grant) -> list[str]:
+async def register(access: Access, *grants: SessionSpec) -> list[str]:
     """Register kim; return the tokens."""
     _, opened = await access.register(KIM, PASSWORD, grants)
     return [each.token for each in opened]
@@ -101,10 +101,10 @@ async def test_a_session_of_one_dialect_authenticates_in_all_but_a_refresh_token
     fresh, refresh, token = await register(access, FRESH, REFRESH, KUST)
     assert await flaw(access, fresh) is None
     assert await flaw(access, token) is None
-    assert await flaw(access, refresh) is Flaw.REFRESH
+    assert await flaw(access, refresh) is TokenProblem.REFRESH
     assert (await access.authenticate(refresh, REFRESH_KINDS)).session.kind == "refresh"
     refused = await refusal(access.authenticate(token, REFRESH_KINDS))
-    assert refused.flaw is Flaw.NOT_REFRESH
+    assert refused.flaw is TokenProblem.NOT_REFRESH
 
 
 async def test_a_refresh_token_opens_one_access_session_after_another(access):
@@ -200,7 +200,7 @@ async def test_an_inactive_account_does_not_log_in(access, database):
 async def test_a_logout_ends_one_session(access):
     kust, wicare = await register(access, KUST, WICARE)
     await access.log_out(await access.authenticate(kust))
-    assert await flaw(access, kust) is Flaw.REVOKED
+    assert await flaw(access, kust) is TokenProblem.REVOKED
     assert await flaw(access, wicare) is None
     assert await log_in(access) != kust
 
@@ -209,7 +209,7 @@ async def test_end_all_ends_every_session(access, redis_client):
     tokens = await register(access, KUST, WICARE, FRESH, REFRESH, ACCESS)
     caller = await access.authenticate(tokens[0])
     await access.end_all(caller.account.id)
-    assert [await flaw(access, token) for token in tokens] == [Flaw.REVOKED] * 5
+    assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 5
     assert redis_client.zcard(set_key(caller.account.id)) == 0
     assert await log_in(access) not in tokens
 
@@ -222,12 +222,12 @@ async def test_a_deleted_account_is_gone_with_its_sessions(access, redis_client)
     kust, wicare = await register(access, KUST, WICARE)
     caller = await access.authenticate(kust)
     await access.delete(caller)
-    assert await flaw(access, kust) is Flaw.REVOKED
-    assert await flaw(access, wicare) is Flaw.REVOKED
+    assert await flaw(access, kust) is TokenProblem.REVOKED
+    assert await flaw(access, wicare) is TokenProblem.REVOKED
     assert redis_client.zcard(set_key(caller.account.id)) == 0
     assert isinstance(await refusal(log_in(access)), BadCredentials)
     await register(access, KUST)
-    assert await flaw(access, kust) is Flaw.REVOKED
+    assert await flaw(access, kust) is TokenProblem.REVOKED
 
 
 async def test_who_was_logged_out_meanwhile_cannot_delete_or_change(access, database):
@@ -236,7 +236,7 @@ async def test_who_was_logged_out_meanwhile_cannot_delete_or_change(access, data
     caller = await access.authenticate(token)
     await access.end_all(caller.account.id)
     for attempt in (access.delete(caller), access.change(caller, {}, "stolen")):
-        assert (await refusal(attempt)).flaw is Flaw.REVOKED
+        assert (await refusal(attempt)).flaw is TokenProblem.REVOKED
     assert await log_in(access)
 
 
@@ -244,9 +244,9 @@ async def test_an_inactive_accounts_token_says_so(access, database):
     """Although its epoch was raised with it: activity is judged first."""
     [token] = await register(access, KUST)
     update(database, "is_active = false, session_epoch = session_epoch + 1")
-    assert await flaw(access, token) is Flaw.INACTIVE
+    assert await flaw(access, token) is TokenProblem.INACTIVE
     update(database, "is_active = true")
-    assert await flaw(access, token) is Flaw.REVOKED
+    assert await flaw(access, token) is TokenProblem.REVOKED
 
 
 async def test_a_new_password_ends_every_session_and_opens_new_ones(access):
@@ -254,8 +254,8 @@ async def test_a_new_password_ends_every_session_and_opens_new_ones(access):
     fresh, refresh, kust = await register(access, FRESH, REFRESH, KUST)
     caller = await access.authenticate(fresh)
     _, opened = await access.change(caller, {}, "new", [FRESH, REFRESH])
-    assert [await flaw(access, token) for token in (fresh, kust)] == [Flaw.REVOKED] * 2
-    assert (await refusal(access.authenticate(refresh, REFRESH_KINDS))).flaw is Flaw.REVOKED
+    assert [await flaw(access, token) for token in (fresh, kust)] == [TokenProblem.REVOKED] * 2
+    assert (await refusal(access.authenticate(refresh, REFRESH_KINDS))).flaw is TokenProblem.REVOKED
     assert await flaw(access, opened[0].token) is None
     assert await access.authenticate(opened[1].token, REFRESH_KINDS)
     assert isinstance(await refusal(log_in(access)), BadCredentials)
@@ -302,7 +302,7 @@ async def test_a_logout_that_races_a_login_leaves_nothing_astray(connect, redis_
 
         await asyncio.gather(*(race(number) for number in range(20)))
         flaws = await asyncio.gather(*(flaw(one.access, token) for token in closed))
-    assert flaws == [Flaw.REVOKED] * 1000
+    assert flaws == [TokenProblem.REVOKED] * 1000
     assert len(set(closed)) == 1000
     assert astray(redis_client) == []
 
@@ -332,7 +332,7 @@ async def test_a_session_opened_while_all_are_ended_is_over(access, core, monkey
         return await open_session(account_id, *parts, **more)
 
     monkeypatch.setattr(core.sessions, "open", open_late)
-    assert await flaw(access, await log_in(access)) is Flaw.REVOKED
+    assert await flaw(access, await log_in(access)) is TokenProblem.REVOKED
 
 
 async def test_a_login_overtaken_by_a_new_password_is_refused(access, core, monkeypatch):
@@ -381,7 +381,7 @@ async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(conn
     async with connect(secret_keys=(new,)) as core:
         token = await log_in(core.access)
     async with connect(secret_keys=(new, old)) as core:
-        assert [await flaw(core.access, each) for each in tokens] == [Flaw.REVOKED] * 4
+        assert [await flaw(core.access, each) for each in tokens] == [TokenProblem.REVOKED] * 4
         assert await flaw(core.access, token) is None
         assert await log_in(core.access, WICARE) not in tokens
     named = redis_client.zrange(set_key(kim.id), 0, -1)
@@ -402,7 +402,7 @@ async def test_end_all_holds_when_redis_comes_back_from_an_old_snapshot(
     redis_client.flushdb()
     for key, left, value in snapshot:
         redis_client.restore(key, left, value)
-    assert [await flaw(access, token) for token in tokens] == [Flaw.REVOKED] * 2
+    assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
     token = await log_in(access)
     assert token not in tokens
     assert await flaw(access, token) is None
@@ -412,7 +412,7 @@ async def test_a_login_works_when_postgresql_was_set_back(access, database):
     """The session that stands there is of an epoch yet to come: it is taken out."""
     [before] = await register(access, KUST)
     update(database, "session_epoch = session_epoch - 1000")
-    assert await flaw(access, before) is Flaw.REVOKED
+    assert await flaw(access, before) is TokenProblem.REVOKED
     token = await log_in(access)
     assert token != before
     assert await flaw(access, token) is None
@@ -461,7 +461,7 @@ async def test_all_sessions_end_even_with_redis_away(access, dead_access, caplog
     tokens = await register(access, KUST, WICARE)
     caller = await access.authenticate(tokens[0])
     await dead_access.end_all(caller.account.id)
-    assert [await flaw(access, token) for token in tokens] == [Flaw.REVOKED] * 2
+    assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
     assert "still in Redis" in caplog.text
     assert not any(token in caplog.text for token in tokens)
 

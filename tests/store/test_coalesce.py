@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.coalesce import PATIENCE, Coalesced
+from store.coalesce import PATIENCE, BatchLoader
 
 DEADLINE = 5.0
 
@@ -23,11 +23,11 @@ class Table:
         self.open = asyncio.Event()
         self.open.set()
         self._sent = asyncio.Event()
-        self._made: list[Coalesced[str, str]] = []
+        self._made: list[BatchLoader[str, str]] = []
 
-    def batched(self, deadline: float, **options: int) -> Coalesced[str, str]:
+    def batched(self, deadline: float, **options: int) -> BatchLoader[str, str]:
         """Return look-ups in this store, which end with the test."""
-        self._made.append(Coalesced(self.fetch, deadline, **options))
+        self._made.append(BatchLoader(self.fetch, deadline, **options))
         return self._made[-1]
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ async def table() -> AsyncIterator[Table]:
     table.close()
 
 
-def ask(coalesced: Coalesced[str, str], keys: str) -> list[asyncio.Task[str | None]]:
+def ask(coalesced: BatchLoader[str, str], keys: str) -> list[asyncio.Task[str | None]]:
     """Ask for each key in a task of its own, as requests do."""
 
     async def get(key: str) -> str | None:
@@ -287,7 +287,7 @@ async def test_a_batch_that_is_cancelled_leaves_nobody_waiting():
     async def fetch(keys: list[str], by: float) -> dict[str, str]:
         raise asyncio.CancelledError
 
-    coalesced = Coalesced(fetch, DEADLINE)
+    coalesced = BatchLoader(fetch, DEADLINE)
     waiter = coalesced.get("a")
     await answers([waiter])
     assert waiter.cancelled()

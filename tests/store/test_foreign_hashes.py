@@ -8,11 +8,11 @@ from werkzeug.security import generate_password_hash
 from store.account import Login, NewAccount
 from store.errors import BadCredentials, Busy
 from store.hashes import is_native
-from store.session import Grant
+from store.session import SessionSpec
 
 KIM, KIMS = NewAccount("kim", "kim@example.com"), Login("kim")
 PASSWORD = "correct horse"
-GRANT = Grant("lumotist")
+GRANT = SessionSpec("lumotist")
 FOREIGN = generate_password_hash(PASSWORD, "pbkdf2:sha256:1000")
 
 

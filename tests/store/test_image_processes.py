@@ -11,7 +11,7 @@ import pytest
 
 from store import image_processes, images
 from store.client import Client
-from store.errors import BadPicture, Blemish, Busy, TooMany
+from store.errors import BadPicture, Busy, PictureProblem, RateLimited
 from store.images import Images
 from tests.store.test_images import GIF, JPEG, PNG, QUADRANTS, chunk, gif, png, shows
 
@@ -82,7 +82,7 @@ async def test_what_takes_too_long_is_ended_and_refused(pictures, monkeypatch):
     monkeypatch.setattr(image_processes, "LARGE_CPU_SECONDS", 0.02)
     with pytest.raises(BadPicture) as problem:
         await pictures.square(LARGE)
-    assert problem.value.blemish is Blemish.COSTLY
+    assert problem.value.blemish is PictureProblem.COSTLY
     monkeypatch.setattr(image_processes, "LARGE_CPU_SECONDS", 60)
     shows((await pictures.square(PNG))[0], 512, QUADRANTS)
     await pictures.square(gif(8, 8, 50_000))  # looks small, and is not
@@ -131,7 +131,10 @@ async def test_a_stop_waits_for_no_picture(pictures):
 
 async def test_a_decoder_that_crashes_takes_one_picture_with_it(pictures, caplog):
     await pictures.square(PNG)
-    for signum, blemish in ((signal.SIGSEGV, Blemish.DAMAGED), (signal.SIGKILL, Blemish.COSTLY)):
+    for signum, blemish in (
+        (signal.SIGSEGV, PictureProblem.DAMAGED),
+        (signal.SIGKILL, PictureProblem.COSTLY),
+    ):
         frozen = freeze(pictures)
         working = asyncio.create_task(pictures.square(PNG))
         await under_way(pictures._small)
@@ -172,7 +175,7 @@ async def test_each_account_and_each_address_has_its_turn(pictures):
     waiting = [asyncio.create_task(call) for call in calls]
     await under_way(pictures._small)
     assert pictures._small._pending == 1  # the others leave the queue to other addresses
-    with pytest.raises(TooMany):
+    with pytest.raises(RateLimited):
         await pictures.square(PNG, 99, Client("192.0.2.1"))
     waiting.pop().cancel()
     os.kill(frozen.pid, signal.SIGCONT)

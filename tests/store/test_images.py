@@ -12,7 +12,7 @@ import zlib
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from store.errors import BadPicture, Blemish
+from store.errors import BadPicture, PictureProblem
 from store.image_decoder import squares
 from store.images import SIDES
 from tests.program import ROOT
@@ -145,26 +145,29 @@ _GROWING = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff," + bytes(4) + b"\xff\xff"
 _ENDLESS = chunk(b"acTL", struct.pack(">II", 1_000, 0))
 _LONG = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(30_000_000)))
 HOSTILE = {  # what is no picture, or one that harms; and why it is refused
-    "nothing": (b"", Blemish.UNKNOWN_FORMAT),
-    "random bytes": (random.Random(4).randbytes(5_000), Blemish.UNKNOWN_FORMAT),  # noqa: S311
-    "a zip": (_ZIP.getvalue(), Blemish.UNKNOWN_FORMAT),
-    "a TIFF": (encode(_PAINTED, "TIFF"), Blemish.UNKNOWN_FORMAT),
-    "HTML": (b"<!DOCTYPE html>" + _HTML, Blemish.UNKNOWN_FORMAT),
-    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', Blemish.UNKNOWN_FORMAT),
-    "HEIC": (b"\0\0\0\x28ftypheic\0\0\0\0mif1heic" + bytes(99), Blemish.HEIF),
-    "AVIF": (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1" + bytes(99), Blemish.HEIF),
-    "a JPEG cut off": (JPEG[: len(JPEG) // 2], Blemish.DAMAGED),
-    "a JPEG cut off at its end": (JPEG[:-2], Blemish.DAMAGED),
-    "a PNG cut off": (PNG[: len(PNG) // 2], Blemish.DAMAGED),
-    "a WebP cut off": (WEBP[:-2], Blemish.DAMAGED),
-    "a GIF cut off": (GIF[: len(GIF) // 4], Blemish.DAMAGED),
-    "a PNG of 900 million pixels": (png(30_000, 30_000, (1, 0), bytes(3751)), Blemish.PIXELS),
-    "a GIF that outgrows its screen": (_GROWING + b"\0\2\2\x44\1\0;", Blemish.PIXELS),
-    "a WebP of 268 million pixels": (webp(16_383, 16_383, 2), Blemish.PIXELS),
-    "an animated GIF": (gif(5_000, 5_000, 1_000), Blemish.ANIMATION),
-    "an animated WebP": (webp(5_000, 5_000, 41), Blemish.ANIMATION),
-    "an animated PNG": (png(5_000, 5_000, (1, 0), bytes(626), _ENDLESS), Blemish.ANIMATION),
-    "a text that unpacks to 30 MB": (png(8, 8, (8, 0), bytes(9), _LONG), Blemish.DAMAGED),
+    "nothing": (b"", PictureProblem.UNKNOWN_FORMAT),
+    "random bytes": (random.Random(4).randbytes(5_000), PictureProblem.UNKNOWN_FORMAT),  # noqa: S311
+    "a zip": (_ZIP.getvalue(), PictureProblem.UNKNOWN_FORMAT),
+    "a TIFF": (encode(_PAINTED, "TIFF"), PictureProblem.UNKNOWN_FORMAT),
+    "HTML": (b"<!DOCTYPE html>" + _HTML, PictureProblem.UNKNOWN_FORMAT),
+    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', PictureProblem.UNKNOWN_FORMAT),
+    "HEIC": (b"\0\0\0\x28ftypheic\0\0\0\0mif1heic" + bytes(99), PictureProblem.HEIF),
+    "AVIF": (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1" + bytes(99), PictureProblem.HEIF),
+    "a JPEG cut off": (JPEG[: len(JPEG) // 2], PictureProblem.DAMAGED),
+    "a JPEG cut off at its end": (JPEG[:-2], PictureProblem.DAMAGED),
+    "a PNG cut off": (PNG[: len(PNG) // 2], PictureProblem.DAMAGED),
+    "a WebP cut off": (WEBP[:-2], PictureProblem.DAMAGED),
+    "a GIF cut off": (GIF[: len(GIF) // 4], PictureProblem.DAMAGED),
+    "a PNG of 900 million pixels": (
+        png(30_000, 30_000, (1, 0), bytes(3751)),
+        PictureProblem.PIXELS,
+    ),
+    "a GIF that outgrows its screen": (_GROWING + b"\0\2\2\x44\1\0;", PictureProblem.PIXELS),
+    "a WebP of 268 million pixels": (webp(16_383, 16_383, 2), PictureProblem.PIXELS),
+    "an animated GIF": (gif(5_000, 5_000, 1_000), PictureProblem.ANIMATION),
+    "an animated WebP": (webp(5_000, 5_000, 41), PictureProblem.ANIMATION),
+    "an animated PNG": (png(5_000, 5_000, (1, 0), bytes(626), _ENDLESS), PictureProblem.ANIMATION),
+    "a text that unpacks to 30 MB": (png(8, 8, (8, 0), bytes(9), _LONG), PictureProblem.DAMAGED),
 }
 
 
@@ -287,10 +290,10 @@ def test_limits():
     """Counted before anything is decoded: nothing could decode the second PNG."""
     head = chunk(b"IHDR", struct.pack(">II5B", 100, 51, 8, 0, 0, 0, 0)) + chunk(b"IDAT", b"")
     squares(png(100, 50, (8, 0), bytes(101)), 5_000)
-    with pytest.raises(BadPicture, match=Blemish.PIXELS.value):
+    with pytest.raises(BadPicture, match=PictureProblem.PIXELS.value):
         squares(PNG[:8] + head, 5_000)
     squares(webp(50, 50, 80), 5_000)
-    with pytest.raises(BadPicture, match=Blemish.ANIMATION.value):
+    with pytest.raises(BadPicture, match=PictureProblem.ANIMATION.value):
         squares(webp(50, 50, 81), 5_000)
 
 

@@ -7,13 +7,13 @@ import time
 import pytest
 
 from store.account import Login, NewAccount
-from store.errors import BadToken, Flaw
+from store.errors import BadToken, TokenProblem
 from store.imported import Imported, adopt
-from store.session import Grant, record_key, set_key
+from store.session import SessionSpec, record_key, set_key
 from store.sessions import DAY, Sessions
 
 KIM, KIMS, PASSWORD = NewAccount("kim", "kim@example.com"), Login("kim"), "pw"
-GRANT, LIFETIME = Grant("lumotist"), 1000
+GRANT, LIFETIME = SessionSpec("lumotist"), 1000
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def token():
 async def access(core, settings):
     """A server that looks imported tokens up."""
     sessions = Sessions(core.redis, core.tokens, settings.lifetimes, 10, imported_tokens=True)
-    core.access._sessions = sessions
+    core.access._sessions = core.access._authentication._sessions = sessions
     yield core.access
     await sessions.finish()
 
@@ -50,7 +50,7 @@ async def flaw(access, token):
 
 
 async def test_it_stands_for_its_account(core, access, kim, token):
-    assert await flaw(access, token) == Flaw.FORGED
+    assert await flaw(access, token) == TokenProblem.FORGED
     assert await take(core, kim, token) == [True]
     caller = await access.authenticate(token)
     assert caller.account.id == kim.id
@@ -80,21 +80,21 @@ async def test_a_logout_ends_it_and_no_other(core, access, kim, token, redis_cli
     await take(core, kim, token)
     await take(core, kim, other)
     await access.log_out(await access.authenticate(token))
-    assert [await flaw(access, each) for each in (token, other)] == [Flaw.REVOKED, None]
+    assert [await flaw(access, each) for each in (token, other)] == [TokenProblem.REVOKED, None]
     assert redis_client.zcard(set_key(kim.id)) == 1
 
 
 async def test_the_epoch_ends_it(core, access, kim, token):
     await take(core, kim, token)
     await access.end_all(kim.id)
-    assert await flaw(access, token) == Flaw.REVOKED
+    assert await flaw(access, token) == TokenProblem.REVOKED
 
 
 async def test_one_of_an_older_epoch_is_never_live(core, access, kim, token):
     """Whoever ended all sessions meanwhile has ended those that are still to come in, too."""
     await core.accounts.raise_epoch(kim.id)
     await take(core, kim, token)
-    assert await flaw(access, token) == Flaw.REVOKED
+    assert await flaw(access, token) == TokenProblem.REVOKED
 
 
 async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, access, kim, token):
@@ -104,7 +104,7 @@ async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, acc
     await access.log_out(await access.authenticate(token))
     entries = [Imported(each, kim.id, kim.epoch) for each in (token, other)]
     assert await adopt(core.redis, "lumotist", entries, LIFETIME, LIFETIME + DAY) == [False, True]
-    assert [await flaw(access, each) for each in (token, other)] == [Flaw.REVOKED, None]
+    assert [await flaw(access, each) for each in (token, other)] == [TokenProblem.REVOKED, None]
 
 
 async def test_use_extends_it(core, access, kim, token, redis_client, monkeypatch):
@@ -120,12 +120,12 @@ async def test_use_extends_it(core, access, kim, token, redis_client, monkeypatc
 async def test_off_it_is_no_token_and_nothing_is_asked(core, kim, token, redis_client):
     await take(core, kim, token)
     before = redis_client.info()["total_commands_processed"]
-    assert await flaw(core.access, token) == Flaw.FORGED
+    assert await flaw(core.access, token) == TokenProblem.FORGED
     assert redis_client.info()["total_commands_processed"] == before + 1
 
 
 @pytest.mark.parametrize("junk", ["", "x", "A" * 40, "0" * 39, "0" * 41, "0" * 64, "é" * 40])
 async def test_what_can_be_no_such_token_is_not_looked_up(core, access, redis_client, junk):
     before = redis_client.info()["total_commands_processed"]
-    assert await flaw(access, junk) == Flaw.FORGED
+    assert await flaw(access, junk) == TokenProblem.FORGED
     assert redis_client.info()["total_commands_processed"] == before + 1

@@ -169,7 +169,7 @@ def test_the_names_of_a_line_that_is_not_sound_count_though_it_is_left_out(impor
 def test_what_a_problem_shows_is_short_and_can_be_shown(importing):
     value = "\0\udcff" + "x" * 1000
     _, [found] = judged(importing, problems=[Problem(1, Kind.UNSTORABLE, "city", value)])
-    assert found.value == "\\x00\\udcff" + "x" * (imports.SHOWN - 2)
+    assert found.value == "\\x00\\udcff" + "x" * (imports.PREVIEW_CHARS - 2)
 
 
 def test_a_problem_of_the_whole_file_is_no_lines(importing):

@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 from PIL import Image
 
-from store.errors import BadPicture, Blemish
+from store.errors import BadPicture, PictureProblem
 from store.image_decoder import squares
 from tests.store.test_images import JPEG, chunk, encode, gif, png, webp
 
@@ -91,24 +91,32 @@ def bombs(side, count):
 
     million = zlib.compress(bytes(1_000_000), 9)
     # JPEG: 15 ms a scan at full size; 5 MiB of scans were half an hour.
-    yield "scans, 65", refining(65, 64), Blemish.COSTLY
-    yield "scans, 10 000", refining(count // 40, 256), Blemish.COSTLY
-    yield "scans over all blocks", refining(60, 5_000), Blemish.COSTLY
-    yield "scans of three components", refining(60, 5_000, 3), Blemish.COSTLY
+    yield "scans, 65", refining(65, 64), PictureProblem.COSTLY
+    yield "scans, 10 000", refining(count // 40, 256), PictureProblem.COSTLY
+    yield "scans over all blocks", refining(60, 5_000), PictureProblem.COSTLY
+    yield "scans of three components", refining(60, 5_000, 3), PictureProblem.COSTLY
     yield "scans within the bound", refining(50, side), KEPT
     yield "scans within the bound, 64", refining(64, side * 7 // 8), KEPT
-    yield "comments", JPEG[:2] + b"\xff\xfe\0\2" * (count * 10 // 4) + JPEG[2:], Blemish.COSTLY
-    yield "metadata", JPEG[:2] + b"\xff\xe1\0\2" * (count * 10 // 4) + JPEG[2:], Blemish.COSTLY
-    yield "padding", JPEG[:2] + b"\xff" * (count * 10) + JPEG[2:], Blemish.COSTLY
-    yield "other padding", JPEG[:2] + b"\xff\0" * (count * 5) + JPEG[2:], Blemish.COSTLY
+    yield (
+        "comments",
+        JPEG[:2] + b"\xff\xfe\0\2" * (count * 10 // 4) + JPEG[2:],
+        PictureProblem.COSTLY,
+    )
+    yield (
+        "metadata",
+        JPEG[:2] + b"\xff\xe1\0\2" * (count * 10 // 4) + JPEG[2:],
+        PictureProblem.COSTLY,
+    )
+    yield "padding", JPEG[:2] + b"\xff" * (count * 10) + JPEG[2:], PictureProblem.COSTLY
+    yield "other padding", JPEG[:2] + b"\xff\0" * (count * 5) + JPEG[2:], PictureProblem.COSTLY
     yield (
         "tables",
         JPEG[:2] + (b"\xff\xc4\0\x14\0\1" + bytes(16)) * (count // 2) + JPEG[2:],
-        Blemish.COSTLY,
+        PictureProblem.COSTLY,
     )
     yield "restarts", JPEG[:-2] + b"\xff\xd0" * (count * 5) + b"\xff\xd9", KEPT
     for code in (0xC3, 0xC5, 0xC9, 0xCA, 0xCB, 0xCF):
-        yield f"frame {code:x}", frame_of(code), Blemish.UNKNOWN_FORMAT
+        yield f"frame {code:x}", frame_of(code), PictureProblem.UNKNOWN_FORMAT
     yield "dense", encode(noise(side, side), "JPEG", quality=75, subsampling=0), KEPT
     yield (
         "progressive",
@@ -122,7 +130,7 @@ def bombs(side, count):
         png(1, 1, (16, 6), bytes(9)).replace(
             struct.pack(">II", 1, 1), struct.pack(">II", 5_000, 5_000), 1
         ),
-        Blemish.COSTLY,
+        PictureProblem.COSTLY,
     )
     yield "RGB, 16 bits", png(side, side, (16, 2), row(side * 6)), KEPT
     yield "RGBA", png(side, side, (8, 6), row(side * 4)), KEPT
@@ -134,23 +142,23 @@ def bombs(side, count):
     yield (
         "chunks",
         png(8, 8, (8, 0), bytes(9), chunk(b"tEXt", b"a\0b") * (count * 10 // 15)),
-        Blemish.COSTLY,
+        PictureProblem.COSTLY,
     )
     yield (
         "chunks of data",
         png(8, 8, (8, 0), bytes(9), chunk(b"IDAT", b"") * (count * 10 // 12)),
-        Blemish.COSTLY,
+        PictureProblem.COSTLY,
     )
     yield (
         "profiles",
         png(8, 8, (8, 0), bytes(9), chunk(b"iCCP", b"a\0\0" + million) * 2),
-        Blemish.COSTLY,
+        PictureProblem.COSTLY,
     )
     yield "texts", png(8, 8, (8, 0), bytes(9), chunk(b"zTXt", b"a\0\0" + million) * 60), KEPT
     yield (
         "more texts",
         png(8, 8, (8, 0), bytes(9), chunk(b"iTXt", b"a\0\1\0\0\0" + million) * 400),
-        Blemish.DAMAGED,
+        PictureProblem.DAMAGED,
     )
     for kind in (2, 5):
         yield (

@@ -13,9 +13,9 @@ import pytest
 from store.access import Access
 from store.account import Login, NewAccount
 from store.errors import BadCredentials, BadToken
-from store.session import Grant
+from store.session import SessionSpec
 
-KUST = Grant("kust")
+KUST = SessionSpec("kust")
 
 IN_SCRIPTS = {"zrange", "zrevrange", "zadd", "zcard", "expire"}
 """Commands that only scripts run here; they cost no trip."""

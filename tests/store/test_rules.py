@@ -11,10 +11,10 @@ from store.rules import (
     fold_email,
     forms,
     is_email,
-    is_nameable,
     is_plain_username,
     is_seen,
-    is_storable,
+    is_valid_name,
+    is_valid_text,
 )
 
 COMBINING = "a" + "\N{COMBINING ACUTE ACCENT}" * 2**20
@@ -56,7 +56,7 @@ def test_other_names_stay_apart(one, other):
     assert fold(one) != fold(other)
 
 
-@pytest.mark.parametrize("judge", [is_nameable, is_email, is_plain_username])
+@pytest.mark.parametrize("judge", [is_valid_name, is_email, is_plain_username])
 def test_a_mebibyte_of_combining_marks_is_never_folded(judge, monkeypatch):
     """NFKC is quadratic in them: the length is looked at first."""
     touched = []
@@ -80,15 +80,15 @@ def test_a_mebibyte_of_combining_marks_is_never_folded(judge, monkeypatch):
     ],
 )
 def test_a_name_has_a_length_before_and_after_it_is_folded(name, allowed):
-    assert is_nameable(name) is allowed
+    assert is_valid_name(name) is allowed
 
 
 def test_the_folded_limit_counts_bytes():
     """Three bytes a character, and one character that folds to eighteen."""
     ligature = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}"
     most = next(n for n in range(MAX_NAME) if len(fold(ligature * n).encode()) > MAX_FOLDED) - 1
-    assert is_nameable(ligature * most)
-    assert not is_nameable(ligature * (most + 1))
+    assert is_valid_name(ligature * most)
+    assert not is_valid_name(ligature * (most + 1))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_folded_limit_counts_bytes():
     ],
 )
 def test_what_postgresql_can_keep(text, storable):
-    assert is_storable(text) is storable
+    assert is_valid_text(text) is storable
 
 
 @pytest.mark.parametrize(

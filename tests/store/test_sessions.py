@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from store.errors import BadToken, Flaw, Unavailable
-from store.session import REVOKED, Grant, Opened, Session, named_key, record_key, set_key
-from store.sessions import DAY, SURPLUS_SECONDS, Outdated, Sessions
+from store.errors import BadToken, TokenProblem, Unavailable
+from store.session import REVOKED, IssuedToken, Session, SessionSpec, named_key, record_key, set_key
+from store.sessions import DAY, SURPLUS_SECONDS, Sessions, StaleEpoch
 
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
-KUST, WICARE = Grant("kust"), Grant("wicare", sid_bytes=16)
-FRESH, REFRESH = Grant("fardel", "fresh"), Grant("fardel", "refresh")
-ACCESS = Grant("fardel", "access", reuse=False)
-GRANTS = [KUST, WICARE, Grant("lumotist"), Grant("cellars"), FRESH, REFRESH]
+KUST, WICARE = SessionSpec("kust"), SessionSpec("wicare", sid_bytes=16)
+FRESH, REFRESH = SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")
+ACCESS = SessionSpec("fardel", "access", reuse=False)
+GRANTS = [KUST, WICARE, SessionSpec("lumotist"), SessionSpec("cellars"), FRESH, REFRESH]
 
 SLACK = 60
 """Seconds that may pass within a test."""
@@ -31,14 +31,14 @@ async def read(sessions: Sessions, token: str) -> Session:
     sid = sessions.sid_of(token)
     found = await sessions.read([sid], asyncio.get_running_loop().time() + sessions.deadline)
     if sid not in found:
-        raise BadToken(Flaw.EXPIRED)
+        raise BadToken(TokenProblem.EXPIRED)
     session = found[sid]
     if session is None:
-        raise BadToken(Flaw.REVOKED)
+        raise BadToken(TokenProblem.REVOKED)
     return session
 
 
-async def flaw(sessions: Sessions, token: str) -> Flaw | None:
+async def flaw(sessions: Sessions, token: str) -> TokenProblem | None:
     """Tell what is wrong with a token, None when its record is there."""
     try:
         await read(sessions, token)
@@ -82,8 +82,8 @@ async def test_there_is_one_session_of_each_dialect_and_kind(sessions, redis_cli
 
 
 async def test_a_dialect_whose_name_begins_like_anothers_has_its_own(sessions):
-    one = await sessions.open(ACCOUNT, EPOCH, Grant("kus"))
-    other = await sessions.open(ACCOUNT, EPOCH, Grant("kust"))
+    one = await sessions.open(ACCOUNT, EPOCH, SessionSpec("kus"))
+    other = await sessions.open(ACCOUNT, EPOCH, SessionSpec("kust"))
     assert one.token != other.token
 
 
@@ -112,7 +112,7 @@ async def test_grants_that_reuse_nothing_open_one_more_and_later_ones_that_do_ag
     again = {(await sessions.open(ACCOUNT, EPOCH, WICARE)).token for _ in range(4)}
     assert again == {opened[2].token}
     await sessions.close_older(ACCOUNT, EPOCH + 1)
-    assert [await flaw(sessions, each.token) for each in opened] == [Flaw.REVOKED] * 3
+    assert [await flaw(sessions, each.token) for each in opened] == [TokenProblem.REVOKED] * 3
     assert names(redis_client) == set()
 
 
@@ -130,12 +130,12 @@ async def test_a_closed_session_is_revoked_and_the_next_is_new(sessions, redis_c
     first = await sessions.open(ACCOUNT, EPOCH, KUST)
     other = await sessions.open(ACCOUNT, EPOCH, WICARE)
     await sessions.close(await read(sessions, first.token))
-    assert await flaw(sessions, first.token) is Flaw.REVOKED
+    assert await flaw(sessions, first.token) is TokenProblem.REVOKED
     assert await flaw(sessions, other.token) is None
     assert names(redis_client) == {other.name}
     second = await sessions.open(ACCOUNT, EPOCH, KUST)
     assert second.token != first.token
-    assert await flaw(sessions, first.token) is Flaw.REVOKED
+    assert await flaw(sessions, first.token) is TokenProblem.REVOKED
 
 
 async def test_closing_a_session_that_has_run_out_makes_no_tombstone(sessions, redis_client):
@@ -165,12 +165,12 @@ async def test_expired_revoked_and_forged_are_told_apart(connect, sessions, redi
     redis_client.pexpire(named_key(expired.name), 1)
     await asyncio.sleep(0.01)
     found = [await flaw(sessions, each.token) for each in (expired, closed, forged)]
-    assert found == [Flaw.EXPIRED, Flaw.REVOKED, Flaw.FORGED]
+    assert found == [TokenProblem.EXPIRED, TokenProblem.REVOKED, TokenProblem.FORGED]
 
 
 async def test_a_token_that_was_never_handed_out_is_expired_not_an_error(sessions, core):
     token = core.tokens.derive("00" * 10, core.tokens.signing_key)
-    assert await flaw(sessions, token) is Flaw.EXPIRED
+    assert await flaw(sessions, token) is TokenProblem.EXPIRED
 
 
 @pytest.mark.parametrize("grant", [KUST, FRESH, REFRESH, ACCESS])
@@ -226,7 +226,7 @@ async def test_past_the_cap_those_that_end_first_are_ended(connect, redis_client
     async with connect(sessions_per_account=3) as core:
         opened = [await core.sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(5)]
         flaws = [await flaw(core.sessions, each.token) for each in opened]
-    assert flaws == [Flaw.REVOKED] * 2 + [None] * 3
+    assert flaws == [TokenProblem.REVOKED] * 2 + [None] * 3
     assert names(redis_client) == {each.name for each in opened[2:]}
     for each in opened[:2]:  # they are not kept, or an account's records would have no bound
         assert redis_client.ttl(named_key(each.name)) in about(SURPLUS_SECONDS)
@@ -236,10 +236,10 @@ async def test_the_cap_never_ends_the_new_session(connect, redis_client):
     """Even if it is itself the one that ends first."""
     async with connect(sessions_per_account=2) as core:
         sessions = core.sessions
-        old = [await sessions.open(ACCOUNT, EPOCH, Grant(name, "refresh")) for name in "abc"]
+        old = [await sessions.open(ACCOUNT, EPOCH, SessionSpec(name, "refresh")) for name in "abc"]
         new = await sessions.open(ACCOUNT, EPOCH, ACCESS)
         flaws = [await flaw(sessions, each.token) for each in (*old, new)]
-    assert flaws == [Flaw.REVOKED, Flaw.REVOKED, None, None]
+    assert flaws == [TokenProblem.REVOKED, TokenProblem.REVOKED, None, None]
     assert names(redis_client) == {old[2].name, new.name}
 
 
@@ -249,7 +249,7 @@ async def test_a_cap_that_was_lowered_ends_all_that_are_too_many(connect, redis_
     async with connect(sessions_per_account=2) as core:
         new = await core.sessions.open(ACCOUNT, EPOCH, KUST)
         flaws = [await flaw(core.sessions, each.token) for each in opened]
-    assert flaws == [Flaw.REVOKED] * 5 + [None]
+    assert flaws == [TokenProblem.REVOKED] * 5 + [None]
     assert names(redis_client) == {opened[5].name, new.name}
 
 
@@ -260,7 +260,7 @@ async def test_a_cap_that_was_lowered_ends_all_that_are_too_many(connect, redis_
 def age(sessions, redis_client, settings) -> Callable[..., object]:
     """Open a session that was opened some part of its lifetime ago and ends in 100 seconds."""
 
-    async def age(grant: Grant = KUST, part: float = 0.02) -> Session:
+    async def age(grant: SessionSpec = KUST, part: float = 0.02) -> Session:
         opened = await sessions.open(ACCOUNT, EPOCH, grant)
         session = await read(sessions, opened.token)
         ago = int(settings.lifetimes[grant.kind] * part)
@@ -350,7 +350,7 @@ async def test_a_login_derives_the_same_token_while_its_key_is_listed(connect, s
         assert (await rotated.sessions.open(ACCOUNT, EPOCH, KUST)).token == before.token
         other = await rotated.sessions.open(ACCOUNT, EPOCH, WICARE)
         assert await flaw(rotated.sessions, before.token) is None
-    assert await flaw(sessions, other.token) is Flaw.FORGED
+    assert await flaw(sessions, other.token) is TokenProblem.FORGED
 
 
 async def test_a_session_whose_key_is_listed_no_more_is_ended(connect, sessions):
@@ -360,8 +360,8 @@ async def test_a_session_whose_key_is_listed_no_more_is_ended(connect, sessions)
         after = await rotated.sessions.open(ACCOUNT, EPOCH, KUST)
         assert after.name != before.name
         assert await flaw(rotated.sessions, after.token) is None
-        assert await flaw(rotated.sessions, before.token) is Flaw.FORGED
-    assert await flaw(sessions, before.token) is Flaw.REVOKED
+        assert await flaw(rotated.sessions, before.token) is TokenProblem.FORGED
+    assert await flaw(sessions, before.token) is TokenProblem.REVOKED
 
 
 # Epochs
@@ -373,7 +373,7 @@ async def test_close_older_ends_what_is_older_and_nothing_else(sessions, redis_c
     newer = await sessions.open(ACCOUNT, EPOCH + 1, REFRESH)
     others = await sessions.open(ACCOUNT + 1, EPOCH - 1, KUST)
     await sessions.close_older(ACCOUNT, EPOCH)
-    assert [await flaw(sessions, each.token) for each in old] == [Flaw.REVOKED] * 3
+    assert [await flaw(sessions, each.token) for each in old] == [TokenProblem.REVOKED] * 3
     for each in (present, newer, others):
         assert await flaw(sessions, each.token) is None
     assert names(redis_client) == {present.name, newer.name}
@@ -406,7 +406,7 @@ async def test_a_session_of_a_newer_epoch_tells_a_login_that_it_is_out_of_date(
 ):
     """A login that was overtaken by an `end all` must not end what was opened after it."""
     newer = await sessions.open(ACCOUNT, EPOCH + 5, KUST)
-    with pytest.raises(Outdated) as refusal:
+    with pytest.raises(StaleEpoch) as refusal:
         await sessions.open(ACCOUNT, EPOCH, KUST)
     assert refusal.value.epoch == EPOCH + 5
     assert await flaw(sessions, newer.token) is None
@@ -416,7 +416,7 @@ async def test_a_session_of_a_newer_epoch_tells_a_login_that_it_is_out_of_date(
 
 async def test_a_postgresql_that_was_set_back_takes_the_newer_session_out(sessions, redis_client):
     newer = await sessions.open(ACCOUNT, EPOCH + 5, KUST)
-    opened = await sessions.open(ACCOUNT, EPOCH, KUST, regressed=True)
+    opened = await sessions.open(ACCOUNT, EPOCH, KUST, database_restored=True)
     assert opened.token != newer.token
     assert (await read(sessions, opened.token)).epoch == EPOCH
     assert names(redis_client) == {opened.name}
@@ -456,7 +456,7 @@ async def test_a_session_is_over_before_its_name_is_taken_out(sessions, monkeypa
     monkeypatch.setattr(sessions, "_take_out", crash)
     with pytest.raises(KeyboardInterrupt):
         await sessions.close(await read(sessions, opened.token))
-    assert await flaw(sessions, opened.token) is Flaw.REVOKED
+    assert await flaw(sessions, opened.token) is TokenProblem.REVOKED
 
 
 async def test_an_unknown_outcome_of_the_registration_deletes_nothing(
@@ -478,6 +478,6 @@ async def test_an_unknown_outcome_of_the_registration_deletes_nothing(
 
 
 async def test_a_discarded_session_leaves_nothing(sessions, redis_client):
-    opened: Opened = await sessions.open(ACCOUNT, EPOCH, KUST)
+    opened: IssuedToken = await sessions.open(ACCOUNT, EPOCH, KUST)
     await sessions.discard(ACCOUNT, opened)
     assert redis_client.keys() == []

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from store.errors import Unavailable
 from store.redis.client import Redis, connect_redis
 from store.redis.topology import Single
-from store.session import Grant, record_key
+from store.session import SessionSpec, record_key
 from store.sessions import Sessions
 from store.tokens import Tokens
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
@@ -20,7 +20,12 @@ from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 PATIENCE = 20.0
 """A deadline that no busy machine reaches."""
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
-GRANTS = [Grant("kust"), Grant("wicare", sid_bytes=16), Grant("lumotist"), Grant("fardel", "fresh")]
+GRANTS = [
+    SessionSpec("kust"),
+    SessionSpec("wicare", sid_bytes=16),
+    SessionSpec("lumotist"),
+    SessionSpec("fardel", "fresh"),
+]
 LIFETIMES = {"token": 1000, "fresh": 1000, "access": 1000, "refresh": 1000}
 DAY = 86_400
 
@@ -93,7 +98,8 @@ async def test_the_sessions_that_are_too_many_end(anywhere):
     """A pipeline over several nodes, and a script's answer."""
     sessions = sessions_in(anywhere)
     opened = [
-        await sessions.open(50, EPOCH, Grant("fardel", "access", reuse=False)) for _ in range(12)
+        await sessions.open(50, EPOCH, SessionSpec("fardel", "access", reuse=False))
+        for _ in range(12)
     ]
     states = [await live(sessions, each.token) for each in opened]
     assert sum(states) == 10
@@ -102,7 +108,7 @@ async def test_the_sessions_that_are_too_many_end(anywhere):
 
 async def test_sessions_are_extended_by_use(anywhere):
     sessions = sessions_in(anywhere)
-    opened = await sessions.open(60, EPOCH, Grant("kust"))
+    opened = await sessions.open(60, EPOCH, SessionSpec("kust"))
     key = record_key(sessions.sid_of(opened.token))
     [session] = (await sessions.read([sessions.sid_of(opened.token)], soon())).values()
     await anywhere.ask(anywhere.client.expire(key, 100))

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.http.connection import IN_A_ROW
 from handlers.http.encoder import as_response, encode
-from handlers.http.response import Answer, SharedHeaders, json_response
+from handlers.http.response import Response, SharedHeaders, json_response
 
 
 def get(number: int, path: str = "/healthz", more: str = "") -> bytes:
@@ -58,7 +58,9 @@ async def test_json_is_kept_by_nobody_and_taken_for_nothing_else(client):
 async def test_both_ways_of_writing_say_the_same(status):
     """What aiohttp is told is what is written without it."""
     body, media_type = (b"", "") if status in (204, 304) else (b"{}", "application/json")
-    answer = Answer(status, body, media_type, {"ETag": '"a"'}, SharedHeaders({"Server": "b"}), "c")
+    answer = Response(
+        status, body, media_type, {"ETag": '"a"'}, SharedHeaders({"Server": "b"}), "c"
+    )
     head, _, sent = encode(answer).decode().partition("\r\n\r\n")
     ours = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
     ours.pop("Date")

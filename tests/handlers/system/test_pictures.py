@@ -15,7 +15,7 @@ from PIL import Image
 from app import create_app
 from handlers.app_keys import IMAGES, PICTURES, REQUEST_LOG
 from store import image_decoder as decoder
-from store.errors import BadToken, Blemish, NoSuchPicture
+from store.errors import BadToken, NoSuchPicture, PictureProblem
 from store.images import SIDES
 from store.pictures import Pictures
 from tests.handlers.contract import FORM, MULTIPART, Row, play, urlencoded
@@ -26,7 +26,7 @@ from tests.store.test_images import GIF, HOSTILE, JPEG, PNG, SENT, png, read, sh
 SPELLINGS = ("/account/set_picture", "/acount/set_picture")
 RAW = {"Content-Type": "image/png"}
 KINDS = ("image/png", "application/json", MULTIPART["Content-Type"])
-ALLOWED = {Blemish.PIXELS: "At most 25000000", Blemish.ANIMATION: "40 times 25000000"}
+ALLOWED = {PictureProblem.PIXELS: "At most 25000000", PictureProblem.ANIMATION: "40 times 25000000"}
 NO_BASE64 = ["no base64!", "data:image/png;base64", "data:image/png,%89PNG", "a===", "é", "-_-_"]
 BAD_SIZES = ["", "0", "128", "0256", "+64", "64.0", "٦٤", "256 ", "x" * 99]
 UNKNOWN = ["A" * 22, "A" * 21, "1", "%00" * 22, "%C3%A9" * 22, "%2e%2e", ""]
