@@ -18,7 +18,7 @@ from handlers.system.metrics import METRICS_ALLOW
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
 from store.limits import RateLimits
-from store.workers import usable_cores
+from store.threads import usable_cores
 from telemetry.log import REQUEST_LOGS
 from telemetry.metrics import Metrics
 from telemetry.observer import Observer, both

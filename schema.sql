@@ -5,7 +5,7 @@ create table if not exists schema_version (
     -- Always true: there is one row.
     only_row    boolean primary key default true check (only_row),
     version     integer not null,
-    -- Which folding (FOLDING in store/rules.py) the names of accounts have been through.
+    -- Which folding (FOLDING in store/names.py) the names of accounts have been through.
     folding     integer not null default 1
 );
 
@@ -23,7 +23,7 @@ create table if not exists account (
     -- NULL when there is none: any number of accounts may have no e-mail, or no username.
     username        text,
     email           text,
-    -- Folded (Unicode, D146) by store/rules.py: the database's locale must not matter. Neither for
+    -- Folded (Unicode, D146) by store/names.py: the database's locale must not matter. Neither for
     -- the order of an index, or the operating system's next release breaks it: all keys are "C".
     username_folded text collate "C",
     email_folded    text collate "C",

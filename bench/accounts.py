@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 import bcrypt
 
 from bench.stores import DATABASES, Stores
-from store.hashes import NATIVE
-from store.session import Session, SessionSpec, record_key, set_key
+from store.foreign_hashes import NATIVE
+from store.session_record import Session, SessionSpec, record_key, set_key
 from store.tokens import Tokens
 
 PASSWORD = "correct horse battery"

@@ -11,7 +11,7 @@ import redis
 from bench.accounts import GRANT, LIFETIME, fill_redis, packed
 from bench.stores import Stores
 from store import embedded
-from store.session import Session, SessionSpec, record_key, set_key
+from store.session_record import Session, SessionSpec, record_key, set_key
 
 COUNT = 200_000
 MILLION = 1_000_000

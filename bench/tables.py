@@ -10,7 +10,7 @@ import psycopg2.extensions
 from bench import photos
 from bench.accounts import fill_postgresql, rows
 from bench.stores import Stores
-from store.hashes import NATIVE
+from store.foreign_hashes import NATIVE
 from store.image_decoder import squares
 
 COUNT = 200_000

@@ -27,9 +27,15 @@ from commands.reach import NoStores, reach_stores
 from settings import Settings
 from store import embedded
 from store.core import make_sessions, make_tokens
+from store.diagnostics import (
+    database_facts,
+    dearer_hashes,
+    redis_facts,
+    why_not_counted,
+    why_not_kept,
+)
 from store.embedded import CantRun
 from store.errors import Unavailable
-from store.facts import database_facts, dearer_hashes, redis_facts, why_not_counted, why_not_kept
 from store.limits import Limits
 from store.postgresql.database import connect_database
 from store.redis.client import Redis, connect_redis

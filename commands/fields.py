@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
-from store.rules import MAX_NAME, MAX_TEXT, is_email
+from store.names import MAX_NAME, MAX_TEXT, is_email
 
 
 class BadInput(Exception):

@@ -13,7 +13,7 @@ from app import create_app
 from handlers import Conflict
 from settings import Settings
 from store.addresses import Network
-from store.facts import DatabaseFacts, RedisFacts
+from store.diagnostics import DatabaseFacts, RedisFacts
 from store.redis.topology import has_credentials, is_on_loopback, is_on_socket
 from store.schema import newest
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from store.rules import UNSEEN
+from store.names import UNSEEN
 
 _UNSEEN = re.compile(UNSEEN)
 

@@ -16,10 +16,10 @@ from commands.printing import as_json, complain, say
 from commands.reach import UNREACHED, core_of, database_of, reach_stores
 from settings import Settings
 from store.accounts import Accounts
+from store.admin import Operator
 from store.embedded import CantRun
 from store.errors import AppError, Unavailable
-from store.operator import Operator
-from store.session import Session
+from store.session_record import Session
 
 BATCH = 10_000
 """Accounts in one statement."""

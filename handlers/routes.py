@@ -15,7 +15,7 @@ from handlers.authorization import authenticate
 from handlers.errors import MethodNotAllowed, RenderError
 from handlers.http.response import Response, allow_header
 from store.authentication import Caller
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 
 GET = ("GET",)
 POST = ("POST",)

@@ -26,9 +26,9 @@ from store.errors import (
     Unstorable,
 )
 from store.limits import Limits
+from store.names import FOLD, is_valid_name
 from store.passwords import Match, Passwords
-from store.rules import FOLD, is_valid_name
-from store.session import IssuedToken, SessionSpec
+from store.session_record import IssuedToken, SessionSpec
 from store.sessions import Sessions, StaleEpoch
 from telemetry.observer import UNOBSERVED, Observer
 

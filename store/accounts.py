@@ -8,11 +8,11 @@ from typing import Any
 import psycopg2.errors
 
 from store.account import CHANGEABLE, Account, Credentials, Details, Login, NewAccount
-from store.coalesce import BatchLoader
+from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
+from store.names import FOLD, forms, is_seen, is_valid_name, is_valid_text
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
-from store.rules import FOLD, forms, is_seen, is_valid_name, is_valid_text
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ID = 2**63 - 1

@@ -8,17 +8,17 @@ those of other requests; nothing is cached. `resolve_caller` has the verdict.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from store import imported
+from store import imported_tokens
 from store.account import Account
 from store.accounts import Accounts
-from store.coalesce import BatchLoader
+from store.batching import BatchLoader
 from store.errors import AppError, BadToken, TokenProblem, Unavailable
-from store.session import Session
+from store.session_record import Session
 from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "fresh", "access", imported.KIND})
+ACCESS_KINDS = frozenset({"token", "fresh", "access", imported_tokens.KIND})
 """The kinds of session that authenticate a request; a refresh token is none of them."""
 
 
@@ -51,7 +51,9 @@ class Authentication:
         sid = self._sessions.sid_of(token)
         found = await self._callers.get(sid)
         if found is None:
-            raise BadToken(TokenProblem.FORGED if imported.is_digest(sid) else TokenProblem.EXPIRED)
+            raise BadToken(
+                TokenProblem.FORGED if imported_tokens.is_digest(sid) else TokenProblem.EXPIRED
+            )
         if isinstance(found, AppError):
             raise found
         if found.session.kind not in kinds:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from store.access import Access
 from store.accounts import Accounts
+from store.admin import Operator
 from store.connect import keep_trying
 from store.images import Images
 from store.limits import Limits, RateLimits
-from store.operator import Operator
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.postgresql.database import Database, connect_database

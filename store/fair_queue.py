@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from store.client import NOBODY, Client
 from store.errors import Busy, Disconnected
-from store.workers import lower_priority
+from store.threads import lower_priority
 from telemetry.observer import NO_THREADS, Threads
 
 T = TypeVar("T")

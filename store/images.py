@@ -17,7 +17,7 @@ from store.client import NOBODY, Client
 from store.errors import RateLimited
 from store.image_cost import SIDES
 from store.image_processes import Decoders, PayloadTooLarge
-from store.workers import Workers
+from store.threads import Workers
 from telemetry.observer import UNOBSERVED, Observer
 
 __all__ = ["SIDES", "Images"]

@@ -19,8 +19,8 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from store.account import Login
 from store.client import Client
 from store.errors import BadValue, RateLimited
+from store.names import FOLD, is_valid_name
 from store.redis.client import Redis
-from store.rules import FOLD, is_valid_name
 
 __all__ = ["Limit", "Limits", "RateLimits", "parse_limit"]
 

@@ -5,8 +5,8 @@ from dataclasses import fields
 
 from store.account import Details
 from store.accounts import BATCH_SECONDS
+from store.names import fold, is_valid_name
 from store.postgresql.database import Database
-from store.rules import fold, is_valid_name
 
 _DETAILS = ", ".join(each.name for each in fields(Details))
 

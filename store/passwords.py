@@ -2,7 +2,7 @@
 
 The format is Django's BCryptSHA256: `bcrypt_sha256$` and bcrypt of the hex SHA-256 of the
 password's UTF-8, so that neither bcrypt's 72-byte limit nor its refusal of NUL ever shows.
-Hashes that other applications made are verified as well: store/hashes.py.
+Hashes that other applications made are verified as well: store/foreign_hashes.py.
 
 Passwords are compared in NFC (RFC 8265, NIST SP 800-63B): another keyboard may send `é` as two
 characters. The form that was typed is tried too, because older and imported hashes were made of
@@ -23,7 +23,7 @@ import bcrypt
 from store.client import NOBODY, Client
 from store.errors import Busy, Unstorable
 from store.fair_queue import FairQueue
-from store.hashes import MIN_ROUNDS, NATIVE, Check, digest, is_native, is_usable, reader_of
+from store.foreign_hashes import MIN_ROUNDS, NATIVE, Check, digest, is_native, is_usable, reader_of
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_COMPOSED = 1024

@@ -13,8 +13,8 @@ import psycopg2.errors
 
 from store.errors import BadToken, NoSuchPicture, TokenProblem, Unstorable
 from store.images import SIDES
+from store.names import is_valid_text
 from store.postgresql.database import Database
-from store.rules import is_valid_text
 
 NO_PICTURE = 0
 """The gallery id that takes an account's picture away."""

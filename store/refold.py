@@ -1,6 +1,6 @@
 """Names that an older folding has kept, brought up to date; and those an operator should know of.
 
-Folding is in Python (store/rules.py), so no migration of SQL can do it. What a database's names are
+Folding is in Python (store/names.py), so no migration of SQL can do it. What a database's names are
 folded by is in `schema_version`.
 """
 
@@ -14,8 +14,8 @@ import psycopg2
 import psycopg2.errors
 
 from store.errors import Unavailable, first_line
+from store.names import FOLD, FOLDING, REFOLDED, UNSEEN, WHITE, is_askable, is_seen
 from store.postgresql.database import Database, Row
-from store.rules import FOLD, FOLDING, REFOLDED, UNSEEN, WHITE, is_askable, is_seen
 
 _log = logging.getLogger("latchkey.names")
 

@@ -3,7 +3,7 @@
 Every script touches one key only and makes no key's name, so the same code runs on one Redis and
 on a cluster. The order of the writes is the protocol of docs/session-protocol.md#operations. It is
 model-checked by tests/model: before you change a step here, change the model.
-What is kept, and under which keys: store/session.py.
+What is kept, and under which keys: store/session_record.py.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store import imported
+from store import imported_tokens
 from store.errors import AppError, BadToken, Busy, TokenProblem
 from store.redis.client import Redis
-from store.session import (
+from store.session_record import (
     REVOKED,
     IssuedToken,
     Session,
@@ -24,9 +24,9 @@ from store.session import (
     record_key,
     set_key,
 )
+from store.session_renewal import SessionRenewer
 from store.session_scripts import EXTEND, FIND, REGISTER, REVOKE_OLDER
 from store.tokens import Tokens
-from store.touches import SessionRenewer
 from telemetry.observer import UNOBSERVED, Observer
 
 DAY = 86_400
@@ -37,7 +37,7 @@ SURPLUS_SECONDS = 120
 Longer than any write may still be on its way (STORE_TIMEOUT): one that comes late must find the
 record ended. Not longer, or what an account keeps in Redis would have no bound.
 """
-BY_USE = frozenset({"token", imported.KIND})
+BY_USE = frozenset({"token", imported_tokens.KIND})
 """Kinds whose life is extended by use; the others are extended by what hands them out."""
 
 
@@ -79,7 +79,7 @@ class Sessions:
         """Return the session that a token names, whether or not it is live. Raises BadToken."""
         sid = self._tokens.sid_of(token)
         if sid is None and self._imported_tokens:
-            sid = imported.digest_of(token)
+            sid = imported_tokens.digest_of(token)
         if sid is None:
             raise BadToken(TokenProblem.FORGED)
         return sid
@@ -149,7 +149,7 @@ class Sessions:
         names = [
             session.name
             for session, _ in await self.standing(account_id)
-            if session.kind != imported.KIND and not self._tokens.knows(session.key_id)
+            if session.kind != imported_tokens.KIND and not self._tokens.knows(session.key_id)
         ]
         if names:
             await self._revoke(names)
@@ -186,10 +186,12 @@ class Sessions:
         sessions = await self.read(list(ends), by) if ends else {}
         return [(session, ends[sid]) for sid, session in sessions.items() if session]
 
-    async def adopt(self, dialect: str, tokens: Sequence[imported.Imported]) -> list[bool]:
-        """Open a session for each token that another application made: imported.adopt."""
-        lifetime = self._lifetimes[imported.KIND]
-        return await imported.adopt(self._redis, dialect, tokens, lifetime, self._set_lifetime)
+    async def adopt(self, dialect: str, tokens: Sequence[imported_tokens.Imported]) -> list[bool]:
+        """Open a session for each token that another application made: imported_tokens.adopt."""
+        lifetime = self._lifetimes[imported_tokens.KIND]
+        return await imported_tokens.adopt(
+            self._redis, dialect, tokens, lifetime, self._set_lifetime
+        )
 
     async def finish(self) -> None:
         """Write what is still to be extended."""

@@ -23,8 +23,8 @@ from commands.process import run_loop
 from handlers import Conflict
 from handlers.mounts import Mount
 from settings import Settings
+from store.diagnostics import DatabaseFacts, RedisFacts
 from store.errors import Unavailable
-from store.facts import DatabaseFacts, RedisFacts
 from store.postgresql.database import connect_database
 from store.redis.client import connect_redis
 from store.schema import newest

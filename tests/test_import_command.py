@@ -25,7 +25,7 @@ from commands.moving import transfer
 from commands.moving.columns import COLUMNS, Reader
 from commands.moving.lines import Record
 from commands.progress import Progress
-from store.rules import fold, fold_email, is_askable, is_seen
+from store.names import fold, fold_email, is_askable, is_seen
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
 from tests.store.databases import ask, own_database
 

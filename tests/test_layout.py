@@ -40,7 +40,7 @@ LIBRARIES = {
     "orjson": ["handlers", "telemetry.log"],
     "prometheus_client": ["commands.workers", "telemetry"],
     "psycopg2": ["store"],
-    "redis": ["store.redis", "store.facts"],
+    "redis": ["store.redis", "store.diagnostics"],
     "uvloop": ["commands"],
     "yarl": ["handlers.origins"],
     "zxcvbn": ["handlers.dialects"],
@@ -52,9 +52,9 @@ ROOMS = {
     "handlers.system": {"handlers", "store", "telemetry"},
     "handlers.http": {"handlers", "store.errors"},
     "store.postgresql": {"store.errors", "telemetry"},
-    "store.redis": {"store.errors", "store.coalesce", "telemetry"},
+    "store.redis": {"store.errors", "store.batching", "telemetry"},
     "store.embedded": {"store.tokens"},
-    "store.moving": {"store.account", "store.errors", "store.images", "store.rules"},
+    "store.moving": {"store.account", "store.errors", "store.images", "store.names"},
     "commands.moving": {"commands", "handlers", "settings", "store"},
 }
 """What each package below the first level may import of the product, besides itself."""
@@ -295,7 +295,7 @@ def test_sql_and_redis_keys_are_found_where_they_are():
     for name in (
         "store/accounts.py",
         "store/pictures.py",
-        "store/session.py",
+        "store/session_record.py",
         "store/session_scripts.py",
     ):
         assert [text for text in strings_of(ROOT / name) if speaks_to_a_store(text)]

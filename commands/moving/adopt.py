@@ -20,7 +20,7 @@ from store.accounts import Accounts
 from store.core import Core
 from store.embedded import CantRun
 from store.errors import AppError
-from store.imported import digest_of
+from store.imported_tokens import digest_of
 
 BATCH = 500
 """Tokens in one pipeline: a store has to answer all of it within STORE_TIMEOUT."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from commands.moving.columns import COLUMNS, PICTURE
 from store.moving.incoming import Kind, Problem, Tally
-from store.rules import MAX_NAME
+from store.names import MAX_NAME
 
 
 def sentence(problem: Problem) -> str:

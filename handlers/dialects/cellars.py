@@ -45,8 +45,8 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.rules import is_plain_username
-from store.session import SessionSpec
+from store.names import is_plain_username
+from store.session_record import SessionSpec
 
 GRANT = SessionSpec("cellars")
 MAX_USERNAME = 30

@@ -42,7 +42,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.rules import MAX_NAME, is_email, is_plain_username
+from store.names import MAX_NAME, is_email, is_plain_username
 
 NON_FIELD = "non_field_errors"
 CANNOT_LOG_IN = "Unable to log in with provided credentials."

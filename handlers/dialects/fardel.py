@@ -49,8 +49,8 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.rules import MAX_NAME, fold_email, is_email
-from store.session import IssuedToken, SessionSpec
+from store.names import MAX_NAME, fold_email, is_email
+from store.session_record import IssuedToken, SessionSpec
 
 FRESH = SessionSpec("fardel", "fresh")
 REFRESH = SessionSpec("fardel", "refresh")

@@ -36,8 +36,8 @@ from handlers.routes import GET_OR_POST, Dialect, Routes
 from store.account import Login, NewAccount
 from store.authentication import Caller
 from store.errors import BadCredentials
-from store.rules import MAX_NAME
-from store.session import SessionSpec
+from store.names import MAX_NAME
+from store.session_record import SessionSpec
 
 GRANT = SessionSpec("kust")
 

@@ -30,7 +30,7 @@ from handlers.system.pictures import picture_url
 from store.account import Login, NewAccount
 from store.authentication import Caller
 from store.errors import AppError, BadPicture, NoSuchPicture, PictureProblem, Taken, Unstorable
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 
 GRANT = SessionSpec("lumotist")
 

@@ -28,7 +28,7 @@ from handlers.proxies import client_of
 from handlers.routes import Dialect, Routes
 from store.account import Login, NewAccount
 from store.authentication import Caller
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 
 GRANT = SessionSpec("wicare", sid_bytes=16)
 PER_LOGIN = replace(GRANT, reuse=False)

@@ -250,7 +250,7 @@ class Runner(web.AppRunner):
         )
 
     async def drain(self, seconds: float, go_on: Callable[[], bool] = lambda: True) -> None:
-        """Answer for `seconds` with `Connection: close` and a /readyz that says 503.
+        """Serve for `seconds` more, with `Connection: close` and a /readyz that says 503.
 
         New connections are taken too: a balancer must see that answer before nobody listens.
         `go_on` is asked again and again, and ends this when it returns False.

@@ -22,7 +22,7 @@ from store.moving.pictures import (
     hang,
     picture_row,
 )
-from store.rules import FOLD
+from store.names import FOLD
 
 BATCH = 5_000
 """Accounts in one transaction."""

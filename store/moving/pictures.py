@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from store.images import SIDES
-from store.rules import MAX_NAME, is_valid_text
+from store.names import MAX_NAME, is_valid_text
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 

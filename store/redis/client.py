@@ -12,7 +12,7 @@ import redis.asyncio
 import redis.exceptions
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
-from store.coalesce import IN_FLIGHT
+from store.batching import IN_FLIGHT
 from store.errors import Unavailable, first_line
 from store.redis.cluster import Cluster
 from store.redis.connection import (

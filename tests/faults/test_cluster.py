@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from redis.crc import key_slot
 
-from store.session import record_key, set_key
+from store.session_record import record_key, set_key
 from tests.faults.ledger import Entry, Load, check_log, logs_in, reads
 from tests.program import KEY, Program
 from tests.redis_servers import Nodes, Server, clustered, wait_for

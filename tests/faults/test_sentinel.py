@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from store.session import REVOKED, record_key
+from store.session_record import REVOKED, record_key
 from tests.faults.ledger import Entry, Load, check_log, logs_in, reads
 from tests.program import KEY, Program, Response
 from tests.redis_servers import SERVICE, Server, Watched, wait_for, watched

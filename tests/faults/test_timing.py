@@ -18,7 +18,7 @@ from argon2 import PasswordHasher
 
 from app import create_app
 from settings import read_settings
-from store.hashes import NATIVE
+from store.foreign_hashes import NATIVE
 from store.passwords import Passwords
 from store.postgresql.database import Database
 from tests.faults.crowd import Line, MakeClient, on, post

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from handlers import app_keys
 from store.account import NewAccount
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written
 from tests.handlers.contract import JSON
 from tests.handlers.fardel_rows import ADA, SIGN_UP

@@ -16,7 +16,7 @@ import pytest
 
 from handlers.app_keys import ACCESS
 from store.account import NewAccount
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 from tests.handlers import heavy_bodies
 from tests.handlers.heavy_bodies import Heavy
 

@@ -8,7 +8,7 @@ import pytest
 from app import create_app
 from handlers import app_keys
 from store.accounts import NewAccount
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 from tests.handlers.contract import JSON, Row, play
 from tests.handlers.drf_sentences import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
 from tests.handlers.lumotist_rows import (

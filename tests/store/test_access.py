@@ -23,9 +23,9 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.imported import Imported
+from store.imported_tokens import Imported
 from store.redis.client import Redis
-from store.session import REVOKED, SessionSpec, parse, set_key
+from store.session_record import REVOKED, SessionSpec, parse, set_key
 from store.sessions import Sessions
 
 KUST, WICARE = SessionSpec("kust"), SessionSpec("wicare", sid_bytes=16)

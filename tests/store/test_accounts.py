@@ -9,7 +9,7 @@ from store import accounts as module
 from store.account import Account, Details, Login, NewAccount
 from store.accounts import Accounts
 from store.errors import Taken, Unstorable
-from store.rules import MAX_FOLDED, MAX_NAME, fold, forms, is_seen
+from store.names import MAX_FOLDED, MAX_NAME, fold, forms, is_seen
 
 SAME_NAME = pytest.mark.parametrize(
     ("name", "again"),

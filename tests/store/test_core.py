@@ -9,7 +9,7 @@ import pytest
 from app import core_options
 from store.core import open_core, open_database
 from store.errors import Unavailable
-from store.session import Session, record_key
+from store.session_record import Session, record_key
 
 KEY = "a key for this test alone, long enough"
 

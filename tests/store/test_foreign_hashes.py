@@ -7,8 +7,8 @@ from werkzeug.security import generate_password_hash
 
 from store.account import Login, NewAccount
 from store.errors import BadCredentials, Busy
-from store.hashes import is_native
-from store.session import SessionSpec
+from store.foreign_hashes import is_native
+from store.session_record import SessionSpec
 
 KIM, KIMS = NewAccount("kim", "kim@example.com"), Login("kim")
 PASSWORD = "correct horse"

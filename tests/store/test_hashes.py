@@ -9,7 +9,7 @@ from django.contrib.auth import hashers
 from werkzeug.security import generate_password_hash
 
 from store.errors import Unstorable
-from store.hashes import NATIVE, digest, is_native, is_usable, reader_of
+from store.foreign_hashes import NATIVE, digest, is_native, is_usable, reader_of
 from store.passwords import Match, Passwords
 from tests import django_settings  # noqa: F401  # configures Django
 

@@ -16,7 +16,7 @@ import commands
 from app import create_app
 from store import refold
 from store.errors import Unavailable
-from store.rules import FOLDING
+from store.names import FOLDING
 from store.schema import MIGRATIONS, newest
 from tests.program import KEY, PASSWORD, Program
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows

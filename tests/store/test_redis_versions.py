@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 ASK_REDIS = (
     "tests/store/test_sessions.py",
-    "tests/store/test_imported.py",
+    "tests/store/test_imported_tokens.py",
     "tests/store/test_access.py",
     "tests/handlers/test_limits.py",
 )

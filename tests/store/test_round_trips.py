@@ -13,7 +13,7 @@ import pytest
 from store.access import Access
 from store.account import Login, NewAccount
 from store.errors import BadCredentials, BadToken
-from store.session import SessionSpec
+from store.session_record import SessionSpec
 
 KUST = SessionSpec("kust")
 

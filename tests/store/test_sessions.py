@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 
 from store.errors import BadToken, TokenProblem, Unavailable
-from store.session import REVOKED, IssuedToken, Session, SessionSpec, named_key, record_key, set_key
+from store.session_record import (
+    REVOKED,
+    IssuedToken,
+    Session,
+    SessionSpec,
+    named_key,
+    record_key,
+    set_key,
+)
 from store.sessions import DAY, SURPLUS_SECONDS, Sessions, StaleEpoch
 
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from store.errors import Unavailable
 from store.redis.client import Redis, connect_redis
 from store.redis.topology import Single
-from store.session import SessionSpec, record_key
+from store.session_record import SessionSpec, record_key
 from store.sessions import Sessions
 from store.tokens import Tokens
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched

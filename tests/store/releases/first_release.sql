@@ -8,7 +8,7 @@ create table if not exists account (
     -- NULL when there is none: any number of accounts may have no e-mail, or no username.
     username        text,
     email           text,
-    -- Folded (Unicode, D146) by store/rules.py: the database's locale must not matter.
+    -- Folded (Unicode, D146) by store/names.py: the database's locale must not matter.
     username_folded text,
     email_folded    text,
     password        text        not null,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.coalesce import PATIENCE, BatchLoader
+from store.batching import PATIENCE, BatchLoader
 
 DEADLINE = 5.0
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from store.errors import Unavailable
-from store.session import Session
+from store.session_record import Session
 
 _log = logging.getLogger("latchkey.sessions")
 

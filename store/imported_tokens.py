@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from store.redis.client import Redis
-from store.session import Session, parse, record_key, set_key
+from store.session_record import Session, parse, record_key, set_key
 
 KIND = "imported"
 _TOKEN = re.compile(r"[0-9a-f]{40}")

@@ -8,8 +8,8 @@ import pytest
 
 from store.account import Login, NewAccount
 from store.errors import BadToken, TokenProblem
-from store.imported import Imported, adopt
-from store.session import SessionSpec, record_key, set_key
+from store.imported_tokens import Imported, adopt
+from store.session_record import SessionSpec, record_key, set_key
 from store.sessions import DAY, Sessions
 
 KIM, KIMS, PASSWORD = NewAccount("kim", "kim@example.com"), Login("kim"), "pw"

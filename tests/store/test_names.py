@@ -3,8 +3,8 @@ import unicodedata
 import idna
 import pytest
 
-from store import rules
-from store.rules import (
+from store import names
+from store.names import (
     MAX_FOLDED,
     MAX_NAME,
     fold,
@@ -184,7 +184,7 @@ def test_what_looks_like_an_email_is_storable():
     """Whatever else the rule lets through, no NUL and no half of a character."""
     for code in (0, *range(0xD800, 0xE000, 64)):
         for form in ("{}@example.com", '"{}"@example.com', '"\\{}"@example.com', "a@{}.com"):
-            assert not rules.is_email(form.format(chr(code)))
+            assert not names.is_email(form.format(chr(code)))
 
 
 CHANGED = [

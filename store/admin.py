@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from store.access import ROUNDS, Access
 from store.authentication import Caller, resolve_caller
 from store.errors import Busy
-from store.imported import Imported
-from store.session import Session
+from store.imported_tokens import Imported
+from store.session_record import Session
 
 
 class Operator(Access):

@@ -16,7 +16,7 @@ from store.limits import Limits
 from store.postgresql.database import Database
 from store.redis.client import ClusterRedis, Redis
 from store.schema import newest, rehearse, version_of
-from store.session import Session
+from store.session_record import Session
 from store.sessions import Sessions
 
 COUNT_SECONDS = 60.0

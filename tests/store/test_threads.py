@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from store import workers as module
+from store import threads as module
 from store.errors import Busy
-from store.workers import Workers, usable_cores
+from store.threads import Workers, usable_cores
 
 SECONDS = 2.0
 """What a call is said to take."""
