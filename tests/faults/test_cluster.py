@@ -146,7 +146,7 @@ def fails_over(place: Nodes, server: Program) -> None:
     assert well < WELL_AFTER
     assert not late
     check(server, tokens)
-    check_log(server.err, "Unavailable: redis: ")
+    check_log(server.err, "unavailable: redis: ")
 
 
 def report(entries: list[Entry]) -> list[Entry]:

@@ -135,21 +135,21 @@ WRITES = SESSIONS | {"register in kust", "set picture"}
 ALL = WRITES | {"read", "picture"}
 FAULTS = {
     "redis-out-of-memory": Fault(
-        no_memory_left, "Unavailable: redis: .*used memory > 'maxmemory'", SESSIONS
+        no_memory_left, "unavailable: redis: .*used memory > 'maxmemory'", SESSIONS
     ),
-    "redis-can't-save": Fault(snapshots_that_fail, "Unavailable: redis: .*MISCONF", SESSIONS),
+    "redis-can't-save": Fault(snapshots_that_fail, "unavailable: redis: .*MISCONF", SESSIONS),
     "postgresql-read-only": Fault(
-        told_to_be_read_only, "Unavailable: postgresql: .*read-only", WRITES
+        told_to_be_read_only, "unavailable: postgresql: .*read-only", WRITES
     ),
 }
 FULL = {
     "redis": Fault(
-        full_disk_of_redis, "Unavailable: redis: .*MISCONF.*No space left on device", SESSIONS
+        full_disk_of_redis, "unavailable: redis: .*MISCONF.*No space left on device", SESSIONS
     ),
     "postgresql": Fault(  # as long as there is room in a page, something can be written
-        full_disk_of_postgresql, "Unavailable: postgresql: .*No space left on device", some=WRITES
+        full_disk_of_postgresql, "unavailable: postgresql: .*No space left on device", some=WRITES
     ),
-    "postgresql-wal": Fault(no_room_for_wal, "Unavailable: postgresql: .*PANIC|No such file", ALL),
+    "postgresql-wal": Fault(no_room_for_wal, "unavailable: postgresql: .*PANIC|No such file", ALL),
 }
 
 

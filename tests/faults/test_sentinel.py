@@ -110,7 +110,7 @@ def test_a_new_primary_is_found_without_a_restart(place: Watched, server: Progra
         assert server.ask("GET", "/account/profile", None, token).status == 200
         assert server.log_in(name) == token
     if refused:
-        check_log(server.err, "Unavailable: redis: ")
+        check_log(server.err, "unavailable: redis: ")
 
 
 def other_than(old: Server, place: Watched) -> Server | None:

@@ -98,7 +98,7 @@ def test_an_outage_is_told_in_time_and_nothing_is_lost(
     assert after["redis"] - before["redis"] <= GROWN
     assert after["postgresql"] <= POOL
     check_what_was_promised(server, ledger)
-    check_log(server.err, f"Unavailable: {store}: ")
+    check_log(server.err, f"unavailable: {store}: ")
 
 
 def test_what_the_stores_log_names_nobody(place: Site, server: Program):

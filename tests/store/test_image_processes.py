@@ -163,7 +163,7 @@ async def test_no_process_can_be_started(pictures, monkeypatch, caplog):
     monkeypatch.setattr(image_processes, "_COMMAND", ("/nowhere/python",))
     with pytest.raises(Busy):
         await pictures.square(PNG)
-    assert "no process for pictures can be started" in caplog.text
+    assert "cannot start a process that decodes pictures" in caplog.text
 
 
 async def test_each_account_and_each_address_has_its_turn(pictures):
