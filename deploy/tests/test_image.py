@@ -252,16 +252,15 @@ def test_without_stores_it_says_what_is_missing(image: Engine):
     """In one line; it must not try to make a data directory where it can't write."""
     done = inside(image, "python server.py")
     assert done.returncode == 1
-    [line] = said_by_the_server(done.stderr)
-    assert line.startswith("latchkey: ")
-    assert "DATABASE_URL and REDIS_URL" in line
+    [line] = said_by_the_server(done.stderr)  # JSON, as LOG_FORMAT is in the image
+    assert "DATABASE_URL and REDIS_URL" in json.loads(line)["message"]
 
 
 def test_without_keys_it_says_so(image: Engine, reached: dict[str, str]):
     done = inside(image, "python server.py", **reached)
     assert done.returncode == 2
     [line] = said_by_the_server(done.stderr)
-    assert line == "latchkey: SECRET_KEYS is not set: with REDIS_URL it is required"
+    assert json.loads(line)["message"] == "SECRET_KEYS is not set: with REDIS_URL it is required"
 
 
 def test_two_workers_on_a_read_only_root(image: Engine, settings: dict[str, str]):
