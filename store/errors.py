@@ -1,7 +1,7 @@
-"""Refusals: what the store does not allow or cannot do, as facts.
+"""Errors: what the store does not allow or cannot do, as facts.
 
-A dialect puts each into its own words and status in its one `refuse()`. Anything else that is
-raised is a bug, and becomes a logged, bland 500.
+A dialect puts each into its own words and status in its one `render_error`. Anything else that is
+raised is a bug: it is logged, and the response is a 500 that says nothing about it.
 """
 
 import enum
