@@ -63,10 +63,10 @@ _TOKEN_CODES = {
 class BadToken(AppError):
     """The token names no live session of a kind that may do this."""
 
-    def __init__(self, flaw: TokenProblem) -> None:
-        super().__init__(flaw.value)
-        self.flaw = flaw
-        self.code = _TOKEN_CODES[flaw]
+    def __init__(self, problem: TokenProblem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
+        self.code = _TOKEN_CODES[problem]
 
 
 class Unstorable(AppError):
@@ -101,9 +101,9 @@ class BadPicture(AppError):
 
     code = "invalid_picture"
 
-    def __init__(self, blemish: PictureProblem, limit: int) -> None:
-        super().__init__(blemish.value)
-        self.blemish = blemish
+    def __init__(self, problem: PictureProblem, limit: int) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
         self.limit = limit
 
 

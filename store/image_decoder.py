@@ -183,7 +183,7 @@ def serve(connection: Connection, max_pixels: int, small: float, large: float) -
                 else:
                     answer = [SQUARES, *_squares(sent, shape, max_pixels)]
             except BadPicture as problem:
-                answer = [problem.blemish.name.encode()]
+                answer = [problem.problem.name.encode()]
             signal.setitimer(signal.ITIMER_PROF, 0)
             for part in answer:
                 connection.send_bytes(part)

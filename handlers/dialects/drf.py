@@ -221,7 +221,7 @@ def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
             return "Invalid token header. Token string should not contain spaces."
         case BadHeader():
             return "Invalid token header. No credentials provided."
-        case BadToken(flaw=TokenProblem.INACTIVE):
+        case BadToken(problem=TokenProblem.INACTIVE):
             return "User inactive or deleted."
         case _:
             return "Invalid token."

@@ -94,7 +94,7 @@ def render_error(refusal: AppError) -> Response:
         case BadHeader():
             return _message(422, "Bad Authorization header. Expected value 'Bearer <token>'")
         case BadToken():
-            return _message(*BAD_TOKENS[refusal.flaw])
+            return _message(*BAD_TOKENS[refusal.problem])
         case NotFound():
             return _message(404, "Not Found")
         case MethodNotAllowed():

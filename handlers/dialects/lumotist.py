@@ -41,7 +41,7 @@ ACCEPTED = (
     "`picture`."
 )
 FORMATS = "Allowed are JPEG, PNG, WebP and GIF."
-BLEMISHES = {
+PICTURE_PROBLEMS = {
     PictureProblem.UNKNOWN_FORMAT: f"This is no picture that can be read. {FORMATS}",
     PictureProblem.DAMAGED: f"The picture is damaged or cut off. {FORMATS}",
     PictureProblem.HEIF: f"HEIC and AVIF pictures are not supported. {FORMATS}",
@@ -75,7 +75,7 @@ def render_picture_error(refusal: AppError) -> Response:
     """
     match refusal:
         case BadPicture():
-            return _no_picture(BLEMISHES[refusal.blemish].format(limit=refusal.limit))
+            return _no_picture(PICTURE_PROBLEMS[refusal.problem].format(limit=refusal.limit))
         case NotBase64():
             return _no_picture(f"The picture is no base64. {FORMATS}")
         case PayloadTooLarge():

@@ -54,7 +54,7 @@ async def flaw(access: Access, token: str) -> TokenProblem | None:
     """Tell what is wrong with a token, None when it authenticates."""
     refused = await refusal(access.authenticate(token))
     assert refused is None or isinstance(refused, BadToken)
-    return refused and refused.flaw
+    return refused and refused.problem
 
 
 async def log_in(access: Access, grant: SessionSpec = KUST, password: str = PASSWORD) -> str:
@@ -104,7 +104,7 @@ async def test_a_session_of_one_dialect_authenticates_in_all_but_a_refresh_token
     assert await flaw(access, refresh) is TokenProblem.REFRESH
     assert (await access.authenticate(refresh, REFRESH_KINDS)).session.kind == "refresh"
     refused = await refusal(access.authenticate(token, REFRESH_KINDS))
-    assert refused.flaw is TokenProblem.NOT_REFRESH
+    assert refused.problem is TokenProblem.NOT_REFRESH
 
 
 async def test_a_refresh_token_opens_one_access_session_after_another(access):
@@ -236,7 +236,7 @@ async def test_who_was_logged_out_meanwhile_cannot_delete_or_change(access, data
     caller = await access.authenticate(token)
     await access.end_all(caller.account.id)
     for attempt in (access.delete(caller), access.change(caller, {}, "stolen")):
-        assert (await refusal(attempt)).flaw is TokenProblem.REVOKED
+        assert (await refusal(attempt)).problem is TokenProblem.REVOKED
     assert await log_in(access)
 
 
@@ -255,7 +255,9 @@ async def test_a_new_password_ends_every_session_and_opens_new_ones(access):
     caller = await access.authenticate(fresh)
     _, opened = await access.change(caller, {}, "new", [FRESH, REFRESH])
     assert [await flaw(access, token) for token in (fresh, kust)] == [TokenProblem.REVOKED] * 2
-    assert (await refusal(access.authenticate(refresh, REFRESH_KINDS))).flaw is TokenProblem.REVOKED
+    assert (
+        await refusal(access.authenticate(refresh, REFRESH_KINDS))
+    ).problem is TokenProblem.REVOKED
     assert await flaw(access, opened[0].token) is None
     assert await access.authenticate(opened[1].token, REFRESH_KINDS)
     assert isinstance(await refusal(log_in(access)), BadCredentials)

@@ -82,7 +82,7 @@ async def test_what_takes_too_long_is_ended_and_refused(pictures, monkeypatch):
     monkeypatch.setattr(image_processes, "LARGE_CPU_SECONDS", 0.02)
     with pytest.raises(BadPicture) as problem:
         await pictures.square(LARGE)
-    assert problem.value.blemish is PictureProblem.COSTLY
+    assert problem.value.problem is PictureProblem.COSTLY
     monkeypatch.setattr(image_processes, "LARGE_CPU_SECONDS", 60)
     shows((await pictures.square(PNG))[0], 512, QUADRANTS)
     await pictures.square(gif(8, 8, 50_000))  # looks small, and is not
@@ -142,7 +142,7 @@ async def test_a_decoder_that_crashes_takes_one_picture_with_it(pictures, caplog
         os.kill(frozen.pid, signal.SIGCONT)
         with pytest.raises(BadPicture) as problem:
             await working
-        assert problem.value.blemish is blemish
+        assert problem.value.problem is blemish
         assert f"status {-signum}" in caplog.text
         await pictures.square(PNG)
     [idle] = processes(pictures)

@@ -283,7 +283,7 @@ def test_broken_metadata_are_dropped_and_the_picture_is_kept(sent):
 def test_what_is_no_picture_is_refused(sent, blemish):
     with pytest.raises(BadPicture) as refusal:
         squares(sent, MAX_PIXELS)
-    assert (refusal.value.blemish, refusal.value.limit) == (blemish, MAX_PIXELS)
+    assert (refusal.value.problem, refusal.value.limit) == (blemish, MAX_PIXELS)
 
 
 def test_limits():
@@ -309,7 +309,7 @@ for path in bombs:
         try:
             squares(path.read_bytes(), 25_000_000)
         except Exception as refusal:
-            said = refusal.blemish.name
+            said = refusal.problem.name
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         print(grown, said, path.name, flush=True)
         os._exit(0)

@@ -45,7 +45,7 @@ async def flaw(access, token):
     try:
         await access.authenticate(token)
     except BadToken as refused:
-        return refused.flaw
+        return refused.problem
     return None
 
 

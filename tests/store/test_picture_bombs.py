@@ -187,7 +187,7 @@ def spent(sent):
     try:
         squares(sent, MAX_PIXELS)
     except BadPicture as problem:
-        refused = problem.blemish
+        refused = problem.problem
     return time.thread_time() - begun, refused
 
 

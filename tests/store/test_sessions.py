@@ -51,7 +51,7 @@ async def flaw(sessions: Sessions, token: str) -> TokenProblem | None:
     try:
         await read(sessions, token)
     except BadToken as refusal:
-        return refusal.flaw
+        return refusal.problem
     return None
 
 
