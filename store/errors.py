@@ -69,6 +69,18 @@ class BadToken(AppError):
         self.code = _TOKEN_CODES[problem]
 
 
+class LinkInvalid(AppError):
+    """The token of a link was not made here, or its account has changed since, or was used."""
+
+    code = "link_invalid"
+
+
+class LinkExpired(AppError):
+    """The token of a link is genuine, and its time has passed."""
+
+    code = "link_expired"
+
+
 class Unstorable(AppError):
     """A value holds what PostgreSQL can't keep (NUL, a lone surrogate) or is longer than any."""
 
