@@ -21,7 +21,7 @@ from store.limits import RateLimits
 from store.threads import usable_cores
 from telemetry.log import REQUEST_LOGS
 from telemetry.metrics import Metrics
-from telemetry.observer import Observer, both
+from telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from telemetry.tracing import Tracing
@@ -58,7 +58,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     metrics = app[app_keys.METRICS] = Metrics(shared=settings.workers > 1, version=VERSION)
     metrics.stores.set_pool_sizes(postgresql=settings.database_pool, redis=settings.redis_pool)
     app[METRICS_ALLOW] = settings.metrics_allow
-    observer = both(metrics.stores, tracing.stores) if tracing else metrics.stores
+    observer = tracing.store_spans(metrics.stores) if tracing else metrics.stores
     handlers.mount(app, settings.dialects, with_docs=settings.docs == "on")
     if not all_origins:
         cors.narrow(app, settings.cors_origins)

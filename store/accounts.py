@@ -45,7 +45,7 @@ class Accounts:
             f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
         )
         self._by_name: BatchLoader[tuple[str, str], Credentials] = BatchLoader(
-            self._fetch_by_name, database.deadline, observer=observer.lookups("login")
+            self._fetch_by_name, database.deadline, observer=observer, name="login"
         )
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ class Authentication:
         self._accounts = accounts
         self._sessions = sessions
         self._callers: BatchLoader[str, Caller | AppError] = BatchLoader(
-            self._look_up, sessions.deadline, observer=observer.lookups("session")
+            self._look_up, sessions.deadline, observer=observer, name="session"
         )
 
     def close(self) -> None:

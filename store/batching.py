@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
-from telemetry.observer import NO_LOOKUPS, Lookups
+from telemetry.observer import UNOBSERVED, Observer
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -46,12 +46,14 @@ class BatchLoader(Generic[K, V]):
         *,
         batch: int = BATCH,
         in_flight: int = IN_FLIGHT,
-        observer: Lookups = NO_LOOKUPS,
+        observer: Observer = UNOBSERVED,
+        name: str = "",
     ) -> None:
         self._loop = asyncio.get_running_loop()  # asking for it at each key costs a getpid(2)
         self._fetch = fetch
         self._observer = observer
-        self._asked = observer.asked
+        self._name = name
+        self._note_request = observer.lookup_requests(name)
         self._deadline = deadline
         self._batch = batch
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
@@ -67,8 +69,8 @@ class BatchLoader(Generic[K, V]):
         Each caller has a future of its own: cancelling one takes nobody else with it. It raises
         what `fetch` raised for the batch that the key was in.
         """
-        if self._asked is not None:
-            self._asked(key)
+        if self._note_request is not None:
+            self._note_request(key)
         waiter: asyncio.Future[V | None] = self._loop.create_future()
         if (waiters := self._waiting.get(key)) is not None:
             waiters.append(waiter)
@@ -130,7 +132,7 @@ class BatchLoader(Generic[K, V]):
 
     async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]], by: float) -> None:
         try:
-            with self._observer.batch(asked):
+            with self._observer.lookup_batch(self._name, asked):
                 found = await self._fetch(list(asked), by)
         except Exception as error:
             for waiter in _still_there(asked):

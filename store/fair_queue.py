@@ -12,7 +12,7 @@ from typing import TypeVar
 from store.client import NOBODY, Client
 from store.errors import Busy, Disconnected
 from store.threads import lower_priority
-from telemetry.observer import NO_THREADS, Threads
+from telemetry.observer import UNOBSERVED, ObservedCall
 
 T = TypeVar("T")
 
@@ -44,13 +44,13 @@ class FairQueue:
         threads: int,
         patience: float,
         seconds: float,
-        observer: Threads = NO_THREADS,
+        observe: Callable[[], ObservedCall] = UNOBSERVED.thread_call,
     ) -> None:
         self._threads = threads
         self._patience = patience
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
-        self._observer = observer
+        self._observe = observe
         self._idle = threads
         self._lines: OrderedDict[str, deque[_Place]] = OrderedDict()
 
@@ -61,7 +61,7 @@ class FairQueue:
         for others. Raises Busy, and Disconnected when the client left before its turn.
         """
         loop = asyncio.get_running_loop()
-        with self._observer.call() as observed:
+        with self._observe() as observed:
             if self._idle and not self._lines:
                 self._idle -= 1
             else:

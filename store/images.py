@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable, Mapping
+from functools import partial
 
 from store.client import NOBODY, Client
 from store.errors import RateLimited
@@ -44,10 +45,10 @@ class Images:
         observer: Observer = UNOBSERVED,
     ) -> None:
         self._max_pixels = max_pixels
-        waits = observer.threads("picture")
-        self._small = Workers("small images", 1, patience, 0.05, waits)
-        self._large = Workers("large images", processes, patience, 0.5, waits)
-        self._jpegs = Workers("jpegs", 1, patience, 0.01, waits)
+        observe = partial(observer.thread_call, "picture")
+        self._small = Workers("small images", 1, patience, 0.05, observe)
+        self._large = Workers("large images", processes, patience, 0.5, observe)
+        self._jpegs = Workers("jpegs", 1, patience, 0.01, observe)
         self._decoders = Decoders(max_pixels, environment or {})
         self._turns = Turns()
         self._cache: OrderedDict[str, bytes] = OrderedDict()

@@ -16,6 +16,7 @@ import secrets
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from weakref import WeakValueDictionary
 
 import bcrypt
@@ -58,7 +59,7 @@ class Passwords:
         self._rounds = rounds
         seconds = 0.23 * 2.0 ** (rounds - 12)
         self._workers = FairQueue(
-            "bcrypt", threads, patience, seconds, observer.threads("password")
+            "bcrypt", threads, patience, seconds, partial(observer.thread_call, "password")
         )
         self._patience = patience
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from store.errors import Busy
-from telemetry.observer import NO_THREADS, Threads
+from telemetry.observer import UNOBSERVED, ObservedCall
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,19 +44,19 @@ class Workers:
         threads: int,
         patience: float,
         seconds: float,
-        observer: Threads = NO_THREADS,
+        observe: Callable[[], ObservedCall] = UNOBSERVED.thread_call,
     ) -> None:
         self._threads = threads
         self._patience = patience
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
-        self._observer = observer
+        self._observe = observe
         self._pending = 0
         self._begun: dict[object, float] = {}
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a thread and return its result. Raises Busy, and what it raises."""
-        with self._observer.call() as observed:
+        with self._observe() as observed:
             wait = self._expected_wait()
             if wait > self._patience:
                 raise Busy(wait)

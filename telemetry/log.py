@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 import orjson
 
@@ -40,13 +40,7 @@ class RequestLog:
         self._is_due = False
 
     def add(
-        self,
-        method: str,
-        route: str,
-        status: int,
-        seconds: float,
-        request_id: str,
-        why: str,
+        self, method: str, route: str, status: int, seconds: float, request_id: str, why: str
     ) -> None:
         """Note a request that has been answered; `why` names the refusal, if it was one."""
         trace_id = self._trace_id() if self._trace_id else ""
@@ -75,18 +69,10 @@ class RequestLog:
 class ErrorLog(RequestLog):
     """Writes a line for each request that was refused or failed: a status of 400 or more."""
 
-    def add(
-        self,
-        method: str,
-        route: str,
-        status: int,
-        seconds: float,
-        request_id: str,
-        why: str,
-    ) -> None:
+    def add(self, method: str, route: str, status: int, *rest: Any) -> None:
         """Note a request that has been answered, if it was refused or failed."""
         if status >= 400:
-            super().add(method, route, status, seconds, request_id, why)
+            super().add(method, route, status, *rest)
 
 
 class NoLog(RequestLog):

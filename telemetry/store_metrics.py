@@ -1,6 +1,6 @@
 """The observer that counts for Prometheus: logins, sessions, lookups, threads, store calls.
 
-What happens in every read is appended to a list, and counted in bulk: `flush`.
+What happens in every read is appended to a list. `flush` counts it in bulk.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from telemetry.histogram import BulkHistogram
-from telemetry.observer import NO_CONTEXT, Call, Context, Lookups, Observer, Threads
+from telemetry.observer import NO_CONTEXT, Call, Context, Observer
 
 _CALL_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _WAIT_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -29,12 +29,14 @@ _OUTCOMES = {
 """The outcome of a login or registration, by the code of the error that ended it."""
 _ALWAYS = ("limited", "busy", "unavailable", "refused", "error")
 """The outcomes that both may have."""
+_WORK = ("password", "picture")
 
 
 class StoreMetrics(Observer):
     """The metrics of one process's stores, in `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
         counter = partial(Counter, registry=registry)
         gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         histogram = partial(BulkHistogram, registry=registry)
@@ -49,12 +51,12 @@ class StoreMetrics(Observer):
         self._keys = histogram(
             "latchkey_lookup_batch_keys", "Keys that shared a look-up.", ("lookup",), buckets=_KEYS
         )
-        self._waiting = gauge(
+        depth = gauge(
             "latchkey_queue_depth",
             "Passwords to hash, or pictures to convert, that wait for a thread.",
             ("work",),
         )
-        self._waits = histogram(
+        waits = histogram(
             "latchkey_queue_wait_seconds",
             "How long each waited for its thread.",
             ("work",),
@@ -87,7 +89,8 @@ class StoreMetrics(Observer):
             _StoreCalls(in_flight.labels(store), seconds.labels(store), errors.labels(store))
             for store in ("postgresql", "redis")
         )
-        self._lookups: dict[str, _BatchSizes] = {}
+        self._queues = {work: (depth.labels(work), waits.labels(work)) for work in _WORK}
+        self._batch_sizes: dict[str, list[float]] = {"session": [], "login": []}
 
     def expect_dialect(self, name: str, kinds: Iterable[str]) -> None:
         """Start the counters of a dialect at 0: rate() does not see a first event."""
@@ -106,8 +109,9 @@ class StoreMetrics(Observer):
         """Count what has been appended; to be called a few times a second."""
         self._postgresql.flush()
         self._redis.flush()
-        for sizes in self._lookups.values():
-            sizes.flush()
+        for lookup, sizes in self._batch_sizes.items():
+            self._keys.labels(lookup).observe_many(sizes)
+            sizes.clear()
 
     def login(self, dialect: str) -> Context:
         """Count how a login ends."""
@@ -137,13 +141,19 @@ class StoreMetrics(Observer):
         """Time the reading of many keys."""
         return _StoreCall(self._redis)
 
-    def lookups(self, name: str) -> Lookups:
-        """Return what counts the keys of each batch."""
-        return self._lookups.setdefault(name, _BatchSizes(self._keys.labels(name)))
+    def lookup_batch(self, lookup: str, keys: Collection[Hashable]) -> Context:
+        """Note the size of a batch."""
+        self._batch_sizes[lookup].append(len(keys))
+        return NO_CONTEXT
 
-    def threads(self, work: str) -> Threads:
-        """Return what counts the calls that wait, and for how long."""
-        return _Queue(self._waiting.labels(work), self._waits.labels(work))
+    @contextlib.contextmanager
+    def thread_call(self, work: str = "") -> Iterator[Call]:
+        """Count the call while it waits, and for how long it did."""
+        waiting = _Waiting(*self._queues[work])
+        try:
+            yield waiting
+        finally:
+            waiting.leave()
 
 
 class _StoreCalls:
@@ -176,33 +186,6 @@ class _StoreCall:
         calls.durations.append(time.perf_counter() - self._started)
         if error is not None and getattr(error, "code", None) == "unavailable":
             calls.errors.inc()
-
-
-class _BatchSizes(Lookups):
-    def __init__(self, histogram: BulkHistogram) -> None:
-        self._histogram = histogram
-        self._sizes: list[float] = []
-
-    def batch(self, keys: Collection[Hashable]) -> Context:
-        self._sizes.append(len(keys))
-        return NO_CONTEXT
-
-    def flush(self) -> None:
-        self._histogram.observe_many(self._sizes)
-        self._sizes.clear()
-
-
-class _Queue(Threads):
-    def __init__(self, waiting: Gauge, waits: Histogram) -> None:
-        self._waiting, self._waits = waiting, waits
-
-    @contextlib.contextmanager
-    def call(self) -> Iterator[Call]:
-        waiting = _Waiting(self._waiting, self._waits)
-        try:
-            yield waiting
-        finally:
-            waiting.leave()
 
 
 class _Waiting(Call):

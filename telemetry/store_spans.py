@@ -8,23 +8,15 @@ names.
 import contextlib
 import re
 import time
-from collections.abc import Collection, Hashable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 
-from telemetry.observer import (
-    NO_CONTEXT,
-    Call,
-    Context,
-    Lookups,
-    Observer,
-    Threads,
-    error_type,
-)
+from telemetry.observer import Call, Context, Observer, error_type
 
 _TABLE = re.compile(r"\b(?:from|into|update) (\w+)")
 _LOOKUPS = {"session": "look up sessions", "login": "look up credentials"}
@@ -32,102 +24,106 @@ _THREADS = {"password": "bcrypt", "picture": "picture"}
 
 
 class StoreSpans(Observer):
-    """Makes a span of each statement, command, batch of lookups and call on a thread."""
+    """Makes a span of each statement, command, batch of lookups and call on a thread.
 
-    def __init__(self, tracer: Tracer) -> None:
+    All that is reported is passed to `metrics`, whose contexts surround the spans.
+    """
+
+    def __init__(self, tracer: Tracer, metrics: Observer) -> None:
+        super().__init__(metrics)
         self._tracer = tracer
+        self._requests: dict[tuple[str, Any], list[Span]] = {}
 
     def statement(self, sql: str) -> Context:
         """Make the span of a statement."""
-        return self._client_span(*_described(sql)) if _is_recorded() else NO_CONTEXT
+        observed = super().statement(sql)
+        return self._client_span(observed, *_described(sql)) if _is_recorded() else observed
 
     def redis_command(self, name: str, size: int = 0) -> Context:
         """Make the span of a command, a pipeline or a multi-key command."""
-        if not _is_recorded():
-            return NO_CONTEXT
-        attributes: dict[str, str | int] = {"db.system.name": "redis", "db.operation.name": name}
-        if size:
-            attributes["db.operation.batch.size"] = size
-        return self._client_span(name, attributes)
+        return self._command_span(super().redis_command(name, size), name, size)
 
     def redis_lookup(self, command: str, size: int) -> Context:
         """Make the span of the reading of many keys."""
-        return self.redis_command(command, size)
+        return self._command_span(super().redis_lookup(command, size), command, size)
 
-    def lookups(self, name: str) -> Lookups:
-        """Return what makes a span of each batch."""
-        return _BatchSpans(self._tracer, _LOOKUPS[name])
+    def lookup_requests(self, lookup: str) -> Callable[[Any], None]:
+        """Return what notes which request looks a key up."""
+        return partial(self._note_request, lookup)
 
-    def threads(self, work: str) -> Threads:
-        """Return what makes a span of each call."""
-        return _CallSpans(self._tracer, _THREADS[work])
-
-    def _client_span(self, name: str, attributes: Mapping[str, str | int]) -> Context:
-        return ending(self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes))
-
-
-class _BatchSpans(Lookups):
-    """Makes one span for each batch, which the requests that asked for its keys share."""
-
-    def __init__(self, tracer: Tracer, name: str) -> None:
-        self._tracer, self._name = tracer, name
-        self._requests: dict[Any, list[Span]] = {}
-        self.asked = self._note_request
-
-    def _note_request(self, key: Any) -> None:
-        request = trace.get_current_span()
-        if request.is_recording():
-            self._requests.setdefault(key, []).append(request)
-
-    def batch(self, keys: Collection[Hashable]) -> Context:
-        asked = [request for key in keys for request in self._requests.pop(key, ())]
-        requests = [request for request in asked if request.is_recording()]
-        return self._shared(requests, len(keys)) if requests else NO_CONTEXT
+    def lookup_batch(self, lookup: str, keys: Collection[Hashable]) -> Context:
+        """Make one span of a batch, which the requests that look its keys up share."""
+        observed = super().lookup_batch(lookup, keys)
+        noted = [request for key in keys for request in self._requests.pop((lookup, key), ())]
+        requests = [request for request in noted if request.is_recording()]
+        return self._batch_span(observed, lookup, requests, len(keys)) if requests else observed
 
     @contextlib.contextmanager
-    def _shared(self, requests: list[Span], size: int) -> Iterator[None]:
+    def thread_call(self, work: str = "") -> Iterator[Call]:
+        """Make a span of a call, with the wait for a thread and the work apart."""
+        with super().thread_call(work) as call:
+            if not _is_recorded():
+                yield call
+                return
+            span = self._tracer.start_span(_THREADS[work], kind=SpanKind.INTERNAL)
+            with ending(span):
+                yield _TimedCall(call, span)
+
+    def _note_request(self, lookup: str, key: Any) -> None:
+        request = trace.get_current_span()
+        if request.is_recording():
+            self._requests.setdefault((lookup, key), []).append(request)
+
+    def _command_span(self, observed: Context, name: str, size: int) -> Context:
+        if not _is_recorded():
+            return observed
+        attributes: dict[str, str | int] = {"db.system.name": "redis", "db.operation.name": name}
+        if size:
+            attributes["db.operation.batch.size"] = size
+        return self._client_span(observed, name, attributes)
+
+    @contextlib.contextmanager
+    def _client_span(
+        self, observed: Context, name: str, attributes: Mapping[str, str | int]
+    ) -> Iterator[None]:
+        span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+        with observed, ending(span):
+            yield
+
+    @contextlib.contextmanager
+    def _batch_span(
+        self, observed: Context, lookup: str, requests: list[Span], size: int
+    ) -> Iterator[None]:
         """Give one span to many requests: the first is its parent, and it links to all.
 
         The others link to it, so each request leads to what was done for it. Spans that are made
-        in the block stand below it.
+        in the block are below it.
         """
         parent = trace.set_span_in_context(requests[0], TraceContext())
         links = [Link(request.get_span_context()) for request in requests]
         attributes = {"db.operation.batch.size": size}
-        batch = self._tracer.start_span(self._name, parent, attributes=attributes, links=links)
+        name = _LOOKUPS[lookup]
+        batch = self._tracer.start_span(name, parent, attributes=attributes, links=links)
         for request in requests[1:]:
             request.add_link(batch.get_span_context())
-        with ending(batch), at_hand(batch):
+        with observed, ending(batch), below(batch):
             yield
 
 
-class _CallSpans(Threads):
-    """Makes a span of each call, with the wait for a thread and the work apart."""
-
-    def __init__(self, tracer: Tracer, name: str) -> None:
-        self._tracer, self._name = tracer, name
-
-    def call(self) -> contextlib.AbstractContextManager[Call]:
-        return self._span() if _is_recorded() else super().call()
-
-    @contextlib.contextmanager
-    def _span(self) -> Iterator[Call]:
-        with ending(self._tracer.start_span(self._name, kind=SpanKind.INTERNAL)) as span:
-            yield _TimedCall(span)
-
-
 class _TimedCall(Call):
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._asked = self._started = time.perf_counter()
+    def __init__(self, call: Call, span: Span) -> None:
+        self._call, self._span = call, span
+        self._since = self._started = time.perf_counter()
 
     def started(self) -> None:
+        self._call.started()
         self._started = time.perf_counter()
 
     def finished(self) -> None:
+        self._call.finished()
         if self._span.is_recording():  # the client may have disconnected
             worked = time.perf_counter() - self._started
-            self._span.set_attribute("latchkey.wait_ms", _milliseconds(self._started - self._asked))
+            self._span.set_attribute("latchkey.wait_ms", _milliseconds(self._started - self._since))
             self._span.set_attribute("latchkey.work_ms", _milliseconds(worked))
 
 
@@ -145,8 +141,8 @@ def ending(span: Span) -> Iterator[Span]:
         span.end()
 
 
-def at_hand(span: Span) -> contextlib.AbstractContextManager[Span]:
-    """Have the spans that are made in the block stand below this one."""
+def below(span: Span) -> contextlib.AbstractContextManager[Span]:
+    """Make this span the parent of those that are made in the block."""
     return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 
 

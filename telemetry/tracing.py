@@ -24,7 +24,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from telemetry.store_spans import StoreSpans, at_hand, ending, fail
+from telemetry.observer import Observer
+from telemetry.store_spans import StoreSpans, below, ending, fail
 
 FLUSH_SECONDS = 3.0
 """How long the last spans may take on their way when the process ends."""
@@ -44,15 +45,15 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes the spans of one application. Raises ValueError for what OpenTelemetry can't use.
-
-    `stores` is the observer that makes spans of what the stores do.
-    """
+    """Makes the spans of one application. Raises ValueError for what OpenTelemetry can't use."""
 
     def __init__(self) -> None:
         self.provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         self._tracer = self.provider.get_tracer("latchkey")
-        self.stores = StoreSpans(self._tracer)
+
+    def store_spans(self, metrics: Observer) -> Observer:
+        """Return the observer that makes spans of what the stores do, and reports to `metrics`."""
+        return StoreSpans(self._tracer, metrics)
 
     @contextlib.contextmanager
     def request(
@@ -72,7 +73,7 @@ class Tracing:
         if not span.is_recording():
             yield INVALID_SPAN
             return
-        with ending(span), at_hand(span):
+        with ending(span), below(span):
             yield span
 
     @staticmethod
