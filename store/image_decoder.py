@@ -17,8 +17,9 @@ import sys
 import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from store.errors import BadPicture, PictureProblem
 from store.image_cost import LARGE, SIDES, SQUARES, Shape, read_shape
@@ -73,8 +74,6 @@ def _squares(sent: bytes, shape: Shape, max_pixels: int) -> list[bytes]:
             return webp_sides(_upright_square(image))
     except BadPicture:
         raise
-    except UnidentifiedImageError:
-        raise BadPicture(PictureProblem.DAMAGED, max_pixels) from None
     except MemoryError:
         raise BadPicture(PictureProblem.COSTLY, max_pixels) from None
     except Exception as error:  # decoders raise whatever they like at what is broken
@@ -150,8 +149,7 @@ def _srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image
         mode = image.mode if image.mode == "RGBA" else "RGB"
         with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a broken profile counts as none
             converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode=mode)
-            if converted is not None:
-                return converted
+            return cast("Image.Image", converted)  # None only if it converts in place
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
 
 
@@ -168,7 +166,7 @@ def serve(connection: Connection, max_pixels: int, small: float, large: float) -
 
     A request is one byte, 1 for the lane of large pictures, and the picture. The answer is
     `SQUARES` and then a message for each of `SIDES`, `LARGE` for a picture that is too large for
-    this lane, or the name of a Blemish.
+    this lane, or the name of a PictureProblem.
     """
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -191,3 +191,21 @@ async def test_the_cache_of_jpegs_is_bounded(pictures, monkeypatch):
         await pictures.jpeg(name, webp)
     assert list(pictures._cache) == ["3", "4", "5"]
     assert pictures._cached_bytes == 3 * len(one)
+
+
+async def test_a_jpeg_is_made_once_for_a_network_and_kept_once(pictures):
+    """Two clients of one network, and one of another, ask for the same one at once."""
+    webp = (await pictures.square(PNG))[2]
+    addresses = ("192.0.2.1", "192.0.2.1", "198.51.100.1")
+    one, same, other = await asyncio.gather(
+        *(pictures.jpeg("0", webp, Client(address)) for address in addresses)
+    )
+    assert one is same
+    assert one == other
+    assert pictures._cached_bytes == len(one)
+
+
+def test_no_process_is_started_once_they_have_been_ended(pictures):
+    pictures.close()
+    with pytest.raises(Busy):
+        pictures._decoders.squares(PNG, False, lambda: False)

@@ -116,6 +116,7 @@ _PAINTED = paint()
 _LEVELS = [level for level in _PAINTED.convert("L").tobytes() for _ in range(2)]
 _DEEP = Image.frombytes("I;16", _PAINTED.size, bytes(_LEVELS))
 _THEN_ANOTHER = {"save_all": True, "append_images": [Image.new("RGB", (480, 320), OUTSIDE)]}
+_PROGRESSIVE = encode(_PAINTED, "JPEG", quality=95, progressive=True)
 PNG, JPEG = encode(_PAINTED, "PNG"), encode(_PAINTED, "JPEG", quality=95)
 WEBP, GIF = encode(_PAINTED, "WEBP", quality=95), encode(_PAINTED, "GIF", **_THEN_ANOTHER)
 _HTML = b"<html><script>alert(document.domain)</script></html>"
@@ -123,8 +124,12 @@ SENT = {  # files of every format, and what they show; text in them is no reason
     "HTML behind a PNG": (PNG + _HTML, QUADRANTS),
     "HTML behind a JPEG": (JPEG + _HTML.upper(), QUADRANTS),
     "JPEG": (JPEG, QUADRANTS),
-    "JPEG, progressive": (encode(_PAINTED, "JPEG", quality=95, progressive=True), QUADRANTS),
+    "JPEG, progressive": (_PROGRESSIVE, QUADRANTS),
     "JPEG, CMYK": (encode(_PAINTED.convert("CMYK"), "JPEG", quality=95), QUADRANTS),
+    "JPEG, with a marker that has no length": (
+        b"\xff\x01\xff\xda".join(_PROGRESSIVE.rsplit(b"\xff\xda", 1)),
+        QUADRANTS,
+    ),
     "JPEG, grey": (encode(_PAINTED.convert("L"), "JPEG", quality=95), GREYS),
     "JPEG, two in one": (encode(_PAINTED, "MPO", quality=95, **_THEN_ANOTHER), QUADRANTS),
     "PNG": (PNG, QUADRANTS),
@@ -156,6 +161,8 @@ HOSTILE = {  # what is no picture, or one that harms; and why it is refused
     "a JPEG cut off": (JPEG[: len(JPEG) // 2], PictureProblem.DAMAGED),
     "a JPEG cut off at its end": (JPEG[:-2], PictureProblem.DAMAGED),
     "a PNG cut off": (PNG[: len(PNG) // 2], PictureProblem.DAMAGED),
+    "a PNG cut off in its header": (PNG[:12], PictureProblem.DAMAGED),
+    "a WebP that begins with none of its chunks": (WEBP[:12] + JPEG, PictureProblem.DAMAGED),
     "a WebP cut off": (WEBP[:-2], PictureProblem.DAMAGED),
     "a GIF cut off": (GIF[: len(GIF) // 4], PictureProblem.DAMAGED),
     "a PNG of 900 million pixels": (
@@ -270,6 +277,8 @@ BROKEN = {
     "profile": encode(_PAINTED, "JPEG", quality=95, icc_profile=b"none"),
     "EXIF that is none": encode(_PAINTED, "JPEG", quality=95, exif=b"Exif\0\0none"),
     "EXIF cut off": encode(_PAINTED, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05"),
+    "EXIF of a PNG that is none": encode(_PAINTED, "PNG", exif=b"Exif\0\0none"),
+    "EXIF of a WebP cut off": encode(_PAINTED, "WEBP", quality=95, exif=b"Exif\0\0MM\0*"),
 }
 
 
