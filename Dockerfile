@@ -15,6 +15,7 @@ RUN python -m pip install --no-cache-dir --no-compile --no-deps --only-binary :a
     && find packages -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|c\|h\)' -delete
 COPY server.py app.py settings.py schema.sql LICENSE deploy/healthcheck.py ./
 COPY commands commands
+COPY embedded embedded
 COPY handlers handlers
 COPY store store
 COPY telemetry telemetry

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 
 import commands
-from commands.process import fail
+from commands.serving import fail
 from settings import BadSetting, read_settings
 from telemetry import log
 from telemetry.metrics import count_together

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import embedded
 from bench import machine, peers, report, stores
 from bench.figures import Result
 from bench.machine import CantRun
@@ -18,7 +19,6 @@ from bench.prepare import prepare
 from bench.progress import Progress
 from bench.servers import ROOT
 from bench.stage import Stage
-from store import embedded
 
 BENCH = ROOT / "bench"
 CACHE = ROOT / ".bench_cache"
@@ -35,7 +35,7 @@ def main() -> int:
     progress = Progress(len(parts) + 1)
     try:
         record = _measure(options, parts, progress)
-    except (CantRun, embedded.CantRun) as problem:
+    except (CantRun, embedded.EmbeddedStoreError) as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1
     complete = len(parts) == len(PARTS) and not options.quick

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import redis
 
+import embedded
 from bench.accounts import GRANT, LIFETIME, fill_redis, packed
 from bench.stores import Stores
-from store import embedded
 from store.session_record import Session, SessionSpec, record_key, set_key
 
 COUNT = 200_000
@@ -95,7 +95,7 @@ def restart(stores: Stores, later: contextlib.ExitStack) -> str:
     In CPU time: one thread reads, and others on the machine don't count.
     """
     patient(stores).shutdown()
-    later.enter_context(embedded.redis(stores.data, lambda _: None))
+    later.enter_context(embedded.run_redis(stores.data, lambda _: None))
     used = patient(stores).info("cpu")
     return f"{used['used_cpu_user'] + used['used_cpu_sys']:.1f} s"
 

@@ -33,7 +33,7 @@ from PIL import Image, ImageFilter
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from store import embedded  # noqa: E402  # a script looks in its own directory first
+import embedded  # noqa: E402  # a script looks in its own directory first
 
 READERS = 200
 UPLOADS = 20
@@ -82,9 +82,9 @@ def run_server() -> Iterator[str]:
     """Run stores and a server of our own; yield its URL."""
     with (
         tempfile.TemporaryDirectory(prefix="pictures-", ignore_cleanup_errors=True) as directory,
-        embedded.data_directory(Path(directory)) as data,
-        embedded.postgresql(data, lambda _: None) as database_url,
-        embedded.redis(data, lambda _: None) as redis_url,
+        embedded.open_data_directory(Path(directory)) as data,
+        embedded.run_postgresql(data, lambda _: None) as database_url,
+        embedded.run_redis(data, lambda _: None) as redis_url,
     ):
         stores = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         others = {"SECRET_KEYS": secrets.token_hex(32), "PORT": "0", "BCRYPT_ROUNDS": "4"}

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg2
 import redis
 
+import embedded
 from bench import machine
-from store import embedded
 
 DATABASES = ("small", "large", "mixed", "peers")
 """Databases of PostgreSQL; the places in this list are the numbers of Redis's."""
@@ -74,12 +74,15 @@ class Stores:
 
 @contextlib.contextmanager
 def running(path: Path) -> Iterator[Stores]:
-    """Run both stores in a directory that is removed in the end. Raises embedded.CantRun."""
+    """Run both stores in a directory that is removed in the end.
+
+    Raises embedded.EmbeddedStoreError.
+    """
     try:
         with contextlib.ExitStack() as stack:
-            data = stack.enter_context(embedded.data_directory(path))
-            stack.enter_context(embedded.postgresql(data, lambda _: None))
-            stack.enter_context(embedded.redis(data, lambda _: None))
+            data = stack.enter_context(embedded.open_data_directory(path))
+            stack.enter_context(embedded.run_postgresql(data, lambda _: None))
+            stack.enter_context(embedded.run_redis(data, lambda _: None))
             stores = Stores(data)
             stores.empty()
             # Until `settle`: a million sessions needn't pass through the log twice.

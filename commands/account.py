@@ -7,17 +7,17 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from commands.asking import agrees, is_at_a_terminal, new_password
 from commands.fields import PARSE, BadInput, parse_assignment
-from commands.moving import transfer
-from commands.moving.sentences import number
 from commands.naming import NAME_HELP, find, nobody, only_named, the_names
 from commands.printing import as_json, complain, printable, say
-from commands.reach import core_of, database_of, reach_stores
+from commands.prompt import agrees, is_at_a_terminal, new_password
+from commands.stores import core_of, database_of, reach_stores
+from commands.transfer import accounts as transfer
+from commands.transfer.messages import number
+from embedded import EmbeddedStoreError
 from settings import Settings
 from store.account import Details, NewAccount
 from store.accounts import MAX_ID
-from store.embedded import CantRun
 from store.errors import AppError, Busy, Taken, Unstorable
 from store.listing import list_accounts
 from store.refold import refold, survey
@@ -97,7 +97,7 @@ def run(settings: Settings, chosen: Namespace, act: Act) -> int:
     try:
         with reach_stores(settings) as reached:
             say(asyncio.run(_acting(act, reached, chosen)))
-    except (BadInput, CantRun, AppError) as problem:
+    except (BadInput, EmbeddedStoreError, AppError) as problem:
         complain(_say(problem))
         return 1
     except (KeyboardInterrupt, EOFError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
+import embedded
 from app import core_options
 from commands.findings import (
     Finding,
@@ -22,10 +23,10 @@ from commands.findings import (
 from commands.listening import CannotListen, bind_sockets, place
 from commands.naming import odd_names
 from commands.printing import printable
-from commands.process import run_loop
-from commands.reach import NoStores, reach_stores
+from commands.serving import run_loop
+from commands.stores import NoStores, reach_stores
+from embedded import EmbeddedStoreError
 from settings import Settings
-from store import embedded
 from store.core import make_sessions, make_tokens
 from store.diagnostics import (
     database_facts,
@@ -34,7 +35,6 @@ from store.diagnostics import (
     why_not_counted,
     why_not_kept,
 )
-from store.embedded import CantRun
 from store.errors import Unavailable
 from store.limits import Limits
 from store.postgresql.database import connect_database
@@ -58,7 +58,7 @@ def run(settings: Settings) -> int:
             found += run_loop(_look(reached))  # on the same event loop as `serve`
     except NoStores as problem:  # as before the first start
         found += [Finding(Level.WARNING, str(problem)), *_judge_first_start(settings)]
-    except CantRun as problem:
+    except EmbeddedStoreError as problem:
         found.append(Finding(Level.WRONG, str(problem)))
     for level, what in found:
         print(f"{level:<8} {printable(what)}")
@@ -72,7 +72,7 @@ def _judge_first_start(settings: Settings) -> Iterator[Finding]:
     """Report why a start could not make the embedded stores."""
     try:
         embedded.check_installed(postgresql=not settings.database_url, redis=not settings.redis_url)
-    except CantRun as problem:
+    except EmbeddedStoreError as problem:
         yield Finding(Level.WRONG, str(problem))
     data = Path(settings.data_dir).absolute()
     there = next(each for each in (data, *data.parents) if each.exists())

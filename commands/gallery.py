@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from commands.printing import complain, printable, say
-from commands.reach import core_of, reach_stores
+from commands.stores import core_of, reach_stores
+from embedded import EmbeddedStoreError
 from settings import Settings
 from store.core import Core
-from store.embedded import CantRun
 from store.errors import AppError, BadPicture, Unstorable
 
 Action = Callable[[Core, Namespace], Awaitable[str]]
@@ -47,7 +47,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
     except Unstorable as problem:
         complain(f"this {problem.field} cannot be stored")
         return 1
-    except (CantRun, AppError, OSError, LookupError) as problem:
+    except (EmbeddedStoreError, AppError, OSError, LookupError) as problem:
         complain(str(problem))
         return 1
     return 0

@@ -5,7 +5,7 @@ import os
 import socket
 from ipaddress import IPv6Address
 
-from commands.process import BACKLOG
+from commands.serving import BACKLOG
 from settings import Settings
 
 

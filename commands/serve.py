@@ -16,12 +16,12 @@ from app import create_app
 from commands.check import startup_warnings
 from commands.listening import CannotListen, open_sockets, place
 from commands.printing import printable
-from commands.process import BACKLOG, fail, make_runner, print_lines, run_loop, say, settle
-from commands.reach import run_stores
+from commands.serving import BACKLOG, fail, make_runner, print_lines, run_loop, say, settle
+from commands.stores import run_stores
+from embedded import EmbeddedStoreError
 from handlers import Conflict
 from handlers.http.connection import Runner
 from settings import Settings
-from store.embedded import CantRun
 from store.errors import Unavailable
 from telemetry import log
 
@@ -44,7 +44,7 @@ def run(settings: Settings) -> int:
     except CannotListen as problem:
         fail(f"cannot listen on {place(settings)}: {problem}")
         return 1
-    except (CantRun, Conflict, Unavailable, OSError) as problem:
+    except (EmbeddedStoreError, Conflict, Unavailable, OSError) as problem:
         fail(str(problem))
         return 1
 

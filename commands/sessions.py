@@ -7,17 +7,17 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from commands.asking import agrees, is_at_a_terminal
 from commands.fields import BadInput
-from commands.moving import adopt
-from commands.moving.sentences import number
 from commands.naming import NAME_HELP, find
 from commands.printing import as_json, complain, say
-from commands.reach import UNREACHED, core_of, database_of, reach_stores
+from commands.prompt import agrees, is_at_a_terminal
+from commands.stores import UNREACHED, core_of, database_of, reach_stores
+from commands.transfer import import_tokens
+from commands.transfer.messages import number
+from embedded import EmbeddedStoreError
 from settings import Settings
 from store.accounts import Accounts
 from store.admin import Operator
-from store.embedded import CantRun
 from store.errors import AppError, Unavailable
 from store.session_record import Session
 
@@ -41,7 +41,7 @@ def add(parser: ArgumentParser) -> None:
     lists.add_argument("name", metavar="NAME", help=NAME_HELP)
     lists.add_argument("--json", action="store_true", help="as JSON")
     lists.set_defaults(run=lambda settings, chosen: _run(settings, chosen, _list))
-    adopt.add(
+    import_tokens.add(
         actions.add_parser("import", help="import tokens of another application, which stay valid")
     )
     ends = actions.add_parser(
@@ -77,7 +77,7 @@ def _run(
     try:
         with reach_stores(settings) as reached:
             say(asyncio.run(acting(reached)))
-    except (BadInput, CantRun, AppError) as problem:
+    except (BadInput, EmbeddedStoreError, AppError) as problem:
         complain(str(problem))
         return 1
     return 0

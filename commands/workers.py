@@ -20,7 +20,7 @@ from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from app import create_app
-from commands.process import BACKLOG, SHUTDOWN_SECONDS, make_runner, say, settle
+from commands.serving import BACKLOG, SHUTDOWN_SECONDS, make_runner, say, settle
 from handlers.http.connection import Runner
 from settings import Settings
 from store.errors import Unavailable

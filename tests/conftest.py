@@ -12,10 +12,10 @@ import redis
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+import embedded
 from app import create_app
 from handlers.http.connection import Runner
 from settings import Settings
-from store import embedded
 from tests import redis_servers
 from tests.secrecy import watching
 
@@ -44,9 +44,11 @@ def stores() -> Iterator[tuple[str, str]]:
     """Run real stores for the whole run; give their URLs."""
     with (
         tempfile.TemporaryDirectory(prefix="latchkey-", ignore_cleanup_errors=True) as directory,
-        embedded.data_directory(Path(directory)) as data,
-        embedded.postgresql(data, print) as database_url,
-        redis_servers.alone() if redis_servers.SERVER else embedded.redis(data, print) as redis_url,
+        embedded.open_data_directory(Path(directory)) as data,
+        embedded.run_postgresql(data, print) as database_url,
+        redis_servers.alone()
+        if redis_servers.SERVER
+        else embedded.run_redis(data, print) as redis_url,
     ):
         yield database_url, redis_url
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from store.embedded import valkey_program
+from embedded import valkey_program
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -17,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from store.embedded import valkey_program
+from embedded import valkey_program
 
 HOST = "127.0.0.1"
 SERVER = os.environ.get("TEST_REDIS_SERVER")

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 from PIL import features
 
-from store.embedded import valkey_program
+from embedded import valkey_program
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from aiohttp.test_utils import TestClient
 
-from commands.process import SHUTDOWN_SECONDS
+from commands.serving import SHUTDOWN_SECONDS
 from settings import Settings, read_settings, setting_fields
 from tests.program import Program
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from commands.process import SHUTDOWN_SECONDS
+from commands.serving import SHUTDOWN_SECONDS
 from deploy.tests.balancer import CONFIGURATION
 from settings import Settings, read_settings
 from tests.program import ROOT

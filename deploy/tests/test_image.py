@@ -30,7 +30,16 @@ UNWANTED = (
     "tests",
 )
 PROGRAM = {"server.py", "app.py", "settings.py", "schema.sql", "LICENSE", "healthcheck.py"}
-FOLDERS = {"commands", "handlers", "store", "telemetry", "openapi", "packages", "__pycache__"}
+FOLDERS = {
+    "commands",
+    "embedded",
+    "handlers",
+    "store",
+    "telemetry",
+    "openapi",
+    "packages",
+    "__pycache__",
+}
 
 
 def free_port() -> int:

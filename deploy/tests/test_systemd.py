@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.process import SHUTDOWN_SECONDS
+from commands.serving import SHUTDOWN_SECONDS
 from settings import Settings, read_settings
 from tests.program import ROOT
 

@@ -13,7 +13,7 @@ import psutil
 import psycopg2
 import redis
 
-from store import embedded
+import embedded
 from tests.program import Data, Program, is_running, wait_for
 
 DEFAULTS = {
@@ -21,7 +21,7 @@ DEFAULTS = {
     "DATABASE_POOL": "8",
     "RATE_LIMITS": "off",
 }
-RUN = {"postgresql": embedded.postgresql, "redis": embedded.redis}
+RUN = {"postgresql": embedded.run_postgresql, "redis": embedded.run_redis}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from app import create_app
-from commands.process import LINGERING_SECONDS
+from commands.serving import LINGERING_SECONDS
 from settings import read_settings
 from tests.faults.crowd import (
     HOST,

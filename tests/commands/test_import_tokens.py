@@ -263,7 +263,7 @@ async def test_a_login_gives_a_token_of_ours_and_leaves_the_imported_one(client,
 
 
 async def test_more_than_one_batch(client, adopt, monkeypatch, redis_client):
-    monkeypatch.setattr("commands.moving.adopt.BATCH", 3)
+    monkeypatch.setattr("commands.transfer.import_tokens.BATCH", 3)
     tokens = [new_token() for _ in range(7)]
     rows = [f"{each},,{1 + n % 2}" for n, each in enumerate(tokens)]
     assert (await adopt(csv(*rows[:5], "x,,1", *rows[5:])))[1].splitlines() == [

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from commands.moving.lines import Record
+from commands.transfer.reader import Record
 from store.foreign_hashes import reader_of
-from store.moving.imports import HIGHEST_ID
-from store.moving.incoming import Incoming, Kind, Problem
-from store.moving.pictures import Hung, Picture, read_hung, read_picture
 from store.names import MAX_NAME, MAX_TEXT, is_askable, is_valid_name, is_valid_text
+from store.transfer.imports import HIGHEST_ID
+from store.transfer.incoming import Incoming, Kind, Problem
+from store.transfer.pictures import Hung, Picture, read_hung, read_picture
 
 _FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "0"), False

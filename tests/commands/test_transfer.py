@@ -21,10 +21,10 @@ from PIL import Image
 
 import commands
 from commands import progress
-from commands.moving import transfer
-from commands.moving.columns import COLUMNS, Reader
-from commands.moving.lines import Record
 from commands.progress import Progress
+from commands.transfer import accounts as transfer
+from commands.transfer.columns import COLUMNS, Reader
+from commands.transfer.reader import Record
 from store.names import fold, fold_email, is_askable, is_seen
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
 from tests.store.databases import ask, own_database
@@ -794,7 +794,7 @@ CANT = {
     "no place": (("export", "nowhere/x"), {}, "nowhere/x: No such file or directory"),
     "a full disk": (("export", "/dev/full"), {}, "No space left on device"),
     "import to nobody": (
-        ("import", "tests/files/flask_users.csv"),
+        ("import", "tests/commands/files/flask_users.csv"),
         {"database_url": "postgresql://127.0.0.1:1/x"},
         "postgresql: ",
     ),

@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
+import embedded
 from app import core_options
 from settings import Settings
-from store import embedded
 from store.core import Core, CoreOptions, open_core, open_database
 from store.postgresql.database import Database
 
@@ -16,7 +16,7 @@ UNREACHED = "redis://nobody.invalid"
 """In place of a Redis that is not needed: it may be what has failed."""
 
 
-class NoStores(embedded.CantRun):
+class NoStores(embedded.EmbeddedStoreError):
     """There are no embedded stores to reach, and only `serve` may make them."""
 
 
@@ -26,7 +26,7 @@ def run_stores(
 ) -> Iterator[Settings]:
     """Run the embedded stores that the settings leave to us; yield settings that name both.
 
-    Raises embedded.CantRun, DataDirectoryInUse when another process runs them already, NoStores
+    Raises EmbeddedStoreError, DataDirectoryInUse when another process runs them already, NoStores
     when they would have to be made and may not be.
     """
     if settings.database_url and settings.redis_url:
@@ -36,11 +36,11 @@ def run_stores(
         _look_for_stores(settings)
     embedded.check_installed(postgresql=not settings.database_url, redis=not settings.redis_url)
     with contextlib.ExitStack() as stack:
-        data = stack.enter_context(embedded.data_directory(Path(settings.data_dir)))
+        data = stack.enter_context(embedded.open_data_directory(Path(settings.data_dir)))
         if not settings.database_url:
-            stack.enter_context(embedded.postgresql(data, say))
+            stack.enter_context(embedded.run_postgresql(data, say))
         if not settings.redis_url:
-            stack.enter_context(embedded.redis(data, say))
+            stack.enter_context(embedded.run_redis(data, say))
         yield _named(settings, data)
 
 
@@ -48,8 +48,8 @@ def run_stores(
 def reach_stores(settings: Settings) -> Iterator[Settings]:
     """Yield settings that name both stores: running ones, or else ones run for this long.
 
-    Raises embedded.CantRun; NoStores rather than make any: a command that was given other settings
-    than the server must not work on a new, empty database.
+    Raises EmbeddedStoreError; NoStores rather than make any: a command that was given other
+    settings than the server must not work on a new, empty database.
     """
     try:
         with run_stores(settings, lambda _: None, may_make=False) as reached:

@@ -8,9 +8,9 @@ import pytest
 
 from store.account import NewAccount
 from store.errors import Unavailable
-from store.moving import imports
-from store.moving.imports import Import, open_import
-from store.moving.incoming import Incoming, Kind, Problem, Tally
+from store.transfer import imports
+from store.transfer.imports import Import, open_import
+from store.transfer.incoming import Incoming, Kind, Problem, Tally
 from tests.program import wait_for
 from tests.store.databases import ask
 

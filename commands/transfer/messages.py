@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from commands.moving.columns import COLUMNS, PICTURE
-from store.moving.incoming import Kind, Problem, Tally
+from commands.transfer.columns import COLUMNS, PICTURE
 from store.names import MAX_NAME
+from store.transfer.incoming import Kind, Problem, Tally
 
 
 def sentence(problem: Problem) -> str:

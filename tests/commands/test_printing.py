@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from commands.printing import as_json, complain, printable, say
 from tests.program import ROOT
 
-PRINTS = {"asking.py", "check.py", "printing.py", "process.py", "progress.py"}
-"""Of these, asking and check escape what they print; the others print no name."""
+PRINTS = {"check.py", "printing.py", "progress.py", "prompt.py", "serving.py"}
+"""Of these, prompt and check escape what they print; the others print no name."""
 
 
 @given(st.text())

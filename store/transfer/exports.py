@@ -7,8 +7,8 @@ from typing import Any
 
 from store.account import Details
 from store.images import SIDES
-from store.moving.bulk import bulk_connection
-from store.moving.pictures import written_picture, written_sides
+from store.transfer.bulk import bulk_connection
+from store.transfer.pictures import written_picture, written_sides
 
 AT_A_TIME = 1_000
 PICTURES_AT_A_TIME = 50

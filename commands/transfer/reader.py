@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from store.moving.incoming import Kind, Problem
+from store.transfer.incoming import Kind, Problem
 
 FORMATS = ("csv", "jsonl")
 LONGEST = 2**24

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from store.embedded.directory import outside
-from store.embedded.programs import ENVIRONMENT, CantRun, Command
+from embedded.data_directory import outside
+from embedded.programs import ENVIRONMENT, Command, EmbeddedStoreError
 
 _SPARE_USERS = range(61_184, 65_520)
 """Users that systemd gives to services for a while: no account has one, and containers have all."""
@@ -45,7 +45,10 @@ class Launcher:
         yield
 
     def run(self, command: Command, log: Path | None = None) -> None:
-        """Run a program to its end, out of reach of this terminal's Ctrl-C. Raises CantRun."""
+        """Run a program to its end, out of reach of this terminal's Ctrl-C.
+
+        Raises EmbeddedStoreError.
+        """
         name = Path(command[0]).name
         with tempfile.TemporaryFile() as output:  # a pipe would be kept open by what it starts
             try:
@@ -60,16 +63,16 @@ class Launcher:
                     **self._options,
                 )
             except OSError as error:
-                raise CantRun(f"{name} cannot be run: {error}") from None
+                raise EmbeddedStoreError(f"{name} cannot be run: {error}") from None
             output.seek(0)
             if done.returncode:
                 said = " ".join(output.read().decode(errors="replace").split())
                 where = f"; see {log}" if log else ""
-                raise CantRun(f"{name} failed: {said}{where}")
+                raise EmbeddedStoreError(f"{name} failed: {said}{where}")
 
 
 def launcher(data: Path) -> Launcher:
-    """Return what runs the programs of a data directory. Raises CantRun."""
+    """Return what runs the programs of a data directory. Raises EmbeddedStoreError."""
     return _RootLauncher(data) if os.geteuid() == 0 else Launcher()
 
 
@@ -83,7 +86,9 @@ class _RootLauncher(Launcher):
     def __init__(self, data: Path) -> None:
         super().__init__()
         if not Path("/proc/self/fd").is_dir():
-            raise CantRun("the embedded stores cannot run as root here: start as another user")
+            raise EmbeddedStoreError(
+                "the embedded stores cannot run as root here: start as another user"
+            )
         self.user = _spare_user(data)
         self.note = f"; as user {self.user}, which no account has, since this is root"
         self._data, self._directories = data, contextlib.ExitStack()
@@ -114,14 +119,14 @@ class _RootLauncher(Launcher):
                 _copy(tree, copies / tree.relative_to(package.parent))
         copy = copies / package.name
         if not self._can_run(copy / program):
-            raise CantRun(
+            raise EmbeddedStoreError(
                 "stores do not run as root, and other users can run programs neither in "
                 f"{package} nor in {copies}; set TMPDIR to a directory where they can"
             )
         return copy
 
     def _can_run(self, program: Path) -> bool:
-        with contextlib.suppress(CantRun):
+        with contextlib.suppress(EmbeddedStoreError):
             self.run([program, "--version"])
             return True
         return False
@@ -175,6 +180,6 @@ def change_owner(directory: Path, user: int) -> None:
                     os.chown(name, user, user, dir_fd=parent, follow_symlinks=False)
             os.fchown(parent, user, user)
     except OSError as error:
-        raise CantRun(
+        raise EmbeddedStoreError(
             f"stores do not run as root, and {directory} cannot be given to another user: {error}"
         ) from None

@@ -9,16 +9,24 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from commands.moving.lines import FORMATS, Lines, NoAccounts, Record, opened, read_records, size_of
-from commands.moving.sentences import number, sentence
 from commands.printing import complain, say
 from commands.progress import Progress
-from commands.reach import core_of, reach_stores
+from commands.stores import core_of, reach_stores
+from commands.transfer.messages import number, sentence
+from commands.transfer.reader import (
+    FORMATS,
+    Lines,
+    NoAccounts,
+    Record,
+    opened,
+    read_records,
+    size_of,
+)
+from embedded import EmbeddedStoreError
 from handlers import DIALECTS
 from settings import Settings
 from store.accounts import Accounts
 from store.core import Core
-from store.embedded import CantRun
 from store.errors import AppError
 from store.imported_tokens import digest_of
 
@@ -82,7 +90,7 @@ def run(settings: Settings, chosen: Namespace) -> int:
     except OSError as problem:
         name, why = problem.filename or "the file", os.strerror(problem.errno or 0)
         complain(f"{name}: {why}")
-    except (CantRun, NoAccounts, AppError) as problem:
+    except (EmbeddedStoreError, NoAccounts, AppError) as problem:
         complain(str(problem))
     except KeyboardInterrupt:
         complain("stopped: run it again to continue")

@@ -18,7 +18,7 @@ import commands
 from settings import Settings
 from tests.pages import ROOT
 
-DJANGO = ROOT / "tests/moving"
+DJANGO = ROOT / "tests/commands/migration"
 OURS = "python server.py "
 
 _PAGE = (ROOT / "docs/migrating.md").read_text()

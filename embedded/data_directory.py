@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from store.embedded.programs import CantRun, DataDirectoryInUse
+from embedded.programs import DataDirectoryInUse, EmbeddedStoreError
 from store.tokens import MIN_KEY_BYTES
 
 _UNTAKEN = frozenset('"$`\\\n')
@@ -29,16 +29,18 @@ _SOCKET_NAME = ".s.PGSQL.5432"
 
 
 @contextlib.contextmanager
-def data_directory(path: Path) -> Iterator[Path]:
-    """Make the data directory if need be and hold it alone. Raises CantRun."""
+def open_data_directory(path: Path) -> Iterator[Path]:
+    """Make the data directory if need be and hold it alone. Raises EmbeddedStoreError."""
     if _UNTAKEN & set(str(path.absolute())):
-        raise CantRun(f"the data directory {path} has a character that pg_ctl's shell would read")
+        raise EmbeddedStoreError(
+            f"the data directory {path} has a character that pg_ctl's shell would read"
+        )
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise CantRun(f"the data directory cannot be used: {error}") from None
+        raise EmbeddedStoreError(f"the data directory cannot be used: {error}") from None
     try:
         # A lock, not a pid file: it is gone with the process, however that ends.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,12 +59,14 @@ def _make_private(path: Path) -> None:
     """Close a data directory to other users. One with something else in it is left as it is."""
     now = path.stat()
     if now.st_uid != os.geteuid():
-        raise CantRun(f"the data directory {path} belongs to another user (number {now.st_uid})")
+        raise EmbeddedStoreError(
+            f"the data directory {path} belongs to another user (number {now.st_uid})"
+        )
     if stat.S_IMODE(now.st_mode) & 0o077:
         if (path / "lock").exists() or not any(path.iterdir()):
             path.chmod(0o700)
         elif now.st_mode & 0o022:
-            raise CantRun(f"the data directory {path} can be written to by other users")
+            raise EmbeddedStoreError(f"the data directory {path} can be written to by other users")
 
 
 def secret_key(data: Path) -> str:
@@ -105,7 +109,9 @@ def make_socket_directory(data: Path, name: str) -> Path:
         outside(data)
     directory = socket_directory(data, name)
     if not _is_short(directory):
-        raise CantRun(f"{directory} is too long a path for a socket; set a shorter DATA_DIR")
+        raise EmbeddedStoreError(
+            f"{directory} is too long a path for a socket; set a shorter DATA_DIR"
+        )
     for level in (directory.parent, directory):
         level.mkdir(mode=0o700, exist_ok=True)
     return directory

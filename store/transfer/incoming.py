@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from store.moving.pictures import Picture
+from store.transfer.pictures import Picture
 
 
 class Kind(enum.StrEnum):

