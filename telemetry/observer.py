@@ -47,6 +47,11 @@ class Observer:
         """Surround a registration."""
         return self._next.registration() if self._next else NO_CONTEXT
 
+    def breach_check_failed(self) -> None:
+        """Report that the API of breached passwords failed, so a password was not checked."""
+        if self._next:
+            self._next.breach_check_failed()
+
     def session_opened(self, dialect: str, kind: str) -> None:
         """Report a new session that is registered in its account's set."""
         if self._next:

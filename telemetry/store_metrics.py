@@ -83,6 +83,10 @@ class StoreMetrics(Observer):
             ("store",),
             buckets=_CALL_SECONDS,
         )
+        self._breach_check_failures = counter(
+            "latchkey_breach_check_failures",
+            "New passwords that were accepted because the API of breached passwords failed.",
+        )
         for outcome in ("success", "taken", *_ALWAYS):
             self._registrations.labels(outcome)
         self._postgresql, self._redis = (
@@ -120,6 +124,10 @@ class StoreMetrics(Observer):
     def registration(self) -> Context:
         """Count how a registration ends."""
         return _outcome(self._registrations.labels)
+
+    def breach_check_failed(self) -> None:
+        """Count a failure of the API of breached passwords."""
+        self._breach_check_failures.inc()
 
     def session_opened(self, dialect: str, kind: str) -> None:
         """Count a new session."""

@@ -43,7 +43,7 @@ LIBRARIES = {
     "redis": ["store.redis", "store.diagnostics"],
     "uvloop": ["commands"],
     "yarl": ["handlers.origins"],
-    "zxcvbn": ["handlers.dialects"],
+    "zxcvbn": ["store.password_rules"],
 }
 """Each library with the modules, or packages of modules, that may import it."""
 

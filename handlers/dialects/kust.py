@@ -10,11 +10,9 @@ The contract's section is docs/contracts/kust.md#decisions.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from difflib import SequenceMatcher
 from typing import Any
 
 from aiohttp import web
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from handlers.app_keys import ACCESS, ACCOUNTS
 from handlers.dialects import drf
@@ -37,23 +35,12 @@ from store.account import Login, NewAccount
 from store.authentication import Caller
 from store.errors import BadCredentials
 from store.names import MAX_NAME
+from store.password_rules import is_common, is_similar
 from store.session_record import SessionSpec
 
 GRANT = SessionSpec("kust")
 
 MIN_PASSWORD = 8
-COMMON = frozenset(
-    word
-    for name, words in FREQUENCY_LISTS.items()
-    for word in words
-    if name == "passwords" or len(word) >= MIN_PASSWORD
-)
-"""The passwords met most often in leaked lists, and common words and names, in lower case.
-
-The lists hold no word twice: a common password that is a common name as well stands only there.
-"""
-
-_SIMILAR = 0.7
 _LONGEST_ID = 19
 TOWNS = range(-(2**63), 2**63)
 
@@ -147,25 +134,6 @@ def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ..
             lambda text: not is_similar(text, username),
             "The password is too similar to the username.",
         ),
-    )
-
-
-def is_common(password: str) -> bool:
-    """Return whether a password is one of the most common, in any case, with spaces around it."""
-    stripped = password.strip()
-    return len(stripped) <= MAX_NAME and stripped.lower() in COMMON
-
-
-def is_similar(password: str, username: str) -> bool:
-    """Return whether a password is nearly the username, or nearly a word of it."""
-    if len(password) > 2 * MAX_NAME:
-        return False
-    password, username = password.lower(), username.lower()
-    return any(
-        SequenceMatcher(a=password, b=part).quick_ratio() >= _SIMILAR
-        for part in [*re.split(r"\W+", username), username]
-        # Lengths this far apart can't be similar, and comparing long strings takes long.
-        if part and len(password) <= 2 * len(part) <= 2 * MAX_NAME
     )
 
 
