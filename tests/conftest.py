@@ -77,7 +77,9 @@ def clean(database: "psycopg2.extensions.connection", redis_client: "redis.Redis
     with database.cursor() as cursor:
         cursor.execute("select to_regclass('account') is not null")
         if cursor.fetchone() == (True,):
-            cursor.execute("delete from account; alter sequence account_id restart")
+            cursor.execute(
+                "delete from mail; delete from account; alter sequence account_id restart"
+            )
 
 
 @pytest.fixture(scope="session")
