@@ -16,8 +16,8 @@ from app import create_app
 from handlers import DIALECTS
 from settings import Settings
 from store.limits import parse_limit
-from tests.handlers.fardel_rows import ADA
-from tests.handlers.lumotist_rows import LOGIN, TEST, token
+from tests.handlers.dialects.fardel_rows import ADA
+from tests.handlers.dialects.lumotist_rows import LOGIN, TEST, token
 from tests.promql import ALERTS, DASHBOARD, DEPLOY, PANELS, VARIABLES, queries
 
 ROOT = Path(__file__).parent.parent

@@ -109,7 +109,7 @@ def test_there_are_commands():
 
 
 def test_the_paths_of_no_dialect_are_named():
-    """Those of the dialects have headings: tests/handlers/test_contracts.py."""
+    """Those of the dialects have headings: tests/handlers/dialects/test_contracts.py."""
     contracts = "".join(page.read_text() for page in CONTRACTS.glob("*.md"))
     public = ("/pictures/<id>", "/openapi.json", "/docs")
     assert [path for path in public if path not in contracts] == []

@@ -17,13 +17,13 @@ import pytest
 import commands
 from store.accounts import Accounts
 from tests.handlers.contract import Row, play
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     CANNOT_LOG_IN,
     CHALLENGE,
     INACTIVE,
     INVALID_TOKEN,
 )
-from tests.handlers.kust_rows import (
+from tests.handlers.dialects.kust_rows import (
     KUST2,
     KUST3,
     LOG_IN,

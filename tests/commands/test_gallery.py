@@ -20,7 +20,7 @@ from store.images import SIDES
 from store.postgresql.database import connect_database
 from store.schema import prepare
 from tests.handlers.contract import Row, play
-from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
+from tests.handlers.dialects.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 from tests.program import KEY, Program
 from tests.store.test_images import HOSTILE, PNG, shows, turned
 

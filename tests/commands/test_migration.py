@@ -20,7 +20,7 @@ from app import create_app
 from tests.commands.migration import page
 from tests.commands.migration.page import DJANGO, OURS, Old, documented, run_ours, run_shell
 from tests.commands.migration.people import IN_DJANGO, IN_FLASK, Person
-from tests.handlers.tongues import TONGUES
+from tests.handlers.dialects.each_dialect import DIALECT_CALLS
 from tests.secrecy import WATCH
 from tests.store.databases import ask, own_database
 
@@ -80,9 +80,9 @@ def run(settings, tmp_path, monkeypatch) -> Run:
 
 async def log_in(client, dialect: str, name: str, password: str):
     """Log in; return the status and the token, if there is one."""
-    tongue = TONGUES[dialect]
-    data = {tongue.logs_in_by[0]: name, "password": password}
-    answer = await client.post(tongue.login.split()[1], json=data)
+    calls = DIALECT_CALLS[dialect]
+    data = {calls.logs_in_by[0]: name, "password": password}
+    answer = await client.post(calls.login.split()[1], json=data)
     found = await answer.json()
     names = ("token", "auth_token", "access_token")
     return answer.status, next((found[name] for name in names if name in found), None)
@@ -103,7 +103,7 @@ async def everybody_logs_in(client, people, dialects, database) -> None:
     """Each one by the right password alone, in every dialect; then the hash is ours."""
     for person in people:
         for dialect in dialects * 2:
-            refused = TONGUES[dialect].wrong[0]
+            refused = DIALECT_CALLS[dialect].wrong[0]
             name = person.email if dialect == "fardel" else person.username
             status, token = await log_in(client, dialect, name, person.password)
             assert status == (200 if can_log_in(person) else refused), (person, dialect)

@@ -17,9 +17,8 @@ import pytest
 import commands
 import commands.sessions
 from tests.handlers.contract import Row, play
-from tests.handlers.drf_sentences import CHALLENGE, INVALID_TOKEN
-from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, profile, token
-from tests.handlers.tongues import (
+from tests.handlers.dialects.drf_messages import CHALLENGE, INVALID_TOKEN
+from tests.handlers.dialects.each_dialect import (
     account_of,
     log_in,
     log_out,
@@ -28,6 +27,7 @@ from tests.handlers.tongues import (
     register,
     renew,
 )
+from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP, profile, token
 from tests.program import KEY, ROOT, Program
 
 DAY = 86_400

@@ -25,7 +25,7 @@ from tests.faults.crowd import (
     percentile,
     post,
 )
-from tests.handlers.tongues import TONGUES
+from tests.handlers.dialects.each_dialect import DIALECT_CALLS
 from tests.program import PASSWORD, Program
 
 OURS = {"info", "client"}
@@ -214,7 +214,9 @@ BOMBS: dict[str, tuple[str, str]] = {
     "escapes": (FORM, "username=" + "%41" * 349_000),
 }
 A_MILLION_KEYS = "{" + ",".join(f'"{n:x}":0' for n in range(1_000_000)) + "}"
-DOORS = [line.split()[1] for tongue in TONGUES.values() for line in (tongue.register, tongue.login)]
+DOORS = [
+    line.split()[1] for calls in DIALECT_CALLS.values() for line in (calls.register, calls.login)
+]
 """Where anybody may send a body: each dialect's register and login."""
 
 

@@ -22,8 +22,8 @@ from app import create_app
 from settings import Settings, read_settings
 from tests.faults.crowd import HOST, MakeClient, Readers, milliseconds, on
 from tests.handlers.contract import play
-from tests.handlers.tongues import (
-    TONGUES,
+from tests.handlers.dialects.each_dialect import (
+    DIALECT_CALLS,
     account_of,
     cannot_log_in,
     log_in,
@@ -152,7 +152,7 @@ async def test_all_dialects_work_through_pgbouncer(
     with direct(stores, DATABASE) as cursor:
         cursor.execute("select count(*) from gallery")
         assert cursor.fetchone() == (10,)
-        for maker in TONGUES:
+        for maker in DIALECT_CALLS:
             redis_client.flushdb()
             cursor.execute("delete from account; alter sequence account_id restart")
             await register_and_log_in(client, maker)
@@ -163,7 +163,7 @@ async def register_and_log_in(client: TestClient, maker: str) -> None:
     """Register in one dialect and log in and out in all that can."""
     account = account_of(maker)
     names = await play(client, [register(maker)])
-    logins = [(name, tongue.logs_in_by[0]) for name, tongue in TONGUES.items()]
+    logins = [(name, calls.logs_in_by[0]) for name, calls in DIALECT_CALLS.items()]
     for name, by in logins:
         if by not in account:
             await play(client, [cannot_log_in(name, by)], names)

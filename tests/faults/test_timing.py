@@ -22,7 +22,7 @@ from store.foreign_hashes import NATIVE
 from store.passwords import Passwords
 from store.postgresql.database import Database
 from tests.faults.crowd import Line, MakeClient, on, post
-from tests.handlers.tongues import TONGUES
+from tests.handlers.dialects.each_dialect import DIALECT_CALLS
 from tests.program import registration
 
 OUTCOMES = {
@@ -31,7 +31,7 @@ OUTCOMES = {
     "inactive": ("gone", "right"),
 }
 """Which account asks, with which password."""
-DIALECTS = list(TONGUES)
+DIALECTS = list(DIALECT_CALLS)
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ async def port(
 
 def login(dialect: str, outcome: str) -> bytes:
     name, password = OUTCOMES[outcome]
-    by = TONGUES[dialect].logs_in_by[0]
+    by = DIALECT_CALLS[dialect].logs_in_by[0]
     fields = {by: registration(name)[by], "password": password}
-    return post(TONGUES[dialect].login.split()[1], json.dumps(fields).encode())
+    return post(DIALECT_CALLS[dialect].login.split()[1], json.dumps(fields).encode())
 
 
 @pytest.mark.parametrize("rounds", [4])

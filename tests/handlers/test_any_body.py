@@ -16,7 +16,7 @@ from store.account import NewAccount
 from store.session_record import SessionSpec
 from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written
 from tests.handlers.contract import JSON
-from tests.handlers.fardel_rows import ADA, SIGN_UP
+from tests.handlers.dialects.fardel_rows import ADA, SIGN_UP
 
 
 def fixed(examples: int) -> settings:

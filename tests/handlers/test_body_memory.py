@@ -8,7 +8,7 @@ import pytest
 from handlers import app_keys
 from handlers.body_memory import FREE
 from tests.handlers.contract import play
-from tests.handlers.lumotist_rows import LOGIN, SIGN_UP
+from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP
 
 KIB = 1024
 HEAD = "POST {} HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}\r\n"

@@ -27,8 +27,8 @@ from telemetry.log import (
     status_line,
 )
 from tests.handlers.contract import JSON, Row, play
-from tests.handlers.front_requests import ask
-from tests.handlers.lumotist_rows import SIGN_UP, TEST, profile, token
+from tests.handlers.dialects.lumotist_rows import SIGN_UP, TEST, profile, token
+from tests.handlers.sample_requests import ask
 from tests.program import ROOT
 
 SECRETS = ("s3cret-password", "s3cret-body", "s3cret-query", "s3cret-header")

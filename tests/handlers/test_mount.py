@@ -16,9 +16,9 @@ from handlers.mounts import Mount, parse_mounts
 from handlers.routes import Dialect, Endpoint, NoOptions
 from settings import BadSetting, Settings, read_settings
 from store.errors import BadValue
-from tests.handlers.cellars_rows import EXAMPLES
 from tests.handlers.contract import mounts_at, play
-from tests.handlers.lumotist_rows import token
+from tests.handlers.dialects.cellars_rows import EXAMPLES
+from tests.handlers.dialects.lumotist_rows import token
 
 # docs/contracts/index.md#shared-paths: a rule chooses the dialect.
 SHARED = {

@@ -14,9 +14,9 @@ from handlers import app_keys
 from handlers.http.connection import Runner
 from handlers.system.health import Readiness
 from tests.handlers.contract import Row, play
-from tests.handlers.drf_sentences import INVALID_TOKEN
-from tests.handlers.front_requests import NAMES, OF_EVERY_KIND, ask
-from tests.handlers.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, profile, token
+from tests.handlers.dialects.drf_messages import INVALID_TOKEN
+from tests.handlers.dialects.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, profile, token
+from tests.handlers.sample_requests import NAMES, OF_EVERY_KIND, ask
 
 
 @pytest.fixture

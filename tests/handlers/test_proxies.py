@@ -13,7 +13,7 @@ from handlers.proxies import Proxies
 from settings import read_settings
 from store.addresses import parse_network
 from tests.handlers.contract import Row, play
-from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
+from tests.handlers.dialects.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 from tests.store.test_images import PNG
 
 TRUSTED = "10.0.0.0/8 192.0.2.7 2001:db8::/32"

@@ -13,7 +13,7 @@ from handlers.errors import MethodNotAllowed, MissingToken
 from handlers.http.response import json_response
 from handlers.routes import GET, GET_OR_POST, POST, PUT, Checks, Routes
 from tests.handlers.contract import ALLOW_METHODS, Row, play
-from tests.handlers.drf_sentences import not_allowed
+from tests.handlers.dialects.drf_messages import not_allowed
 
 
 def no_caller(request):

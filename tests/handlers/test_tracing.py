@@ -22,7 +22,7 @@ from handlers import app_keys
 from handlers.app_keys import TRACING
 from settings import Settings
 from tests.collector import collecting
-from tests.handlers.tongues import TONGUES, Tongue
+from tests.handlers.dialects.each_dialect import DIALECT_CALLS, DialectCalls
 from tests.redis_servers import clustered, watched
 from tests.secrecy import WATCH
 
@@ -372,8 +372,8 @@ async def test_a_name_that_is_taken_is_no_secret_that_a_span_tells(traced: Trace
 
 async def test_no_span_holds_a_secret(traced: Traced):
     """All dialects register, log in, fail to, read, change and log out; WATCH knows the tokens."""
-    for name, tongue in TONGUES.items():
-        await every_call(traced.client, name, tongue)
+    for name, calls in DIALECT_CALLS.items():
+        await every_call(traced.client, name, calls)
     text = "".join(span.to_json() for span in traced.spans)
     assert len(traced.requests) > 40
     for secret in ("zaubertrank", "battery-staple", "bcrypt_sha256", "session:", "sessions:"):
@@ -382,18 +382,18 @@ async def test_no_span_holds_a_secret(traced: Traced):
     assert not re.search(r"[0-9a-f]{40}", re.sub(r"0x[0-9a-f]+", "", text))
 
 
-async def every_call(client: TestClient, name: str, tongue: Tongue) -> None:
+async def every_call(client: TestClient, name: str, calls: DialectCalls) -> None:
     """Send what an app of this dialect sends, with words in it that can be looked for."""
     account = {"username": f"Zaubertrank_{name}", "email": f"Zaubertrank_{name}@example.com"}
     secret = {"password": "Correct-Battery-Staple"}
     tokens = [""]
     for _ in range(2):
-        for path, by in ((tongue.register, tongue.asks), (tongue.login, tongue.logs_in_by[:1])):
+        for path, by in ((calls.register, calls.asks), (calls.login, calls.logs_in_by[:1])):
             body = {field: account[field] for field in by}
             tokens += await said(client, path, body | secret)
             await said(client, path, body | {"password": "Wrong-Battery-Staple"})
     paths = [f"GET {path}" for path in (*READ, "/Zaubertrank?token=Battery-Staple")]
-    paths += ["POST /account/set_picture", "PUT /fardel/api/auth/profile", tongue.logout[0]]
+    paths += ["POST /account/set_picture", "PUT /fardel/api/auth/profile", calls.logout[0]]
     for path in paths:
         for token in set(tokens):
             await said(client, path, {"id": 1, "first_name": "Zaubertrank"} | secret, token)

@@ -12,8 +12,8 @@ from app import create_app
 from handlers.http import connection, lingering
 from tests.conftest import Server
 from tests.handlers.contract import play
-from tests.handlers.drf_sentences import NOT_FOUND
-from tests.handlers.lumotist_rows import SIGN_UP
+from tests.handlers.dialects.drf_messages import NOT_FOUND
+from tests.handlers.dialects.lumotist_rows import SIGN_UP
 
 ALLOWED = "https://app.example"
 PICTURE = "/account/set_picture"

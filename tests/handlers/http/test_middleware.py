@@ -8,9 +8,9 @@ import pytest
 
 from app import create_app
 from tests.handlers.contract import ALLOW_METHODS, Row, play
-from tests.handlers.drf_sentences import NOT_FOUND
-from tests.handlers.front_requests import NAMES, OF_EVERY_KIND, ask
-from tests.handlers.lumotist_rows import token
+from tests.handlers.dialects.drf_messages import NOT_FOUND
+from tests.handlers.dialects.lumotist_rows import token
+from tests.handlers.sample_requests import NAMES, OF_EVERY_KIND, ask
 
 CORS = "Access-Control"
 EVERYWHERE = {

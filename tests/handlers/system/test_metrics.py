@@ -18,7 +18,7 @@ from store.limits import parse_limit
 from telemetry.histogram import BulkHistogram
 from telemetry.metrics import FLUSH_SECONDS
 from tests.handlers.contract import play
-from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
+from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP, TEST, profile, token
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from store.errors import BadToken, NoSuchPicture, PictureProblem
 from store.images import SIDES
 from store.pictures import Pictures
 from tests.handlers.contract import FORM, MULTIPART, Row, play, urlencoded
-from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, SUCCESS, profile, token
+from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP, SUCCESS, profile, token
 from tests.store.test_image_processes import until
 from tests.store.test_images import GIF, HOSTILE, JPEG, PNG, SENT, png, read, shows, turned
 

@@ -15,7 +15,8 @@ from handlers import app_keys
 from handlers.dialects.cellars import DIALECT
 from handlers.errors import InternalError, RequestTimeout
 from store.errors import Busy, Unavailable
-from tests.handlers.cellars_rows import (
+from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
+from tests.handlers.dialects.cellars_rows import (
     ANY_TYPE,
     AZURE,
     BAD_HEADERS,
@@ -48,8 +49,7 @@ from tests.handlers.cellars_rows import (
     log_out,
     register,
 )
-from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
-from tests.handlers.lumotist_rows import token
+from tests.handlers.dialects.lumotist_rows import token
 
 
 @pytest.mark.parametrize("at", places("cellars"))

@@ -3,7 +3,7 @@
 import json
 
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, urlencoded
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     CANNOT_LOG_IN,
     CHALLENGE,
     INVALID_TOKEN,
@@ -13,7 +13,7 @@ from tests.handlers.drf_sentences import (
     not_allowed,
     wrong_media_type,
 )
-from tests.handlers.fardel_rows import (
+from tests.handlers.dialects.fardel_rows import (
     FORGED,
     LOGIN,
     LOGOUT,
@@ -25,7 +25,7 @@ from tests.handlers.fardel_rows import (
     bearer,
     message,
 )
-from tests.handlers.lumotist_rows import token
+from tests.handlers.dialects.lumotist_rows import token
 
 MIB = 1024 * 1024
 TEXT = {"Content-Type": "text/plain"}

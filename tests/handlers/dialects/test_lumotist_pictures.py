@@ -9,7 +9,7 @@ from PIL import Image
 from app import create_app
 from handlers.dialects.lumotist import ACCEPTED
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, play, urlencoded
-from tests.handlers.lumotist_rows import SIGN_UP, SUCCESS, profile, token
+from tests.handlers.dialects.lumotist_rows import SIGN_UP, SUCCESS, profile, token
 
 
 def group(first, last):

@@ -45,7 +45,7 @@ from store.errors import (
 )
 from tests.handlers.contract import Row, play
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 CONTRACTS = ROOT / "docs/contracts"
 INDEX = (CONTRACTS / "index.md").read_text()
 PAGES = {name: (CONTRACTS / f"{name}.md").read_text() for name in DIALECTS}

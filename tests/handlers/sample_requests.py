@@ -6,7 +6,7 @@ import json
 from yarl import URL
 
 from tests.handlers.contract import JSON
-from tests.handlers.lumotist_rows import TEST
+from tests.handlers.dialects.lumotist_rows import TEST
 
 OF_EVERY_KIND = [
     ("GET", "/healthz", None, 200),

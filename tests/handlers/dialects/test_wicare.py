@@ -20,7 +20,7 @@ from tests.handlers.contract import (
     play,
     urlencoded,
 )
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     BLANK,
     CANNOT_LOG_IN,
     CHALLENGE,
@@ -39,7 +39,7 @@ from tests.handlers.drf_sentences import (
     too_long,
     wrong_media_type,
 )
-from tests.handlers.wicare_rows import (
+from tests.handlers.dialects.wicare_rows import (
     EMAIL,
     LOG_IN,
     PITA,

@@ -6,15 +6,14 @@ import pytest
 
 from handlers import app_keys
 from tests.handlers.contract import Row, play
-from tests.handlers.drf_sentences import CHALLENGE, INACTIVE
-from tests.handlers.fardel_rows import NOT_FRESH, ONLY_ACCESS, ONLY_REFRESH
-from tests.handlers.tongues import (
+from tests.handlers.dialects.drf_messages import CHALLENGE, INACTIVE
+from tests.handlers.dialects.each_dialect import (
     ADA,
+    DIALECT_CALLS,
     DRF_GUARDED,
     FARDEL_REFRESHING,
     PASSWORD,
     SESSIONS,
-    TONGUES,
     account_of,
     brings,
     cannot_log_in,
@@ -29,8 +28,9 @@ from tests.handlers.tongues import (
     taken,
     who,
 )
+from tests.handlers.dialects.fardel_rows import NOT_FRESH, ONLY_ACCESS, ONLY_REFRESH
 
-LOGINS = [(name, by) for name, tongue in TONGUES.items() for by in tongue.logs_in_by]
+LOGINS = [(name, by) for name, calls in DIALECT_CALLS.items() for by in calls.logs_in_by]
 
 
 async def everywhere(client):
@@ -39,7 +39,7 @@ async def everywhere(client):
     return await play(client, rows)
 
 
-@pytest.mark.parametrize("maker", TONGUES)
+@pytest.mark.parametrize("maker", DIALECT_CALLS)
 async def test_registered_in_one_and_logged_in_through_each_other_that_can(client, maker):
     """One can that asks for a name which the account has."""
     account = account_of(maker)
@@ -56,11 +56,11 @@ async def test_registered_in_one_and_logged_in_through_each_other_that_can(clien
         await play(client, rows, names)
 
 
-@pytest.mark.parametrize("maker", TONGUES)
+@pytest.mark.parametrize("maker", DIALECT_CALLS)
 async def test_usernames_and_emails_are_one_base_whatever_their_case(client, maker):
     await play(client, [register(maker)])
-    for other, tongue in TONGUES.items():
-        shared = set(account_of(maker)) & set(tongue.asks)
+    for other, calls in DIALECT_CALLS.items():
+        shared = set(account_of(maker)) & set(calls.asks)
         clashes = [shared, *[{name} for name in shared]] if shared else []
         await play(client, [taken(other, clash) for clash in clashes])
 
@@ -68,7 +68,7 @@ async def test_usernames_and_emails_are_one_base_whatever_their_case(client, mak
 @pytest.mark.parametrize("opener", SESSIONS)
 async def test_a_token_of_each_works_and_ends_in_all_the_others(client, opener):
     names = await everywhere(client)
-    for ender in TONGUES:
+    for ender in DIALECT_CALLS:
         rows = [*who(opener), log_out(ender, opener), *over(opener), open_again(opener)]
         await play(client, rows, names)
     for other in SESSIONS:
@@ -97,7 +97,7 @@ async def test_both_schemes_are_taken_everywhere_in_any_case(client, scheme):
     success = {"success": True}
     rows = [
         *[row for session in SESSIONS for row in who(session, scheme=scheme)],
-        *[log_out(name, name, scheme) for name in TONGUES],
+        *[log_out(name, name, scheme) for name in DIALECT_CALLS],
         Row("POST /fardel/api/auth/refresh-token", None, 200, renewed, refresh),
         Row("POST /fardel/api/auth/logout-refresh", None, 200, revoked, refresh),
         Row("PUT /fardel/api/auth/profile", None, 204, None, access),
@@ -116,11 +116,11 @@ async def everything_is_over(client, names):
 async def log_in_anew(client, names, account=ADA):
     """Log in everywhere again: no token is one of the old ones, and the old ones stay over."""
     new: dict[str, str] = {}
-    for name, tongue in TONGUES.items():
-        await play(client, [log_in(name, tongue.logs_in_by[0], account)], new)
+    for name, calls in DIALECT_CALLS.items():
+        await play(client, [log_in(name, calls.logs_in_by[0], account)], new)
     assert not set(new.values()) & set(names.values())
     await everything_is_over(client, names)
-    await play(client, [row for name in TONGUES for row in who(name, account)], new)
+    await play(client, [row for name in DIALECT_CALLS for row in who(name, account)], new)
 
 
 @pytest.mark.parametrize("opener", SESSIONS)

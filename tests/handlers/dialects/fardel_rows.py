@@ -1,56 +1,287 @@
-"""fardel: stories of one account, each from an empty server. Their names say what they show."""
+"""fardel's rows: one account and its tokens, tables of its input, and stories of one account.
+
+The tables are the contract's examples, its published client and the input of each endpoint. Each
+story begins with empty stores; its name says what it shows.
+"""
 
 import json
 from dataclasses import replace
 
-from tests.handlers.contract import FORM, JSON, Row
-from tests.handlers.fardel_rows import (
-    ADA,
-    EMPTY,
-    GRACE,
-    GUARDED_BY_ACCESS,
-    GUARDED_BY_REFRESH,
-    LOG_IN,
-    LOGIN,
-    NAMED,
-    NOT_ALLOWED,
-    NOT_FOUND,
-    NOT_FRESH,
-    ONLY_ACCESS,
-    ONLY_REFRESH,
-    POST_ONLY,
-    REFRESH,
-    REGISTER,
-    REVOKED,
-    SHOW,
+from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, urlencoded
+
+PASSWORD = "analytical engine"
+ADA = {"email": "ada@example.com", "password": PASSWORD}
+GRACE = {"email": "grace@example.com", "password": "nanosecond"}
+NAMED = {**ADA, "first_name": "Ada", "last_name": "Lovelace"}
+EMPTY = {"first_name": "", "last_name": "", "email": "", "password": ""}
+
+REGISTER = "POST /api/auth/register"
+LOGIN = "POST /api/auth/login"
+REFRESH = "POST /api/auth/refresh-token"
+LOGOUT = "POST /api/auth/logout"
+LOGOUT_REFRESH = "POST /api/auth/logout-refresh"
+SHOW = "GET /api/auth/profile"
+UPDATE = "PUT /api/auth/profile"
+POST_ONLY = (REGISTER, LOGIN, REFRESH, LOGOUT, LOGOUT_REFRESH)
+GUARDED_BY_ACCESS = (LOGOUT, UPDATE)
+GUARDED_BY_REFRESH = (REFRESH, LOGOUT_REFRESH)
+
+
+def message(text: str) -> dict[str, str]:
+    return {"message": text}
+
+
+UNVALID = message("Unvalid form submitted")
+WRONG = message("Username or password is not correct")
+TAKEN = message("A user with this email already exists.")
+MISSING = message("Missing Authorization Header")
+BAD_HEADER = message("Bad Authorization header. Expected value 'Bearer <token>'")
+EXPIRED = message("Token has expired")
+REVOKED = message("Token has been revoked")
+NOT_FRESH = message("Fresh token required")
+ONLY_REFRESH = message("Only refresh tokens are allowed")
+ONLY_ACCESS = message("Only access tokens are allowed")
+FORGED = message("Signature verification failed")
+NOT_ALLOWED = message("The method is not allowed for the requested URL.")
+NOT_FOUND = message("Not Found")
+NOT_LOGIN = {"message": "Not login", "user": None}
+
+
+def bearer(name: str) -> dict[str, str]:
+    """Return the header that brings a token: `bearer("<access>")` brings SIGN_UP's."""
+    return {"Authorization": f"Bearer {name}"}
+
+
+def hands_out(said: str, access: str, refresh: str) -> dict[str, str]:
+    return {"message": said, "access_token": access, "refresh_token": refresh}
+
+
+def register(fields, access="<access = 40 hex>", refresh="<refresh = 40 hex>") -> Row:
+    return Row(REGISTER, fields, 200, hands_out("Successfully registered", access, refresh))
+
+
+def log_in(fields=ADA, access="<access>", refresh="<refresh>") -> Row:
+    return Row(LOGIN, fields, 200, hands_out("Successfully logined", access, refresh))
+
+
+def renew(name: str, refresh: str = "<refresh>") -> Row:
+    """Have a new access token made, and call it so."""
+    return Row(REFRESH, None, 200, {"access_token": f"<{name} = 40 hex>"}, bearer(refresh))
+
+
+def log_out(access: str = "<access>") -> Row:
+    return Row(LOGOUT, None, 200, message("Access token has been revoked"), bearer(access))
+
+
+def log_out_refresh(refresh: str = "<refresh>") -> Row:
+    said = message("Refresh token has been revoked")
+    return Row(LOGOUT_REFRESH, None, 200, said, bearer(refresh))
+
+
+def user(**changed) -> dict[str, object]:
+    """Return how the account of SIGN_UP is shown."""
+    fields = {"id": 1, "first_name": None, "last_name": None, "email": "ada@example.com"}
+    return {**fields, **changed}
+
+
+def shows(access: str = "<access>", **changed) -> Row:
+    return Row(SHOW, None, 200, {"user": user(**changed)}, bearer(access))
+
+
+def shows_not(answer, access: str = "<access>", status: int = 401) -> Row:
+    return Row(SHOW, None, status, answer, bearer(access))
+
+
+def updated(fields, access: str = "<access>", **changed) -> Row:
+    answer = {"message": "Profile successfully updated", "user": user(**changed)}
+    return Row(UPDATE, fields, 200, answer, bearer(access))
+
+
+def new_password(fields, access: str = "<access>", **changed) -> Row:
+    """Change the password, which answers <new access> and <new refresh>."""
+    row = updated(fields, access, **changed)
+    row.answer["access_token"] = "<new access = 40 hex>"
+    row.answer["refresh_token"] = "<new refresh = 40 hex>"
+    return row
+
+
+def not_updated(status: int, answer, fields, access: str = "<access>") -> Row:
+    return Row(UPDATE, fields, status, answer, bearer(access))
+
+
+def nothing_updated(fields, access: str = "<access>") -> Row:
+    return not_updated(204, None, fields, access)
+
+
+SIGN_UP = register(ADA)
+LOG_IN = log_in()
+
+
+EXAMPLES = [
     SIGN_UP,
-    TAKEN,
-    UNVALID,
-    UPDATE,
-    WRONG,
-    bearer,
-    log_in,
-    log_out,
-    log_out_refresh,
-    new_password,
-    not_updated,
-    nothing_updated,
-    register,
-    renew,
-    shows,
-    shows_not,
-    updated,
-)
-from tests.handlers.fardel_tables import (
-    ALL_NEW,
-    FIELDS,
-    MALFORMED,
-    NO_UPDATES,
-    NOT_TO_REGISTER,
-    OTHER_TYPES,
-    PASSWORDS,
-    UPDATES,
-)
+    Row(REGISTER, ADA, 409, TAKEN),
+    Row(REGISTER, {"email": "ada@example.com"}, 400, UNVALID),
+    LOG_IN,
+    LOG_IN,
+    Row(LOGIN, {"email": "ada@example.com"}, 400, UNVALID),
+    Row(LOGIN, {**ADA, "password": "?"}, 401, WRONG),
+    renew("renewed"),
+    shows(),
+    shows("<renewed>"),
+    Row(SHOW, None, 200, NOT_LOGIN),
+    updated(
+        {"first_name": "First Name", "last_name": "Last Name"},
+        first_name="First Name",
+        last_name="Last Name",
+    ),
+    shows(first_name="First Name", last_name="Last Name"),
+    nothing_updated({}),
+    not_updated(401, NOT_FRESH, {"email": "new@example.com"}, "<renewed>"),
+    not_updated(422, FORGED, {}, "????"),
+    Row(REFRESH, None, 422, ONLY_REFRESH, bearer("<access>")),
+    log_out(),
+    shows_not(REVOKED),
+    log_out_refresh(),
+    Row(REFRESH, None, 401, REVOKED, bearer("<refresh>")),
+    log_in(NAMED, "<new access = 40 hex>", "<new refresh = 40 hex>"),
+]
+
+PUBLISHED_CLIENT = [
+    register({**NAMED, "last_name": ""}),
+    LOG_IN,
+    shows(first_name="Ada"),
+    nothing_updated(EMPTY),
+    updated({**EMPTY, "last_name": "King"}, first_name="Ada", last_name="King"),
+    updated({**EMPTY, "email": "ada@example.com"}, first_name="Ada", last_name="King"),
+    shows(first_name="Ada", last_name="King"),
+    replace(log_out_refresh(), body=b"", headers=JSON | bearer("<refresh>")),
+    replace(log_out(), body=b"", headers=JSON | bearer("<access>")),
+    shows_not(REVOKED),
+    Row(REFRESH, None, 401, REVOKED, bearer("<refresh>")),
+]
+
+NO_FORMS = {
+    "nothing": {},
+    "no password": {"email": "ada@example.com"},
+    "no email": {"password": "secret"},
+    "null email": {**ADA, "email": None},
+    "null password": {**ADA, "password": None},
+    "empty email": {**ADA, "email": ""},
+    "empty password": {**ADA, "password": ""},
+    "email a number": {**ADA, "email": 5},
+    "email true": {**ADA, "email": True},
+    "email a list": {**ADA, "email": ["ada@example.com"]},
+    "password a number": {**ADA, "password": 12345},
+    "password a huge number": {**ADA, "password": 10**30},
+    "password an object": {**ADA, "password": {}},
+    "email with NUL": {**ADA, "email": "a\0da@example.com"},
+    "a list": [ADA],
+    "a string": "ada@example.com",
+    "a number": 5,
+    "false": False,
+}
+NOT_TO_REGISTER = {
+    "first name a number": {**ADA, "first_name": 5},
+    "last name a list": {**ADA, "last_name": []},
+    "last name false": {**ADA, "last_name": False},
+    "first name with NUL": {**ADA, "first_name": "A\0da"},
+    "email of spaces": {**ADA, "email": "  "},
+    "no email at all": {**ADA, "email": "ada"},
+    "two at": {**ADA, "email": "ada@@example.com"},
+    "a space within": {**ADA, "email": "a da@example.com"},
+    "no domain": {**ADA, "email": "ada@"},
+    "255 characters": {**ADA, "email": f"ada@{'a' * 60}.{'b' * 186}.com"},
+    "a long first name": {**ADA, "first_name": "n" * 255},
+    "1 MB of combining marks": {**ADA, "email": "e" + "\u0301" * 100_000 + "@example.com"},
+}
+MALFORMED = [
+    b"",
+    b" ",
+    b"null",
+    b"{",
+    b"{} {}",
+    b'{"email": NaN}',
+    b"\0",
+    b'{"email": "ada@example.com", "password": "\xff"}',
+    b'{"email": "ada@example.com", "password": "\\ud800"}',
+    b'{"email": "\\udc00@example.com", "password": "secret"}',
+    b"[" * 100_000,
+]
+OTHER_TYPES = [
+    (urlencoded(**ADA), FORM),
+    (multipart(**ADA), MULTIPART),
+    (json.dumps(ADA).encode(), {}),
+    (json.dumps(ADA).encode(), FORM),
+    (json.dumps(ADA).encode(), {"Content-Type": "text/plain"}),
+    (json.dumps(ADA).encode(), {"Content-Type": "application/jsonx"}),
+    (None, {}),
+    (b"", FORM),
+]
+
+LOGOUT_BODIES = [
+    (None, JSON),
+    (b"", JSON),
+    (b"{}", JSON),
+    (b"{not json", JSON),
+    (b"plain", {"Content-Type": "text/plain"}),
+    (b"--", {"Content-Type": "multipart/form-data"}),
+    (b"\xff\x00", {}),
+]
+
+BAD_HEADERS = ["Bearer", "Token", "Bearer a b", "Bearer <access> <access>", "Basic dDp0"]
+BAD_HEADERS += ["<access>", "Bearers <access>", "bearer"]
+NO_TOKENS = ["????", "<ACCESS>", "0" * 40, "0" * 64, "aaaa.bbbb.cccc"]
+
+NO_UPDATES = [
+    *[{name: value} for name in EMPTY for value in (5, 10**30, 1.5, True, False, [], {}, ["x"])],
+    *[{**EMPTY, "first_name": "Grace", name: []} for name in ("last_name", "email", "password")],
+    *[{"email": email} for email in ("new", "new@", "@example.com", "a b@example.com", "x" * 255)],
+    {"email": "n\0ew@example.com"},
+    {"first_name": "A\0da"},
+    {"last_name": "Love\0lace"},
+    [{"first_name": "Grace"}],
+    "first_name",
+    5,
+    0,
+    False,
+    [],
+]
+
+FIELDS = {
+    "names": (NAMED, {"first_name": "Ada", "last_name": "Lovelace"}),
+    "one name": ({**ADA, "last_name": "Lovelace"}, {"last_name": "Lovelace"}),
+    "empty names": ({**ADA, "first_name": "", "last_name": ""}, {}),
+    "null names": ({**ADA, "first_name": None, "last_name": None}, {}),
+    "spaces": ({**ADA, "email": " \t ada@example.com\n"}, {}),
+    "its case is kept": ({**ADA, "email": "Ada@Example.COM"}, {"email": "Ada@Example.COM"}),
+    "any letters": ({**ADA, "first_name": "Åda 🔑 </b>\\"}, {"first_name": "Åda 🔑 </b>\\"}),
+    "long names": ({**ADA, "last_name": "n" * 254}, {"last_name": "n" * 254}),
+    "others": ({**ADA, "id": 7, "is_admin": True, "is_staff": True, "group": "Makers"}, {}),
+}
+
+PASSWORDS = [
+    (" ", "  "),
+    ("a" * 72 + "b", "a" * 72 + "c"),
+    ("pass\0word", "pass\0worD"),
+    ("🔑", "🔒"),
+]
+
+UPDATES = [
+    {"first_name": "Grace"},
+    {"last_name": "Hopper"},
+    {"first_name": "Jean", "last_name": "Bartik"},
+    {"first_name": "Åda 🔑 </b>\\"},
+    {"email": "new@example.com"},
+    {"first_name": "Ada", "last_name": "King", "email": "ada@example.com"},
+]
+
+ALL_NEW = {
+    "first_name": "Grace",
+    "last_name": "Hopper",
+    "email": "new@example.com",
+    "password": "\0 a very " + "long " * 1000,
+}
+
 
 IGNORED = {"id": 7, "is_admin": True, "is_staff": True, "group": "Makers", "username": "x"}
 GRACES = {"first_name": "Grace", "last_name": "Lovelace"}

@@ -21,7 +21,7 @@ from tests.handlers.contract import (
     play,
     urlencoded,
 )
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     BLANK,
     CANNOT_LOG_IN,
     CHALLENGE,
@@ -40,7 +40,7 @@ from tests.handlers.drf_sentences import (
     too_long,
     wrong_media_type,
 )
-from tests.handlers.kust_rows import (
+from tests.handlers.dialects.kust_rows import (
     KUST2,
     KUST3,
     LOG_IN,

@@ -1,7 +1,7 @@
 """What the tests of cellars send, and what it answers."""
 
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, urlencoded
-from tests.handlers.lumotist_rows import token
+from tests.handlers.dialects.lumotist_rows import token
 
 PASSWORD = "hunter2"
 AZURE = {"username": "AzureDiamond", "password": PASSWORD}

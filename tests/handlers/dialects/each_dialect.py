@@ -1,4 +1,4 @@
-"""The five dialects side by side: the same question to each, in its own words.
+"""The five dialects side by side: each call that all of them have, in the words of each.
 
 All of them under their own names. A token is called as the dialect that it was made in; fardel has
 `refresh` and `access` besides, the latter the one that is not fresh.
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.handlers import cellars_rows, fardel_rows
 from tests.handlers.contract import Row
-from tests.handlers.drf_sentences import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
+from tests.handlers.dialects import cellars_rows, fardel_rows
+from tests.handlers.dialects.drf_messages import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
 
 Account = Mapping[str, str]
 
@@ -20,8 +20,8 @@ PASSWORD = "Analytical-Engine-1843"
 
 
 @dataclass(frozen=True)
-class Tongue:
-    """How one dialect says what all of them say. `asks` are the names a register takes."""
+class DialectCalls:
+    """The calls that all dialects have, as one has them. `asks` are the names a register takes."""
 
     register: str
     asks: tuple[str, ...]
@@ -52,8 +52,8 @@ def _taken_in_lumotist(fields: list[str]) -> tuple[int, dict[str, Any]]:
     return 400, {"success": False, "errors": errors}
 
 
-TONGUES = {
-    "wicare": Tongue(
+DIALECT_CALLS = {
+    "wicare": DialectCalls(
         "POST /wicare/api/auth/register",
         ("username", "email"),
         lambda account: (
@@ -68,7 +68,7 @@ TONGUES = {
         ("POST /wicare/api/auth/logout", 204, None),
         "64 hex",
     ),
-    "lumotist": Tongue(
+    "lumotist": DialectCalls(
         "POST /lumotist/account/register",
         ("username", "email"),
         lambda _: (200, {"success": True, "token": "<lumotist = 40 hex>"}),
@@ -79,7 +79,7 @@ TONGUES = {
         _taken_in_lumotist,
         ("POST /lumotist/account/logout", 200, {"success": True}),
     ),
-    "kust": Tongue(
+    "kust": DialectCalls(
         "POST /kust/auth/users",
         ("username", "email"),
         lambda account: (
@@ -93,7 +93,7 @@ TONGUES = {
         _taken("A user with that {} already exists."),
         ("POST /kust/auth/token/logout", 204, None),
     ),
-    "cellars": Tongue(
+    "cellars": DialectCalls(
         "POST /cellars/api/register",
         ("username",),
         lambda account: (201, {"token": "<cellars = 40 hex>", "user": _cellars_user(account)}),
@@ -104,7 +104,7 @@ TONGUES = {
         lambda _: (400, cellars_rows.NOT_UNIQUE),
         ("POST /cellars/api/logout", 200, cellars_rows.SUCCESS),
     ),
-    "fardel": Tongue(
+    "fardel": DialectCalls(
         "POST /fardel/api/auth/register",
         ("email",),
         lambda _: (
@@ -122,13 +122,13 @@ TONGUES = {
     ),
 }
 
-SESSIONS = [*TONGUES, "access"]
+SESSIONS = [*DIALECT_CALLS, "access"]
 """What a token that gives access can be called."""
 
 
 def account_of(maker: str) -> Account:
     """Return the names that Ada has when she registers there."""
-    return {name: ADA[name] for name in TONGUES[maker].asks}
+    return {name: ADA[name] for name in DIALECT_CALLS[maker].asks}
 
 
 def brings(session: str, scheme: str = "Bearer") -> dict[str, str]:
@@ -136,17 +136,17 @@ def brings(session: str, scheme: str = "Bearer") -> dict[str, str]:
 
 
 def register(maker: str) -> Row:
-    tongue, account = TONGUES[maker], account_of(maker)
-    status, answer = tongue.made(account)
-    return Row(tongue.register, {**account, "password": PASSWORD}, status, answer)
+    calls, account = DIALECT_CALLS[maker], account_of(maker)
+    status, answer = calls.made(account)
+    return Row(calls.register, {**account, "password": PASSWORD}, status, answer)
 
 
 def taken(other: str, clash: Iterable[str]) -> Row:
     """Register with these names of Ada's in capitals, and new ones for what else is asked."""
-    tongue = TONGUES[other]
-    names = {name: ADA[name].upper() if name in clash else ANOTHER[name] for name in tongue.asks}
-    status, answer = tongue.taken([name for name in ("username", "email") if name in clash])
-    return Row(tongue.register, {**names, "password": PASSWORD}, status, answer)
+    calls = DIALECT_CALLS[other]
+    names = {name: ADA[name].upper() if name in clash else ANOTHER[name] for name in calls.asks}
+    status, answer = calls.taken([name for name in ("username", "email") if name in clash])
+    return Row(calls.register, {**names, "password": PASSWORD}, status, answer)
 
 
 def log_in(name: str, by: str, account: Account = ADA, *, again: bool = False) -> Row:
@@ -154,15 +154,15 @@ def log_in(name: str, by: str, account: Account = ADA, *, again: bool = False) -
 
     The second time it is done in capitals.
     """
-    tongue = TONGUES[name]
-    token = f"<{name}>" if again else f"<{name} = {tongue.pattern}>"
+    calls = DIALECT_CALLS[name]
+    token = f"<{name}>" if again else f"<{name} = {calls.pattern}>"
     fields = {by: ADA[by].upper() if again else ADA[by], "password": PASSWORD}
-    return Row(tongue.login, fields, 200, tongue.logged_in(account, token))
+    return Row(calls.login, fields, 200, calls.logged_in(account, token))
 
 
 def cannot_log_in(name: str, by: str, password: str = PASSWORD) -> Row:
-    tongue = TONGUES[name]
-    return Row(tongue.login, {by: ADA[by], "password": password}, *tongue.wrong)
+    calls = DIALECT_CALLS[name]
+    return Row(calls.login, {by: ADA[by], "password": password}, *calls.wrong)
 
 
 def renew() -> Row:
@@ -172,12 +172,12 @@ def renew() -> Row:
 
 
 def open_again(session: str) -> Row:
-    return renew() if session == "access" else log_in(session, TONGUES[session].logs_in_by[0])
+    return renew() if session == "access" else log_in(session, DIALECT_CALLS[session].logs_in_by[0])
 
 
 def log_out(name: str, session: str, scheme: str = "Bearer") -> Row:
     """End a session in this dialect, whichever it was opened in."""
-    request, status, answer = TONGUES[name].logout
+    request, status, answer = DIALECT_CALLS[name].logout
     return Row(request, None, status, answer, brings(session, scheme))
 
 
@@ -211,7 +211,7 @@ DRF_GUARDED = (
 DRF_OPEN = tuple(
     line
     for name in ("wicare", "lumotist", "kust")
-    for line in (TONGUES[name].register, TONGUES[name].login)
+    for line in (DIALECT_CALLS[name].register, DIALECT_CALLS[name].login)
 )
 FARDEL_GUARDED = (
     "POST /fardel/api/auth/logout",

@@ -10,8 +10,8 @@ from handlers import app_keys
 from store.accounts import NewAccount
 from store.session_record import SessionSpec
 from tests.handlers.contract import JSON, Row, play
-from tests.handlers.drf_sentences import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
-from tests.handlers.lumotist_rows import (
+from tests.handlers.dialects.drf_messages import CANNOT_LOG_IN, CHALLENGE, INVALID_TOKEN
+from tests.handlers.dialects.lumotist_rows import (
     LOG_IN,
     LOGIN,
     SIGN_UP,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.handlers.contract import JSON, Row, places, play
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     CANNOT_LOG_IN,
     CHALLENGE,
     INACTIVE,
@@ -14,7 +14,7 @@ from tests.handlers.drf_sentences import (
     SPACES,
     not_allowed,
 )
-from tests.handlers.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, TEST, token
+from tests.handlers.dialects.lumotist_rows import LOG_IN, LOGIN, SIGN_UP, TEST, token
 
 NOBODYS = token(
     "2427f839b8a07d89147375921f75444094d38c05"

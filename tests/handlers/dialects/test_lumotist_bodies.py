@@ -7,14 +7,14 @@ import json
 import pytest
 
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, play, urlencoded
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     BLANK,
     NOT_A_STRING,
     REQUIRED,
     not_an_object,
     wrong_media_type,
 )
-from tests.handlers.lumotist_rows import LOGIN, SIGN_UP, TEST, profile
+from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP, TEST, profile
 
 MIB = 1024 * 1024
 PATHS = ("/account/register", "/account/login")

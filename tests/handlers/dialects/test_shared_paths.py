@@ -20,7 +20,7 @@ from tests.handlers.contract import (
     play,
     urlencoded,
 )
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     CANNOT_LOG_IN,
     CHALLENGE,
     INVALID_TOKEN,
@@ -30,7 +30,7 @@ from tests.handlers.drf_sentences import (
     REQUIRED,
     not_allowed,
 )
-from tests.handlers.fardel_rows import (
+from tests.handlers.dialects.fardel_rows import (
     BAD_HEADER,
     FORGED,
     LOGIN,
@@ -44,8 +44,8 @@ from tests.handlers.fardel_rows import (
     bearer,
     message,
 )
-from tests.handlers.lumotist_rows import token
-from tests.handlers.shared_rows import (
+from tests.handlers.dialects.lumotist_rows import token
+from tests.handlers.dialects.shared_rows import (
     ASK_FARDEL,
     ASK_WICARE,
     BY_EMAIL,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.handlers.contract import JSON, Row, play
-from tests.handlers.drf_sentences import (
+from tests.handlers.dialects.drf_messages import (
     BLANK,
     CANNOT_LOG_IN,
     INVALID_EMAIL,
@@ -14,7 +14,7 @@ from tests.handlers.drf_sentences import (
     REQUIRED,
     too_long,
 )
-from tests.handlers.lumotist_rows import profile
+from tests.handlers.dialects.lumotist_rows import profile
 
 USERNAME_TAKEN = ["user with this username already exists."]
 EMAIL_TAKEN = ["user with this email already exists."]

@@ -14,24 +14,33 @@ from handlers.dialects.fardel import DIALECT
 from handlers.errors import InternalError, RequestTimeout
 from store.errors import Busy, Unavailable
 from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
-from tests.handlers.fardel_rows import (
+from tests.handlers.dialects.fardel_rows import (
     ADA,
     BAD_HEADER,
+    BAD_HEADERS,
+    EXAMPLES,
     EXPIRED,
     FORGED,
     GUARDED_BY_ACCESS,
     GUARDED_BY_REFRESH,
     LOG_IN,
     LOGIN,
+    LOGOUT_BODIES,
+    MALFORMED,
     MISSING,
     NAMED,
+    NO_FORMS,
+    NO_TOKENS,
     NOT_LOGIN,
     ONLY_ACCESS,
+    OTHER_TYPES,
     POST_ONLY,
+    PUBLISHED_CLIENT,
     REGISTER,
     REVOKED,
     SHOW,
     SIGN_UP,
+    STORIES,
     UNVALID,
     UPDATE,
     WRONG,
@@ -46,17 +55,6 @@ from tests.handlers.fardel_rows import (
     shows,
     shows_not,
     updated,
-)
-from tests.handlers.fardel_stories import STORIES
-from tests.handlers.fardel_tables import (
-    BAD_HEADERS,
-    EXAMPLES,
-    LOGOUT_BODIES,
-    MALFORMED,
-    NO_FORMS,
-    NO_TOKENS,
-    OTHER_TYPES,
-    PUBLISHED_CLIENT,
 )
 
 UNDER_ITS_NAME = "/fardel{path}"  # at / the scheme Token would speak wicare
