@@ -76,11 +76,10 @@ class Pool:
         """Take a cursor back; a connection in the middle of something is closed."""
         self._busy.discard(cursor)
         connection = cursor.connection
-        if not connection.closed:
-            if connection.raw.get_transaction_status() == TRANSACTION_STATUS_IDLE:
-                self._idle.append((self._loop.time(), cursor))
-            else:
-                connection.close()
+        if connection.closed or connection.raw.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            connection.close()
+        else:
+            self._idle.append((self._loop.time(), cursor))
         self._places.release()
 
     def doubt(self, since: float) -> None:

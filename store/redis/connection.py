@@ -6,6 +6,7 @@ and one that does not answer makes all those that were idle as long be opened ag
 """
 
 import asyncio
+import contextlib
 import math
 import re
 from typing import Any
@@ -95,14 +96,9 @@ class _Probed:
             raise ConnectionError(self._reason(error)) from None
         finally:
             self.client_name = name
-        if name:
-            try:
-                await self.send_command("CLIENT", "SETNAME", name, check_health=False)  # type: ignore[attr-defined]
-                await self.read_response()  # type: ignore[attr-defined]
-            except AuthenticationError as error:
-                raise ConnectionError(self._reason(error)) from None
-            except ResponseError:
-                pass  # CLIENT is not for every user
+        await self.send_command("CLIENT", "SETNAME", name, check_health=False)  # type: ignore[attr-defined]
+        with contextlib.suppress(ResponseError):  # CLIENT is not for every user
+            await self.read_response()  # type: ignore[attr-defined]
 
     def _reason(self, error: Exception) -> str:
         """Return why a server lets nobody in. Its own text may repeat the command, password too."""

@@ -117,13 +117,9 @@ def _single(url: str, parts: SplitResult) -> Single:
         if not parts.path.strip("/") or (parts.netloc and not parts.netloc.endswith("@")):
             raise BadValue("it must give the absolute path of a socket: unix:///path/to/socket")
         return Single(url)
-    try:
-        host, port = parts.hostname or "localhost", parts.port
-    except ValueError:
-        raise BadValue(f"its port is not a number from 1 to 65535; {ENCODE}") from None
-    if port == 0 or parts.netloc.endswith(":"):
+    if parts.port == 0 or parts.netloc.endswith(":"):
         raise BadValue("its port is not a number from 1 to 65535")
-    _check_host(host)
+    _check_host(parts.hostname or "localhost")
     if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
         raise BadValue("after the host, only / or / and a database number is allowed")
     return Single(url)
@@ -239,8 +235,6 @@ def _places(text: str) -> tuple[Place, ...]:
 
 
 def _check_host(host: str) -> None:
-    if "@" in host:
-        raise BadValue(ENCODE)
     try:
         host.encode("idna")
     except UnicodeError:

@@ -12,7 +12,7 @@ from psycopg2.extensions import parse_dsn
 from app import create_app
 from store.errors import Unavailable
 from store.postgresql.database import connect_database
-from store.redis.client import connect_redis
+from store.redis.client import Redis, connect_redis
 from tests.program import registration
 
 DEADLINE = 1.5
@@ -29,11 +29,18 @@ class Front:
     opened: int = 0
     silenced: int = 0
     """The connections up to this number forward nothing more, and stay open."""
+    resets: bool = False
+    """Whether one of those is reset instead when something is sent over it."""
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     pumps: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def silence(self) -> None:
-        self.silenced = self.opened
+    def silence(self, *, resets: bool = False) -> None:
+        self.silenced, self.resets = self.opened, resets
+
+    @property
+    def still_open(self) -> int:
+        """How many connections nobody has closed."""
+        return sum(not pump.done() for pump in self.pumps) // 2
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
@@ -52,6 +59,8 @@ class Front:
             while some := await source.read(65536):
                 if number > self.silenced:
                     target.write(some)
+                elif self.resets:
+                    self.writers[2 * number - 2].transport.abort()
             target.close()
 
 
@@ -101,16 +110,27 @@ async def asking_postgresql(front: Front, **options):
 
 
 @contextlib.asynccontextmanager
+async def connected(front: Front, url: str = "", **options) -> AsyncIterator[Redis]:
+    client = await connect_redis(url or redis_url(front), MANY, DEADLINE, **options)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@contextlib.asynccontextmanager
 async def asking_redis(front: Front, **options):
     """Give what asks Redis several things at once, over both kinds of connections."""
-    client = await connect_redis(redis_url(front), MANY, DEADLINE, **options)
 
     def by() -> float:
         return asyncio.get_running_loop().time() + DEADLINE
 
-    ask = (lambda: client.get_many(["a"], by()), lambda: client.ask(client.client.set("a", "b")))
-    yield lambda times=MANY: [asyncio.ensure_future(each()) for each in ask * times]
-    await client.close()
+    async with connected(front, **options) as client:
+        ask = (
+            lambda: client.get_many(["a"], by()),
+            lambda: client.ask(client.client.set("a", "b")),
+        )
+        yield lambda times=MANY: [asyncio.ensure_future(each()) for each in ask * times]
 
 
 STORES = {"postgresql": asking_postgresql, "redis": asking_redis}
@@ -132,6 +152,67 @@ async def test_nobody_is_refused_over_a_connection_that_was_idle_for_long(store,
         before = front.opened
         await asyncio.gather(*ask())
         assert front.opened == before  # a probe that is answered costs no connection
+
+
+async def until_open(front: Front, connections: int) -> None:
+    async with asyncio.timeout(20):
+        while front.still_open != connections:
+            await asyncio.sleep(0.01)
+
+
+async def test_one_silent_connection_to_postgresql_ends_those_that_were_idle_as_long(postgresql):
+    async with asking_postgresql(postgresql, idle_seconds=0.2) as ask:
+        await asyncio.gather(*ask())
+        postgresql.silence()
+        await asyncio.sleep(0.25)
+        await asyncio.gather(*ask(1))
+        await until_open(postgresql, 1)
+
+
+async def test_a_client_that_leaves_during_a_probe_of_postgresql_takes_no_place(postgresql):
+    async with asking_postgresql(postgresql, idle_seconds=0.2) as ask:
+        await asyncio.gather(*ask())
+        postgresql.silence()
+        await asyncio.sleep(0.25)
+        probing = ask()
+        await asyncio.sleep(0.05)  # less than a probe may take
+        for each in probing:
+            each.cancel()
+        assert {type(each) for each in await asyncio.gather(*probing, return_exceptions=True)} == {
+            asyncio.CancelledError
+        }
+        await until_open(postgresql, 0)
+        await asyncio.gather(*ask())
+
+
+@pytest.mark.parametrize("resets", [False, True])
+async def test_a_pooled_connection_to_redis_is_opened_again(redis, resets):
+    """It does not answer its probe, or is reset by it; the command is sent over a new one."""
+    async with connected(redis, idle_seconds=0.2) as client:
+        for value in ("a", "b"):
+            await client.ask(client.client.set("idle", value))
+            before = redis.opened
+            redis.silence(resets=resets)
+            await asyncio.sleep(0.25)
+        assert await client.ask(client.client.get("idle")) == b"b"
+        assert redis.opened == before + 1
+
+
+async def test_a_user_who_may_not_ping_or_name_connections_keeps_them(redis, redis_client):
+    """A probe that is refused has been answered."""
+    redis_client.acl_setuser(
+        "few", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-ping", "-client"]
+    )
+    try:
+        url = f"redis://few:x@127.0.0.1:{redis.port}"
+        async with connected(redis, url, idle_seconds=0.2, at_once=False) as client:
+            for value in ("a", "b"):
+                await client.ask(client.client.set("few", value))
+                await asyncio.sleep(0.25)
+            assert await client.ask(client.client.get("few")) == b"b"
+            assert redis.opened == 1
+    finally:
+        redis_client.acl_deluser("few")
 
 
 @pytest.mark.parametrize("store", ["postgresql", pytest.param("redis", marks=pytest.mark.slow)])
