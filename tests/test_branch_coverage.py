@@ -1,4 +1,4 @@
-"""`make coverage` fails when too few branches of a package are covered, whatever the others have."""
+"""`make coverage` fails when one package has too few of its branches covered."""
 
 import json
 
