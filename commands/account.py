@@ -132,7 +132,7 @@ async def _create(settings: Settings, chosen: Namespace) -> str:
     later = {name: value for name, value in values.items() if name not in _AT_BIRTH}
     password = new_password()
     async with core_of(settings, redis_required=False) as core:
-        account, _ = await core.admin.register(new, password)
+        account = await core.admin.register(new, password)
         if later:
             await core.accounts.change(account.id, later)
         details = _still(await core.accounts.details(account.id), "of this name")

@@ -31,9 +31,9 @@ from store.core import make_sessions, make_tokens
 from store.diagnostics import (
     database_facts,
     dearer_hashes,
+    limits_problem,
     redis_facts,
-    why_not_counted,
-    why_not_kept,
+    sessions_problem,
 )
 from store.errors import Unavailable
 from store.limits import Limits
@@ -116,11 +116,11 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
             for finding in await _judged(redis, settings):
                 yield finding
             limit = settings.register_limit
-            why = await why_not_counted(Limits(redis, *[limit] * 4))
+            why = await limits_problem(Limits(redis, *[limit] * 4))
             fine, bad = "Redis counts attempts", f"Redis cannot count attempts: {why}"
             yield either(why is None, fine, bad, Level.WRONG)
             options = core_options(settings)
-            why = await why_not_kept(make_sessions(redis, make_tokens(options), options))
+            why = await sessions_problem(make_sessions(redis, make_tokens(options), options))
             fine, bad = "Redis stores sessions", f"Redis cannot store sessions: {why}"
             yield either(why is None, fine, bad, Level.WRONG)
         finally:

@@ -17,7 +17,7 @@ from commands.transfer.messages import number
 from embedded import EmbeddedStoreError
 from settings import Settings
 from store.accounts import Accounts
-from store.admin import Operator
+from store.admin import Admin
 from store.errors import AppError, Unavailable
 from store.session_record import Session
 
@@ -102,7 +102,7 @@ async def _end_of_one(settings: Settings, chosen: Namespace) -> str:
     return f"ended {number(count, 'session')} of {chosen.name}"
 
 
-async def _count(admin: Operator, account_id: int) -> int | None:
+async def _count(admin: Admin, account_id: int) -> int | None:
     try:
         return len(await admin.live_sessions(account_id))
     except Unavailable as refusal:

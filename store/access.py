@@ -34,7 +34,7 @@ from telemetry.observer import UNOBSERVED, Observer
 
 _log = logging.getLogger("latchkey.access")
 
-ROUNDS = 8
+MAX_ATTEMPTS = 8
 
 
 class Access:
@@ -66,7 +66,7 @@ class Access:
         self,
         new: NewAccount,
         password: str,
-        grants: Sequence[SessionSpec] = (),
+        specs: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
     ) -> tuple[Account, list[IssuedToken]]:
         """Make an account and open its first sessions.
@@ -77,49 +77,49 @@ class Access:
         no account is never live.
         """
         with self._observer.registration():
-            return await self._register(new, password, grants, client)
+            return await self._register(new, password, specs, client)
 
     async def _register(
-        self, new: NewAccount, password: str, grants: Sequence[SessionSpec], client: Client
+        self, new: NewAccount, password: str, specs: Sequence[SessionSpec], client: Client
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.register(client)
         hash = await self._passwords.hash(password, client)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ATTEMPTS):
             identity = await self._accounts.new_identity()
             try:
-                opened = [await self._sessions.open(*identity, grant) for grant in grants]
+                issued = [await self._sessions.open(*identity, spec) for spec in specs]
             except StaleEpoch:
                 continue  # PostgreSQL was set back, and this id has been somebody's before
             try:
-                logged_in = bool(grants)
+                logged_in = bool(specs)
                 account = await self._accounts.insert(identity, new, hash, logged_in=logged_in)
             except (Taken, Unstorable):
-                await self._discard(identity[0], opened)
+                await self._discard(identity[0], issued)
                 raise
             if account is not None:
-                return account, opened
-            await self._discard(identity[0], opened)  # an import gave this id away meanwhile
+                return account, issued
+            await self._discard(identity[0], issued)  # an import gave this id away meanwhile
         raise Busy(1.0)
 
     async def log_in(
-        self, login: Login, password: str, grants: Sequence[SessionSpec], client: Client = NOBODY
+        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client = NOBODY
     ) -> tuple[Account, list[IssuedToken]]:
         """Return the account and its sessions, the live ones it has or new ones.
 
         An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
         Inactive, Unstorable, Busy, RateLimited.
         """
-        with self._observer.login(grants[0].dialect):
-            return await self._log_in(login, password, grants, client)
+        with self._observer.login(specs[0].dialect):
+            return await self._log_in(login, password, specs, client)
 
     async def _log_in(
-        self, login: Login, password: str, grants: Sequence[SessionSpec], client: Client
+        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.log_in(login, client)
         verified, match, newer = None, Match.NO, 0
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ATTEMPTS):
             found = await self._accounts.credentials(login)
             if found is None or found.hash != verified:
                 verified = found.hash if found else None
@@ -131,14 +131,14 @@ class Access:
                 raise Inactive
             if await self._accounts.record_login(account.id, account.epoch):
                 try:
-                    opened = await self._open(account, grants, account.epoch < newer)
+                    issued = await self._open(account, specs, account.epoch < newer)
                 except StaleEpoch as outdated:
                     newer = outdated.epoch
                 else:
-                    await self._sessions.close_unknown(account.id)
+                    await self._sessions.end_unknown(account.id)
                     if match is Match.OUTDATED:
                         await self._renew_hash(account.id, found.hash, password, client)
-                    return account, opened
+                    return account, issued
         raise Busy(1.0)
 
     async def _verify(
@@ -167,33 +167,33 @@ class Access:
 
     async def log_out(self, caller: Caller) -> None:
         """End the session that the request came with."""
-        await self._sessions.close(caller.session)
+        await self._sessions.end(caller.session)
 
-    async def end_all(self, account_id: int, epoch: int | None = None) -> None:
-        """End every session of an account, in every dialect.
+    async def end_all(self, caller: Caller) -> None:
+        """End every session of the caller's account, in every dialect.
 
-        With the epoch that a caller was authenticated under, raises BadToken when the account has
-        another one: the caller's session ended in the meantime.
+        Raises BadToken when the account's epoch is no longer the one that the caller was
+        authenticated under: then the caller's session has ended.
         """
-        raised = await self._accounts.raise_epoch(account_id, epoch)
-        if raised is not None:
-            await self._clean_up(account_id, raised)
-        elif epoch is not None:
+        account = caller.account
+        epoch = await self._accounts.raise_epoch(account.id, account.epoch)
+        if epoch is None:
             raise BadToken(TokenProblem.REVOKED)
+        await end_older_sessions(self._sessions, account.id, epoch)
 
-    async def refresh(self, caller: Caller, grant: SessionSpec) -> IssuedToken:
+    async def refresh(self, caller: Caller, spec: SessionSpec) -> IssuedToken:
         """Open a session for the one that the request came with. Raises RateLimited."""
         account = caller.account
         if self._limits:
             await self._limits.refresh(account.id)
-        return await self._sessions.open(account.id, account.epoch, grant)
+        return await self._sessions.open(account.id, account.epoch, spec)
 
     async def change(
         self,
         caller: Caller,
         changes: Mapping[str, Any],
         password: str | None = None,
-        grants: Sequence[SessionSpec] = (),
+        specs: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
     ) -> tuple[Account, list[IssuedToken]]:
         """Change the caller's account: columns by name, and its password if one is given.
@@ -212,9 +212,9 @@ class Access:
                 await self._limits.change_password(caller.account.id, client)
             hash = await self._passwords.hash(password, client)
             account = await self._write(caller, {**changes, "password": hash})
-        await self._clean_up(account.id, account.epoch)
+        await end_older_sessions(self._sessions, account.id, account.epoch)
         try:
-            return account, await self._open(account, grants, database_restored=False)
+            return account, await self._open(account, specs, database_restored=False)
         except StaleEpoch:  # somebody ended these, too, in this very moment
             raise BadToken(TokenProblem.REVOKED) from None
 
@@ -230,30 +230,34 @@ class Access:
         account = (await self.confirm(caller)).account
         if not await self._accounts.delete(account.id, account.epoch):
             raise BadToken(TokenProblem.REVOKED)
-        await self._clean_up(account.id, account.epoch + 1)
+        await end_older_sessions(self._sessions, account.id, account.epoch + 1)
 
     async def _open(
-        self, account: Account, grants: Sequence[SessionSpec], database_restored: bool
+        self, account: Account, specs: Sequence[SessionSpec], database_restored: bool
     ) -> list[IssuedToken]:
         return [
             await self._sessions.open(
-                account.id, account.epoch, grant, database_restored=database_restored
+                account.id, account.epoch, spec, database_restored=database_restored
             )
-            for grant in grants
+            for spec in specs
         ]
 
-    async def _discard(self, account_id: int, opened: Sequence[IssuedToken]) -> None:
-        for session in opened:
+    async def _discard(self, account_id: int, issued: Sequence[IssuedToken]) -> None:
+        for session in issued:
             await self._sessions.discard(account_id, session)
 
-    async def _clean_up(self, account_id: int, epoch: int) -> None:
-        # The sessions are over once PostgreSQL has said so: a Redis that is away changes nothing.
-        try:
-            await self._sessions.close_older(account_id, epoch)
-        except Unavailable as refusal:
-            _log.warning(
-                "sessions of account %d have ended but are still in Redis: %s", account_id, refusal
-            )
+
+async def end_older_sessions(sessions: Sessions, account_id: int, epoch: int) -> None:
+    """Revoke in Redis an account's sessions of epochs below `epoch`, which PostgreSQL has now.
+
+    They have ended already, by the epoch, so a Redis that is unavailable is logged and not raised.
+    """
+    try:
+        await sessions.end_older(account_id, epoch)
+    except Unavailable as error:
+        _log.warning(
+            "sessions of account %d have ended but are still in Redis: %s", account_id, error
+        )
 
 
 def _is_another(email: str | None, kept: str | None) -> bool:

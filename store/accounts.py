@@ -45,23 +45,23 @@ class Accounts:
             f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
         )
         self._by_name: BatchLoader[tuple[str, str], Credentials] = BatchLoader(
-            self._fetch_by_name, database.deadline, observer=observer, name="login"
+            self._fetch_by_name, database.timeout, observer=observer, name="login"
         )
 
     def close(self) -> None:
         """End the tasks that look names up."""
         self._by_name.close()
 
-    async def get_many(self, ids: Iterable[int], by: float) -> dict[int, Account]:
+    async def get_many(self, ids: Iterable[int], deadline: float) -> dict[int, Account]:
         """Return those of the accounts that there are, as they are now, in one round trip.
 
-        PostgreSQL must have answered by the event loop's time `by`.
+        PostgreSQL must have answered by the event loop's time `deadline`.
         """
         known = [str(account_id) for account_id in ids if 0 < account_id <= MAX_ID]
         if len(known) == 1:
-            rows = await self._database.rows(self._one, known, by)
+            rows = await self._database.rows(self._one, known, deadline)
         else:
-            rows = await self._database.rows(self._many, (f"{{{','.join(known)}}}",), by)
+            rows = await self._database.rows(self._many, (f"{{{','.join(known)}}}",), deadline)
         return {row[0]: Account._make(row) for row in rows}
 
     async def details(self, account_id: int) -> Details | None:
@@ -226,8 +226,8 @@ class Accounts:
 
     async def count(self) -> int:
         """Count the accounts. With a million of them it may take a second."""
-        by = asyncio.get_running_loop().time() + BATCH_SECONDS
-        [(count,)] = await self._database.rows("select count(*) from account", (), by)
+        deadline = asyncio.get_running_loop().time() + BATCH_SECONDS
+        [(count,)] = await self._database.rows("select count(*) from account", (), deadline)
         return int(count)
 
     async def delete(self, account_id: int, epoch: int) -> bool:
@@ -265,7 +265,7 @@ class Accounts:
         return frozenset(field for field, taken in zip(_NAMES, row, strict=True) if taken)
 
     async def _fetch_by_name(
-        self, names: list[tuple[str, str]], by: float
+        self, names: list[tuple[str, str]], deadline: float
     ) -> dict[tuple[str, str], Credentials]:
         usernames = [name for field, name in names if field == "username"]
         emails = [name for field, name in names if field == "email"]
@@ -276,7 +276,7 @@ class Accounts:
                 select 'email', email_folded, password, {_COLUMNS} from account
                  where email_folded = any(%s::text[])""",
             (usernames, emails),
-            by,
+            deadline,
         )
         return {(row[0], row[1]): _credentials(row) for row in rows}
 

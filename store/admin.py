@@ -1,62 +1,95 @@
-"""What an operator does with anybody's account and sessions, in the same safe order."""
+"""What an operator does with accounts and their sessions, given by account ids instead of tokens.
+
+The order of the writes is that of store/access.py.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from store.access import ROUNDS, Access
+from store.access import MAX_ATTEMPTS, end_older_sessions
+from store.account import Account, NewAccount
+from store.accounts import Accounts
 from store.authentication import Caller, resolve_caller
 from store.errors import Busy
 from store.imported_tokens import Imported
+from store.passwords import Passwords
 from store.session_record import Session
+from store.sessions import Sessions
 
 
-class Operator(Access):
-    """Access without a token: accounts are given by their ids. Every method raises Unavailable."""
+class Admin:
+    """Changes accounts and sessions by account id. Every method raises Unavailable."""
+
+    def __init__(self, accounts: Accounts, sessions: Sessions, passwords: Passwords) -> None:
+        """Work on these; nothing is counted against a rate limit."""
+        self._accounts = accounts
+        self._sessions = sessions
+        self._passwords = passwords
 
     async def live_sessions(self, account_id: int) -> list[tuple[Session, float]]:
-        """Return an account's live sessions, each with when it ends, in seconds since 1970."""
-        standing = await self._sessions.standing(account_id)
-        by = asyncio.get_running_loop().time() + self._sessions.deadline
-        accounts = await self._accounts.get_many([account_id], by)
-        return [each for each in standing if isinstance(resolve_caller(each[0], accounts), Caller)]
+        """Return an account's live sessions, each with its end in seconds since 1970."""
+        found = await self._sessions.list_by_account(account_id)
+        accounts = await self._read_accounts([account_id])
+        return [each for each in found if isinstance(resolve_caller(each[0], accounts), Caller)]
 
-    async def adopt(self, dialect: str, owned: Sequence[tuple[int, str]]) -> list[bool | None]:
-        """Have tokens that another application made stand for accounts, given by their ids.
+    async def register(self, new: NewAccount, password: str) -> Account:
+        """Create an account without a session, and return it. Raises Taken, Unstorable, Busy."""
+        hash = await self._passwords.hash(password)
+        for _ in range(MAX_ATTEMPTS):
+            identity = await self._accounts.new_identity()
+            account = await self._accounts.insert(identity, new, hash, logged_in=False)
+            if account is not None:
+                return account
+        raise Busy(1.0)
 
-        Tell for each whether it stands now: False for one that was ended before or is another's,
-        None when there is no such account.
+    async def end_all(self, account_id: int) -> None:
+        """End every session of an account, in every dialect. No account is not an error."""
+        epoch = await self._accounts.raise_epoch(account_id)
+        if epoch is not None:
+            await end_older_sessions(self._sessions, account_id, epoch)
+
+    async def import_tokens(
+        self, dialect: str, owned: Sequence[tuple[int, str]]
+    ) -> list[bool | None]:
+        """Open a session for each token that another application made, given with its account id.
+
+        Return for each token whether it now authenticates its account: False for a token that was
+        ended before or belongs to another account, None for an account that does not exist.
         """
-        by = asyncio.get_running_loop().time() + self._sessions.deadline
-        accounts = await self._accounts.get_many({account_id for account_id, _ in owned}, by)
-        there = [
+        accounts = await self._read_accounts({account_id for account_id, _ in owned})
+        tokens = [
             Imported(token, account_id, accounts[account_id].epoch)
             for account_id, token in owned
             if account_id in accounts
         ]
-        stand = iter(await self._sessions.adopt(dialect, there) if there else [])
-        return [next(stand) if account_id in accounts else None for account_id, _ in owned]
+        imported = iter(await self._sessions.import_tokens(dialect, tokens) if tokens else [])
+        return [next(imported) if account_id in accounts else None for account_id, _ in owned]
 
     async def set_password(self, account_id: int, password: str) -> bool:
-        """Give an account another password, as its operator; tell whether it was there.
+        """Set an account's password and end all its sessions; return whether the account exists.
 
-        Every session of the account ends. Raises Unstorable, Busy.
+        Raises Unstorable, Busy.
         """
         hash = await self._passwords.hash(password)
         account = await self._accounts.change(account_id, {"password": hash})
         if account is not None:
-            await self._clean_up(account.id, account.epoch)
+            await end_older_sessions(self._sessions, account.id, account.epoch)
         return account is not None
 
     async def remove(self, account_id: int) -> bool:
-        """Delete an account, its pictures and its sessions, as its operator; tell whether it was.
+        """Delete an account, its pictures and its sessions; return whether the account existed.
 
-        Raises Busy when somebody else ends its sessions again and again meanwhile.
+        Raises Busy when its epoch was raised concurrently at each of MAX_ATTEMPTS attempts.
         """
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ATTEMPTS):
             epoch = await self._accounts.raise_epoch(account_id)
             if epoch is None:
                 return False
             if await self._accounts.delete(account_id, epoch):
-                await self._clean_up(account_id, epoch + 1)
+                await end_older_sessions(self._sessions, account_id, epoch + 1)
                 return True
         raise Busy(1.0)
+
+    async def _read_accounts(self, ids: Iterable[int]) -> dict[int, Account]:
+        deadline = asyncio.get_running_loop().time() + self._sessions.timeout
+        return await self._accounts.get_many(ids, deadline)

@@ -39,7 +39,7 @@ class Authentication:
         self._accounts = accounts
         self._sessions = sessions
         self._callers: BatchLoader[str, Caller | AppError] = BatchLoader(
-            self._look_up, sessions.deadline, observer=observer, name="session"
+            self._look_up, sessions.timeout, observer=observer, name="session"
         )
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Authentication:
                 if found.session.kind == "refresh"
                 else TokenProblem.NOT_REFRESH
             )
-        self._sessions.touch(found.session)
+        self._sessions.renew(found.session)
         return found
 
     async def confirm(self, caller: Caller) -> Caller:
@@ -78,15 +78,15 @@ class Authentication:
             raise found
         return found
 
-    async def _look_up(self, sids: list[str], by: float) -> dict[str, Caller | AppError]:
+    async def _look_up(self, sids: list[str], deadline: float) -> dict[str, Caller | AppError]:
         """Read the sessions, and then their accounts: no session is judged by an older row."""
-        sessions = await self._sessions.read(sids, by)
+        sessions = await self._sessions.read(sids, deadline)
         ids = {session.account_id for session in sessions.values() if session}
         try:
-            accounts = await self._accounts.get_many(ids, by) if ids else {}
-        except Unavailable as refusal:  # an ended session needs no account to be told so
+            accounts = await self._accounts.get_many(ids, deadline) if ids else {}
+        except Unavailable as error:  # an ended session needs no account to be told so
             ended = BadToken(TokenProblem.REVOKED)
-            return {sid: refusal if session else ended for sid, session in sessions.items()}
+            return {sid: error if session else ended for sid, session in sessions.items()}
         return {sid: resolve_caller(session, accounts) for sid, session in sessions.items()}
 
 

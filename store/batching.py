@@ -22,7 +22,7 @@ BATCH = 512
 IN_FLIGHT = 2
 """Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
 
-PATIENCE = 8
+GATHER_TURNS = 8
 """Turns of the event loop, at most, for which a batch gathers that is smaller than what is under
 way. Else every other one had but a few keys, and cost a round trip for them: 5 to 9 % of a read."""
 
@@ -32,9 +32,9 @@ as waiting for it awake: a lone read took 464 µs, 320 with this, and 280 and 29
 
 
 class BatchLoader(Generic[K, V]):
-    """Looks keys up through `fetch(keys, by)`, which answers what it found of a batch.
+    """Looks keys up through `fetch(keys, deadline)`, which answers what it found of a batch.
 
-    `by` is the event loop's time at which the oldest key of the batch has waited `deadline`
+    `deadline` is the event loop's time at which the oldest key of the batch has waited `timeout`
     seconds; `fetch` must have answered or raised by then. Keys must be valid before they come
     here: a value that makes the shared statement fail would fail its neighbours.
     """
@@ -42,7 +42,7 @@ class BatchLoader(Generic[K, V]):
     def __init__(
         self,
         fetch: Callable[[list[K], float], Awaitable[Mapping[K, V]]],
-        deadline: float,
+        timeout: float,
         *,
         batch: int = BATCH,
         in_flight: int = IN_FLIGHT,
@@ -54,7 +54,7 @@ class BatchLoader(Generic[K, V]):
         self._observer = observer
         self._name = name
         self._note_request = observer.lookup_requests(name)
-        self._deadline = deadline
+        self._timeout = timeout
         self._batch = batch
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._since: dict[K, float] = {}
@@ -100,7 +100,7 @@ class BatchLoader(Generic[K, V]):
             if not self._waiting:
                 continue  # another worker came first
             keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
-            by = self._since[keys[0]] + self._deadline
+            deadline = self._since[keys[0]] + self._timeout
             asked = {key: self._waiting.pop(key) for key in keys}
             for key in keys:
                 del self._since[key]
@@ -109,7 +109,7 @@ class BatchLoader(Generic[K, V]):
             elif len(keys) == 1:
                 self._stay_awake(asked[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
             self._under_way += len(keys)
-            await self._answer(asked, by)
+            await self._answer(asked, deadline)
             self._under_way -= len(keys)
 
     async def _gather(self) -> None:
@@ -119,7 +119,7 @@ class BatchLoader(Generic[K, V]):
             self._idle.append(called)
             await called
             self._called = False
-        for _ in range(PATIENCE):
+        for _ in range(GATHER_TURNS):
             if len(self._waiting) >= self._under_way:
                 break
             await asyncio.sleep(0)
@@ -130,10 +130,12 @@ class BatchLoader(Generic[K, V]):
             os.sched_yield()  # the store may be waiting for this very core
             self._loop.call_soon(self._stay_awake, waiter, until)
 
-    async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]], by: float) -> None:
+    async def _answer(
+        self, asked: dict[K, list["asyncio.Future[V | None]"]], deadline: float
+    ) -> None:
         try:
             with self._observer.lookup_batch(self._name, asked):
-                found = await self._fetch(list(asked), by)
+                found = await self._fetch(list(asked), deadline)
         except Exception as error:
             for waiter in _still_there(asked):
                 waiter.set_exception(error)

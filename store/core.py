@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from store.access import Access
 from store.accounts import Accounts
-from store.admin import Operator
-from store.connect import keep_trying
+from store.admin import Admin
 from store.images import Images
 from store.limits import Limits, RateLimits
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.postgresql.database import Database, connect_database
 from store.redis.client import Redis, connect_redis
+from store.retry import retry
 from store.schema import prepare
 from store.sessions import Sessions
 from store.tokens import Tokens
@@ -68,7 +68,7 @@ class Core:
     pictures: Pictures
     limits: Limits | None
     access: Access
-    admin: Operator
+    admin: Admin
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +93,7 @@ async def open_core(
         limits = Limits(redis, *options.rate_limits) if options.rate_limits else None
         tokens = make_tokens(options)
         sessions = make_sessions(redis, tokens, options, observer)
-        closing.push_async_callback(sessions.finish)
+        closing.push_async_callback(sessions.close)
         passwords = Passwords(options.bcrypt_rounds, options.cores, options.password_wait, observer)
         closing.callback(passwords.close)
         images = _make_images(options, observer)
@@ -102,8 +102,6 @@ async def open_core(
         closing.callback(accounts.close)
         access = Access(accounts, sessions, passwords, limits, observer)
         closing.callback(access.close)
-        admin = Operator(accounts, sessions, passwords)
-        closing.callback(admin.close)
         yield Core(
             database=database,
             redis=redis,
@@ -115,7 +113,7 @@ async def open_core(
             pictures=Pictures(database),
             limits=limits,
             access=access,
-            admin=admin,
+            admin=Admin(accounts, sessions, passwords),
         )
 
 
@@ -140,7 +138,7 @@ def make_tokens(options: CoreOptions) -> Tokens:
 def make_sessions(
     redis: Redis, tokens: Tokens, options: CoreOptions, observer: Observer = UNOBSERVED
 ) -> Sessions:
-    """Return the sessions in this Redis; their `finish` must be awaited before it is closed."""
+    """Return the sessions in this Redis; their `close` must be awaited before it is closed."""
     return Sessions(
         redis,
         tokens,
@@ -154,7 +152,7 @@ def make_sessions(
 async def _connect_database(
     options: CoreOptions, report: Report | None, observer: Observer
 ) -> Database:
-    return await keep_trying(
+    return await retry(
         lambda: connect_database(
             options.database_url,
             options.database_pool,
@@ -169,7 +167,7 @@ async def _connect_database(
 async def _connect_redis(
     options: CoreOptions, report: Report | None, observer: Observer, required: bool
 ) -> Redis:
-    return await keep_trying(
+    return await retry(
         lambda: connect_redis(
             options.redis_url,
             options.redis_pool,

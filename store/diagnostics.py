@@ -11,7 +11,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from store.client import Client
 from store.errors import RateLimited, Unavailable, first_line
-from store.fitness import why_not_usable
+from store.fitness import unusable_reason
 from store.limits import Limits
 from store.postgresql.database import Database
 from store.redis.client import ClusterRedis, Redis
@@ -65,7 +65,7 @@ async def database_facts(database: Database) -> DatabaseFacts:
     try:
         schema = await version_of(database.rows)
         must_migrate = schema is not None and schema < newest()
-        problem = await why_not_usable(
+        problem = await unusable_reason(
             database.rows, is_made=schema is not None, must_migrate=must_migrate
         )
         is_pooled = await database.is_pooled()
@@ -113,7 +113,7 @@ async def dearer_hashes(database: Database, rounds: int) -> tuple[int, int]:
 
     First those of bcrypt at a higher cost, then those of other kinds. Raises Unavailable.
     """
-    by = asyncio.get_running_loop().time() + COUNT_SECONDS
+    deadline = asyncio.get_running_loop().time() + COUNT_SECONDS
     [(higher, others)] = await database.rows(
         r"""select count(*) filter (where cost > %s),
                    count(*) filter (where cost is null and password not like '!%%')
@@ -121,7 +121,7 @@ async def dearer_hashes(database: Database, rounds: int) -> tuple[int, int]:
                         '^(?:bcrypt_sha256[$]|bcrypt[$])?[$]2[aby][$]([0-9]{2})[$]')::int as cost
                       from account) as kept""",
         (rounds,),
-        by,
+        deadline,
     )
     return higher, others
 
@@ -132,10 +132,10 @@ async def redis_facts(redis: Redis) -> list[RedisFacts | None]:
     Raises Unavailable.
     """
     nodes = redis.client.get_primaries() if isinstance(redis, ClusterRedis) else [None]
-    return [await _ask(redis, node) for node in nodes]
+    return [await _inspect(redis, node) for node in nodes]
 
 
-async def why_not_counted(limits: Limits) -> str | None:
+async def limits_problem(limits: Limits) -> str | None:
     """Return None when attempts can be counted, which takes a script and a write; else why not."""
     try:
         await limits.register(Client("check"))
@@ -146,25 +146,25 @@ async def why_not_counted(limits: Limits) -> str | None:
     return None
 
 
-async def why_not_kept(sessions: Sessions) -> str | None:
+async def sessions_problem(sessions: Sessions) -> str | None:
     """Return None when sessions can be read and ended, else why not. There is none to be ended."""
     try:
-        await sessions.standing(0)
-        await sessions.close(Session("0" * 20, 0, "check", "token", 0, "-", 0))
+        await sessions.list_by_account(0)
+        await sessions.end(Session("0" * 20, 0, "check", "token", 0, "-", 0))
     except (Unavailable, ResponseError) as error:
         return first_line(error)
     return None
 
 
-async def _ask(redis: Redis, node: Any) -> RedisFacts | None:
+async def _inspect(redis: Redis, node: Any) -> RedisFacts | None:
     asked = time.time()
     where = {"target_nodes": node} if node else {}
     try:
-        info = await redis.ask(redis.client.info(**where))
+        info = await redis.execute(redis.client.info(**where))
     except ResponseError:  # a provider may have renamed INFO
         return None
-    except Unavailable as refusal:
-        if isinstance(refusal.__cause__, NoPermissionError):
+    except Unavailable as error:
+        if isinstance(error.__cause__, NoPermissionError):
             return None
         raise
     return _facts(info, asked)

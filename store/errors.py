@@ -155,8 +155,8 @@ class Unavailable(AppError):
 
     retry_after = 1.0
 
-    def __init__(self, store: str, why: str) -> None:
-        super().__init__(f"{store}: {why}")
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(f"{store}: {reason}")
         self.store = store
 
 

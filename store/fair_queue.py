@@ -17,7 +17,7 @@ from telemetry.observer import UNOBSERVED, ObservedCall
 T = TypeVar("T")
 
 _OVERDUE, _OVERDUE_SECONDS = 2.0, 10.0
-"""How many times `patience` a place is kept, and for how long at least: others may come between
+"""How many times `max_wait` a place is kept, and for how long at least: others may come between
 after it was promised, and a busy machine takes several times as long for what comes before it."""
 
 
@@ -33,7 +33,7 @@ class _Place:
 class FairQueue:
     """Runs functions on `threads` threads. Clients take turns, by the network of their address.
 
-    A call that would wait longer than `patience` seconds for a thread raises `Busy` at once;
+    A call that would wait longer than `max_wait` seconds for a thread raises `Busy` at once;
     `seconds` is what one call takes, until it has been measured. What a client that has
     disconnected was waiting for is dropped before it begins.
     """
@@ -42,12 +42,12 @@ class FairQueue:
         self,
         name: str,
         threads: int,
-        patience: float,
+        max_wait: float,
         seconds: float,
         observe: Callable[[], ObservedCall] = UNOBSERVED.thread_call,
     ) -> None:
         self._threads = threads
-        self._patience = patience
+        self._max_wait = max_wait
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
         self._observe = observe
@@ -57,7 +57,7 @@ class FairQueue:
     async def run(self, work: Callable[[], T], *, client: Client = NOBODY, share: float = 1.0) -> T:
         """Run the function on a thread and return its result; raises what it raises.
 
-        `share` is how much of `patience` this kind of work may use: the rest of the queue is kept
+        `share` is how much of `max_wait` this kind of work may use: the rest of the queue is kept
         for others. Raises Busy, and Disconnected when the client left before its turn.
         """
         loop = asyncio.get_running_loop()
@@ -98,10 +98,10 @@ class FairQueue:
             if other is not line:
                 before += min(len(other), len(line) + 1)
         wait = before // self._threads * self._seconds
-        if wait > self._patience * share:
+        if wait > self._max_wait * share:
             raise Busy(wait)
         loop = asyncio.get_running_loop()
-        keep = max(_OVERDUE * self._patience, _OVERDUE_SECONDS)
+        keep = max(_OVERDUE * self._max_wait, _OVERDUE_SECONDS)
         place = _Place(client, loop.time() + keep, loop.create_future())
         self._lines.setdefault(source, deque()).append(place)
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-Ask = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+Execute = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 
 COLUMNS = {
     "schema_version": "only_row version folding",
@@ -45,13 +45,15 @@ _LOOK = """select name, to_regclass(name) is not null,
   from unnest(%(tables)s::text[]) name"""
 
 
-async def why_not_usable(ask: Ask, *, is_made: bool, must_migrate: bool = False) -> str | None:
+async def unusable_reason(
+    execute: Execute, *, is_made: bool, must_migrate: bool = False
+) -> str | None:
     """Return None when a server can work in this database, else why not.
 
-    `ask` runs a statement and returns its rows. `is_made` tells whether the schema is there,
+    `execute` runs a statement and returns its rows. `is_made` tells whether the schema is there,
     `must_migrate` whether it is of an older release.
     """
-    tables = await ask(_LOOK, {"tables": list(COLUMNS), "sequence": SEQUENCE})
+    tables = await execute(_LOOK, {"tables": list(COLUMNS), "sequence": SEQUENCE})
     *_, may_count, encoding, schema, may_create = tables[0]
     if encoding != "UTF8":
         return f"the database's encoding is {encoding}: it must be UTF8, for names in any script"

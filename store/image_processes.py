@@ -53,7 +53,7 @@ class Decoders:
             raise Busy(1.0)
         decoder = self._take()
         try:
-            answer = decoder.ask(bytes([large]) + sent, is_gone)
+            answer = decoder.decode(bytes([large]) + sent, is_gone)
         except (EOFError, OSError, _GivenUp) as reason:
             self._drop(decoder)
             if self._closed or isinstance(reason, _GivenUp):
@@ -145,7 +145,7 @@ class _Decoder:
     def status(self) -> int:
         return self._process.wait()
 
-    def ask(self, request: bytes, is_gone: Callable[[], bool]) -> list[bytes]:
+    def decode(self, request: bytes, is_gone: Callable[[], bool]) -> list[bytes]:
         """Return the messages of the answer. Raises EOFError or OSError when the process ends."""
         self._connection.send_bytes(request)
         last = time.monotonic() + WALL_SECONDS

@@ -39,16 +39,16 @@ class Images:
     def __init__(
         self,
         processes: int,
-        patience: float,
+        max_wait: float,
         max_pixels: int,
         environment: Mapping[str, str] | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
         self._max_pixels = max_pixels
         observe = partial(observer.thread_call, "picture")
-        self._small = Workers("small images", 1, patience, 0.05, observe)
-        self._large = Workers("large images", processes, patience, 0.5, observe)
-        self._jpegs = Workers("jpegs", 1, patience, 0.01, observe)
+        self._small = Workers("small images", 1, max_wait, 0.05, observe)
+        self._large = Workers("large images", processes, max_wait, 0.5, observe)
+        self._jpegs = Workers("jpegs", 1, max_wait, 0.01, observe)
         self._decoders = Decoders(max_pixels, environment or {})
         self._turns = Turns()
         self._cache: OrderedDict[str, bytes] = OrderedDict()

@@ -46,7 +46,7 @@ def is_digest(sid: str) -> bool:
     return len(sid) == hashlib.sha256().digest_size * 2
 
 
-async def adopt(
+async def import_tokens(
     redis: Redis, dialect: str, tokens: Sequence[Imported], lifetime: int, set_lifetime: int
 ) -> list[bool]:
     """Open a session for each token, for `lifetime` seconds; tell for each whether it stands.

@@ -67,12 +67,12 @@ class Limits:
     async def may_try(self, login: Login, account_id: int | None, client: Client) -> bool:
         """Return whether this account has had fewer wrong passwords than may be tried."""
         key = self._wrong(login, account_id, client)
-        return bool(await self._redis.ask(self._windows.test(self._login, *key)))
+        return bool(await self._redis.execute(self._windows.test(self._login, *key)))
 
     async def count_wrong(self, login: Login, account_id: int | None, client: Client) -> None:
         """Count a wrong password for an account; for a name without one, which looks the same."""
         key = self._wrong(login, account_id, client)
-        await self._redis.ask(self._windows.hit(self._login, *key))
+        await self._redis.execute(self._windows.hit(self._login, *key))
 
     async def register(self, client: Client) -> None:
         """Count a registration from this address."""
@@ -100,8 +100,8 @@ class Limits:
         return "wrong", _digest(login) if account_id is None else str(account_id), client.network
 
     async def _hit(self, limit: Limit, *what: str) -> None:
-        if not await self._redis.ask(self._windows.hit(limit, *what)):
-            stats = await self._redis.ask(self._windows.get_window_stats(limit, *what))
+        if not await self._redis.execute(self._windows.hit(limit, *what)):
+            stats = await self._redis.execute(self._windows.get_window_stats(limit, *what))
             raise RateLimited(max(1.0, stats.reset_time - time.time()))
 
 

@@ -50,18 +50,18 @@ class Match(enum.IntEnum):
 class Passwords:
     """Hashes and verifies passwords on `threads` threads at bcrypt cost `rounds`.
 
-    A call that would wait longer than `patience` seconds for a thread raises `Busy` at once.
+    A call that would wait longer than `max_wait` seconds for a thread raises `Busy` at once.
     """
 
     def __init__(
-        self, rounds: int, threads: int, patience: float, observer: Observer = UNOBSERVED
+        self, rounds: int, threads: int, max_wait: float, observer: Observer = UNOBSERVED
     ) -> None:
         self._rounds = rounds
         seconds = 0.23 * 2.0 ** (rounds - 12)
         self._workers = FairQueue(
-            "bcrypt", threads, patience, seconds, partial(observer.thread_call, "password")
+            "bcrypt", threads, max_wait, seconds, partial(observer.thread_call, "password")
         )
-        self._patience = patience
+        self._max_wait = max_wait
         self._changing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._dummies = {cost: _dummy(cost) for cost in range(MIN_ROUNDS, rounds + 1)}
         self._seconds: float | None = None
@@ -104,10 +104,10 @@ class Passwords:
         """
         lock = self._changing.setdefault(account_id, asyncio.Lock())
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._max_wait):
                 await lock.acquire()
         except TimeoutError:
-            raise Busy(self._patience) from None
+            raise Busy(self._max_wait) from None
         try:
             yield
         finally:

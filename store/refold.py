@@ -21,7 +21,7 @@ _log = logging.getLogger("latchkey.names")
 
 BATCH = 1_000
 """Accounts in one transaction."""
-ROUNDS = 10
+MAX_ATTEMPTS = 10
 SURVEY_SECONDS = 60.0
 """What one statement of a survey may take."""
 
@@ -116,7 +116,7 @@ async def _look_at_forms(database: Database, found: Survey) -> None:
 
 async def _refold_batch(database: Database, after: int, pattern: str) -> tuple[int, int] | None:
     """Refold the next accounts; return the last one's id and how many names, None for no more."""
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ATTEMPTS):
         try:
             async with database.transaction() as run:
                 await run(_PATIENTLY)
@@ -129,8 +129,8 @@ async def _refold_batch(database: Database, after: int, pattern: str) -> tuple[i
         except psycopg2.errors.UniqueViolation:
             continue  # it was registered in this very moment: look again
         except (psycopg2.Error, OSError) as error:
-            why = f"names cannot be folded: {first_line(error)}"
-            raise Unavailable("postgresql", why) from error
+            reason = f"names cannot be folded: {first_line(error)}"
+            raise Unavailable("postgresql", reason) from error
         return (rows[-1][0], sum(map(len, changed))) if rows else None
     raise Unavailable("postgresql", "names cannot be folded because of concurrent registrations")
 

@@ -13,7 +13,7 @@ import psycopg2.errors
 
 from store.default_gallery import default_gallery
 from store.errors import Unavailable, first_line
-from store.fitness import why_not_usable
+from store.fitness import unusable_reason
 from store.pictures import insert_gallery_picture
 from store.postgresql.database import Database, Row
 from store.refold import refold
@@ -27,7 +27,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 FIRST = 1
 """The version of the first release's schema, which does not say so itself."""
 
-ROUNDS = 10
+MAX_ATTEMPTS = 10
 PAUSE = 1.0
 """Seconds between two rounds, when a migration did not get its locks."""
 
@@ -52,7 +52,7 @@ async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
     Takes a second or two the first time, to draw the gallery. A newer schema is left as it is.
     Raises Unavailable, also when the database does not let us.
     """
-    for left in reversed(range(ROUNDS)):
+    for left in reversed(range(MAX_ATTEMPTS)):
         try:
             async with database.transaction() as run:
                 await _prepare(run, migrations)
@@ -68,18 +68,18 @@ async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
             return
 
 
-async def version_of(ask: Run) -> int | None:
+async def version_of(execute: Run) -> int | None:
     """Return the version of the schema that is there, None when there is none.
 
-    `ask` runs a statement and returns its rows, as `Database.rows` does. Raises Unavailable when
-    somebody else made it.
+    `execute` runs a statement and returns its rows, as `Database.rows` does. Raises Unavailable
+    when another program created it.
     """
-    [(says, made)] = await ask(
+    [(says, made)] = await execute(
         "select to_regclass('schema_version') is not null, to_regclass('gallery') is not null"
     )
     if not says:
         return FIRST if made else None
-    rows = await ask("select version from schema_version")
+    rows = await execute("select version from schema_version")
     if len(rows) != 1 or not isinstance(rows[0][0], int):
         raise Unavailable("postgresql", "its table schema_version is not one of this server")
     return int(rows[0][0])
@@ -95,7 +95,7 @@ async def _prepare(run: Run, migrations: Path) -> None:
     await run("select pg_advisory_xact_lock(%s)", (_LOCK,))
     version = await version_of(run)
     must_migrate = version is not None and version < newest(migrations)
-    reason = await why_not_usable(run, is_made=version is not None, must_migrate=must_migrate)
+    reason = await unusable_reason(run, is_made=version is not None, must_migrate=must_migrate)
     if reason:
         raise Unavailable("postgresql", reason)
     if version is None:

@@ -44,7 +44,7 @@ class SessionRenewer:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
 
-    async def finish(self) -> None:
+    async def close(self) -> None:
         """Wait until everything gathered is written."""
         if self._task:
             await self._task
@@ -55,8 +55,8 @@ class SessionRenewer:
             while self._pending:
                 batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
                 await self._write(batch)
-        except Unavailable as refusal:
-            _log.warning("%d sessions were not renewed: %s", len(self._pending) + 1, refusal)
+        except Unavailable as error:
+            _log.warning("%d sessions were not renewed: %s", len(self._pending) + 1, error)
             self._pending.clear()
         finally:
             self._task = None

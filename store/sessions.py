@@ -30,7 +30,7 @@ from store.tokens import Tokens
 from telemetry.observer import UNOBSERVED, Observer
 
 DAY = 86_400
-ROUNDS = 8
+MAX_ATTEMPTS = 8
 SURPLUS_SECONDS = 120
 """How long a session is remembered as ended that was one too many for its account.
 
@@ -71,9 +71,9 @@ class Sessions:
         self._set_lifetime = max(lifetimes.values()) + DAY
         self._per_account = per_account
         self._imported_tokens = imported_tokens
-        self.deadline = redis.deadline
+        self.timeout = redis.timeout
         self._observer = observer
-        self._touches = SessionRenewer(self._extend)
+        self._renewer = SessionRenewer(self._extend)
 
     def sid_of(self, token: str) -> str:
         """Return the session that a token names, whether or not it is live. Raises BadToken."""
@@ -84,26 +84,26 @@ class Sessions:
             raise BadToken(TokenProblem.FORGED)
         return sid
 
-    async def read(self, sids: Sequence[str], by: float) -> dict[str, Session | None]:
+    async def read(self, sids: Sequence[str], deadline: float) -> dict[str, Session | None]:
         """Return those of the sessions that have not run out, as Redis has them now.
 
         One round trip. None stands for one that was ended; accounts and epochs are for the caller
-        to judge. Redis must have answered by the event loop's time `by`. Raises Unavailable.
+        to judge. Redis must have answered by the event loop's time `deadline`. Raises Unavailable.
         """
-        records = await self._redis.get_many([record_key(sid) for sid in sids], by)
+        records = await self._redis.get_many([record_key(sid) for sid in sids], deadline)
         return {
             sid: parse(sid, record) for sid, record in zip(sids, records, strict=True) if record
         }
 
-    def touch(self, session: Session) -> None:
+    def renew(self, session: Session) -> None:
         """Note that a session was used: its life is extended soon, in the background."""
         if session.kind in BY_USE:
             lifetime = self._lifetimes[session.kind]
             if time.time() - session.opened > lifetime / 100:
-                self._touches.add(session, lifetime / 100)
+                self._renewer.add(session, lifetime / 100)
 
     async def open(
-        self, account_id: int, epoch: int, grant: SessionSpec, *, database_restored: bool = False
+        self, account_id: int, epoch: int, spec: SessionSpec, *, database_restored: bool = False
     ) -> IssuedToken:
         """Return the account's live session of this dialect and kind, or a new one.
 
@@ -112,56 +112,56 @@ class Sessions:
         `epoch` is what the login was entitled under. Raises StaleEpoch when a newer session stands
         there, unless PostgreSQL is known to have `database_restored` behind it; Busy, Unavailable.
         """
-        for _ in range(ROUNDS):
-            name = await self._find(account_id, grant) if grant.reuse else None
+        for _ in range(MAX_ATTEMPTS):
+            name = await self._find(account_id, spec) if spec.reuse else None
             if name is None:
-                sid = await self._write(account_id, epoch, grant)
-                name = await self._register(account_id, grant, sid)
-                if name == grant.name(sid):
-                    self._observer.session_opened(grant.dialect, grant.kind)
-                    return self._opened(grant, sid, self._tokens.signing_key)
-                await self._redis.ask(self._redis.client.delete(record_key(sid)))
-            session = await self._renew(name, grant)
+                sid = await self._write(account_id, epoch, spec)
+                name = await self._register(account_id, spec, sid)
+                if name == spec.name(sid):
+                    self._observer.session_opened(spec.dialect, spec.kind)
+                    return self._issue(spec, sid, self._tokens.signing_key)
+                await self._redis.execute(self._redis.client.delete(record_key(sid)))
+            session = await self._read_and_renew(name, spec)
             if session and session.epoch > epoch and not database_restored:
                 raise StaleEpoch(session.epoch)
             if session and session.epoch == epoch:
                 if self._tokens.knows(session.key_id):
-                    return self._opened(grant, session.sid, session.key_id)
+                    return self._issue(spec, session.sid, session.key_id)
                 await self._revoke([name])  # its key is listed no more; it may be again one day
             await self._take_out(account_id, [name])
         raise Busy(1.0)
 
     async def discard(self, account_id: int, opened: IssuedToken) -> None:
         """Take back a session whose token was never handed out."""
-        await self._redis.ask(self._redis.client.delete(named_key(opened.name)))
+        await self._redis.execute(self._redis.client.delete(named_key(opened.name)))
         await self._take_out(account_id, [opened.name])
 
-    async def close(self, session: Session) -> None:
+    async def end(self, session: Session) -> None:
         """End one session. The record first: a crash in between leaves a dead name, no more."""
         await self._revoke([session.name])
         await self._take_out(session.account_id, [session.name])
 
-    async def close_unknown(self, account_id: int) -> None:
+    async def end_unknown(self, account_id: int) -> None:
         """End the account's sessions that a key signed which is not listed.
 
         Their tokens are refused as it is; they must not return should the key be listed again.
         """
         names = [
             session.name
-            for session, _ in await self.standing(account_id)
+            for session, _ in await self.list_by_account(account_id)
             if session.kind != imported_tokens.KIND and not self._tokens.knows(session.key_id)
         ]
         if names:
             await self._revoke(names)
             await self._take_out(account_id, names)
 
-    async def close_older(self, account_id: int, epoch: int) -> None:
+    async def end_older(self, account_id: int, epoch: int) -> None:
         """End what the account's set names, if it is of an older epoch than this one.
 
         PostgreSQL must have raised the account's epoch before: then the sessions are over already,
         whatever Redis forgets, and this only cleans up.
         """
-        found: list[bytes] = await self._redis.ask(
+        found: list[bytes] = await self._redis.execute(
             self._redis.client.zrange(set_key(account_id), 0, -1)
         )
         names = [name.decode() for name in found]
@@ -172,79 +172,83 @@ class Sessions:
         over = [name for name, is_over in zip(names, ended, strict=True) if is_over]
         await self._take_out(account_id, over)
 
-    async def standing(self, account_id: int) -> list[tuple[Session, float]]:
+    async def list_by_account(self, account_id: int) -> list[tuple[Session, float]]:
         """Return those of the account's sessions whose records stand, those that end first first.
 
         Each comes with the time at which it ends, in seconds since 1970. Accounts and epochs are
         for the caller to judge. Raises Unavailable.
         """
-        by = asyncio.get_running_loop().time() + self.deadline
-        found: list[tuple[bytes, float]] = await self._redis.ask(
-            self._redis.client.zrange(set_key(account_id), 0, -1, withscores=True), by
+        deadline = asyncio.get_running_loop().time() + self.timeout
+        found: list[tuple[bytes, float]] = await self._redis.execute(
+            self._redis.client.zrange(set_key(account_id), 0, -1, withscores=True), deadline
         )
         ends = {name.decode().rpartition(":")[2]: score for name, score in found}
-        sessions = await self.read(list(ends), by) if ends else {}
+        sessions = await self.read(list(ends), deadline) if ends else {}
         return [(session, ends[sid]) for sid, session in sessions.items() if session]
 
-    async def adopt(self, dialect: str, tokens: Sequence[imported_tokens.Imported]) -> list[bool]:
+    async def import_tokens(
+        self, dialect: str, tokens: Sequence[imported_tokens.Imported]
+    ) -> list[bool]:
         """Open a session for each token that another application made: imported_tokens.adopt."""
         lifetime = self._lifetimes[imported_tokens.KIND]
-        return await imported_tokens.adopt(
+        return await imported_tokens.import_tokens(
             self._redis, dialect, tokens, lifetime, self._set_lifetime
         )
 
-    async def finish(self) -> None:
+    async def close(self) -> None:
         """Write what is still to be extended."""
-        await self._touches.finish()
+        await self._renewer.close()
 
-    async def _find(self, account_id: int, grant: SessionSpec) -> str | None:
-        name: bytes | None = await self._redis.ask(
+    async def _find(self, account_id: int, spec: SessionSpec) -> str | None:
+        name: bytes | None = await self._redis.execute(
             self._redis.client.eval(
                 FIND,
                 1,
                 set_key(account_id),
-                grant.name(""),
-                time.time() + self._lifetimes[grant.kind],
+                spec.name(""),
+                time.time() + self._lifetimes[spec.kind],
                 self._set_lifetime,
             )
         )
         return name.decode() if name else None
 
-    async def _write(self, account_id: int, epoch: int, grant: SessionSpec) -> str:
-        sid = self._tokens.new_sid(grant.sid_bytes)
+    async def _write(self, account_id: int, epoch: int, spec: SessionSpec) -> str:
+        sid = self._tokens.new_sid(spec.sid_bytes)
         key_id = self._tokens.signing_key
         now = int(time.time())
-        session = Session(sid, account_id, grant.dialect, grant.kind, epoch, key_id, now)
-        lifetime = self._lifetimes[grant.kind]
-        await self._redis.ask(
+        session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now)
+        lifetime = self._lifetimes[spec.kind]
+        await self._redis.execute(
             self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         )
         return sid
 
-    async def _register(self, account_id: int, grant: SessionSpec, sid: str) -> str:
+    async def _register(self, account_id: int, spec: SessionSpec, sid: str) -> str:
         """Enter a session into its account's set; return the name that stands there."""
-        names: list[bytes] = await self._redis.ask(
+        names: list[bytes] = await self._redis.execute(
             self._redis.client.eval(
                 REGISTER,
                 1,
                 set_key(account_id),
-                grant.name("") if grant.reuse else "",
-                grant.name(sid),
-                time.time() + self._lifetimes[grant.kind],
+                spec.name("") if spec.reuse else "",
+                spec.name(sid),
+                time.time() + self._lifetimes[spec.kind],
                 self._set_lifetime,
                 self._per_account,
             )
         )
-        standing, *surplus = [name.decode() for name in names]
+        registered, *surplus = [name.decode() for name in names]
         if surplus:
             await self._revoke(surplus, SURPLUS_SECONDS)
             await self._take_out(account_id, surplus)
-        return standing
+        return registered
 
-    async def _renew(self, name: str, grant: SessionSpec) -> Session | None:
+    async def _read_and_renew(self, name: str, spec: SessionSpec) -> Session | None:
         """Read a session's record and extend it; None when it is gone or revoked."""
-        lifetime = self._lifetimes[grant.kind]
-        record: Any = await self._redis.ask(self._redis.client.getex(named_key(name), ex=lifetime))
+        lifetime = self._lifetimes[spec.kind]
+        record: Any = await self._redis.execute(
+            self._redis.client.getex(named_key(name), ex=lifetime)
+        )
         return parse(name.rpartition(":")[2], record)
 
     async def _revoke(self, names: Sequence[str], seconds: int | None = None) -> None:
@@ -256,7 +260,7 @@ class Sessions:
 
     async def _take_out(self, account_id: int, names: Sequence[str]) -> None:
         if names:
-            await self._redis.ask(self._redis.client.zrem(set_key(account_id), *names))
+            await self._redis.execute(self._redis.client.zrem(set_key(account_id), *names))
         for name in names:
             dialect, kind = name.split(":")[:2]
             self._observer.session_closed(dialect, kind)
@@ -274,6 +278,6 @@ class Sessions:
         await self._redis.execute_pipeline(names)
         await self._redis.execute_pipeline(records)
 
-    def _opened(self, grant: SessionSpec, sid: str, key_id: str) -> IssuedToken:
-        ends = time.time() + self._lifetimes[grant.kind]
-        return IssuedToken(self._tokens.derive(sid, key_id), grant.name(sid), ends)
+    def _issue(self, spec: SessionSpec, sid: str, key_id: str) -> IssuedToken:
+        ends = time.time() + self._lifetimes[spec.kind]
+        return IssuedToken(self._tokens.derive(sid, key_id), spec.name(sid), ends)

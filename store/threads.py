@@ -33,7 +33,7 @@ def usable_cores() -> int:
 class Workers:
     """Runs functions on `threads` threads.
 
-    A call that would wait longer than `patience` seconds for a thread raises `Busy` at once;
+    A call that would wait longer than `max_wait` seconds for a thread raises `Busy` at once;
     `seconds` is what one call takes, until it has been measured. A call whose caller is cancelled
     before it begins is dropped.
     """
@@ -42,12 +42,12 @@ class Workers:
         self,
         name: str,
         threads: int,
-        patience: float,
+        max_wait: float,
         seconds: float,
         observe: Callable[[], ObservedCall] = UNOBSERVED.thread_call,
     ) -> None:
         self._threads = threads
-        self._patience = patience
+        self._max_wait = max_wait
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
         self._observe = observe
@@ -58,7 +58,7 @@ class Workers:
         """Run the function on a thread and return its result. Raises Busy, and what it raises."""
         with self._observe() as observed:
             wait = self._expected_wait()
-            if wait > self._patience:
+            if wait > self._max_wait:
                 raise Busy(wait)
             call = object()
 

@@ -553,7 +553,7 @@ def test_the_options_of_a_url_are_parameters_of_connections():
 
 
 def test_workaround_asking_is_a_command_of_its_own():
-    """store/redis/cluster.py: `_execute_command`, `_ask`."""
+    """store/redis/cluster.py: `_execute_command`, `_execute_asking`."""
     source = inspect.getsource(RedisCluster._execute_command)
     assert 'await target_node.execute_command("ASKING")' in source
 

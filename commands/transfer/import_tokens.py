@@ -129,7 +129,7 @@ async def _adopt(core: Core, pairs: Sequence[Pair], chosen: Namespace) -> list[t
         known = await core.accounts.get_many({account_id for account_id, _ in owned}, by)
         stand: list[bool | None] = [account_id in known or None for account_id, _ in owned]
     else:
-        stand = await core.admin.adopt(chosen.dialect, owned)
+        stand = await core.admin.import_tokens(chosen.dialect, owned)
     for pair, stands in zip(sound, stand, strict=True):
         if stands is None:
             why = f"no account has {pair.by} {pair.owner[:PREVIEW_CHARS]!r}"

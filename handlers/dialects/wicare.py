@@ -89,7 +89,7 @@ async def logout(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/api/auth/logoutall", "//api/auth/logoutall")
 async def logout_all(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/logoutall: end every session of the account, in every dialect."""
-    await request.app[ACCESS].end_all(caller.account.id, caller.account.epoch)
+    await request.app[ACCESS].end_all(caller)
     return no_content()
 
 

@@ -52,39 +52,39 @@ setattr(aiopg.connection, "select", types.SimpleNamespace(select=_poll_readable)
 
 
 class Database:
-    """PostgreSQL: rows in, rows out, each call within `deadline` seconds, pool wait included."""
+    """PostgreSQL: rows in, rows out, each call within `timeout` seconds, pool wait included."""
 
-    def __init__(self, pool: Pool, deadline: float, observer: Observer = UNOBSERVED) -> None:
+    def __init__(self, pool: Pool, timeout: float, observer: Observer = UNOBSERVED) -> None:
         self._pool = pool
         self._observe = observer.statement
         self._loop = asyncio.get_running_loop()
-        self.deadline = deadline
+        self.timeout = timeout
         self._prepares = True
 
     async def rows(
-        self, sql: str, parameters: Parameters = (), by: float | None = None
+        self, sql: str, parameters: Parameters = (), deadline: float | None = None
     ) -> list[Row]:
         """Run one statement and return its rows; one that is Prepared, as connections keep it.
 
-        It must end by the event loop's time `by`, or within the deadline. Raises Unavailable, and
-        psycopg2's own errors for what the statement itself did wrong.
+        It must end by the event loop's time `deadline`, or else within the timeout. Raises
+        Unavailable, and psycopg2's own errors for what the statement itself did wrong.
         """
-        if by is None:
-            by = self._loop.time() + self.deadline
+        if deadline is None:
+            deadline = self._loop.time() + self.timeout
         with self._observe(sql):
-            return await self._run(sql, parameters, by)
+            return await self._run(sql, parameters, deadline)
 
-    async def _run(self, sql: str, parameters: Parameters, by: float) -> list[Row]:
+    async def _run(self, sql: str, parameters: Parameters, deadline: float) -> list[Row]:
         """Run one statement; as plain text if connections can't keep it."""
         try:
-            return await self._execute(sql, parameters, by)
+            return await self._execute(sql, parameters, deadline)
         except NOT_KEPT:
             if not isinstance(sql, Prepared):
                 raise
             self._prepare_no_more()
-            return await self._run(str(sql), parameters, by)
+            return await self._run(str(sql), parameters, deadline)
         except TimeoutError:
-            self._pool.doubt(by - self.deadline)
+            self._pool.doubt(deadline - self.timeout)
             raise Unavailable("postgresql", "no answer in time") from None
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
             raise Unavailable("postgresql", first_line(error)) from error
@@ -108,7 +108,7 @@ class Database:
 
         Raises psycopg2's errors.
         """
-        cursor = await self._pool.take(self._loop.time() + self.deadline)
+        cursor = await self._pool.take(self._loop.time() + self.timeout)
         try:
             await cursor.execute("select pg_backend_pid()")
             [pid] = await cursor.fetchone()
@@ -120,8 +120,8 @@ class Database:
         """Return None when the server answers, else why it does not."""
         try:
             await self.row("select 1")
-        except Unavailable as refusal:
-            return str(refusal)
+        except Unavailable as error:
+            return str(error)
         return None
 
     @contextlib.asynccontextmanager
@@ -146,17 +146,17 @@ class Database:
         finally:
             self._pool.give_back(cursor)
 
-    async def _execute(self, sql: str, parameters: Parameters, by: float) -> list[Row]:
-        cursor = await self._pool.take(by)
+    async def _execute(self, sql: str, parameters: Parameters, deadline: float) -> list[Row]:
+        cursor = await self._pool.take(deadline)
         # A timer that ends the connection costs a quarter of a timeout around the statement.
-        timer = self._loop.call_at(by, cursor.connection.close)
+        timer = self._loop.call_at(deadline, cursor.connection.close)
         kept = sql if self._prepares and isinstance(sql, Prepared) else None
         try:
             text = kept.on(cursor.connection) if kept else str(sql)
             await cursor.execute(text, parameters or None)
             return await cursor.fetchall() if cursor.description else []
         except psycopg2.Error as error:
-            if cursor.connection.closed and self._loop.time() >= by:
+            if cursor.connection.closed and self._loop.time() >= deadline:
                 raise TimeoutError from None
             # Its server goes away, or is no primary; or who knows what the connection keeps.
             doubtful = kept and not isinstance(error, NOT_KEPT)
@@ -188,7 +188,7 @@ class Database:
 async def connect_database(
     url: str,
     pool_size: int,
-    deadline: float,
+    statement_timeout: float,
     idle_seconds: float = IDLE_SECONDS,
     observer: Observer = UNOBSERVED,
 ) -> Database:
@@ -196,10 +196,10 @@ async def connect_database(
 
     A connection that was idle for `idle_seconds` is probed before it is used.
     """
-    connect = functools.partial(hosts.connect, url, deadline)
-    pool = Pool(connect, pool_size, deadline / PROBE_SHARE, idle_seconds)
+    connect = functools.partial(hosts.connect, url, statement_timeout)
+    pool = Pool(connect, pool_size, statement_timeout / PROBE_SHARE, idle_seconds)
     try:
         await pool.fill()
     except (psycopg2.Error, TimeoutError, OSError) as error:
         raise Unavailable("postgresql", first_line(error)) from error
-    return Database(pool, deadline, observer)
+    return Database(pool, statement_timeout, observer)

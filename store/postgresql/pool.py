@@ -34,13 +34,13 @@ class Pool:
         self,
         connect: Callable[[], Awaitable[Connection]],
         size: int,
-        patience: float = 1.0,
+        probe_timeout: float = 1.0,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        """Keep `size` connections. One that was idle long must answer within `patience` seconds."""
+        """Keep `size` connections. A probe of an idle one is given `probe_timeout` seconds."""
         self._connect = connect
         self._size = size
-        self._patience = patience
+        self._probe_timeout = probe_timeout
         self._idle_seconds = idle_seconds
         self._places = asyncio.Semaphore(size)
         self._idle: list[tuple[float, Cursor]] = []
@@ -58,16 +58,16 @@ class Pool:
             await self.close()
             raise
 
-    async def take(self, by: float | None = None) -> Cursor:
+    async def take(self, deadline: float | None = None) -> Cursor:
         """Return a cursor that is nobody else's until it is given back.
 
-        Raises TimeoutError when there is none by the event loop's time `by`, and what opening a
-        connection raises.
+        Raises TimeoutError when there is none by the event loop's time `deadline`, and what
+        opening a connection raises.
         """
         if not self._places.locked() and (cursor := self._trusted_one()):
             await self._places.acquire()  # at once: there is a place
         else:
-            async with asyncio.timeout_at(by):
+            async with asyncio.timeout_at(deadline):
                 cursor = await self._wait()
         self._busy.add(cursor)
         return cursor
@@ -128,7 +128,7 @@ class Pool:
         return None
 
     async def _answers(self, cursor: Cursor) -> bool:
-        timer = self._loop.call_later(self._patience, cursor.connection.close)
+        timer = self._loop.call_later(self._probe_timeout, cursor.connection.close)
         try:
             await cursor.execute("select 1")
             await cursor.fetchall()

@@ -22,7 +22,7 @@ from store.redis.connection import (
     LiveUnixConnection,
     Trust,
 )
-from store.redis.errors import as_refusal
+from store.redis.errors import to_app_error
 from store.redis.observed import ObservedRedis
 from store.redis.reader import PrimaryReader, Reader, take_open, take_trusted
 from store.redis.sentinel import watch_primary
@@ -39,78 +39,80 @@ WATCH = 1.0
 
 
 class Redis:
-    """Redis: each call within `deadline` seconds, pool wait included; the driver never retries."""
+    """Redis: each call within `timeout` seconds, pool wait included; the driver never retries."""
 
     def __init__(
         self,
         client: Any,
-        deadline: float,
+        timeout: float,
         trust: Trust | None = None,
         reader: type[Reader] = Reader,
         observer: Observer = UNOBSERVED,
     ) -> None:
         self.client = client
         self._observer = observer
-        self.deadline = deadline
-        self._trust = trust or Trust(deadline)
+        self.timeout = timeout
+        self._trust = trust or Trust(timeout)
         self._reader = reader
         self._readers: list[Reader] = []
 
-    async def ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
-        """Await one command or pipeline, by the event loop's time `by` or within the deadline.
+    async def execute(self, command: Awaitable[Any], deadline: float | None = None) -> Any:
+        """Await one command or pipeline, by the event loop's time `deadline` or within the timeout.
 
         Raises Unavailable.
         """
         with self._observer.redis_call():
-            return await self._ask(command, by)
+            return await self._execute(command, deadline)
 
     async def execute_pipeline(self, pipeline: Any) -> Any:
         """Execute a pipeline within the deadline. Raises Unavailable."""
         with self._observer.redis_command("PIPELINE", len(pipeline)):
-            return await self.ask(pipeline.execute())
+            return await self.execute(pipeline.execute())
 
-    async def _ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
+    async def _execute(self, command: Awaitable[Any], deadline: float | None = None) -> Any:
         now = asyncio.get_running_loop().time()
         task = asyncio.ensure_future(command)
         task.add_done_callback(_forget)
         try:
             # Not a timeout around it: now and then redis-py keeps a cancellation to itself.
-            await asyncio.wait((task,), timeout=self.deadline if by is None else by - now)
+            await asyncio.wait(
+                (task,), timeout=self.timeout if deadline is None else deadline - now
+            )
             if not task.done():
                 self._trust.doubt(now)
                 raise Unavailable("redis", "no answer in time")
             return task.result()
         except (redis.exceptions.RedisError, OSError) as error:
-            raise as_refusal(error) from error
+            raise to_app_error(error) from error
         finally:
             task.cancel()
 
     async def fill(self) -> None:
         """Reach the server, and open what look-ups will need. Raises Unavailable."""
-        await self._ask(self._ping())
+        await self._execute(self._ping())
         for _ in range(IN_FLIGHT):
-            self._readers.append(await self._ask(self._new_reader()))
+            self._readers.append(await self._execute(self._new_reader()))
 
-    async def get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+    async def get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
         """Return the values of the keys in their order, None for one that is not there.
 
-        Redis must have answered by the event loop's time `by`. Raises Unavailable.
+        Redis must have answered by the event loop's time `deadline`. Raises Unavailable.
         """
         with self._observer.redis_lookup("MGET", len(keys)):
-            return await self._get_many(keys, by)
+            return await self._get_many(keys, deadline)
 
-    async def _get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+    async def _get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
         reader = take_open(self._readers)
         if reader and self._trust.needs_probe(reader.used_at, reader.now):
             reader = await take_trusted(reader, self._readers, self._trust, keys)
         if reader is None:
-            reader = await self._ask(self._new_reader(), by)
+            reader = await self._execute(self._new_reader(), deadline)
         try:
-            values = await reader.mget(keys, by)
+            values = await reader.mget(keys, deadline)
         except (redis.exceptions.RedisError, OSError) as error:
             if isinstance(error, TimeoutError):
-                self._trust.doubt(reader.now - self.deadline)
-            raise as_refusal(error) from error
+                self._trust.doubt(reader.now - self.timeout)
+            raise to_app_error(error) from error
         self._readers.append(reader)
         return values
 
@@ -123,9 +125,9 @@ class Redis:
     async def ping(self) -> str | None:
         """Return None when the server answers, else why it does not."""
         try:
-            await self.ask(self._ping())
-        except Unavailable as refusal:
-            return str(refusal)
+            await self.execute(self._ping())
+        except Unavailable as error:
+            return str(error)
         return None
 
     def _ping(self) -> Awaitable[Any]:
@@ -143,10 +145,10 @@ class SentinelRedis(Redis):
     """The primary of a service that Sentinels watch."""
 
     def __init__(
-        self, at: Sentinels, pool_size: int, deadline: float, trust: Trust, observer: Observer
+        self, at: Sentinels, pool_size: int, timeout: float, trust: Trust, observer: Observer
     ) -> None:
-        self._sentinel, client = watch_primary(at, pool_size, deadline, trust, observer)
-        super().__init__(client, deadline, trust, PrimaryReader, observer)
+        self._sentinel, client = watch_primary(at, pool_size, timeout, trust, observer)
+        super().__init__(client, timeout, trust, PrimaryReader, observer)
         self._watching: asyncio.Task[None] | None = None
 
     async def fill(self) -> None:
@@ -158,7 +160,7 @@ class SentinelRedis(Redis):
         while True:
             await asyncio.sleep(WATCH)
             with contextlib.suppress(Unavailable):  # whoever needs Redis is told
-                await self.ask(self.client.connection_pool.get_master_address())
+                await self.execute(self.client.connection_pool.get_master_address())
 
     async def close(self) -> None:
         """Close every connection."""
@@ -172,16 +174,16 @@ class ClusterRedis(Redis):
     """A cluster: look-ups go to all nodes at once."""
 
     def __init__(
-        self, at: Nodes, pool_size: int, deadline: float, trust: Trust, observer: Observer
+        self, at: Nodes, pool_size: int, timeout: float, trust: Trust, observer: Observer
     ) -> None:
-        client = Cluster(at, pool_size, deadline, trust, observer)
-        super().__init__(client, deadline, trust, observer=observer)
+        client = Cluster(at, pool_size, timeout, trust, observer)
+        super().__init__(client, timeout, trust, observer=observer)
         self._turns = asyncio.Semaphore(pool_size)  # redis-py refuses where its pools wait
 
-    async def _ask(self, command: Awaitable[Any], by: float | None = None) -> Any:
+    async def _execute(self, command: Awaitable[Any], deadline: float | None = None) -> Any:
         """As on one Redis. After a failure the cluster's slots are read again."""
         try:
-            return await super()._ask(self._in_turn(command), by)
+            return await super()._execute(self._in_turn(command), deadline)
         except Unavailable:
             self.client.refresh()
             raise
@@ -196,23 +198,25 @@ class ClusterRedis(Redis):
 
     async def fill(self) -> None:
         """Learn the nodes, and reach each primary. Raises Unavailable."""
-        await self._ask(self.client.initialize())
-        await self._ask(self._ping())
+        await self._execute(self.client.initialize())
+        await self._execute(self._ping())
 
     def _ping(self) -> Awaitable[Any]:
         answer: Awaitable[Any] = self.client.ping(target_nodes=Cluster.PRIMARIES)
         return answer
 
-    async def _get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+    async def _get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
         """As on one Redis: the keys of each node in one round trip."""
-        values: list[bytes | None] = await self._ask(self.client.get_many(keys, by), by)
+        values: list[bytes | None] = await self._execute(
+            self.client.get_many(keys, deadline), deadline
+        )
         return values
 
 
 async def connect_redis(
     url: str,
     pool_size: int,
-    deadline: float,
+    command_timeout: float,
     *,
     at_once: bool = True,
     idle_seconds: float = IDLE_SECONDS,
@@ -224,15 +228,15 @@ async def connect_redis(
     `idle_seconds` is probed before it is used.
     """
     client: Redis
-    trust = Trust(deadline, idle_seconds)
+    trust = Trust(command_timeout, idle_seconds)
     match parse_redis_url(url):
         case Sentinels() as at:
-            client = SentinelRedis(at, pool_size, deadline, trust, observer)
+            client = SentinelRedis(at, pool_size, command_timeout, trust, observer)
         case Nodes() as at:
-            client = ClusterRedis(at, pool_size, deadline, trust, observer)
+            client = ClusterRedis(at, pool_size, command_timeout, trust, observer)
         case _:
-            single = _single(url, pool_size, deadline, trust, observer)
-            client = Redis(single, deadline, trust, observer=observer)
+            single = _single(url, pool_size, command_timeout, trust, observer)
+            client = Redis(single, command_timeout, trust, observer=observer)
     try:
         if at_once:
             await client.fill()
@@ -245,14 +249,14 @@ async def connect_redis(
     return client
 
 
-def _single(url: str, pool_size: int, deadline: float, trust: Trust, observer: Observer) -> Any:
+def _single(url: str, pool_size: int, timeout: float, trust: Trust, observer: Observer) -> Any:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         trust=trust,
         max_connections=pool_size,
-        timeout=deadline,
-        socket_connect_timeout=deadline,
-        socket_timeout=deadline,
+        timeout=timeout,
+        socket_connect_timeout=timeout,
+        socket_timeout=timeout,
         retry=None,
         retry_on_error=[],
         client_name="latchkey",

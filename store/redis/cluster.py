@@ -46,15 +46,15 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         self,
         at: Nodes,
         pool_size: int,
-        deadline: float,
+        timeout: float,
         trust: Trust,
         observer: Observer = UNOBSERVED,
     ) -> None:
         self.observer = observer
         options = {
             "max_connections": pool_size + SPARE,
-            "socket_timeout": deadline,
-            "socket_connect_timeout": deadline,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
             "retry": Retry(NoBackoff(), 0),
             "client_name": "latchkey",
             **PLAIN,
@@ -80,16 +80,16 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
             raise ConnectionError(str(error)) from error
         return self
 
-    async def get_many(self, keys: list[str], by: float) -> list[bytes | None]:
+    async def get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
         """Return the values of keys: one round trip to each node that has some.
 
-        The nodes must have answered by the event loop's time `by`.
+        The nodes must have answered by the event loop's time `deadline`.
         """
         shares: dict[ClusterNode, list[str]] = {}
         for key in keys:
             node = self.nodes_manager.get_node_from_slot(key_slot(key.encode()))
             shares.setdefault(node, []).append(key)
-        reading = (self._read(node, share, by) for node, share in shares.items())
+        reading = (self._read(node, share, deadline) for node, share in shares.items())
         found: dict[str, Any] = {}
         for share, values in zip(shares.values(), await asyncio.gather(*reading), strict=True):
             found |= zip(share, values, strict=True)
@@ -98,7 +98,7 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
                 found[key] = await self._read_elsewhere(key, str(value))
         return [found[key] for key in keys]
 
-    async def _read(self, node: ClusterNode, keys: list[str], by: float) -> list[Any]:
+    async def _read(self, node: ClusterNode, keys: list[str], deadline: float) -> list[Any]:
         kept = self._readers.setdefault(node.name, [])
         reader = take_open(kept)
         if reader and self._trust.needs_probe(reader.used_at, reader.now):
@@ -107,7 +107,7 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
             connection = node.connection_class(**node.connection_kwargs)
             await connection.connect()  # type: ignore[no-untyped-call]
             reader = NodeReader(connection)
-        values = await reader.mget(keys, by)
+        values = await reader.mget(keys, deadline)
         kept.append(reader)
         return values
 
@@ -134,7 +134,7 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         for _ in range(REDIRECTIONS):
             try:
                 if asking:
-                    return await _ask(node, args, kwargs)
+                    return await _execute_asking(node, args, kwargs)
                 return await node.execute_command(*args, **kwargs)
             except MovedError as moved:
                 await self.nodes_manager.move_slot(moved)
@@ -165,7 +165,7 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         await super().aclose()
 
 
-async def _ask(node: ClusterNode, args: Any, kwargs: Any) -> Any:
+async def _execute_asking(node: ClusterNode, args: Any, kwargs: Any) -> Any:
     """Send a command to the node that a slot moves to: ASKING counts for the next one only."""
     command = PipelineCommand(1, *args, **kwargs)
     await node.execute_pipeline([PipelineCommand(0, "ASKING"), command])

@@ -31,8 +31,8 @@ PROBE_SHARE = 4
 class Trust:
     """How far the idle connections of one client are trusted."""
 
-    def __init__(self, deadline: float, idle_seconds: float = IDLE_SECONDS) -> None:
-        self.patience = deadline / PROBE_SHARE
+    def __init__(self, timeout: float, idle_seconds: float = IDLE_SECONDS) -> None:
+        self.probe_timeout = timeout / PROBE_SHARE
         self._idle_seconds = idle_seconds
         self._doubted = self._lost = -math.inf
 
@@ -77,7 +77,7 @@ class _Probed:
     async def _probe(self) -> None:
         try:
             await self.send_command("PING", check_health=False)  # type: ignore[attr-defined]
-            answers = await self.read_response(timeout=self._trust.patience)  # type: ignore[attr-defined]
+            answers = await self.read_response(timeout=self._trust.probe_timeout)  # type: ignore[attr-defined]
         except ResponseError:
             answers = True
         except (RedisError, OSError):

@@ -19,7 +19,7 @@ _SAYS_SO = re.compile(
 )
 
 
-def as_refusal(error: Exception) -> Exception:
+def to_app_error(error: Exception) -> Exception:
     """Return the refusal that an error of the driver's amounts to; itself when it is a bug's."""
     if isinstance(error, TimeoutError | redis.exceptions.TimeoutError):
         return Unavailable("redis", "no answer in time")

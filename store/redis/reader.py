@@ -39,14 +39,14 @@ class Reader(asyncio.Protocol):
         """Return the event loop's time."""
         return self._loop.time()
 
-    async def mget(self, keys: list[str], by: float) -> list[bytes | None]:
-        """Return the values of keys; the connection must have answered by the loop's time `by`.
+    async def mget(self, keys: list[str], deadline: float) -> list[bytes | None]:
+        """Return the values of keys; the server must have replied by the loop's time `deadline`.
 
         Raises TimeoutError, redis.exceptions.ConnectionError or ResponseError; the connection is
         then closed, since a late answer would be taken for another's.
         """
         answer = self._answer = self._loop.create_future()
-        timer = self._loop.call_at(by, self._fail, TimeoutError())
+        timer = self._loop.call_at(deadline, self._fail, TimeoutError())
         try:
             self._transport.write(self._pack(keys))
             values: list[bytes | None] = await answer
@@ -155,7 +155,7 @@ async def take_trusted(
     """Return the reader if it answers; else None, and those that were idle as long are closed."""
     try:
         if not trust.is_lost(reader.used_at):
-            await reader.mget(list(keys[:1]), reader.now + trust.patience)
+            await reader.mget(list(keys[:1]), reader.now + trust.probe_timeout)
             return reader
     except (redis.exceptions.RedisError, OSError):
         trust.lose(reader.used_at)

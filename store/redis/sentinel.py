@@ -42,13 +42,13 @@ class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
 
 
 def watch_primary(
-    at: Sentinels, pool_size: int, deadline: float, trust: Trust, observer: Observer = UNOBSERVED
+    at: Sentinels, pool_size: int, timeout: float, trust: Trust, observer: Observer = UNOBSERVED
 ) -> tuple[Sentinel, Any]:
     """Return a client of the Sentinels, and a client of the primary that they name."""
-    patience = deadline / (len(at.places) + 1)  # a Sentinel that hangs must not use up all the time
+    share = timeout / (len(at.places) + 1)  # a Sentinel that hangs must not use up all the time
     asking = {
-        "socket_timeout": patience,
-        "socket_connect_timeout": patience,
+        "socket_timeout": share,
+        "socket_connect_timeout": share,
         "retry": Retry(NoBackoff(), 0),
         "client_name": "latchkey",
         **PLAIN,
@@ -57,9 +57,9 @@ def watch_primary(
     sentinel = Sentinel(at.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     options = {
         "max_connections": pool_size,
-        "timeout": deadline,
-        "socket_timeout": deadline,
-        "socket_connect_timeout": deadline,
+        "timeout": timeout,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
         "retry": None,
         "retry_on_error": [],
         "client_name": "latchkey",

@@ -122,13 +122,13 @@ async def connected(front: Front, url: str = "", **options) -> AsyncIterator[Red
 async def asking_redis(front: Front, **options):
     """Give what asks Redis several things at once, over both kinds of connections."""
 
-    def by() -> float:
+    def deadline() -> float:
         return asyncio.get_running_loop().time() + DEADLINE
 
     async with connected(front, **options) as client:
         ask = (
-            lambda: client.get_many(["a"], by()),
-            lambda: client.ask(client.client.set("a", "b")),
+            lambda: client.get_many(["a"], deadline()),
+            lambda: client.execute(client.client.set("a", "b")),
         )
         yield lambda times=MANY: [asyncio.ensure_future(each()) for each in ask * times]
 
@@ -192,7 +192,7 @@ async def test_a_pooled_connection_to_redis_is_opened_again(redis, resets):
     """It does not answer its probe, or is reset by it; the command is sent over a new one."""
     async with connected(redis, idle_seconds=0.2) as client:
         for value in ("a", "b"):
-            await client.ask(client.client.set("idle", value))
+            await client.execute(client.client.set("idle", value))
             before = redis.opened
             redis.silence(resets=resets)
             await asyncio.sleep(0.25)
@@ -209,7 +209,7 @@ async def test_a_user_who_may_not_ping_or_name_connections_keeps_them(redis, red
         url = f"redis://few:x@127.0.0.1:{redis.port}"
         async with connected(redis, url, idle_seconds=0.2, at_once=False) as client:
             for value in ("a", "b"):
-                await client.ask(client.client.set("few", value))
+                await client.execute(client.client.set("few", value))
                 await asyncio.sleep(0.25)
             assert await client.ask(client.client.get("few")) == b"b"
             assert redis.opened == 1

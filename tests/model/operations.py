@@ -22,7 +22,7 @@ from tests.model.stores import (
     set_key,
 )
 
-ROUNDS = 8
+MAX_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def open_session(
     """
     dialect, kind, lifetime = step.dialect, step.kind, LIFETIMES[step.kind]
     unique = reuse and kind in SINGLE_KINDS
-    for attempt in range(1, ROUNDS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         key, standing = set_key(account.id), None
         if unique:
             names = yield (stores.list_names, key)

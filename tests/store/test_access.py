@@ -208,14 +208,14 @@ async def test_a_logout_ends_one_session(access):
 async def test_end_all_ends_every_session(access, redis_client):
     tokens = await register(access, KUST, WICARE, FRESH, REFRESH, ACCESS)
     caller = await access.authenticate(tokens[0])
-    await access.end_all(caller.account.id)
+    await access.end_all(caller)
     assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 5
     assert redis_client.zcard(set_key(caller.account.id)) == 0
     assert await log_in(access) not in tokens
 
 
-async def test_end_all_of_an_account_that_is_gone_is_nothing(access):
-    await access.end_all(4711)
+async def test_end_all_of_an_account_that_is_gone_is_nothing(core):
+    await core.admin.end_all(4711)
 
 
 async def test_a_deleted_account_is_gone_with_its_sessions(access, redis_client):
@@ -234,7 +234,7 @@ async def test_who_was_logged_out_meanwhile_cannot_delete_or_change(access, data
     """The request was authenticated under an epoch that is no more."""
     [token] = await register(access, KUST)
     caller = await access.authenticate(token)
-    await access.end_all(caller.account.id)
+    await access.end_all(caller)
     for attempt in (access.delete(caller), access.change(caller, {}, "stolen")):
         assert (await refusal(attempt)).problem is TokenProblem.REVOKED
     assert await log_in(access)
@@ -330,7 +330,7 @@ async def test_a_session_opened_while_all_are_ended_is_over(access, core, monkey
     open_session = core.sessions.open
 
     async def open_late(account_id: int, *parts: Any, **more: Any) -> Any:
-        await access.end_all(account_id)
+        await core.admin.end_all(account_id)
         return await open_session(account_id, *parts, **more)
 
     monkeypatch.setattr(core.sessions, "open", open_late)
@@ -363,7 +363,7 @@ async def test_a_login_overtaken_by_end_all_goes_on_without_a_second_bcrypt(
 
     async def record_late(*parts: Any) -> bool:
         monkeypatch.setattr(core.accounts, "record_login", record_login)
-        await access.end_all(caller.account.id)
+        await access.end_all(caller)
         return await record_login(*parts)
 
     monkeypatch.setattr(core.accounts, "record_login", record_late)
@@ -379,7 +379,7 @@ async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(conn
         tokens = await register(core.access, KUST, WICARE, FRESH, ACCESS)
         kim = (await core.access.authenticate(tokens[0])).account
         foreign = Imported("a" * 40, kim.id, kim.epoch)
-        assert await core.sessions.adopt("lumotist", [foreign]) == [True]
+        assert await core.sessions.import_tokens("lumotist", [foreign]) == [True]
     async with connect(secret_keys=(new,)) as core:
         token = await log_in(core.access)
     async with connect(secret_keys=(new, old)) as core:
@@ -394,13 +394,13 @@ async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(conn
 
 
 async def test_end_all_holds_when_redis_comes_back_from_an_old_snapshot(
-    access, database, redis_client
+    access, core, database, redis_client
 ):
     """PostgreSQL decides. The next login finds the old session's name, and drops it."""
     tokens = await register(access, KUST, WICARE)
     keys = redis_client.keys()
     snapshot = [(key, redis_client.pttl(key), redis_client.dump(key)) for key in keys]
-    await access.end_all(column(database, "id"))
+    await core.admin.end_all(column(database, "id"))
     redis_client.flushdb()
     for key, left, value in snapshot:
         redis_client.restore(key, left, value)
@@ -437,7 +437,7 @@ async def dead_access(core) -> Access:
     """Access to the same accounts, with a Redis that is not there."""
     client = redis.asyncio.Redis(unix_socket_path="/nonexistent", retry=None)
     lifetimes = {"token": 100, "fresh": 100, "access": 100, "refresh": 100}
-    sessions = Sessions(Redis(client, core.redis.deadline), core.tokens, lifetimes, 10)
+    sessions = Sessions(Redis(client, core.redis.timeout), core.tokens, lifetimes, 10)
     return Access(core.accounts, sessions, core.passwords)
 
 
@@ -462,7 +462,7 @@ async def test_all_sessions_end_even_with_redis_away(access, dead_access, caplog
     """PostgreSQL has said so; that they are still in Redis is logged."""
     tokens = await register(access, KUST, WICARE)
     caller = await access.authenticate(tokens[0])
-    await dead_access.end_all(caller.account.id)
+    await dead_access.end_all(caller)
     assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
     assert "still in Redis" in caplog.text
     assert not any(token in caplog.text for token in tokens)

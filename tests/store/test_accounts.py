@@ -32,8 +32,8 @@ def accounts(core) -> Accounts:
 
 async def get(accounts: Accounts, account_id: int) -> Account | None:
     """Return an account as it is now, None when there is none."""
-    by = asyncio.get_running_loop().time() + 5
-    return (await accounts.get_many([account_id], by)).get(account_id)
+    deadline = asyncio.get_running_loop().time() + 5
+    return (await accounts.get_many([account_id], deadline)).get(account_id)
 
 
 async def add(accounts: Accounts, hash: str = "hash", **names: Any) -> Account:
@@ -94,8 +94,8 @@ async def test_an_account_that_is_not_there_is_none(accounts):
 async def test_an_id_that_no_account_can_have_is_nobodys(accounts, account_id):
     """It never gets into the statement that it would share with others."""
     kim = await add(accounts, username="kim")
-    by = asyncio.get_running_loop().time() + 5
-    found = (await accounts.get_many([account_id, kim.id], by)).get(kim.id)
+    deadline = asyncio.get_running_loop().time() + 5
+    found = (await accounts.get_many([account_id, kim.id], deadline)).get(kim.id)
     assert found == kim
     assert await accounts.details(account_id) is None
 

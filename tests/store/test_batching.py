@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from store.batching import PATIENCE, BatchLoader
+from store.batching import GATHER_TURNS, BatchLoader
 
-DEADLINE = 5.0
+TIMEOUT = 5.0
 
 
 class Table:
@@ -18,26 +18,26 @@ class Table:
     def __init__(self) -> None:
         self.values = {key: key.upper() for key in "abcdefgh"}
         self.batches: list[list[str]] = []
-        self.by: list[float] = []
+        self.deadline: list[float] = []
         self.broken: set[str] = set()
         self.open = asyncio.Event()
         self.open.set()
         self._sent = asyncio.Event()
         self._made: list[BatchLoader[str, str]] = []
 
-    def batched(self, deadline: float, **options: int) -> BatchLoader[str, str]:
+    def batched(self, timeout: float, **options: int) -> BatchLoader[str, str]:
         """Return look-ups in this store, which end with the test."""
-        self._made.append(BatchLoader(self.fetch, deadline, **options))
+        self._made.append(BatchLoader(self.fetch, timeout, **options))
         return self._made[-1]
 
     def close(self) -> None:
         for each in self._made:
             each.close()
 
-    async def fetch(self, keys: list[str], by: float) -> dict[str, str]:
+    async def fetch(self, keys: list[str], deadline: float) -> dict[str, str]:
         self.batches.append(keys)
         self._sent.set()
-        self.by.append(by)
+        self.deadline.append(deadline)
         found = {key: self.values[key] for key in keys if key in self.values}
         await self.open.wait()
         if self.broken & set(keys):
@@ -73,19 +73,19 @@ async def answers(asked: Iterable[Awaitable[str | None]]) -> list[Any]:
 
 
 async def test_the_keys_of_one_turn_share_a_fetch(table):
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     assert await answers(ask(coalesced, "abc")) == ["A", "B", "C"]
     assert table.batches == [["a", "b", "c"]]
 
 
 async def test_a_key_is_asked_once_however_many_wait_for_it(table):
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     assert await answers(ask(coalesced, "abaa")) == ["A", "B", "A", "A"]
     assert table.batches == [["a", "b"]]
 
 
 async def test_what_is_not_there_is_none(table):
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     assert await answers(ask(coalesced, "axb")) == ["A", None, "B"]
 
 
@@ -93,7 +93,7 @@ async def test_what_is_not_there_is_none(table):
 async def test_a_waiter_that_leaves_takes_nobody_with_it(table, sent):
     """Before its batch is sent or after, even when another waits for the same key."""
     table.open.clear()
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     leaver, same, other = ask(coalesced, "aab")
     if sent:
         await table.asked(1)
@@ -107,7 +107,7 @@ async def test_a_waiter_that_leaves_takes_nobody_with_it(table, sent):
 
 async def test_when_all_have_left_the_next_are_served(table):
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=1)
+    coalesced = table.batched(TIMEOUT, in_flight=1)
     leavers = ask(coalesced, "ab")
     await table.asked(1)
     for leaver in leavers:
@@ -120,7 +120,7 @@ async def test_when_all_have_left_the_next_are_served(table):
 
 async def test_a_failing_batch_fails_its_own_waiters_only(table):
     table.broken = {"b"}
-    coalesced = table.batched(DEADLINE, batch=2, in_flight=1)
+    coalesced = table.batched(TIMEOUT, batch=2, in_flight=1)
     got = await answers(ask(coalesced, "abcdb"))
     assert [str(answer) for answer in got] == ["broken", "broken", "C", "D", "broken"]
     table.broken = set()
@@ -131,7 +131,7 @@ async def test_a_waiter_that_leaves_a_failing_batch_leaves_no_complaint(table, c
     """An exception that nobody asked for would be reported in the log."""
     table.open.clear()
     table.broken = {"a"}
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     waiter = coalesced.get("a")
     await table.asked(1)
     table.open.set()
@@ -143,7 +143,7 @@ async def test_a_waiter_that_leaves_a_failing_batch_leaves_no_complaint(table, c
 
 
 async def test_a_batch_has_a_size_limit(table):
-    coalesced = table.batched(DEADLINE, batch=3)
+    coalesced = table.batched(TIMEOUT, batch=3)
     assert await answers(ask(coalesced, "abcdefgh")) == list("ABCDEFGH")
     assert table.batches == [["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
 
@@ -151,7 +151,7 @@ async def test_a_batch_has_a_size_limit(table):
 async def test_keys_gather_while_all_trips_are_under_way(table):
     """Those asked in later turns of the event loop too: batches grow with the load."""
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=2)
+    coalesced = table.batched(TIMEOUT, in_flight=2)
     asked = []
     for turn, keys in enumerate(("a", "b", "cd", "e", "c"), 1):
         asked += ask(coalesced, keys)
@@ -166,7 +166,7 @@ async def test_keys_gather_while_all_trips_are_under_way(table):
 async def test_a_small_batch_gathers_for_some_turns_beside_a_large_one(table):
     """Else it would cost a round trip for a few keys, with more of them on their way."""
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=2)
+    coalesced = table.batched(TIMEOUT, in_flight=2)
     asked = ask(coalesced, "abc")
     await table.asked(1)
     for key in "def":
@@ -180,11 +180,11 @@ async def test_a_small_batch_gathers_for_some_turns_beside_a_large_one(table):
 
 async def test_a_small_batch_does_not_gather_for_long(table):
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=2)
+    coalesced = table.batched(TIMEOUT, in_flight=2)
     asked = ask(coalesced, "abc")
     await table.asked(1)
     asked += ask(coalesced, "d")
-    for _ in range(PATIENCE + 3):
+    for _ in range(GATHER_TURNS + 3):
         await asyncio.sleep(0)
     assert table.batches == [["a", "b", "c"], ["d"]]
     table.open.set()
@@ -194,14 +194,14 @@ async def test_a_small_batch_does_not_gather_for_long(table):
 async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
     """Whichever worker sends it, the other finds nothing left and goes on waiting."""
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=2)
+    coalesced = table.batched(TIMEOUT, in_flight=2)
     asked = ask(coalesced, "abc")
     await table.asked(1)
     asked += ask(coalesced, "d")
     await asyncio.sleep(0)
     assert len(table.batches) == 1
     table.open.set()
-    for _ in range(PATIENCE - 3):
+    for _ in range(GATHER_TURNS - 3):
         await asyncio.sleep(0)
     assert table.batches == [["a", "b", "c"], ["d"]]
     assert await answers(asked) == list("ABCD")
@@ -217,7 +217,7 @@ async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
 async def test_no_more_batches_are_under_way_than_allowed(table):
     """However many keys come in one turn."""
     table.open.clear()
-    coalesced = table.batched(DEADLINE, batch=2, in_flight=2)
+    coalesced = table.batched(TIMEOUT, batch=2, in_flight=2)
     asked = ask(coalesced, "abcdefgh")
     await asyncio.sleep(0.01)
     assert table.batches == [["a", "b"], ["c", "d"]]
@@ -229,7 +229,7 @@ async def test_no_more_batches_are_under_way_than_allowed(table):
 async def test_a_key_asked_after_a_batch_was_sent_is_not_answered_by_it(table):
     """This is no cache: every answer was read after its question arrived."""
     table.open.clear()
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     [early] = ask(coalesced, "a")
     await table.asked(1)
     table.values["a"] = "changed"
@@ -240,7 +240,7 @@ async def test_a_key_asked_after_a_batch_was_sent_is_not_answered_by_it(table):
 
 
 async def test_an_answer_is_not_kept(table):
-    coalesced = table.batched(DEADLINE)
+    coalesced = table.batched(TIMEOUT)
     assert await answers([coalesced.get("a")]) == ["A"]
     del table.values["a"]
     assert await answers([coalesced.get("a")]) == [None]
@@ -250,7 +250,7 @@ async def test_a_batch_has_the_deadline_of_its_oldest_key(table):
     """The time a key has waited for its turn counts."""
     clock = asyncio.get_running_loop().time
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=1)
+    coalesced = table.batched(TIMEOUT, in_flight=1)
     asked = ask(coalesced, "a")
     await table.asked(1)
     before = clock()
@@ -261,14 +261,14 @@ async def test_a_batch_has_the_deadline_of_its_oldest_key(table):
     table.open.set()
     await answers(asked)
     assert table.batches[1] == ["b", "c"]
-    assert before + DEADLINE <= table.by[1] < after + DEADLINE
+    assert before + TIMEOUT <= table.deadline[1] < after + TIMEOUT
 
 
 async def test_a_key_does_not_inherit_the_deadline_of_a_batch_before_its_own(table):
     """Else a queue that never empties, under load, would fail everyone for good."""
     clock = asyncio.get_running_loop().time
     table.open.clear()
-    coalesced = table.batched(DEADLINE, batch=1, in_flight=1)
+    coalesced = table.batched(TIMEOUT, batch=1, in_flight=1)
     asked = ask(coalesced, "ab")
     await table.asked(1)
     await asyncio.sleep(0.01)
@@ -278,16 +278,16 @@ async def test_a_key_does_not_inherit_the_deadline_of_a_batch_before_its_own(tab
     table.open.set()
     await answers(asked)
     assert table.batches == [["a"], ["b"], ["c"]]
-    assert table.by[2] >= before + DEADLINE
+    assert table.deadline[2] >= before + TIMEOUT
 
 
 async def test_a_batch_that_is_cancelled_leaves_nobody_waiting():
     """As when the event loop ends with a fetch under way."""
 
-    async def fetch(keys: list[str], by: float) -> dict[str, str]:
+    async def fetch(keys: list[str], deadline: float) -> dict[str, str]:
         raise asyncio.CancelledError
 
-    coalesced = BatchLoader(fetch, DEADLINE)
+    coalesced = BatchLoader(fetch, TIMEOUT)
     waiter = coalesced.get("a")
     await answers([waiter])
     assert waiter.cancelled()
@@ -296,7 +296,7 @@ async def test_a_batch_that_is_cancelled_leaves_nobody_waiting():
 
 async def test_who_waits_is_cancelled_when_look_ups_are_closed(table):
     table.open.clear()
-    coalesced = table.batched(DEADLINE, in_flight=1)
+    coalesced = table.batched(TIMEOUT, in_flight=1)
     sent, waiting = coalesced.get("a"), None
     await table.asked(1)
     waiting = coalesced.get("b")

@@ -19,13 +19,13 @@ import pytest
 import redis
 
 import embedded
-from store.connect import keep_trying
 from store.errors import Unavailable
 from store.postgresql import hosts
 from store.postgresql.database import Database, connect_database
 from store.redis.client import Redis, connect_redis
+from store.retry import retry
 
-DEADLINE = 0.3
+TIMEOUT = 0.3
 PATIENCE = 20.0
 """A deadline that no busy machine reaches."""
 NEVER = 4.5
@@ -67,8 +67,8 @@ def reach(own_stores, operator) -> Reach:
     """Connect to PostgreSQL."""
 
     @contextlib.asynccontextmanager
-    async def reach(more: str = "", size: int = 1, deadline: float = PATIENCE):
-        database = await connect_database(own_stores[0] + more, size, deadline)
+    async def reach(more: str = "", size: int = 1, command_timeout: float = PATIENCE):
+        database = await connect_database(own_stores[0] + more, size, command_timeout)
         try:
             yield database
         finally:
@@ -78,8 +78,10 @@ def reach(own_stores, operator) -> Reach:
 
 
 @contextlib.asynccontextmanager
-async def redis_client_of(url: str, size: int, deadline: float = PATIENCE) -> AsyncIterator[Redis]:
-    client = await connect_redis(url, size, deadline)
+async def redis_client_of(
+    url: str, size: int, command_timeout: float = PATIENCE
+) -> AsyncIterator[Redis]:
+    client = await connect_redis(url, size, command_timeout)
     try:
         yield client
     finally:
@@ -132,7 +134,7 @@ async def process_of(own_redis: Redis) -> int:
 
 async def test_a_frozen_postgresql_is_unavailable_and_then_answers_again(reach, operator):
     """Within the deadline; and no later question gets an earlier one's answer."""
-    async with reach(size=2, deadline=DEADLINE) as database:
+    async with reach(size=2, command_timeout=TIMEOUT) as database:
         with frozen(backends(operator)):
             async with asyncio.timeout(NEVER):
                 asked = (database.row("select %s", (n,)) for n in range(6))
@@ -148,7 +150,7 @@ async def test_a_frozen_postgresql_is_unavailable_and_then_answers_again(reach, 
 async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, own_stores):
     """While the pool would replace its connections, too, and when it is first connected."""
     main = postmaster(operator)
-    async with reach(deadline=DEADLINE) as database:
+    async with reach(command_timeout=TIMEOUT) as database:
         with frozen([main, *backends(operator)]):
             async with asyncio.timeout(NEVER):
                 for _ in range(2):
@@ -156,24 +158,24 @@ async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, 
                         await database.row("select 1")
                 assert "postgresql" in await database.ping()
                 with pytest.raises(Unavailable):
-                    await connect_database(own_stores[0], 1, DEADLINE)
+                    await connect_database(own_stores[0], 1, TIMEOUT)
         assert await soon(lambda: database.row("select 1")) == (1,)
 
 
 @pytest.mark.slow
 async def test_a_frozen_redis_is_unavailable_and_then_answers_again(own_stores):
     """Within the deadline, the wait for a connection included."""
-    async with redis_client_of(own_stores[1], 4, DEADLINE) as client:
+    async with redis_client_of(own_stores[1], 4, TIMEOUT) as client:
 
         async def echo(n: int) -> bytes:
-            return await client.ask(client.client.echo(str(n)))
+            return await client.execute(client.client.echo(str(n)))
 
         with frozen([await process_of(client)]):
             async with asyncio.timeout(NEVER):
                 outcomes = await asyncio.gather(*map(echo, range(20)), return_exceptions=True)
                 pipeline = client.client.pipeline(transaction=False).echo("a").echo("b")
                 with pytest.raises(Unavailable):
-                    await client.ask(pipeline.execute())
+                    await client.execute(pipeline.execute())
                 assert "redis" in await client.ping()
         assert {type(each) for each in outcomes} == {Unavailable}
         assert outcomes[0].store == "redis"
@@ -187,7 +189,7 @@ async def test_a_call_may_have_less_time_than_the_deadline(reach, own_redis, lef
     clock = asyncio.get_running_loop().time
     async with reach() as database, asyncio.timeout(NEVER):
         with pytest.raises(Unavailable):
-            await database.rows("select pg_sleep(60)", by=clock() + left)
+            await database.rows("select pg_sleep(60)", deadline=clock() + left)
         with frozen([await process_of(own_redis)]), pytest.raises(Unavailable):
             await own_redis.get_many(["a"], clock() + left)
 
@@ -198,7 +200,7 @@ async def test_a_deadline_that_falls_into_the_sending_of_a_command_holds(own_sto
     async with redis_client_of(own_stores[1], 80, NEVER / 3) as client:
         await asyncio.gather(*(client.ping() for _ in range(40)))  # all are connected
         with frozen([await process_of(client)]):
-            asked = [client.ask(client.client.echo("x"), clock() + n * 5e-5) for n in range(40)]
+            asked = [client.execute(client.client.echo("x"), clock() + n * 5e-5) for n in range(40)]
             asked += [client.get_many(["a"], clock() + n * 5e-5) for n in range(40)]
             async with asyncio.timeout(NEVER):
                 outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -218,7 +220,7 @@ async def test_a_deadline_that_falls_into_the_sending_of_a_command_holds(own_sto
 )
 async def test_a_postgresql_that_is_not_there_is_unavailable(url):
     with pytest.raises(Unavailable) as refusal:
-        await connect_database(url, 2, DEADLINE)
+        await connect_database(url, 2, TIMEOUT)
     assert refusal.value.store == "postgresql"
     assert "\n" not in str(refusal.value)
 
@@ -226,7 +228,7 @@ async def test_a_postgresql_that_is_not_there_is_unavailable(url):
 @pytest.mark.parametrize("url", ["unix:///nonexistent/s", "redis://127.0.0.1:1"])
 async def test_a_redis_that_is_not_there_is_unavailable(url):
     with pytest.raises(Unavailable) as refusal:
-        await connect_redis(url, 2, DEADLINE)
+        await connect_redis(url, 2, TIMEOUT)
     assert refusal.value.store == "redis"
 
 
@@ -263,7 +265,7 @@ async def test_a_server_waits_for_a_store_that_starts_later():
             raise Unavailable("redis", "not yet")
         return "connected"
 
-    assert await keep_trying(connect, 60, said.append) == "connected"
+    assert await retry(connect, 60, said.append) == "connected"
     assert said == ["waiting for redis: not yet"]
 
 
@@ -272,7 +274,7 @@ async def test_a_server_does_not_wait_for_ever():
         raise Unavailable("redis", "never")
 
     with pytest.raises(Unavailable, match="never"):
-        await keep_trying(connect, 0.2, lambda said: None)
+        await retry(connect, 0.2, lambda said: None)
 
 
 # Up, and can't serve
@@ -330,17 +332,17 @@ async def unwritable(own_redis: Redis) -> None:
         pipeline.execute,
     ):
         with pytest.raises(Unavailable):
-            await own_redis.ask(write())
+            await own_redis.execute(write())
 
 
 async def test_a_redis_that_is_busy_with_a_script_is_unavailable(own_redis, misconfigure):
     """BUSY, once the script has run for its time limit. This one ends by itself."""
     misconfigure(lua_time_limit="1")
     await asyncio.gather(*(own_redis.ping() for _ in range(16)))  # all are connected
-    long = asyncio.create_task(own_redis.ask(own_redis.client.eval("for i = 1, 2e8 do end", 0)))
+    long = asyncio.create_task(own_redis.execute(own_redis.client.eval("for i = 1, 2e8 do end", 0)))
     await asyncio.sleep(0.05)
     with pytest.raises(Unavailable, match="BUSY"):
-        await own_redis.ask(own_redis.client.mget(["a"]))
+        await own_redis.execute(own_redis.client.mget(["a"]))
     misconfigure.operator.script_kill()
     await asyncio.gather(long, return_exceptions=True)
 
@@ -348,9 +350,9 @@ async def test_a_redis_that_is_busy_with_a_script_is_unavailable(own_redis, misc
 async def test_what_a_command_itself_did_wrong_is_no_outage(own_redis):
     """A bug must not look like a store that is away."""
     client = own_redis.client
-    await own_redis.ask(client.set("text", "x"))
+    await own_redis.execute(client.set("text", "x"))
     with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
-        await own_redis.ask(client.zadd("text", {"a": 1}))
+        await own_redis.execute(client.zadd("text", {"a": 1}))
 
 
 async def test_a_postgresql_that_is_read_only_is_unavailable_and_its_connection_dropped(
@@ -443,7 +445,7 @@ async def test_idle_connections_that_redis_has_ended_are_not_used(own_redis, mis
     clock = asyncio.get_running_loop().time
     for _ in range(2):
         reads = (own_redis.get_many(["a"], clock() + PATIENCE) for _ in range(4))
-        pings = (own_redis.ask(own_redis.client.ping()) for _ in range(4))
+        pings = (own_redis.execute(own_redis.client.ping()) for _ in range(4))
         await asyncio.gather(*reads, *pings)
         misconfigure.operator.client_kill_filter(_type="normal", skipme=True)
         await asyncio.sleep(0.05)

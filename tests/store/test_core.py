@@ -64,7 +64,7 @@ async def test_sessions_are_renewed_before_redis_is_closed(options, redis_client
     sid = "0" * 20
     redis_client.set(record_key(sid), "any", ex=10)
     async with open_core(options) as core:
-        core.sessions.touch(Session(sid, 1, "kust", "token", 1, core.tokens.signing_key, 0))
+        core.sessions.renew(Session(sid, 1, "kust", "token", 1, core.tokens.signing_key, 0))
         assert redis_client.ttl(record_key(sid)) <= 10
     assert redis_client.ttl(record_key(sid)) > 10
 

@@ -26,8 +26,8 @@ def gate() -> Iterator[threading.Event]:
 def make() -> Iterator[Callable[..., FairQueue]]:
     made: list[FairQueue] = []
 
-    def make(threads: int = 1, patience: float = 1000.0) -> FairQueue:
-        made.append(FairQueue("test", threads, patience, SECONDS))
+    def make(threads: int = 1, max_wait: float = 1000.0) -> FairQueue:
+        made.append(FairQueue("test", threads, max_wait, SECONDS))
         return made[-1]
 
     yield make
@@ -56,7 +56,7 @@ async def test_as_many_work_at_once_as_there_are_threads(make):
 
 
 @pytest.mark.parametrize(
-    ("threads", "patience", "share", "room", "wait"),
+    ("threads", "max_wait", "share", "room", "wait"),
     [
         (1, 0.0, 1.0, 1, SECONDS),
         (1, SECONDS, 1.0, 2, 2 * SECONDS),
@@ -66,10 +66,10 @@ async def test_as_many_work_at_once_as_there_are_threads(make):
     ],
 )
 async def test_a_call_that_would_wait_too_long_is_refused_at_once(
-    make, gate, threads, patience, share, room, wait
+    make, gate, threads, max_wait, share, room, wait
 ):
     """With the time after which to come back. A share leaves the rest of the queue to others."""
-    queue = make(threads, patience)
+    queue = make(threads, max_wait)
     waiting = await hold(queue, gate, room)
     with pytest.raises(Busy) as refusal:
         await asyncio.wait_for(queue.run(pytest.fail, share=share), 10)

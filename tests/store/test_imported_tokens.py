@@ -8,7 +8,7 @@ import pytest
 
 from store.account import Login, NewAccount
 from store.errors import BadToken, TokenProblem
-from store.imported_tokens import Imported, adopt
+from store.imported_tokens import Imported, import_tokens
 from store.session_record import SessionSpec, record_key, set_key
 from store.sessions import DAY, Sessions
 
@@ -27,7 +27,7 @@ async def access(core, settings):
     sessions = Sessions(core.redis, core.tokens, settings.lifetimes, 10, imported_tokens=True)
     core.access._sessions = core.access._authentication._sessions = sessions
     yield core.access
-    await sessions.finish()
+    await sessions.close()
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def kim(core):
 
 async def take(core, account, token):
     entry = Imported(token, account.id, account.epoch)
-    return await adopt(core.redis, "lumotist", [entry], LIFETIME, LIFETIME + DAY)
+    return await import_tokens(core.redis, "lumotist", [entry], LIFETIME, LIFETIME + DAY)
 
 
 async def flaw(access, token):
@@ -86,7 +86,7 @@ async def test_a_logout_ends_it_and_no_other(core, access, kim, token, redis_cli
 
 async def test_the_epoch_ends_it(core, access, kim, token):
     await take(core, kim, token)
-    await access.end_all(kim.id)
+    await core.admin.end_all(kim.id)
     assert await flaw(access, token) == TokenProblem.REVOKED
 
 
@@ -103,7 +103,10 @@ async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, acc
     await take(core, kim, other)
     await access.log_out(await access.authenticate(token))
     entries = [Imported(each, kim.id, kim.epoch) for each in (token, other)]
-    assert await adopt(core.redis, "lumotist", entries, LIFETIME, LIFETIME + DAY) == [False, True]
+    assert await import_tokens(core.redis, "lumotist", entries, LIFETIME, LIFETIME + DAY) == [
+        False,
+        True,
+    ]
     assert [await flaw(access, each) for each in (token, other)] == [TokenProblem.REVOKED, None]
 
 
@@ -113,7 +116,7 @@ async def test_use_extends_it(core, access, kim, token, redis_client, monkeypatc
     later = time.time() + DAY
     monkeypatch.setattr("store.sessions.time.time", lambda: later)
     await access.authenticate(token)
-    await access._sessions.finish()
+    await access._sessions.close()
     assert redis_client.ttl(key) > LIFETIME
 
 

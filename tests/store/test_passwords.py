@@ -15,7 +15,7 @@ LONG = "x" * 9_999
 
 @pytest.fixture
 def passwords() -> Iterator[Passwords]:
-    passwords = Passwords(ROUNDS, threads=1, patience=1000)
+    passwords = Passwords(ROUNDS, threads=1, max_wait=1000)
     yield passwords
     passwords.close()
 
@@ -91,7 +91,7 @@ async def test_who_would_wait_too_long_is_told_at_once(monkeypatch):
     """Before any work is done for it."""
     hashed = []
     monkeypatch.setattr(bcrypt, "hashpw", lambda digest, salt: hashed.append(digest) or b"hash")
-    passwords = Passwords(ROUNDS, threads=1, patience=0.0)
+    passwords = Passwords(ROUNDS, threads=1, max_wait=0.0)
     attempts = (passwords.hash(each) for each in "abc")
     kept, *refused = await asyncio.gather(*attempts, return_exceptions=True)
     assert kept == "bcrypt_sha256$hash"

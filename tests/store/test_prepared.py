@@ -157,8 +157,8 @@ async def test_a_statement_that_is_cancelled_ends_no_preparing(single, table):
 async def test_one_account_and_many_are_looked_up_alike(core):
     accounts = core.accounts
     ids = [(await add(accounts, username=name)).id for name in ("kim", "lee", "ana")]
-    by = asyncio.get_running_loop().time() + 20
+    deadline = asyncio.get_running_loop().time() + 20
     for wanted in ([], ids[:1], ids, [*ids, 0, -1, 2**63], [ids[0], 2**80], [2**62]):
-        found = await accounts.get_many(wanted, by)
+        found = await accounts.get_many(wanted, deadline)
         assert set(found) == set(wanted) & set(ids)
         assert all(found[account_id].id == account_id for account_id in found)

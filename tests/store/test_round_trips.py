@@ -192,5 +192,5 @@ async def test_what_ending_costs(access, spent):
     assert trips(spent()) == LOG_OUT
     await access.log_in(Login("kim"), "pw", [KUST])
     spent()
-    await access.end_all(caller.account.id)
+    await access.end_all(caller)
     assert spent() == END_ALL

@@ -188,7 +188,7 @@ async def test_a_migration_that_gets_no_lock_tries_again(old, caplog):
 
 @pytest.mark.slow
 async def test_a_migration_that_never_gets_its_lock_gives_up(old, monkeypatch):
-    monkeypatch.setattr(schema, "ROUNDS", 1)
+    monkeypatch.setattr(schema, "MAX_ATTEMPTS", 1)
     before = catalog(old)
     with holding(old, OTHER), pytest.raises(Unavailable, match="lock timeout"):
         await prepare_at(old)

@@ -37,7 +37,7 @@ def sessions(core) -> Sessions:
 async def read(sessions: Sessions, token: str) -> Session:
     """Return the session of a token, as Redis has it. Raises BadToken."""
     sid = sessions.sid_of(token)
-    found = await sessions.read([sid], asyncio.get_running_loop().time() + sessions.deadline)
+    found = await sessions.read([sid], asyncio.get_running_loop().time() + sessions.timeout)
     if sid not in found:
         raise BadToken(TokenProblem.EXPIRED)
     session = found[sid]
@@ -119,7 +119,7 @@ async def test_grants_that_reuse_nothing_open_one_more_and_later_ones_that_do_ag
     assert [await flaw(sessions, each.token) for each in opened] == [None] * 3
     again = {(await sessions.open(ACCOUNT, EPOCH, WICARE)).token for _ in range(4)}
     assert again == {opened[2].token}
-    await sessions.close_older(ACCOUNT, EPOCH + 1)
+    await sessions.end_older(ACCOUNT, EPOCH + 1)
     assert [await flaw(sessions, each.token) for each in opened] == [TokenProblem.REVOKED] * 3
     assert names(redis_client) == set()
 
@@ -137,7 +137,7 @@ async def test_twenty_servers_that_open_at_once_agree_on_one_session(connect, re
 async def test_a_closed_session_is_revoked_and_the_next_is_new(sessions, redis_client):
     first = await sessions.open(ACCOUNT, EPOCH, KUST)
     other = await sessions.open(ACCOUNT, EPOCH, WICARE)
-    await sessions.close(await read(sessions, first.token))
+    await sessions.end(await read(sessions, first.token))
     assert await flaw(sessions, first.token) is TokenProblem.REVOKED
     assert await flaw(sessions, other.token) is None
     assert names(redis_client) == {other.name}
@@ -150,16 +150,16 @@ async def test_closing_a_session_that_has_run_out_makes_no_tombstone(sessions, r
     """It would have no time left to keep, and stay for ever."""
     session = await read(sessions, (await sessions.open(ACCOUNT, EPOCH, KUST)).token)
     redis_client.delete(record_key(session.sid))
-    await sessions.close(session)
+    await sessions.end(session)
     assert redis_client.keys() == []
 
 
 async def test_closing_twice_leaves_the_session_opened_between(sessions):
     first = await sessions.open(ACCOUNT, EPOCH, KUST)
     session = await read(sessions, first.token)
-    await sessions.close(session)
+    await sessions.end(session)
     second = await sessions.open(ACCOUNT, EPOCH, KUST)
-    await sessions.close(session)
+    await sessions.end(session)
     assert await flaw(sessions, second.token) is None
     assert (await sessions.open(ACCOUNT, EPOCH, KUST)).token == second.token
 
@@ -167,7 +167,7 @@ async def test_closing_twice_leaves_the_session_opened_between(sessions):
 async def test_expired_revoked_and_forged_are_told_apart(connect, sessions, redis_client):
     expired = await sessions.open(ACCOUNT, EPOCH, ACCESS)
     closed = await sessions.open(ACCOUNT, EPOCH, KUST)
-    await sessions.close(await read(sessions, closed.token))
+    await sessions.end(await read(sessions, closed.token))
     async with connect(secret_keys=("another key, of a server that is not this one",)) as another:
         forged = await another.sessions.open(ACCOUNT, EPOCH, WICARE)
     redis_client.pexpire(named_key(expired.name), 1)
@@ -205,14 +205,14 @@ async def test_the_set_outlives_every_session_it_names(sessions, redis_client, s
 async def test_a_tombstone_keeps_the_time_that_was_left(sessions, redis_client):
     opened = await sessions.open(ACCOUNT, EPOCH, KUST)
     redis_client.expire(named_key(opened.name), 5000)
-    await sessions.close(await read(sessions, opened.token))
+    await sessions.end(await read(sessions, opened.token))
     assert redis_client.get(named_key(opened.name)) == REVOKED
     assert redis_client.ttl(named_key(opened.name)) in about(5000)
 
 
 async def test_no_key_is_kept_for_ever(sessions, redis_client):
     opened = [await sessions.open(ACCOUNT, EPOCH, grant) for grant in [*GRANTS, ACCESS]]
-    await sessions.close(await read(sessions, opened[0].token))
+    await sessions.end(await read(sessions, opened[0].token))
     keys = redis_client.keys()
     assert len(keys) == len(opened) + 1
     assert all(redis_client.ttl(key) > 0 for key in keys)
@@ -284,8 +284,8 @@ def age(sessions, redis_client, settings) -> Callable[..., object]:
 async def test_a_session_is_extended_by_use(sessions, redis_client, settings, age):
     """Its record, its score and the set that names it."""
     session = await age()
-    sessions.touch(session)
-    await sessions.finish()
+    sessions.renew(session)
+    await sessions.close()
     lifetime = settings.lifetimes["token"]
     assert redis_client.ttl(record_key(session.sid)) in about(lifetime)
     score = redis_client.zscore(set_key(ACCOUNT), session.name)
@@ -301,22 +301,22 @@ async def test_neither_other_kinds_nor_young_sessions_are_extended(
 ):
     """Only `token`, and only after a hundredth of its lifetime: a busy client costs no writes."""
     session = await age(grant, part)
-    sessions.touch(session)
-    await sessions.finish()
+    sessions.renew(session)
+    await sessions.close()
     assert redis_client.ttl(record_key(session.sid)) <= 100
 
 
 async def test_a_session_is_extended_once_in_a_while(connect, sessions, redis_client, age):
     """As long as this process remembers it; another process has a memory of its own."""
     session = await age()
-    sessions.touch(session)
-    await sessions.finish()
+    sessions.renew(session)
+    await sessions.close()
     redis_client.expire(record_key(session.sid), 100)
-    sessions.touch(session)
-    await sessions.finish()
+    sessions.renew(session)
+    await sessions.close()
     assert redis_client.ttl(record_key(session.sid)) <= 100
     async with connect() as another:
-        another.sessions.touch(session)
+        another.sessions.renew(session)
     assert redis_client.ttl(record_key(session.sid)) > 100
 
 
@@ -325,26 +325,26 @@ async def test_more_sessions_than_one_batch_are_all_extended(sessions, redis_cli
     used = [session._replace(sid=f"{number:020x}") for number in range(600)]
     for each in used:
         redis_client.set(record_key(each.sid), each.record(), ex=100)
-        sessions.touch(each)
-    await sessions.finish()
+        sessions.renew(each)
+    await sessions.close()
     assert all(redis_client.ttl(record_key(each.sid)) > 100 for each in used)
 
 
 async def test_a_session_closed_between_use_and_extension_stays_closed(sessions, redis_client, age):
     """The race of a logout with a request in flight: an extension creates and revives nothing."""
     session = await age()
-    sessions.touch(session)
-    await sessions.close(session)
-    await sessions.finish()
+    sessions.renew(session)
+    await sessions.end(session)
+    await sessions.close()
     assert redis_client.get(record_key(session.sid)) == REVOKED
     assert names(redis_client) == set()
 
 
 async def test_an_extension_makes_no_key(sessions, redis_client, age):
     session = await age()
-    sessions.touch(session)
+    sessions.renew(session)
     redis_client.flushdb()
-    await sessions.finish()
+    await sessions.close()
     assert redis_client.keys() == []
 
 
@@ -375,29 +375,29 @@ async def test_a_session_whose_key_is_listed_no_more_is_ended(connect, sessions)
 # Epochs
 
 
-async def test_close_older_ends_what_is_older_and_nothing_else(sessions, redis_client):
+async def test_end_older_ends_what_is_older_and_nothing_else(sessions, redis_client):
     old = [await sessions.open(ACCOUNT, EPOCH - 1, grant) for grant in (KUST, FRESH, ACCESS)]
     present = await sessions.open(ACCOUNT, EPOCH, WICARE)
     newer = await sessions.open(ACCOUNT, EPOCH + 1, REFRESH)
     others = await sessions.open(ACCOUNT + 1, EPOCH - 1, KUST)
-    await sessions.close_older(ACCOUNT, EPOCH)
+    await sessions.end_older(ACCOUNT, EPOCH)
     assert [await flaw(sessions, each.token) for each in old] == [TokenProblem.REVOKED] * 3
     for each in (present, newer, others):
         assert await flaw(sessions, each.token) is None
     assert names(redis_client) == {present.name, newer.name}
 
 
-async def test_close_older_takes_dead_names_out(sessions, redis_client):
+async def test_end_older_takes_dead_names_out(sessions, redis_client):
     gone = await sessions.open(ACCOUNT, EPOCH, KUST)
     revoked = await sessions.open(ACCOUNT, EPOCH, WICARE)
     redis_client.delete(named_key(gone.name))
     redis_client.set(named_key(revoked.name), REVOKED)
-    await sessions.close_older(ACCOUNT, EPOCH)
+    await sessions.end_older(ACCOUNT, EPOCH)
     assert names(redis_client) == set()
 
 
-async def test_close_older_of_an_account_without_sessions_is_nothing(sessions, redis_client):
-    await sessions.close_older(ACCOUNT, EPOCH)
+async def test_end_older_of_an_account_without_sessions_is_nothing(sessions, redis_client):
+    await sessions.end_older(ACCOUNT, EPOCH)
     assert redis_client.keys() == []
 
 
@@ -463,7 +463,7 @@ async def test_a_session_is_over_before_its_name_is_taken_out(sessions, monkeypa
 
     monkeypatch.setattr(sessions, "_take_out", crash)
     with pytest.raises(KeyboardInterrupt):
-        await sessions.close(await read(sessions, opened.token))
+        await sessions.end(await read(sessions, opened.token))
     assert await flaw(sessions, opened.token) is TokenProblem.REVOKED
 
 

@@ -52,7 +52,7 @@ async def test_as_many_work_at_once_as_there_are_threads():
 
 
 @pytest.mark.parametrize(
-    ("threads", "patience", "room", "wait"),
+    ("threads", "max_wait", "room", "wait"),
     [
         (1, 0.0, 1, SECONDS),
         (1, SECONDS, 2, 2 * SECONDS),
@@ -60,9 +60,9 @@ async def test_as_many_work_at_once_as_there_are_threads():
         (2, 3.5 * SECONDS, 8, 4 * SECONDS),
     ],
 )
-async def test_who_would_wait_too_long_is_told_at_once(gate, threads, patience, room, wait):
+async def test_who_would_wait_too_long_is_told_at_once(gate, threads, max_wait, room, wait):
     """With the time after which to come back; those before it are served."""
-    workers = Workers("test", threads, patience, SECONDS)
+    workers = Workers("test", threads, max_wait, SECONDS)
     waiting = crowd(workers, gate, room)
     await asyncio.sleep(0)
     with pytest.raises(Busy) as refusal:

@@ -46,8 +46,10 @@ def sentinel() -> Iterator[Watched]:
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str, size: int = 4, deadline: float = PATIENCE) -> AsyncIterator[Redis]:
-    client = await connect_redis(url, size, deadline)
+async def connected(
+    url: str, size: int = 4, command_timeout: float = PATIENCE
+) -> AsyncIterator[Redis]:
+    client = await connect_redis(url, size, command_timeout)
     try:
         yield client
     finally:
@@ -87,10 +89,10 @@ async def test_sessions_are_opened_read_and_closed(anywhere):
         assert [each.token for each in again] == [each.token for each in opened]
         first = sessions.sid_of(opened[0].token)
         [session] = (await sessions.read([first], soon())).values()
-        await sessions.close(session)
+        await sessions.end(session)
         tokens = [each.token for each in opened]
         assert [await live(sessions, token) for token in tokens] == [False, True, True, True]
-        await sessions.close_older(account, EPOCH + 1)
+        await sessions.end_older(account, EPOCH + 1)
         assert not any([await live(sessions, token) for token in tokens])
 
 
@@ -111,22 +113,22 @@ async def test_sessions_are_extended_by_use(anywhere):
     opened = await sessions.open(60, EPOCH, SessionSpec("kust"))
     key = record_key(sessions.sid_of(opened.token))
     [session] = (await sessions.read([sessions.sid_of(opened.token)], soon())).values()
-    await anywhere.ask(anywhere.client.expire(key, 100))
-    sessions.touch(session._replace(opened=int(time.time()) - DAY))
-    await sessions.finish()
-    assert await anywhere.ask(anywhere.client.ttl(key)) > 100
+    await anywhere.execute(anywhere.client.expire(key, 100))
+    sessions.renew(session._replace(opened=int(time.time()) - DAY))
+    await sessions.close()
+    assert await anywhere.execute(anywhere.client.ttl(key)) > 100
 
 
 async def test_many_keys_are_answered_in_their_order(anywhere):
     keys = [f"many:{number}" for number in range(300)]
     for key in keys[::2]:
-        await anywhere.ask(anywhere.client.set(key, key))
+        await anywhere.execute(anywhere.client.set(key, key))
     values = await anywhere.get_many(keys, soon())
     assert values == [key.encode() if n % 2 == 0 else None for n, key in enumerate(keys)]
 
 
 async def test_more_at_once_than_connections_wait_for_their_turn(anywhere):
-    asked = (anywhere.ask(anywhere.client.echo(str(n), **first(anywhere))) for n in range(60))
+    asked = (anywhere.execute(anywhere.client.echo(str(n), **first(anywhere))) for n in range(60))
     assert await asyncio.gather(*asked) == [b"%d" % n for n in range(60)]
 
 
@@ -139,7 +141,7 @@ def first(anywhere: Redis) -> dict[str, object]:
 
 async def test_idle_connections_that_have_ended_are_not_used(anywhere, cluster, sentinel):
     for _ in range(2):
-        sets = (anywhere.ask(anywhere.client.set(f"idle:{n}", n)) for n in range(40))
+        sets = (anywhere.execute(anywhere.client.set(f"idle:{n}", n)) for n in range(40))
         gets = (anywhere.get_many([f"idle:{n}"], soon()) for n in range(4))
         await asyncio.gather(*sets, *gets)
         for server in (*cluster.servers, *sentinel.servers):
@@ -154,20 +156,20 @@ async def test_idle_connections_that_have_ended_are_not_used(anywhere, cluster, 
 async def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(sentinel):
     with socket.create_server((HOST, 0)) as mute:
         places = f"{HOST}:{mute.getsockname()[1]},{HOST}:{sentinel.sentinels[0].port}"
-        async with connected(f"redis+sentinel://{places}/accounts", deadline=2.0) as client:
+        async with connected(f"redis+sentinel://{places}/accounts", command_timeout=2.0) as client:
             assert await client.ping() is None
 
 
 async def test_sentinels_that_are_away_stop_nobody(sentinel, monkeypatch):
     """Connections to the primary stand; only new ones need a Sentinel."""
     monkeypatch.setattr("store.redis.client.WATCH", 0.02)
-    async with connected(sentinel.url, deadline=0.4) as client:
-        await client.ask(client.client.set("alone", "1"))
+    async with connected(sentinel.url, command_timeout=0.4) as client:
+        await client.execute(client.client.set("alone", "1"))
         sentinel.sentinels[0].freeze()
         try:
             give_up = time.monotonic() + 1.0  # some questions of the watch fail meanwhile
             while time.monotonic() < give_up:
-                assert await client.ask(client.client.get("alone"), soon()) == b"1"
+                assert await client.execute(client.client.get("alone"), soon()) == b"1"
                 assert await client.get_many(["alone"], soon()) == [b"1"]
                 await asyncio.sleep(0.01)
         finally:
@@ -184,7 +186,7 @@ async def test_a_primary_that_became_a_replica_is_not_read_from(sentinel):
     """Its connections stand, it answers from old data, and the Sentinel has not noticed yet."""
     old, new = sentinel.servers
     async with connected(sentinel.url) as client:
-        await client.ask(client.client.set("stale", "yes"))
+        await client.execute(client.client.set("stale", "yes"))
         assert await client.get_many(["stale"], soon()) == [b"yes"]
         old.ask("REPLICAOF", HOST, new.port)
         try:
@@ -194,7 +196,7 @@ async def test_a_primary_that_became_a_replica_is_not_read_from(sentinel):
                     await client.get_many(["stale"], soon())
             for command in (client.client.set("stale", "no"), client.client.getex("stale", ex=9)):
                 with pytest.raises(Unavailable):
-                    await client.ask(command)
+                    await client.execute(command)
             with pytest.raises(Unavailable, match="replica"):
                 await connect_redis(sentinel.url, 4, PATIENCE)
         finally:
@@ -223,7 +225,7 @@ def slot_of(nodes: Nodes, name: str) -> int:
 async def fill_slot(client: Redis, name: str) -> list[str]:
     keys = [f"{{{name}}}:{number}" for number in range(20)]
     for key in keys:
-        await client.ask(client.client.set(key, key))
+        await client.execute(client.client.set(key, key))
     return keys
 
 
@@ -233,14 +235,14 @@ async def is_all_well(client: Redis, keys: list[str]) -> None:
     for _ in range(5):
         assert await client.get_many(keys, soon()) == values
     script = "return redis.call('GET', KEYS[1])"
-    asked = [client.ask(client.client.eval(script, 1, key)) for key in keys]
-    asked += [client.ask(client.client.getex(key, ex=900)) for key in keys]
+    asked = [client.execute(client.client.eval(script, 1, key)) for key in keys]
+    asked += [client.execute(client.client.getex(key, ex=900)) for key in keys]
     assert await asyncio.gather(*asked) == values * 2
     pipeline = client.client.pipeline(transaction=False)
     for key in keys:
         pipeline.set(key, key, xx=True, keepttl=True)
         pipeline.eval(script, 1, key)
-    assert (await client.ask(pipeline.execute()))[1::2] == values
+    assert (await client.execute(pipeline.execute()))[1::2] == values
 
 
 @pytest.mark.parametrize(
