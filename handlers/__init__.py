@@ -9,9 +9,9 @@ from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import cellars, drf, fardel, kust, lumotist, shared_paths, wicare
 from handlers.errors import NotFound
 from handlers.http import unreadable
-from handlers.http.expectation import expect
-from handlers.http.middleware import Mounted, RequestIds, front, traced
-from handlers.http.resolver import ROUTES, Anywhere, Route
+from handlers.http.expectation import ignore_expectation
+from handlers.http.middleware import RequestIds, RouteHandler, apply_middleware, traced
+from handlers.http.resolver import ROUTES, CatchAll, Route
 from handlers.http.response import Response
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
@@ -51,21 +51,22 @@ def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool 
     counting, tracing = app[METRICS], app.get(TRACING)
     counting.expect_dialect("")
     for name in mounts:
-        counting.expect_dialect(name, {grant.kind for grant in DIALECTS[name].grants})
+        counting.expect_dialect(name, {grant.kind for grant in DIALECTS[name].session_specs})
 
-    def fronted(endpoint: Endpoint, route: str, *dialects: str) -> Mounted:
+    def wrap(endpoint: Endpoint, route: str, *dialects: str) -> RouteHandler:
         counting.expect_route(dialects or ("",), route, endpoint.methods)
         dialect = dialects[0] if len(dialects) == 1 else ""
-        handler = front(app, endpoint, route, dialect, ids)
+        handler = apply_middleware(app, endpoint, route, dialect, ids)
         if tracing and route not in UNTRACED:
             handler = traced(handler, tracing, route, dialect)
-        refusing = front(app, replace(endpoint, handler=unreadable.refuse), route, dialect, ids)
-        routes[handler] = Route(bool(dialects), refusing)
+        raising = replace(endpoint, handler=unreadable.raise_error)
+        unreadable_handler = apply_middleware(app, raising, route, dialect, ids)
+        routes[handler] = Route(bool(dialects), unreadable_handler)
         return handler
 
     def add(path: str, route: str, endpoint: Endpoint, *dialects: str) -> None:
-        handler = fronted(endpoint, route, *dialects)
-        app.router.add_route("*", path, handler, expect_handler=expect)
+        handler = wrap(endpoint, route, *dialects)
+        app.router.add_route("*", path, handler, expect_handler=ignore_expectation)
 
     for path, by_dialect in owners.items():
         endpoint = shared_paths.choose_dialect(by_dialect)
@@ -78,10 +79,10 @@ def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool 
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].render_error)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)
-    everywhere = Anywhere()
-    app.router.register_resource(everywhere)
+    catch_all = CatchAll()
+    app.router.register_resource(catch_all)
     unknown = Endpoint(_not_found, ALL_METHODS, drf.render_error)
-    everywhere.add_route("*", fronted(unknown, "*"), expect_handler=expect)
+    catch_all.add_route("*", wrap(unknown, "*"), expect_handler=ignore_expectation)
 
 
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:

@@ -59,7 +59,7 @@ class PictureLimits:
 PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
 
 REQUEST_ID = web.RequestKey("request_id", str)
-SPOKEN = web.RequestKey("spoken", str)
+DIALECT = web.RequestKey("dialect", str)
 """The dialect of a request, where its path alone does not tell."""
 RENDER_ERROR: web.RequestKey[Callable[[AppError], Response]] = web.RequestKey("render_error")
 """How the dialect renders errors, where the path alone does not tell which dialect it is."""

@@ -18,11 +18,11 @@ from handlers.app_keys import BODY, BODY_MEMORY, BODY_TIMEOUT, HELD_BYTES, PARSE
 from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.content_type import content_type_of
 from handlers.errors import Malformed, PayloadTooLarge, RequestTimeout, UnsupportedEncoding
-from handlers.http.expectation import ask_for_body
+from handlers.http.expectation import request_body
 from store.errors import AppError
 
 MAX_BODY = 1024 * 1024
-SLOWEST = 8 * 1024
+MIN_BYTES_PER_SECOND = 8 * 1024
 """Bytes a second: a body that comes steadily at this rate is read to its end, which it must reach.
 At the limits that is 138 s, and 15 minutes for a picture; a byte a second ends with the timeout."""
 MAX_VALUES = 10_000
@@ -53,8 +53,8 @@ async def read_body(
             request[BODY] = await _read(request, limit, seconds, held)
         except PayloadTooLarge:
             request[BODY] = PayloadTooLarge(stated or limit)
-        except AppError as refusal:
-            request[BODY] = refusal
+        except AppError as error:
+            request[BODY] = error
     body = request[BODY]
     if isinstance(body, AppError):
         try:
@@ -77,7 +77,7 @@ async def _read(request: web.Request, limit: int, seconds: float, held: HeldByte
     _check_encoding(request)
     if (request.content_length or 0) > limit:
         raise PayloadTooLarge(limit)
-    ask_for_body(request)
+    request_body(request)
     body, content, clock = bytearray(), request.content, asyncio.get_running_loop().time
     started = clock()
     try:
@@ -88,7 +88,7 @@ async def _read(request: web.Request, limit: int, seconds: float, held: HeldByte
                     raise PayloadTooLarge(limit)
                 held.grow(len(body))
                 if not content.is_eof():
-                    slowest = started + seconds + len(body) / SLOWEST
+                    slowest = started + seconds + len(body) / MIN_BYTES_PER_SECOND
                     deadline.reschedule(min(slowest, clock() + seconds))
     except TimeoutError:
         raise RequestTimeout from None
@@ -116,10 +116,10 @@ async def read_json(request: web.Request) -> Any:
         try:
             request[PARSED] = parse_json(body, content_type_of(request).charset), None
         except Malformed as malformed:  # without its traceback, which would lead to the request
-            request[PARSED] = None, malformed.why
-    parsed, why = request[PARSED]
-    if why is not None:
-        raise Malformed("JSON", why)
+            request[PARSED] = None, malformed.reason
+    parsed, reason = request[PARSED]
+    if reason is not None:
+        raise Malformed("JSON", reason)
     return parsed
 
 

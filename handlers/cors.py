@@ -17,7 +17,7 @@ WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
 """The paths of the endpoints that are mounted with `cors=False`."""
 
 
-class Everywhere(AbstractRouterAdapter):
+class AllRoutes(AbstractRouterAdapter):
     """Has aiohttp-cors treat every path alike, known or not; OPTIONS are answered before it."""
 
     def __init__(self, origins: Mapping[str, ResourceOptions]) -> None:
@@ -58,7 +58,7 @@ def narrow(app: web.Application, origins: Sequence[str]) -> None:
     None may send credentials (cookies): there are none, tokens travel in Authorization.
     """
     options = {origin: ResourceOptions() for origin in origins}
-    CorsConfig(app, router_adapter=Everywhere(options))
+    CorsConfig(app, router_adapter=AllRoutes(options))
     app.on_response_prepare.append(_complete)
 
 

@@ -24,11 +24,11 @@ _MALFORMED = {"JSON": "invalid_json", "Header": "malformed_header"}
 class Malformed(AppError):
     """The body can't be read as the `form` it says it has; the text says why."""
 
-    def __init__(self, form: str, why: object) -> None:
-        super().__init__(f"{form} parse error - {why}")
+    def __init__(self, form: str, reason: object) -> None:
+        super().__init__(f"{form} parse error - {reason}")
         self.form = form
         self.code = _MALFORMED.get(form, "malformed_body")
-        self.why = str(why)
+        self.reason = str(reason)
 
 
 class UnsupportedMediaType(AppError):
@@ -124,7 +124,7 @@ def error_response(render_error: RenderError, problem: Exception, request: web.R
         _log.error("unexpected error", exc_info=problem, extra={"request_id": request[REQUEST_ID]})
         problem = InternalError()
     response = render_error(problem)
-    response.why = (
+    response.reason = (
         f"{problem.code}: {problem}" if isinstance(problem, Unavailable) else problem.code
     )
     return response

@@ -38,7 +38,7 @@ class NotBase64(AppError):
     code = "invalid_picture"
 
 
-class NoPicture(AppError):
+class PictureMissing(AppError):
     """What was sent has neither a picture nor an id."""
 
     code = "invalid_fields"
@@ -91,7 +91,7 @@ async def _of_form(form: Form) -> bytes | int:
     if not form.get("id") and len(files) == 1:
         return files[0]
     if not isinstance(form.get("id"), str):
-        raise NoPicture
+        raise PictureMissing
     return _picture_id(form["id"])
 
 
@@ -111,7 +111,7 @@ async def _of_json(body: bytes, charset: str | None) -> bytes | int:
     if isinstance(picture, str) and picture:
         return await from_base64(picture.encode(errors="replace"))
     if data and "id" not in data:
-        raise NoPicture
+        raise PictureMissing
     return _picture_id(data.get("id"))
 
 

@@ -177,10 +177,10 @@ class NoOptions:
 class Dialect:
     """An API contract: its endpoints by path, and how it renders errors.
 
-    `other_endpoints` answer under the dialect's name, and at its mount where no other dialect
-    claims their paths. `options` are those of DIALECTS with their defaults (handlers/mounts.py);
-    the application carries the ones of its mount under `options_key`. `grants` are the sessions
-    that it opens.
+    `other_endpoints` are served under the dialect's name, and at its mount where no other dialect
+    claims their paths. `options` are the options of its mount with their defaults
+    (handlers/mounts.py); the application has the given ones under `options_key`. `session_specs`
+    are the sessions that it opens.
     """
 
     name: str
@@ -189,4 +189,4 @@ class Dialect:
     other_endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     options: Any = NoOptions()
     options_key: web.AppKey[Any] | None = None
-    grants: Sequence[SessionSpec] = ()
+    session_specs: Sequence[SessionSpec] = ()

@@ -40,12 +40,12 @@ class RequestLog:
         self._is_due = False
 
     def add(
-        self, method: str, route: str, status: int, seconds: float, request_id: str, why: str
+        self, method: str, route: str, status: int, seconds: float, request_id: str, reason: str
     ) -> None:
-        """Note a request that has been answered; `why` names the refusal, if it was one."""
+        """Note a request that has been answered; `reason` names the refusal, if it was one."""
         trace_id = self._trace_id() if self._trace_id else ""
         self._answered.append(
-            (time.time(), method, route, status, seconds, request_id, why, trace_id)
+            (time.time(), method, route, status, seconds, request_id, reason, trace_id)
         )
         if len(self._answered) == FLUSH_LINES:
             self.flush()
@@ -169,15 +169,15 @@ def _second(count: int) -> str:
 
 
 def _text_line(answered: Answered) -> str:
-    moment, method, route, status, seconds, request_id, why, trace_id = answered
-    reason = f" {why}" if why else ""
+    moment, method, route, status, seconds, request_id, reason, trace_id = answered
+    error = f" {reason}" if reason else ""
     traced = f" trace {trace_id}" if trace_id else ""
     took = f"{seconds * 1000:.1f} ms"
-    return f"{utc(moment)} {method} {route} {status} {took} [{request_id}]{reason}{traced}\n"
+    return f"{utc(moment)} {method} {route} {status} {took} [{request_id}]{error}{traced}\n"
 
 
 def _json_line(answered: Answered) -> str:
-    moment, method, route, status, seconds, request_id, why, trace_id = answered
+    moment, method, route, status, seconds, request_id, reason, trace_id = answered
     line = {
         "time": utc(moment),
         "method": method,
@@ -186,8 +186,8 @@ def _json_line(answered: Answered) -> str:
         "ms": round(seconds * 1000, 1),
         "request_id": request_id,
     }
-    if why:
-        line["refusal"] = why
+    if reason:
+        line["refusal"] = reason
     if trace_id:
         line["trace_id"] = trace_id
     return orjson.dumps(line).decode() + "\n"

@@ -99,13 +99,13 @@ class Metrics:
         self._bad_requests.inc()
 
     def note(
-        self, dialect: str, route: str, method: str, status: int, why: str, seconds: float
+        self, dialect: str, route: str, method: str, status: int, reason: str, seconds: float
     ) -> None:
         """Note a request that has been answered; it is counted within FLUSH_SECONDS.
 
-        `why` begins with the error's code, if it was refused.
+        `reason` begins with the error's code, if it was refused.
         """
-        what = dialect, route, method, status, why
+        what = dialect, route, method, status, reason
         if (alike := self._noted.get(what)) is None:
             alike = self._noted[what] = []
             if not self._is_due:
@@ -120,12 +120,12 @@ class Metrics:
     def flush(self) -> None:
         """Count what has been noted."""
         noted, self._noted = self._noted, {}
-        for (dialect, route, method, status, why), seconds in noted.items():
+        for (dialect, route, method, status, reason), seconds in noted.items():
             named = method if method in _KNOWN else OTHER
             self._requests.labels(dialect, route, named, status).inc(len(seconds))
             self._seconds.labels(dialect, route).observe_many(seconds)
-            if why:
-                self._refusals.labels(dialect, why.partition(":")[0]).inc(len(seconds))
+            if reason:
+                self._refusals.labels(dialect, reason.partition(":")[0]).inc(len(seconds))
         self.stores.flush()
 
     def exposition(self, *, as_openmetrics: bool) -> tuple[bytes, str]:

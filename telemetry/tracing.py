@@ -77,16 +77,16 @@ class Tracing:
             yield span
 
     @staticmethod
-    def describe(span: Span, status: int, request_id: str, dialect: str, refusal: str) -> None:
+    def describe(span: Span, status: int, request_id: str, dialect: str, error: str) -> None:
         """Record how a request ended. A client's fault is not an error of this server."""
         span.set_attribute("http.response.status_code", status)
         span.set_attribute("latchkey.request_id", request_id)
         if dialect:
             span.set_attribute("latchkey.dialect", dialect)
         if status >= 500:
-            fail(span, refusal or str(status))
-        elif refusal:
-            span.set_attribute("error.type", refusal)
+            fail(span, error or str(status))
+        elif error:
+            span.set_attribute("error.type", error)
 
     @staticmethod
     def current_trace_id() -> str:

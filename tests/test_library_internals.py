@@ -398,10 +398,10 @@ def test_a_worker_of_gunicorn_has_what_is_used():
 
 
 def test_a_router_adapter_of_aiohttp_cors():
-    assert AbstractRouterAdapter.__abstractmethods__ <= vars(handlers.cors.Everywhere).keys()
+    assert AbstractRouterAdapter.__abstractmethods__ <= vars(handlers.cors.AllRoutes).keys()
     for name in AbstractRouterAdapter.__abstractmethods__:
         ours, theirs = (
-            getattr(cls, name) for cls in (handlers.cors.Everywhere, AbstractRouterAdapter)
+            getattr(cls, name) for cls in (handlers.cors.AllRoutes, AbstractRouterAdapter)
         )
         assert len(parameters(ours)) == len(parameters(theirs))
         assert inspect.iscoroutinefunction(ours) == inspect.iscoroutinefunction(theirs)
@@ -409,7 +409,7 @@ def test_a_router_adapter_of_aiohttp_cors():
 
 def test_aiohttp_cors_works_by_a_signal():
     app = web.Application()
-    CorsConfig(app, router_adapter=handlers.cors.Everywhere({}))
+    CorsConfig(app, router_adapter=handlers.cors.AllRoutes({}))
     assert len(app.on_response_prepare) == 1
 
 

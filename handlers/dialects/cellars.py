@@ -48,7 +48,7 @@ from store.errors import (
 from store.names import is_plain_username
 from store.session_record import SessionSpec
 
-GRANT = SessionSpec("cellars")
+SESSION = SessionSpec("cellars")
 MAX_USERNAME = 30
 
 
@@ -58,15 +58,15 @@ class InvalidData(AppError):
     code = "invalid_fields"
 
 
-def render_error(refusal: AppError) -> Response:
+def render_error(error: AppError) -> Response:
     """Return the response to an error: one string (docs/contracts/cellars.md#errors)."""
-    match refusal:
+    match error:
         case Taken():
             return _error(400, "Invalid Data: column username is not unique")
         case InvalidData() | Malformed():
-            return _error(400, f"Invalid Data: {refusal}" if str(refusal) else "Invalid Data")
+            return _error(400, f"Invalid Data: {error}" if str(error) else "Invalid Data")
         case Unstorable():
-            return _error(400, f"Invalid Data: {refusal.field} can't be stored")
+            return _error(400, f"Invalid Data: {error.field} can't be stored")
         case BadCredentials():
             return _error(400, "Invalid Username/Password")
         case Inactive():
@@ -78,7 +78,7 @@ def render_error(refusal: AppError) -> Response:
         case NotFound():
             return _error(404, "Not Found")
         case MethodNotAllowed():
-            return _error(405, "Invalid Method", {"Allow": refusal.allowed})
+            return _error(405, "Invalid Method", {"Allow": error.allowed})
         case RequestTimeout():
             return _error(408, "Request Timeout")
         case PayloadTooLarge():
@@ -90,23 +90,23 @@ def render_error(refusal: AppError) -> Response:
         case HeadersTooLarge():
             return _error(431, "Request Header Fields Too Large")
         case RateLimited():
-            return _error(429, "Too Many Requests", retry_after(refusal.retry_after))
+            return _error(429, "Too Many Requests", retry_after(error.retry_after))
         case Busy() | Unavailable():
-            wait = retry_after(refusal.retry_after)
+            wait = retry_after(error.retry_after)
             return _error(503, "Service Unavailable", wait)
         case _:
             return _error(500, "Internal Server Error")
 
 
-def render_open_error(refusal: AppError) -> Response:
+def render_open_error(error: AppError) -> Response:
     """Return the response to an error of register and login, where a wrong method is a 400."""
-    if isinstance(refusal, MethodNotAllowed):
+    if isinstance(error, MethodNotAllowed):
         return _error(400, "Bad Request")
-    return render_error(refusal)
+    return render_error(error)
 
 
-def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
-    return json_response({"error": why}, status, headers)
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return json_response({"error": message}, status, headers)
 
 
 routes = Routes(render_error, Checks(authenticate))
@@ -118,20 +118,20 @@ async def register(request: web.Request) -> Response:
     username, password = await read_credentials(request)
     check_username(username)
     access = request.app[ACCESS]
-    account, [opened] = await access.register(
-        NewAccount(username), password, [GRANT], client=client_of(request)
+    account, [issued] = await access.register(
+        NewAccount(username), password, [SESSION], client=client_of(request)
     )
-    return json_response(await with_user(request, account, opened.token), 201)
+    return json_response(await with_user(request, account, issued.token), 201)
 
 
 @routes.open("/api/login", render_error=render_open_error)
 async def login(request: web.Request) -> Response:
     """POST /api/login: return the account and its token, the existing one if there is one."""
     username, password = await read_credentials(request)
-    account, [opened] = await request.app[ACCESS].log_in(
-        Login(username), password, [GRANT], client_of(request)
+    account, [issued] = await request.app[ACCESS].log_in(
+        Login(username), password, [SESSION], client_of(request)
     )
-    return json_response(await with_user(request, account, opened.token))
+    return json_response(await with_user(request, account, issued.token))
 
 
 @routes.guarded("/api/logout")
@@ -204,5 +204,5 @@ DIALECT = Dialect(
     routes.endpoints,
     # The original moved there after its contract was written; its published client uses these.
     {path.replace("/api/", "/api/auth/"): each for path, each in routes.endpoints.items()},
-    grants=[GRANT],
+    session_specs=[SESSION],
 )

@@ -57,7 +57,7 @@ TAKEN = "A user with that {} already exists."
 CHECKS = Checks(authenticate, open=check_token)
 
 
-class Errors(AppError):
+class InvalidFields(AppError):
     """Fields that are not as they should be: sentences by field, in the order of the fields."""
 
     code = "invalid_fields"
@@ -98,7 +98,7 @@ class Text:
             return [f"Ensure this field has no more than {self.max_length} characters."]
         if "\0" in text and not self.allows_nul:
             return [NUL]
-        return [sentence for holds, sentence in self.checks if not holds(text)]
+        return [message for holds, message in self.checks if not holds(text)]
 
     def text(self, data: Mapping[str, Any]) -> str:
         """Return the field's text, "" when it is not there."""
@@ -134,9 +134,9 @@ def read_fields(
     Raises Errors with all that is wrong, `also` what was found wrong with other fields.
     """
     problems = {field.name: field.problems(data) for field in fields}
-    errors = {name: sentences for name, sentences in problems.items() if sentences}
+    errors = {name: messages for name, messages in problems.items() if messages}
     if errors or also:
-        raise Errors({**errors, **(also or {})})
+        raise InvalidFields({**errors, **(also or {})})
     return [field.text(data) for field in fields]
 
 
@@ -153,33 +153,33 @@ def check_object(data: Any) -> dict[str, Any]:
     """Return the fields of a body. Raises Errors when JSON has something else."""
     if not isinstance(data, dict):
         kind = type(data).__name__
-        raise Errors({NON_FIELD: [f"Invalid data. Expected a dictionary, but got {kind}."]})
+        raise InvalidFields({NON_FIELD: [f"Invalid data. Expected a dictionary, but got {kind}."]})
     return data
 
 
-def render_error(refusal: AppError) -> Response:
+def render_error(error: AppError) -> Response:
     """Return the response to an error in the words of Django REST framework.
 
     See docs/contracts/index.md#errors-in-the-words-of-django-rest-framework.
     """
-    match refusal:
-        case Errors():
-            return json_response(refusal.by_field, 400)
+    match error:
+        case InvalidFields():
+            return json_response(error.by_field, 400)
         case Taken():
-            return json_response({name: [TAKEN.format(name)] for name in in_order(refusal)}, 400)
+            return json_response({name: [TAKEN.format(name)] for name in in_order(error)}, 400)
         case BadCredentials() | Inactive():
             return json_response({NON_FIELD: [CANNOT_LOG_IN]}, 400)
         case Unstorable():
-            return json_response({refusal.field: [UNSTORABLE]}, 400)
+            return json_response({error.field: [UNSTORABLE]}, 400)
         case Malformed():
-            return _detail(400, str(refusal))
+            return _detail(400, str(error))
         case MissingToken() | BadHeader() | BadToken():
-            return _detail(401, _why_unauthorized(refusal), {"WWW-Authenticate": "Token"})
+            return _detail(401, _unauthorized_message(error), {"WWW-Authenticate": "Token"})
         case NotFound():
             return _detail(404, "Not found.")
         case MethodNotAllowed():
-            why = f'Method "{refusal.method}" not allowed.'
-            return _detail(405, why, {"Allow": refusal.allowed})
+            message = f'Method "{error.method}" not allowed.'
+            return _detail(405, message, {"Allow": error.allowed})
         case RequestTimeout():
             return _detail(408, "The request body did not arrive in time.")
         case PayloadTooLarge():
@@ -189,15 +189,15 @@ def render_error(refusal: AppError) -> Response:
         case HeadersTooLarge():
             return _detail(431, "The request headers are too large.")
         case UnsupportedMediaType():
-            return _detail(415, f'Unsupported media type "{refusal.media_type}" in request.')
+            return _detail(415, f'Unsupported media type "{error.media_type}" in request.')
         case UnsupportedEncoding():
             return _detail(415, "The request body must not be compressed.", NOT_COMPRESSED)
         case RateLimited():
             return _detail(
-                429, "Too many attempts, try again later.", retry_after(refusal.retry_after)
+                429, "Too many attempts, try again later.", retry_after(error.retry_after)
             )
         case Busy() | Unavailable():
-            wait = retry_after(refusal.retry_after)
+            wait = retry_after(error.retry_after)
             return _detail(503, "Service temporarily unavailable, try again later.", wait)
         case _:
             return _detail(500, "A server error occurred.")
@@ -213,8 +213,8 @@ def timestamp(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
-    match refusal:
+def _unauthorized_message(error: MissingToken | BadHeader | BadToken) -> str:
+    match error:
         case MissingToken():
             return "Authentication credentials were not provided."
         case BadHeader(spaces=True):
@@ -227,8 +227,8 @@ def _why_unauthorized(refusal: MissingToken | BadHeader | BadToken) -> str:
             return "Invalid token."
 
 
-def _detail(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
-    return json_response({"detail": why}, status, headers)
+def _detail(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return json_response({"detail": message}, status, headers)
 
 
 def is_text(value: object) -> bool:

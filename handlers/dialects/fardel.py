@@ -52,9 +52,9 @@ from store.errors import (
 from store.names import MAX_NAME, fold_email, is_email
 from store.session_record import IssuedToken, SessionSpec
 
-FRESH = SessionSpec("fardel", "fresh")
-REFRESH = SessionSpec("fardel", "refresh")
-ACCESS_GRANT = SessionSpec("fardel", "access", reuse=False)
+FRESH_SESSION = SessionSpec("fardel", "fresh")
+REFRESH_SESSION = SessionSpec("fardel", "refresh")
+ACCESS_SESSION = SessionSpec("fardel", "access", reuse=False)
 
 BAD_TOKENS = {
     TokenProblem.FORGED: (422, "Signature verification failed"),
@@ -78,9 +78,9 @@ class NotFresh(AppError):
     code = "fresh_login_required"
 
 
-def render_error(refusal: AppError) -> Response:
+def render_error(error: AppError) -> Response:
     """Return the response to an error: a message (docs/contracts/fardel.md#errors)."""
-    match refusal:
+    match error:
         case BadForm() | Malformed() | UnsupportedMediaType() | Unstorable():
             return _message(400, "Unvalid form submitted")
         case Taken():
@@ -94,12 +94,12 @@ def render_error(refusal: AppError) -> Response:
         case BadHeader():
             return _message(422, "Bad Authorization header. Expected value 'Bearer <token>'")
         case BadToken():
-            return _message(*BAD_TOKENS[refusal.problem])
+            return _message(*BAD_TOKENS[error.problem])
         case NotFound():
             return _message(404, "Not Found")
         case MethodNotAllowed():
-            why = "The method is not allowed for the requested URL."
-            return _message(405, why, {"Allow": refusal.allowed})
+            message = "The method is not allowed for the requested URL."
+            return _message(405, message, {"Allow": error.allowed})
         case RequestTimeout():
             return _message(408, "Request Timeout")
         case PayloadTooLarge():
@@ -111,16 +111,16 @@ def render_error(refusal: AppError) -> Response:
         case HeadersTooLarge():
             return _message(431, "Request Header Fields Too Large")
         case RateLimited():
-            return _message(429, "Too Many Requests", retry_after(refusal.retry_after))
+            return _message(429, "Too Many Requests", retry_after(error.retry_after))
         case Busy() | Unavailable():
-            wait = retry_after(refusal.retry_after)
+            wait = retry_after(error.retry_after)
             return _message(503, "Service Unavailable", wait)
         case _:
             return _message(500, "Internal Server Error")
 
 
-def _message(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
-    return json_response({"message": why}, status, headers)
+def _message(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return json_response({"message": message}, status, headers)
 
 
 def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KINDS) -> Awaitable[Caller]:
@@ -148,7 +148,7 @@ async def register(request: web.Request) -> Response:
         last_name=optional_name(data, "last_name"),
     )
     _, [access, refresh] = await request.app[ACCESS].register(
-        new, password, [FRESH, REFRESH], client=client_of(request)
+        new, password, [FRESH_SESSION, REFRESH_SESSION], client=client_of(request)
     )
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully registered", **tokens})
@@ -161,7 +161,7 @@ async def login(request: web.Request) -> Response:
     name = Login(email=required(data, "email").strip())
     password = required(data, "password")
     _, [access, refresh] = await request.app[ACCESS].log_in(
-        name, password, [FRESH, REFRESH], client_of(request)
+        name, password, [FRESH_SESSION, REFRESH_SESSION], client_of(request)
     )
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully logined", **tokens})
@@ -170,8 +170,8 @@ async def login(request: web.Request) -> Response:
 @routes.guarded("/api/auth/refresh-token", authenticate=authenticate_refresh)
 async def refresh_token(request: web.Request, caller: Caller) -> Response:
     """POST /api/auth/refresh-token: return a new access token, which is not fresh."""
-    opened = await request.app[ACCESS].refresh(caller, ACCESS_GRANT)
-    return json_response({"access_token": opened.token})
+    issued = await request.app[ACCESS].refresh(caller, ACCESS_SESSION)
+    return json_response({"access_token": issued.token})
 
 
 @routes.guarded("/api/auth/logout")
@@ -213,17 +213,17 @@ async def update_profile(request: web.Request, caller: Caller) -> Response:
     if not changes and not email and not password:
         return no_content()
     own_email = caller.account.email or ""
-    is_fresh = caller.session.kind == FRESH.kind
+    is_fresh = caller.session.kind == FRESH_SESSION.kind
     if not is_fresh and (password or (email and fold_email(email) != fold_email(own_email))):
         raise NotFresh
     if is_fresh and email not in ("", own_email):
         changes["email"] = email
-    account, opened = caller.account, list[IssuedToken]()
+    account, issued = caller.account, list[IssuedToken]()
     if changes or password:
-        account, opened = await request.app[ACCESS].change(
-            caller, changes, password or None, [FRESH, REFRESH], client_of(request)
+        account, issued = await request.app[ACCESS].change(
+            caller, changes, password or None, [FRESH_SESSION, REFRESH_SESSION], client_of(request)
         )
-    named = zip(("access_token", "refresh_token"), opened, strict=False)
+    named = zip(("access_token", "refresh_token"), issued, strict=False)
     tokens = {name: session.token for name, session in named}
     message = "Profile successfully updated"
     return json_response({"message": message, "user": user(account), **tokens})
@@ -289,4 +289,9 @@ def user(account: Account) -> dict[str, Any]:
     return shown
 
 
-DIALECT = Dialect("fardel", render_error, routes.endpoints, grants=[FRESH, REFRESH, ACCESS_GRANT])
+DIALECT = Dialect(
+    "fardel",
+    render_error,
+    routes.endpoints,
+    session_specs=[FRESH_SESSION, REFRESH_SESSION, ACCESS_SESSION],
+)

@@ -38,7 +38,7 @@ from store.names import MAX_NAME
 from store.password_rules import is_common, is_similar
 from store.session_record import SessionSpec
 
-GRANT = SessionSpec("kust")
+SESSION = SessionSpec("kust")
 
 MIN_PASSWORD = 8
 _LONGEST_ID = 19
@@ -72,10 +72,10 @@ async def login(request: web.Request) -> Response:
     username, password = read_fields(data, *optional)
     if not username or not password:
         raise BadCredentials
-    _, [opened] = await request.app[ACCESS].log_in(
-        Login(username), password, [GRANT], client_of(request)
+    _, [issued] = await request.app[ACCESS].log_in(
+        Login(username), password, [SESSION], client_of(request)
     )
-    return json_response({"auth_token": opened.token})
+    return json_response({"auth_token": issued.token})
 
 
 @routes.guarded("/auth/token/logout")
@@ -162,4 +162,4 @@ def _whole(town: object) -> int | None:
     return None
 
 
-DIALECT = Dialect("kust", drf.render_error, routes.endpoints, grants=[GRANT])
+DIALECT = Dialect("kust", drf.render_error, routes.endpoints, session_specs=[SESSION])

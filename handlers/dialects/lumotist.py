@@ -14,7 +14,7 @@ from aiohttp import web
 
 from handlers.app_keys import ACCESS, IMAGES, PICTURES
 from handlers.dialects import drf
-from handlers.dialects.drf import EMAIL, PASSWORD, Errors, Text, read_data, read_fields
+from handlers.dialects.drf import EMAIL, PASSWORD, InvalidFields, Text, read_data, read_fields
 from handlers.errors import (
     NOT_COMPRESSED,
     Malformed,
@@ -23,7 +23,7 @@ from handlers.errors import (
     UnsupportedMediaType,
 )
 from handlers.http.response import Response, json_response
-from handlers.picture_upload import NoPicture, NotBase64, read_upload
+from handlers.picture_upload import NotBase64, PictureMissing, read_upload
 from handlers.proxies import client_of
 from handlers.routes import GET, Dialect, Routes
 from handlers.system.pictures import picture_url
@@ -32,7 +32,7 @@ from store.authentication import Caller
 from store.errors import AppError, BadPicture, NoSuchPicture, PictureProblem, Taken, Unstorable
 from store.session_record import SessionSpec
 
-GRANT = SessionSpec("lumotist")
+SESSION = SessionSpec("lumotist")
 
 USERNAME = Text("username", max_length=32)
 ACCEPTED = (
@@ -54,50 +54,52 @@ PICTURE_PROBLEMS = {
 TAKEN = "user with this {} already exists."
 
 
-def render_register_error(refusal: AppError) -> Response:
+def render_register_error(error: AppError) -> Response:
     """Return the response to an error of a registration: errors of fields are wrapped."""
-    match refusal:
+    match error:
         case Taken():
-            errors = {name: [TAKEN.format(name)] for name in drf.in_order(refusal)}
-        case Errors():
-            errors = dict(refusal.by_field)
+            errors = {name: [TAKEN.format(name)] for name in drf.in_order(error)}
+        case InvalidFields():
+            errors = dict(error.by_field)
         case Unstorable():
-            errors = {refusal.field: [drf.UNSTORABLE]}
+            errors = {error.field: [drf.UNSTORABLE]}
         case _:
-            return drf.render_error(refusal)
+            return drf.render_error(error)
     return json_response({"success": False, "errors": errors}, 400)
 
 
-def render_picture_error(refusal: AppError) -> Response:
+def render_picture_error(error: AppError) -> Response:
     """Return the response to an error of set_picture: the problem, and what is accepted.
 
     See docs/contracts/lumotist.md#errors-of-set_picture.
     """
-    match refusal:
+    match error:
         case BadPicture():
-            return _no_picture(PICTURE_PROBLEMS[refusal.problem].format(limit=refusal.limit))
+            return _picture_error(PICTURE_PROBLEMS[error.problem].format(limit=error.limit))
         case NotBase64():
-            return _no_picture(f"The picture is no base64. {FORMATS}")
+            return _picture_error(f"The picture is no base64. {FORMATS}")
         case PayloadTooLarge():
-            why = f"The picture is too large. At most {refusal.limit} bytes are allowed."
-            return _no_picture(why, 413)
-        case NoPicture():
-            return _no_picture(f"No `id` and no picture was sent. {ACCEPTED}")
+            message = f"The picture is too large. At most {error.limit} bytes are allowed."
+            return _picture_error(message, 413)
+        case PictureMissing():
+            return _picture_error(f"No `id` and no picture was sent. {ACCEPTED}")
         case UnsupportedMediaType():
-            return _no_picture(f'Unsupported media type "{refusal.media_type}". {ACCEPTED}')
+            return _picture_error(f'Unsupported media type "{error.media_type}". {ACCEPTED}')
         case UnsupportedEncoding():
-            why = f"The request body must not be compressed. {ACCEPTED}"
-            return _no_picture(why, 415, NOT_COMPRESSED)
+            message = f"The request body must not be compressed. {ACCEPTED}"
+            return _picture_error(message, 415, NOT_COMPRESSED)
         case Malformed(form="Multipart form"):
-            return _no_picture(f"{refusal}. {ACCEPTED}")
-        case NoSuchPicture() | Malformed() | Errors():
-            return _no_picture("Invalid picture id.")
+            return _picture_error(f"{error}. {ACCEPTED}")
+        case NoSuchPicture() | Malformed() | InvalidFields():
+            return _picture_error("Invalid picture id.")
         case _:
-            return drf.render_error(refusal)
+            return drf.render_error(error)
 
 
-def _no_picture(why: str, status: int = 400, headers: dict[str, str] | None = None) -> Response:
-    return json_response({"success": False, "error": why}, status, headers)
+def _picture_error(
+    message: str, status: int = 400, headers: dict[str, str] | None = None
+) -> Response:
+    return json_response({"success": False, "error": message}, status, headers)
 
 
 routes = Routes(drf.render_error, drf.CHECKS)
@@ -109,20 +111,20 @@ async def register(request: web.Request) -> Response:
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, EMAIL, PASSWORD)
     new = NewAccount(username, email)
-    _, [opened] = await request.app[ACCESS].register(
-        new, password, [GRANT], client=client_of(request)
+    _, [issued] = await request.app[ACCESS].register(
+        new, password, [SESSION], client=client_of(request)
     )
-    return json_response({"success": True, "token": opened.token})
+    return json_response({"success": True, "token": issued.token})
 
 
 @routes.open("/account/login")
 async def login(request: web.Request) -> Response:
     """POST /account/login: return the account's token, the existing one if there is one."""
     username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
-    _, [opened] = await request.app[ACCESS].log_in(
-        Login(username), password, [GRANT], client_of(request)
+    _, [issued] = await request.app[ACCESS].log_in(
+        Login(username), password, [SESSION], client_of(request)
     )
-    return json_response({"token": opened.token})
+    return json_response({"token": issued.token})
 
 
 @routes.guarded("/account/logout")
@@ -180,4 +182,4 @@ async def set_picture(request: web.Request, caller: Caller) -> Response:
     return json_response({"success": True})
 
 
-DIALECT = Dialect("lumotist", drf.render_error, routes.endpoints, grants=[GRANT])
+DIALECT = Dialect("lumotist", drf.render_error, routes.endpoints, session_specs=[SESSION])

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from handlers.app_keys import RENDER_ERROR, SPOKEN
+from handlers.app_keys import DIALECT, RENDER_ERROR
 from handlers.body import read_json
 from handlers.content_type import content_type_of
 from handlers.forms import MULTIPART, URLENCODED
@@ -37,7 +37,7 @@ def choose_dialect(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     async def choose(request: web.Request) -> Response:
         dialect = WICARE if await is_wicare(request) else FARDEL
         chosen = endpoints[dialect]
-        request[SPOKEN], request[RENDER_ERROR] = dialect, chosen.render_error
+        request[DIALECT], request[RENDER_ERROR] = dialect, chosen.render_error
         return await chosen.handler(request)
 
     methods = [method for dialect in (WICARE, FARDEL) for method in endpoints[dialect].methods]

@@ -30,8 +30,8 @@ from store.account import Login, NewAccount
 from store.authentication import Caller
 from store.session_record import SessionSpec
 
-GRANT = SessionSpec("wicare", sid_bytes=16)
-PER_LOGIN = replace(GRANT, reuse=False)
+SESSION = SessionSpec("wicare", sid_bytes=16)
+PER_LOGIN = replace(SESSION, reuse=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ async def register(request: web.Request) -> Response:
     data = await read_data(request)
     username, email, password = read_fields(data, USERNAME, OPTIONAL_EMAIL, PASSWORD)
     new = NewAccount(username, email or None)
-    account, [opened] = await request.app[ACCESS].register(
-        new, password, [grant(request)], client=client_of(request)
+    account, [issued] = await request.app[ACCESS].register(
+        new, password, [session_spec(request)], client=client_of(request)
     )
     user = {"id": account.id, "username": account.username, "email": account.email or ""}
-    return json_response({"user": user, "token": opened.token})
+    return json_response({"user": user, "token": issued.token})
 
 
 @routes.open("/api/auth/login")
@@ -72,11 +72,11 @@ async def login(request: web.Request) -> Response:
         data = {name: value for name, value in data.items() if value != ""}
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
-    _, [opened] = await request.app[ACCESS].log_in(
-        Login(**{field: name}), password, [grant(request)], client_of(request)
+    _, [issued] = await request.app[ACCESS].log_in(
+        Login(**{field: name}), password, [session_spec(request)], client_of(request)
     )
-    expiry = datetime.datetime.fromtimestamp(opened.ends, datetime.UTC)
-    return json_response({"expiry": drf.timestamp(expiry), "token": opened.token})
+    expiry = datetime.datetime.fromtimestamp(issued.ends, datetime.UTC)
+    return json_response({"expiry": drf.timestamp(expiry), "token": issued.token})
 
 
 @routes.guarded("/api/auth/logout")
@@ -93,9 +93,9 @@ async def logout_all(request: web.Request, caller: Caller) -> Response:
     return no_content()
 
 
-def grant(request: web.Request) -> SessionSpec:
+def session_spec(request: web.Request) -> SessionSpec:
     """Return what a registration or a login opens."""
-    return PER_LOGIN if request.app[OPTIONS].sessions == "per-login" else GRANT
+    return PER_LOGIN if request.app[OPTIONS].sessions == "per-login" else SESSION
 
 
 DIALECT = Dialect(
@@ -104,5 +104,5 @@ DIALECT = Dialect(
     routes.endpoints,
     options=Options(),
     options_key=OPTIONS,
-    grants=[GRANT],
+    session_specs=[SESSION],
 )

@@ -13,17 +13,17 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from handlers.app_keys import DRAINING, METRICS, PICTURE_LIMITS, UNREADABLE
-from handlers.http.encoder import AT_ONCE, WriteBatcher, as_response, encode
-from handlers.http.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, Rest
-from handlers.http.resolver import Bare, refuse_unreadable, straight
+from handlers.http.encoder import CHUNK_BYTES, WriteBatcher, as_response, encode
+from handlers.http.lingering import MAX_SECONDS, MAX_SILENCE, MIN_BYTES, InputDiscarder
+from handlers.http.resolver import EmptyResponse, handle_unreadable, with_path_lookup
 from handlers.http.response import Response
 from handlers.http.unreadable import Unreadable, read_unreadable
 
-IN_A_ROW = 16
+MAX_CONSECUTIVE = 16
 """Pipelined requests of one connection that are answered before the others have a turn."""
 UNREAD_SECONDS = 1.0
 """How long a client may read nothing of its response while the server stops."""
-_TOO_SLOW = 408
+_REQUEST_TIMEOUT = 408
 
 _log = logging.getLogger("latchkey.connection")
 
@@ -36,25 +36,38 @@ class Connection(RequestHandler):
     `_lingering_time`, `_make_error_handler`, and `_make_request` of the application.
     """
 
-    __slots__ = ("_app", "_in_a_row", "_most_dropped", "_outbox", "_plain", "_read_again", "_waits")
+    __slots__ = (
+        "_app",
+        "_consecutive",
+        "_max_discarded",
+        "_no_signals",
+        "_reparsed",
+        "_timeout",
+        "_write_batcher",
+    )
 
     def __init__(
-        self, manager: web.Server, *, app: web.Application, outbox: WriteBatcher, **settings: object
+        self,
+        manager: web.Server,
+        *,
+        app: web.Application,
+        write_batcher: WriteBatcher,
+        **settings: object,
     ) -> None:
-        """Make a connection whose answers leave through `outbox`."""
+        """Make a connection whose answers leave through `write_batcher`."""
         super().__init__(manager, **settings)  # type: ignore[arg-type]  # they are aiohttp's own
         self._app = app
-        self._outbox = outbox
-        self._plain = not app.on_response_prepare  # no signal has a part in what is sent
-        self._most_dropped = max(MIN_BYTES, app[PICTURE_LIMITS].body_bytes)
-        self._in_a_row = 0
-        self._read_again: web.BaseRequest | None = None
-        self._waits: asyncio.Timeout | Rest | None = None
+        self._write_batcher = write_batcher
+        self._no_signals = not app.on_response_prepare  # no signal has a part in what is sent
+        self._max_discarded = max(MIN_BYTES, app[PICTURE_LIMITS].body_bytes)
+        self._consecutive = 0
+        self._reparsed: web.BaseRequest | None = None
+        self._timeout: asyncio.Timeout | InputDiscarder | None = None
 
     def send_continue(self) -> None:
         """Have the client send the body that it holds back."""
         if self.transport is not None:
-            self._outbox.send(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._write_batcher.send(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def close(self) -> None:
         """End when the request in progress is answered.
@@ -63,10 +76,10 @@ class Connection(RequestHandler):
         reads nothing of it for a second.
         """
         super().close()
-        if isinstance(self._waits, Rest):
-            self._waits.end()
-        elif self._waits is not None and not self._waits.expired():
-            self._waits.reschedule(self._loop.time() + (UNREAD_SECONDS if self._paused else 0))
+        if isinstance(self._timeout, InputDiscarder):
+            self._timeout.end()
+        elif self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(self._loop.time() + (UNREAD_SECONDS if self._paused else 0))
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # aiohttp's
         """End within `timeout`; aiohttp's own takes it twice when a handler does not end."""
@@ -98,7 +111,7 @@ class Connection(RequestHandler):
             _log.info("a request that is not HTTP was refused: %s", type(exc).__name__)
         else:
             _log.error("unexpected error", exc_info=exc)
-        response = Bare(status=status)
+        response = EmptyResponse(status=status)
         response.force_close()
         return response
 
@@ -109,40 +122,38 @@ class Connection(RequestHandler):
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; tell whether the client has gone."""
-        if isinstance(resp, Response) and self._plain and self._is_ordinary(request, resp):
+        if isinstance(resp, Response) and self._no_signals and self._is_ordinary(request, resp):
             if self._paused:
                 await self._drain_helper()
             if self.transport is None or self.transport.is_closing():
                 return resp, True  # type: ignore[return-value]  # aiohttp asks its keep_alive only
-            self._outbox.send(self.transport, encode(resp))
+            self._write_batcher.send(self.transport, encode(resp))
             resp.body = b""  # aiohttp keeps an idle connection's last answer; orjson's take 4 KiB
             if request.body_exists and not request.content.is_eof():
-                await self._wait_out(request, resp.status)
+                await self._discard_body(request, resp.status)
             if self._messages:
-                await self._give_way()
+                await self._yield_turn()
             return resp, False  # type: ignore[return-value]
-        self._outbox.empty()
+        self._write_batcher.empty()
         response = as_response(resp) if isinstance(resp, Response) else resp
-        sent, gone = await super().finish_response(
-            self._read_again or request, response, start_time
-        )
+        sent, gone = await super().finish_response(self._reparsed or request, response, start_time)
         if not gone and not request.content.is_eof():
-            await self._wait_out(request, response.status)
-        if not gone and self._read_again:
-            await self._wait_for_rest()
+            await self._discard_body(request, response.status)
+        if not gone and self._reparsed:
+            await self._discard_rest()
         if self._messages:
-            await self._give_way()
+            await self._yield_turn()
         return sent, gone
 
-    async def _give_way(self) -> None:
+    async def _yield_turn(self) -> None:
         """Let other connections have a turn after IN_A_ROW requests of this one.
 
         From Python 3.12 on aiohttp starts requests eagerly. Those that wait for nothing would all
         be answered in one turn of the event loop: 190 of one connection before one of another.
         """
-        self._in_a_row += 1
-        if self._in_a_row >= IN_A_ROW:
-            self._in_a_row = 0
+        self._consecutive += 1
+        if self._consecutive >= MAX_CONSECUTIVE:
+            self._consecutive = 0
             await asyncio.sleep(0)
 
     async def _drain_helper(self) -> None:
@@ -155,7 +166,7 @@ class Connection(RequestHandler):
             before = transport.get_write_buffer_size()
             try:
                 seconds = UNREAD_SECONDS if self._close else self._keepalive_timeout
-                async with asyncio.timeout(seconds) as self._waits:
+                async with asyncio.timeout(seconds) as self._timeout:
                     return await super()._drain_helper()
             except TimeoutError:
                 self._drain_waiter = None  # the timeout has cancelled it
@@ -163,29 +174,29 @@ class Connection(RequestHandler):
                     transport.abort()
                     raise ConnectionResetError("the client does not read") from None
             finally:
-                self._waits = None
+                self._timeout = None
         await super()._drain_helper()
 
-    async def _wait_out(self, request: web.BaseRequest, status: int) -> None:
+    async def _discard_body(self, request: web.BaseRequest, status: int) -> None:
         """Drop what is left of a body (handlers/http/lingering.py); past the limits, close.
 
         aiohttp's own way has a limit of time alone: in a second it took in hundreds of megabytes.
         A client that was too slow for a 408 is given `lingering_time`, a moment.
         """
-        body, left, clock = request.content, self._most_dropped, self._loop.time
+        body, left, clock = request.content, self._max_discarded, self._loop.time
         silence, seconds = MAX_SILENCE, MAX_SECONDS
-        if status == _TOO_SLOW:
+        if status == _REQUEST_TIMEOUT:
             silence = seconds = self._lingering_time
-        give_up = clock() + seconds
+        deadline = clock() + seconds
         self._current_request = request  # whose body ends with the connection
         with contextlib.suppress(
             TimeoutError, web.RequestPayloadError, HttpProcessingError, OSError
         ):
-            async with asyncio.timeout(silence) as self._waits:
+            async with asyncio.timeout(silence) as self._timeout:
                 while left > 0 and not body.is_eof() and not self._close:
                     left -= len(await body.readany())
-                    self._waits.reschedule(min(give_up, clock() + silence))
-        self._current_request = self._waits = None
+                    self._timeout.reschedule(min(deadline, clock() + silence))
+        self._current_request = self._timeout = None
         if not body.is_eof():
             self._lingering_time = 0.0  # aiohttp closes at once
 
@@ -195,35 +206,35 @@ class Connection(RequestHandler):
         err_info.exc.with_traceback(None)  # it leads to itself: only the collector would free it
         if unreadable is None:
             return super()._make_error_handler(err_info)
-        return partial(self._refuse_unreadable, unreadable)
+        return partial(self._handle_unreadable, unreadable)
 
-    async def _refuse_unreadable(self, unreadable: Unreadable, request: web.BaseRequest) -> Any:
-        again = self._read_again = self._app._make_request(
+    async def _handle_unreadable(self, unreadable: Unreadable, request: web.BaseRequest) -> Any:
+        again = self._reparsed = self._app._make_request(
             unreadable.message, EMPTY_PAYLOAD, self, request.writer, request.task
         )
-        again[UNREADABLE] = unreadable.refusal
-        answer = await refuse_unreadable(self._app, again)
-        answer.closes = True
-        return answer
+        again[UNREADABLE] = unreadable.error
+        response = await handle_unreadable(self._app, again)
+        response.closes = True
+        return response
 
-    async def _wait_for_rest(self) -> None:
+    async def _discard_rest(self) -> None:
         """Drop what comes behind a request that could not be parsed, until the client closes."""
         transport = self.transport
         if transport is None or transport.is_closing() or not transport.can_write_eof():
             return
         transport.write_eof()
-        self._waits = Rest(self, self._most_dropped)
-        transport.set_protocol(self._waits)
-        await self._waits.wait()
-        self._waits = None
+        self._timeout = InputDiscarder(self, self._max_discarded)
+        transport.set_protocol(self._timeout)
+        await self._timeout.wait()
+        self._timeout = None
 
-    def _is_ordinary(self, request: web.BaseRequest, answer: Response) -> bool:
+    def _is_ordinary(self, request: web.BaseRequest, response: Response) -> bool:
         return (
             request.keep_alive
-            and not answer.closes
+            and not response.closes
             and request.version == HttpVersion11
             and request.method != hdrs.METH_HEAD
-            and len(answer.body) <= AT_ONCE
+            and len(response.body) <= CHUNK_BYTES
             and not self._upgraded
         )
 
@@ -239,25 +250,25 @@ class Runner(web.AppRunner):
     __slots__ = ()
 
     async def _make_server(self) -> web.Server:
-        made, outbox = await super()._make_server(), WriteBatcher()
+        made, write_batcher = await super()._make_server(), WriteBatcher()
         return _Server(
-            straight(self.app, made.request_handler),
+            with_path_lookup(self.app, made.request_handler),
             request_factory=made.request_factory,
             **made._kwargs,
             auto_decompress=False,  # no body is decompressed, not even one that nobody reads
             app=self.app,
-            outbox=outbox,
+            write_batcher=write_batcher,
         )
 
-    async def drain(self, seconds: float, go_on: Callable[[], bool] = lambda: True) -> None:
+    async def drain(self, seconds: float, keep_going: Callable[[], bool] = lambda: True) -> None:
         """Serve for `seconds` more, with `Connection: close` and a /readyz that says 503.
 
         New connections are taken too: a balancer must see that answer before nobody listens.
-        `go_on` is asked again and again, and ends this when it returns False.
+        `keep_going` is asked again and again, and ends this when it returns False.
         """
         self.app[DRAINING].set()
         clock = asyncio.get_running_loop().time
-        give_up = clock() + seconds
+        deadline = clock() + seconds
         # aiohttp has no event for the last connection's end.
-        while go_on() and (left := give_up - clock()) > 0:  # noqa: ASYNC110
+        while keep_going() and (left := deadline - clock()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(min(left, 0.02))

@@ -14,10 +14,10 @@ from aiohttp.helpers import rfc822_formatted_time
 
 from handlers.http.response import JSON, Response, SharedHeaders
 
-AT_ONCE = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 """Bytes of a body that are sent at once. A longer one goes out in pieces of this size, as its
 client reads it: else a thousand clients that ask and do not read hold a thousand copies."""
-GATHERED = 256 * 1024
+MAX_BATCH_BYTES = 256 * 1024
 """Bytes that are gathered in one turn of the event loop, for all connections together. 256 reads
 are 115 KB."""
 
@@ -50,7 +50,7 @@ class WriteBatcher:
             self._loop.call_soon(self.empty)
         self._waiting.append((transport, content))
         self._size += len(content)
-        if self._size > GATHERED:
+        if self._size > MAX_BATCH_BYTES:
             self.empty()
 
     def empty(self) -> None:
@@ -62,23 +62,23 @@ class WriteBatcher:
                 transport.write(content)
 
 
-def encode(answer: Response) -> bytes:
+def encode(response: Response) -> bytes:
     """Return what is sent for an answer to an HTTP/1.1 request."""
     own = ""
-    for name, value in answer.headers.items():
+    for name, value in response.headers.items():
         own += _line(name, value)
-    if answer.media_type == JSON:
+    if response.media_type == JSON:
         own += _OF_JSON.lines
-    elif answer.media_type:
-        own += f"Content-Type: {answer.media_type}\r\n"
-    if answer.status not in _BODILESS:
-        own += f"Content-Length: {len(answer.body)}\r\n"
-    shared = answer.shared.lines if answer.shared else ""
+    elif response.media_type:
+        own += f"Content-Type: {response.media_type}\r\n"
+    if response.status not in _BODILESS:
+        own += f"Content-Length: {len(response.body)}\r\n"
+    shared = response.shared.lines if response.shared else ""
     date = rfc822_formatted_time()
     return (
-        f"{_STATUS[answer.status]}{shared}{own}"
-        f"X-Request-ID: {answer.request_id}\r\nDate: {date}\r\n\r\n"
-    ).encode() + answer.body
+        f"{_STATUS[response.status]}{shared}{own}"
+        f"X-Request-ID: {response.request_id}\r\nDate: {date}\r\n\r\n"
+    ).encode() + response.body
 
 
 def _line(name: str, value: str) -> str:
@@ -87,29 +87,29 @@ def _line(name: str, value: str) -> str:
     return f"{name}: {value}\r\n"
 
 
-def as_response(answer: Response) -> web.Response:
+def as_response(response: Response) -> web.Response:
     """Return aiohttp's own form of an answer."""
-    headers = {**(answer.shared or {}), **answer.headers}
-    if answer.media_type == JSON:
+    headers = {**(response.shared or {}), **response.headers}
+    if response.media_type == JSON:
         headers |= _OF_JSON
-    elif answer.media_type:
-        headers["Content-Type"] = answer.media_type
-    if answer.request_id:
-        headers["X-Request-ID"] = answer.request_id
-    long = len(answer.body) > AT_ONCE
+    elif response.media_type:
+        headers["Content-Type"] = response.media_type
+    if response.request_id:
+        headers["X-Request-ID"] = response.request_id
+    long = len(response.body) > CHUNK_BYTES
     if long:
-        headers["Content-Length"] = str(len(answer.body))
-    response = web.Response(
-        status=answer.status,
-        body=_pieces(answer.body) if long else answer.body or None,
+        headers["Content-Length"] = str(len(response.body))
+    converted = web.Response(
+        status=response.status,
+        body=_pieces(response.body) if long else response.body or None,
         headers=headers,
     )
-    if answer.closes:
-        response.force_close()
-    return response
+    if response.closes:
+        converted.force_close()
+    return converted
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     # aiohttp would take a BytesIO, and copy all of it.
-    for start in range(0, len(body), AT_ONCE):
-        yield body[start : start + AT_ONCE]
+    for start in range(0, len(body), CHUNK_BYTES):
+        yield body[start : start + CHUNK_BYTES]

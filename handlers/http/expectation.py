@@ -17,7 +17,7 @@ class Connection(Protocol):
         """Send the interim response 100."""
 
 
-def waits_to_send(request: web.Request) -> bool:
+def expects_continue(request: web.Request) -> bool:
     """Return whether the client of this request holds its body back, or did at first."""
     return (
         request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
@@ -26,11 +26,11 @@ def waits_to_send(request: web.Request) -> bool:
     )
 
 
-def ask_for_body(request: web.Request) -> None:
+def request_body(request: web.Request) -> None:
     """Have the client send the body, if it waits to be asked."""
-    if hdrs.EXPECT in request.headers and waits_to_send(request):
+    if hdrs.EXPECT in request.headers and expects_continue(request):
         cast(Connection, request.protocol).send_continue()
 
 
-async def expect(request: web.Request) -> None:
+async def ignore_expectation(request: web.Request) -> None:
     """Do nothing: aiohttp would send 100 Continue here, before it is known what is answered."""

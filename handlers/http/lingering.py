@@ -28,7 +28,7 @@ class Connection(Protocol):
         """Take in that its buffer has room."""
 
 
-class Rest(asyncio.Protocol):
+class InputDiscarder(asyncio.Protocol):
     """Takes over a transport whose last response has been written, and drops what still comes."""
 
     def __init__(self, connection: Connection, most: int) -> None:
@@ -36,7 +36,7 @@ class Rest(asyncio.Protocol):
         self._left = most
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._give_up = self._loop.time() + MAX_SECONDS
+        self._latest = self._loop.time() + MAX_SECONDS
         self._deadline: asyncio.Timeout | None = None
 
     async def wait(self) -> None:
@@ -58,7 +58,7 @@ class Rest(asyncio.Protocol):
         if self._left < 0:
             self.end()
         elif self._deadline is not None and not self._deadline.expired():
-            self._deadline.reschedule(min(self._give_up, self._loop.time() + MAX_SILENCE))
+            self._deadline.reschedule(min(self._latest, self._loop.time() + MAX_SILENCE))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell the connection, too."""

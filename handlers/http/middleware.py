@@ -12,16 +12,16 @@ from aiohttp import hdrs, web
 
 from handlers.app_keys import (
     ALLOW_ORIGIN,
+    DIALECT,
     DRAINING,
     METRICS,
     RENDER_ERROR,
     REQUEST_ID,
     REQUEST_LOG,
-    SPOKEN,
 )
 from handlers.body import drop_body
 from handlers.errors import error_response
-from handlers.http.expectation import waits_to_send
+from handlers.http.expectation import expects_continue
 from handlers.http.response import Response, SharedHeaders, allow_header, json_response
 from handlers.proxies import PROXIES
 from handlers.routes import Endpoint
@@ -45,7 +45,7 @@ _MORE: dict[str, str] = {
     "traceparent, tracestate, baggage, sentry-trace"
 }
 """For a preflight that asks for other headers (docs/contracts/index.md#cors): for libraries."""
-Mounted = Callable[[web.Request], Awaitable[Any]]
+RouteHandler = Callable[[web.Request], Awaitable[Any]]
 """What aiohttp calls: it hands the answer on as it is, to handlers/http/connection.py."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -76,9 +76,9 @@ class RequestIds:
         return f"{self._prefix}-{next(self._count):x}"
 
 
-def front(
+def apply_middleware(
     app: web.Application, endpoint: Endpoint, route: str, dialect: str, ids: RequestIds
-) -> Mounted:
+) -> RouteHandler:
     """Return what is mounted for an endpoint: OPTIONS answered, the rest handed on, all logged.
 
     `dialect` is "" for a path that belongs to none, or where the request tells which it speaks.
@@ -87,45 +87,45 @@ def front(
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
     shared, preflight, longer_preflight = _common_headers(app, endpoint)
 
-    async def fronted(request: web.Request) -> Response:
+    async def wrapped(request: web.Request) -> Response:
         started = time.perf_counter()
         method = request.method
         request_id = request[REQUEST_ID] = ids.of(request)
         if method == hdrs.METH_OPTIONS:
-            said = json_response({})
-            common = longer_preflight if _asks_for_more(request) else preflight
+            response = json_response({})
+            common = longer_preflight if _requests_more_headers(request) else preflight
         else:
             common = shared
             try:
-                said = await handle(request)
+                response = await handle(request)
             except Exception as problem:
                 render = request.get(RENDER_ERROR, render_error)
-                said = error_response(render, problem, request)
+                response = error_response(render, problem, request)
             except asyncio.CancelledError:  # the client has gone
                 drop_body(request)
                 raise
-        said.shared, said.request_id = common, request_id
-        said.closes = (request.body_exists and _ends_connection(request)) or draining.is_set()
+        response.shared, response.request_id = common, request_id
+        response.closes = (request.body_exists and _ends_connection(request)) or draining.is_set()
         seconds = time.perf_counter() - started
-        log.add(method, route, said.status, seconds, request_id, said.why)
-        spoken = dialect or request.get(SPOKEN, "")
-        metrics.note(spoken, route, method, said.status, said.why, seconds)
-        return said
+        log.add(method, route, response.status, seconds, request_id, response.reason)
+        spoken = dialect or request.get(DIALECT, "")
+        metrics.note(spoken, route, method, response.status, response.reason, seconds)
+        return response
 
-    return fronted
+    return wrapped
 
 
-def traced(handle: Mounted, tracing: "Tracing", route: str, dialect: str) -> Mounted:
+def traced(handle: RouteHandler, tracing: "Tracing", route: str, dialect: str) -> RouteHandler:
     """Return a handler that makes a span of each request."""
 
     async def in_span(request: web.Request) -> Response:
         scheme = request.app[PROXIES].scheme(request)
         parent = request.headers.get("traceparent", "")
         with tracing.request(request.method, route, dialect, scheme, parent) as span:
-            answer: Response = await handle(request)
-            spoken, refusal = request.get(SPOKEN, ""), answer.why.partition(":")[0]
-            tracing.describe(span, answer.status, answer.request_id, spoken, refusal)
-        return answer
+            response: Response = await handle(request)
+            spoken, error = request.get(DIALECT, ""), response.reason.partition(":")[0]
+            tracing.describe(span, response.status, response.request_id, spoken, error)
+        return response
 
     return in_span
 
@@ -147,10 +147,10 @@ def _common_headers(
     )
 
 
-def _asks_for_more(request: web.Request) -> bool:
+def _requests_more_headers(request: web.Request) -> bool:
     """Return whether a preflight asks for headers beyond those of the contracts."""
-    asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
-    return any(name.strip() not in ("", "content-type", "authorization") for name in asked)
+    requested = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
+    return any(name.strip() not in ("", "content-type", "authorization") for name in requested)
 
 
 def _ends_connection(request: web.Request) -> bool:
@@ -164,7 +164,7 @@ def _ends_connection(request: web.Request) -> bool:
     without the collector, which comes late. 4 000 slow bodies left 50 MB.
     """
     body = drop_body(request)
-    if body is None and waits_to_send(request):
+    if body is None and expects_continue(request):
         return True
     if hdrs.UPGRADE in request.headers and not request.content.is_eof():
         return True

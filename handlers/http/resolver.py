@@ -13,18 +13,18 @@ Handle = Callable[[Any], Awaitable[Any]]
 class Route(NamedTuple):
     """What is known of a route besides its handler.
 
-    `refuse_unreadable` is its handler for a request that the HTTP parser has refused.
+    `handle_unreadable` is its handler for a request that the HTTP parser has refused.
     """
 
     is_of_dialect: bool
-    refuse_unreadable: Handle
+    handle_unreadable: Handle
 
 
 ROUTES: web.AppKey[dict[Handle, Route]] = web.AppKey("routes")
 """By the handler of each."""
 
 
-class Anywhere(PlainResource):
+class CatchAll(PlainResource):
     """Matches what nothing else does, `OPTIONS *` and newlines included."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Anywhere(PlainResource):
         return {}
 
 
-def straight(app: web.Application, resolve: Handle) -> Handle:
+def with_path_lookup(app: web.Application, resolve: Handle) -> Handle:
     """Return a handler that finds plain paths in one lookup, and has aiohttp resolve all others.
 
     It sets `_match_info`, as aiohttp's own resolving does, and reads `_version`, which costs less
@@ -44,7 +44,7 @@ def straight(app: web.Application, resolve: Handle) -> Handle:
     for resource in app.router.resources():
         if type(resource) is PlainResource:
             known[resource.canonical] = _match(app, resource)
-        elif isinstance(resource, Anywhere):
+        elif isinstance(resource, CatchAll):
             anywhere = _match(app, resource)
 
     def handle(request: web.Request) -> Awaitable[Any]:
@@ -55,7 +55,7 @@ def straight(app: web.Application, resolve: Handle) -> Handle:
             if request.method == hdrs.METH_CONNECT:  # its target is no path: no route matches
                 found = anywhere
             elif "//" in request.raw_path:
-                return _collapse(app, resolve, request)
+                return _collapse_slashes(app, resolve, request)
             else:
                 return resolve(request)
         request._match_info, handler = found
@@ -79,12 +79,12 @@ async def _refuse_version(request: web.Request) -> web.Response:
     """
     status = 505 if request._version > HttpVersion11 else 400
     request._version = HttpVersion11
-    response = Bare(status=status)
+    response = EmptyResponse(status=status)
     response.force_close()
     return response
 
 
-async def _collapse(app: web.Application, resolve: Handle, request: web.Request) -> Any:
+async def _collapse_slashes(app: web.Application, resolve: Handle, request: web.Request) -> Any:
     """Take `//` in a path for `/`: clients join a base URL that ends in `/` and a path.
 
     Only for a dialect's paths. A proxy that keeps strangers from /metrics looks at the path as it
@@ -97,16 +97,16 @@ async def _collapse(app: web.Application, resolve: Handle, request: web.Request)
     return await resolve(joined if app[ROUTES][match.handler].is_of_dialect else request)
 
 
-async def refuse_unreadable(app: web.Application, request: web.Request) -> Any:
+async def handle_unreadable(app: web.Application, request: web.Request) -> Any:
     """Return the response to a request that the HTTP parser has refused."""
     match = await app.router.resolve(request)
     match.add_app(app)
     match.freeze()
     request._match_info = match
-    return await app[ROUTES][match.handler].refuse_unreadable(request)
+    return await app[ROUTES][match.handler].handle_unreadable(request)
 
 
-class Bare(web.Response):
+class EmptyResponse(web.Response):
     """A response that says nothing but its status."""
 
     async def _prepare_headers(self) -> None:

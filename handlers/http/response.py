@@ -14,7 +14,7 @@ class Response:
     """A status, a body with its media type, and headers of its own.
 
     What is added on the way out: headers that all answers of the route share, the request's id,
-    whether the connection ends behind this answer, and for the log `why` it refuses, if it does.
+    whether the connection ends behind this answer, and for the log `reason` it refuses, if it does.
     """
 
     status: int = 200
@@ -24,7 +24,7 @@ class Response:
     shared: "SharedHeaders | None" = None
     request_id: str = ""
     closes: bool = False
-    why: str = ""
+    reason: str = ""
 
     @property
     def keep_alive(self) -> bool:

@@ -46,11 +46,11 @@ class Unreadable(NamedTuple):
     """A request as far as it could be read, and why it is refused."""
 
     message: RawRequestMessage
-    refusal: AppError
+    error: AppError
 
 
 def read_unreadable(
-    error: BaseException | None, protocol: RequestHandler, loop: AbstractEventLoop
+    parser_error: BaseException | None, protocol: RequestHandler, loop: AbstractEventLoop
 ) -> Unreadable | None:
     """Return the request that the parser refused with an error; None if it can't be read.
 
@@ -58,7 +58,7 @@ def read_unreadable(
     `RequestHandler.data_received`, and what was given to that is its variable `data`. A head that
     came in pieces can't be read there.
     """
-    traceback = error.__traceback__ if error else None
+    traceback = parser_error.__traceback__ if parser_error else None
     if traceback is None or traceback.tb_frame.f_code is not RequestHandler.data_received.__code__:
         return None
     data: bytes = traceback.tb_frame.f_locals.get("data", b"")
@@ -67,8 +67,8 @@ def read_unreadable(
     if not request_line:
         return None
     headers = [found for line in others if (found := _HEADER.fullmatch(line))]
-    refusal = _find_fault(first, [(each[1].decode(), each[0]) for each in headers])
-    if refusal is None:
+    error = _find_error(first, [(each[1].decode(), each[0]) for each in headers])
+    if error is None:
         return None
     method, target = request_line.groups()
     if len(target) > MAX_LINE:
@@ -83,14 +83,14 @@ def read_unreadable(
         [(message, _)], _, _ = HttpRequestParser(protocol, loop, MAX_LINE).feed_data(head)
     except HttpProcessingError:
         return None
-    return Unreadable(message, refusal)
+    return Unreadable(message, error)
 
 
 def _is_of_use(header: re.Match[bytes]) -> bool:
     return header[1].decode().lower() not in _OF_NO_USE and len(header[0]) <= MAX_LINE
 
 
-def _find_fault(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppError | None:
+def _find_error(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppError | None:
     if len(request_line) > MAX_LINE:
         return TargetTooLong()
     if len(headers) > MAX_HEADERS or any(len(line) > MAX_LINE for _, line in headers):
@@ -102,6 +102,6 @@ def _find_fault(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppErr
     return None
 
 
-async def refuse(request: web.Request) -> Response:
+async def raise_error(request: web.Request) -> Response:
     """Refuse a request that was made of an unreadable one. This is an endpoint's handler."""
     raise request[UNREADABLE]

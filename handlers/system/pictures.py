@@ -48,7 +48,7 @@ async def show(request: web.Request) -> Response:
     """GET /pictures/{id}: return a picture, 256 pixels a side or `?size=` 512 or 64."""
     picture_id, side = request.match_info["id"], request.query.get("size", str(DEFAULT_SIDE))
     if side not in map(str, SIDES):
-        raise drf.Errors({"size": [f'"{side}" is not a valid choice.']})
+        raise drf.InvalidFields({"size": [f'"{side}" is not a valid choice.']})
     if not _ID.fullmatch(picture_id):
         raise NotFound
     as_jpeg = prefers_jpeg(request.headers.getall(hdrs.ACCEPT, ()))

@@ -136,8 +136,8 @@ async def send(client, line, body, kind, token=None):
 async def new_tokens(client) -> tuple[str, str]:
     """Make an account that nobody else is, and return its access and its refresh token."""
     new = NewAccount()
-    grants = [SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")]
-    _, [fresh, refresh] = await client.app[app_keys.ACCESS].register(new, "secret", grants)
+    session_specs = [SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")]
+    _, [fresh, refresh] = await client.app[app_keys.ACCESS].register(new, "secret", session_specs)
     return fresh.token, refresh.token
 
 

@@ -27,7 +27,7 @@ from handlers.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from handlers.picture_upload import NoPicture, NotBase64
+from handlers.picture_upload import NotBase64, PictureMissing
 from store.errors import (
     AppError,
     BadCredentials,
@@ -177,7 +177,7 @@ OF_ANY_REQUEST: list[AppError] = [
     Unavailable("redis", "x"),
     InternalError(),
 ]
-FIELD_ERRORS = drf.Errors({"username": ["x"]})
+FIELD_ERRORS = drf.InvalidFields({"username": ["x"]})
 OF_CELLARS = [cellars.InvalidData(), cellars.InvalidData("x"), Taken(frozenset({"username"}))]
 OF_FARDEL = [
     fardel.BadForm(),
@@ -186,7 +186,9 @@ OF_FARDEL = [
     Taken(frozenset({"email"})),
 ]
 OF_DRF = [UnsupportedMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
-NOT_AN_OBJECT = drf.Errors({drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]})
+NOT_AN_OBJECT = drf.InvalidFields(
+    {drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]}
+)
 TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     "drf": (INDEX, drf.render_error, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
     "cellars": (PAGES["cellars"], cellars.render_error, [*OF_ANY_REQUEST, *OF_CELLARS]),
@@ -242,14 +244,14 @@ def test_no_error_is_forgotten():
 
 OF_PICTURES = [
     NoSuchPicture(),
-    NoPicture(),
+    PictureMissing(),
     NotBase64(),
     UnsupportedMediaType("text/plain"),
     UnsupportedEncoding(),
     PayloadTooLarge(7),
     Malformed("JSON", "x"),
     Malformed("Multipart form", "x"),
-    drf.Errors({"id": ["x"]}),
+    drf.InvalidFields({"id": ["x"]}),
     *(BadPicture(blemish, 7) for blemish in PictureProblem),
 ]
 

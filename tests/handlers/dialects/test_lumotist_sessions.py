@@ -107,13 +107,13 @@ async def test_last_login_is_set(client, database, row):
 
 async def test_accounts_and_sessions_of_other_dialects(client):
     """A name that lumotist would not register logs in; a session of another dialect is one here."""
-    grants = [
+    session_specs = [
         SessionSpec("wicare", sid_bytes=16),
         SessionSpec("fardel", "fresh"),
         SessionSpec("fardel", "refresh"),
     ]
     new = NewAccount(username="n" * 150)
-    _, opened = await client.app[app_keys.ACCESS].register(new, "secret", grants)
+    _, opened = await client.app[app_keys.ACCESS].register(new, "secret", session_specs)
     wicare, fresh, refresh = [{"Authorization": f"Bearer {each.token}"} for each in opened]
     asked = profile("n" * 150, "")
     login = {"username": "N" * 150, "password": "secret"}

@@ -282,7 +282,7 @@ async def test_what_is_dropped_has_limits(aiohttp_client, settings, clean, monke
 async def test_a_body_may_be_slow_but_not_silent(aiohttp_client, settings, clean, monkeypatch):
     """It comes steadily for longer than BODY_TIMEOUT, and is read; not so a trickle."""
     client = await aiohttp_client(create_app(replace(settings, body_timeout=0.3)))
-    monkeypatch.setattr("handlers.body.SLOWEST", 20)
+    monkeypatch.setattr("handlers.body.MIN_BYTES_PER_SECOND", 20)
     lines = ("Host: a", "Content-Type: application/json", f"Content-Length: {len(LOGIN)}")
 
     async def send(size: int, pause: float) -> bytes:

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from handlers.http.connection import IN_A_ROW
+from handlers.http.connection import MAX_CONSECUTIVE
 from handlers.http.encoder import as_response, encode
 from handlers.http.response import Response, SharedHeaders, json_response
 
@@ -124,4 +124,4 @@ async def test_a_client_that_pipelines_does_not_keep_others_waiting(client):
                 found = ids.search(await loop.sock_recv(each, 65536))
             assert found
             numbers.append(int(found[1], 16))
-    assert numbers[1] - numbers[0] < 3 * IN_A_ROW
+    assert numbers[1] - numbers[0] < 3 * MAX_CONSECUTIVE

@@ -16,7 +16,7 @@ from yarl import URL
 
 from app import create_app
 from handlers import DIALECTS
-from handlers.http.encoder import AT_ONCE
+from handlers.http.encoder import CHUNK_BYTES
 from handlers.mounts import Mount
 from handlers.system import docs
 
@@ -269,7 +269,7 @@ async def test_a_client_that_does_not_read_costs_little(client, path, encoding, 
         slow = [await ask_and_do_not_read(client, stack, request) for _ in range(10)]
         await asyncio.sleep(1)
         held = tracemalloc.get_traced_memory()[0]
-        assert held < len(slow) * 4 * AT_ONCE  # what a transport has, and an answer behind it
+        assert held < len(slow) * 4 * CHUNK_BYTES  # what a transport has, and an answer behind it
         slow[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
         received = bytearray()
         while len(received) < times * len(content) or received.count(content) < times:
