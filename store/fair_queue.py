@@ -114,10 +114,9 @@ class FairQueue:
             raise
 
     def _leave(self, source: str, place: _Place) -> None:
-        line = self._lines.get(source)
-        if line is not None and place in line:
-            line.remove(place)
-            if not line:
+        with contextlib.suppress(KeyError, ValueError):  # `_release` passed it over in this turn
+            self._lines[source].remove(place)
+            if not self._lines[source]:
                 del self._lines[source]
 
     def _release(self) -> None:

@@ -63,7 +63,7 @@ async def refold(database: Database, *, again: bool = False) -> int:
     [(folding,)] = await database.rows("select folding from schema_version")
     if folding >= FOLDING and not again:
         return 0
-    changed, last, pattern = 0, 0, await _pattern(database, REFOLDED)
+    changed, last, pattern = 0, 0, _pattern(REFOLDED)
     while (done := await _refold_batch(database, last, pattern)) is not None:
         last, changed = done[0], changed + done[1]
     await database.rows(
@@ -77,7 +77,7 @@ async def refold(database: Database, *, again: bool = False) -> int:
 async def survey(database: Database) -> Survey:
     """Look through all accounts; among a million that may take seconds. Raises Unavailable."""
     found, last = Survey(), 0
-    pattern = await _pattern(database, f"{UNSEEN}|^{WHITE}|{WHITE}$")
+    pattern = _pattern(f"{UNSEEN}|^{WHITE}|{WHITE}$")
     while rows := await _rows(
         database,
         """select id, username, email from account
@@ -102,7 +102,7 @@ async def survey(database: Database) -> Survey:
 
 
 async def _look_at_forms(database: Database, found: Survey) -> None:
-    last, pattern = 0, await _pattern(database, REFOLDED)
+    last, pattern = 0, _pattern(REFOLDED)
     while rows := await _rows(database, _LOOK, (last, pattern, pattern, BATCH)):
         last = rows[-1][0]
         for row in rows:
@@ -139,11 +139,8 @@ async def _rows(database: Database, sql: str, parameters: tuple[Any, ...]) -> li
     return await database.rows(sql, parameters, asyncio.get_running_loop().time() + SURVEY_SECONDS)
 
 
-async def _pattern(database: Database, python: str) -> str:
-    """Return a regular expression as PostgreSQL writes it; in another encoding a wider one."""
-    [(encoding,)] = await database.rows("select current_setting('server_encoding')")
-    if encoding != "UTF8":
-        return r"[^\x20-\x7e]|xn--"
+def _pattern(python: str) -> str:
+    """Return a regular expression as PostgreSQL writes it."""
     return "".join(
         each if each.isascii() and each.isprintable() else f"\\U{max(1, ord(each)):08x}"
         for each in python

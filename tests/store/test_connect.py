@@ -17,6 +17,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 import redis
+from psycopg2.extensions import parse_dsn
 
 import embedded
 from store.errors import Unavailable
@@ -225,6 +226,41 @@ async def test_a_postgresql_that_is_not_there_is_unavailable(url):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "wanted", ["read-write", "primary", "prefer-standby", "read-only", "standby"]
+)
+async def test_only_a_postgresql_of_the_wanted_kind_is_connected_to(reach, operator, wanted):
+    """This one is a primary and takes writes; libpq has the names of the kinds."""
+    option = f"&target_session_attrs={wanted}"
+    if wanted in ("read-only", "standby"):
+        with pytest.raises(Unavailable, match=f"no host is {wanted}"):
+            async with reach(option):
+                pass
+        assert await gone(operator)
+    else:
+        async with reach(option) as database:
+            assert await database.one("select 1") == (1,)
+
+
+async def test_a_url_without_a_host_leaves_the_choice_to_libpq(own_stores, monkeypatch):
+    monkeypatch.setenv("PGHOST", parse_dsn(own_stores[0])["host"])
+    database = await connect_database("postgresql:///postgres?user=postgres", 1, PATIENCE)
+    assert await database.one("select 1") == (1,)
+    await database.close()
+
+
+async def test_what_is_no_redis_is_unavailable():
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable) as refusal:
+            await connect_redis(f"redis://127.0.0.1:{port}", 2, PATIENCE)
+    assert refusal.value.store == "redis"
+
+
 @pytest.mark.parametrize("url", ["unix:///nonexistent/s", "redis://127.0.0.1:1"])
 async def test_a_redis_that_is_not_there_is_unavailable(url):
     with pytest.raises(Unavailable) as refusal:
@@ -429,6 +465,14 @@ async def test_idle_connections_that_have_ended_are_not_handed_out(reach, operat
             operator.execute("select pg_terminate_backend(%s)", (pid,))
         operator.execute("select pg_sleep(0.2)")
         assert await database.row("select 1") == (1,)
+
+
+async def test_a_value_that_comes_in_many_parts_is_read_whole(own_redis):
+    value = os.urandom(1_000_000)
+    await own_redis.execute(own_redis.client.set("long", value))
+    by = asyncio.get_running_loop().time() + PATIENCE
+    assert await own_redis.get_many(["long", "none"], by) == [value, None]
+    await own_redis.execute(own_redis.client.delete("long"))
 
 
 async def test_one_connection_to_redis_is_enough(own_stores):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.crc import key_slot
+from redis.exceptions import ResponseError
 
 from store.errors import Unavailable
 from store.redis.client import Redis, connect_redis
@@ -47,9 +48,9 @@ def sentinel() -> Iterator[Watched]:
 
 @contextlib.asynccontextmanager
 async def connected(
-    url: str, size: int = 4, command_timeout: float = PATIENCE
+    url: str, size: int = 4, command_timeout: float = PATIENCE, **options: float
 ) -> AsyncIterator[Redis]:
-    client = await connect_redis(url, size, command_timeout)
+    client = await connect_redis(url, size, command_timeout, **options)
     try:
         yield client
     finally:
@@ -125,6 +126,13 @@ async def test_many_keys_are_answered_in_their_order(anywhere):
         await anywhere.execute(anywhere.client.set(key, key))
     values = await anywhere.get_many(keys, soon())
     assert values == [key.encode() if n % 2 == 0 else None for n, key in enumerate(keys)]
+
+
+async def test_a_value_that_comes_in_many_parts_is_read_whole(anywhere):
+    value = b"x" * 1_000_000
+    await anywhere.execute(anywhere.client.set("long", value))
+    assert await anywhere.get_many(["long", "none"], soon()) == [value, None]
+    await anywhere.execute(anywhere.client.delete("long"))
 
 
 async def test_more_at_once_than_connections_wait_for_their_turn(anywhere):
@@ -214,6 +222,19 @@ async def test_readers_leave_a_primary_when_the_sentinels_name_another(sentinel)
         assert not any(reader.is_open and reader in kept for reader in client._readers)
 
 
+async def test_a_user_who_lacks_a_right_behind_sentinels_is_told_which(sentinel):
+    """Sentinels keep their own user; ours may not ask for the role, or may not read."""
+    primary = sentinel.primary()
+    try:
+        for lacking, reason in (("role", "must be allowed ROLE"), ("mget", "MGET|mget")):
+            primary.ask("ACL", "SETUSER", "few", "reset", "on", ">x", "~*", "+@all", f"-{lacking}")
+            with pytest.raises(Unavailable, match=reason):
+                async with connected(sentinel.url.replace("://", "://few:x@")) as client:
+                    await client.get_many(["right"], soon())
+    finally:
+        primary.ask("ACL", "DELUSER", "few")
+
+
 # Cluster
 
 
@@ -269,6 +290,44 @@ async def test_keys_of_a_slot_that_moves_are_found(cluster, new):
         await is_all_well(client, keys)
         cluster.end_move(slot, target)
         await is_all_well(client, keys)
+
+
+async def test_a_slot_that_two_nodes_send_away_is_unavailable(cluster):
+    """Half of a move: one node names the other, which names the first one."""
+    slot = slot_of(cluster, "astray")
+    async with connected(cluster.url) as client:
+        source = cluster.owner(slot)
+        target = next(each for each in cluster.servers if each is not source)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.ask("CLUSTER", "MYID").decode())
+        try:
+            with pytest.raises(Unavailable, match="redirected too often"):
+                await client.execute(client.client.set("{astray}", "1"))
+            with pytest.raises(Unavailable, match="redirected too often"):
+                await client.get_many(["{astray}"], soon())
+        finally:
+            source.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        await client.execute(client.client.set("{astray}", "1"))
+        assert await client.get_many(["{astray}"], soon()) == [b"1"]
+
+
+async def test_what_a_read_itself_did_wrong_is_no_outage(cluster):
+    async with connected(cluster.url) as client:
+        await client.execute(client.client.lpush("list", "1"))
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            await client.get_many(["list"], soon())
+
+
+async def test_an_idle_connection_to_a_node_is_probed_and_used_again(cluster):
+    async with connected(cluster.url, idle_seconds=0.05) as client:
+        for _ in range(3):
+            assert await client.get_many(["idle:none"], soon()) == [None]
+            [kept] = [reader for readers in client.client._readers.values() for reader in readers]
+            await asyncio.sleep(0.1)
+        before = kept.used_at
+        assert await client.get_many(["idle:none"], soon()) == [None]
+        [same] = [reader for readers in client.client._readers.values() for reader in readers]
+        assert same is kept
+        assert same.used_at > before
 
 
 async def test_a_cluster_that_is_not_there_is_unavailable():
