@@ -196,7 +196,7 @@ async def test_a_pooled_connection_to_redis_is_opened_again(redis, resets):
             before = redis.opened
             redis.silence(resets=resets)
             await asyncio.sleep(0.25)
-        assert await client.ask(client.client.get("idle")) == b"b"
+        assert await client.execute(client.client.get("idle")) == b"b"
         assert redis.opened == before + 1
 
 
@@ -211,7 +211,7 @@ async def test_a_user_who_may_not_ping_or_name_connections_keeps_them(redis, red
             for value in ("a", "b"):
                 await client.execute(client.client.set("few", value))
                 await asyncio.sleep(0.25)
-            assert await client.ask(client.client.get("few")) == b"b"
+            assert await client.execute(client.client.get("few")) == b"b"
             assert redis.opened == 1
     finally:
         redis_client.acl_deluser("few")
