@@ -1,7 +1,9 @@
 """One PostgreSQL, one Redis and one application for each process; emptied before each test."""
 
+import contextlib
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ def secrecy() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stores() -> Iterator[tuple[str, str]]:
-    """Run real stores for the whole run; give their URLs."""
+    """Run real stores for the whole run; give their URLs. PostgreSQL does not wait for the disk."""
     with (
         tempfile.TemporaryDirectory(prefix="latchkey-", ignore_cleanup_errors=True) as directory,
         embedded.open_data_directory(Path(directory)) as data,
@@ -50,10 +52,22 @@ def stores() -> Iterator[tuple[str, str]]:
         if redis_servers.SERVER
         else embedded.run_redis(data, print) as redis_url,
     ):
+        with contextlib.closing(psycopg2.connect(database_url)) as connection:
+            connection.autocommit = True
+            set_fsync(connection, "off")
         yield database_url, redis_url
 
 
-@pytest.fixture
+def set_fsync(connection: "psycopg2.extensions.connection", value: str) -> None:
+    """Set `fsync` for the whole server, and wait until new connections have it, too."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"alter system set fsync = {value}")
+        cursor.execute("select pg_reload_conf()")
+        while cursor.execute("show fsync") or cursor.fetchone() != (value,):
+            time.sleep(0.001)
+
+
+@pytest.fixture(scope="session")
 def database(stores: tuple[str, str]) -> Iterator["psycopg2.extensions.connection"]:
     """A connection to look into PostgreSQL with."""
     connection = psycopg2.connect(stores[0])
@@ -63,6 +77,14 @@ def database(stores: tuple[str, str]) -> Iterator["psycopg2.extensions.connectio
 
 
 @pytest.fixture
+def durable(database: "psycopg2.extensions.connection") -> Iterator[None]:
+    """PostgreSQL writes each commit to the disk, as it does in a deployment."""
+    set_fsync(database, "on")
+    yield
+    set_fsync(database, "off")
+
+
+@pytest.fixture(scope="session")
 def redis_client(stores: tuple[str, str]) -> Iterator["redis.Redis"]:
     """A connection to look into Redis with."""
     client = redis.Redis.from_url(stores[1])

@@ -41,7 +41,7 @@ def running(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def deployed(tmp_path: Path, stores: tuple[str, str]) -> Iterator[Place]:
+def deployed(tmp_path: Path, stores: tuple[str, str], durable: None) -> Iterator[Place]:
     """A place with a PostgreSQL database and a Redis that no server runs, and settings in files."""
     redis_port = free_port()
     redis_url = f"redis://default:horse-battery@127.0.0.1:{redis_port}/0"

@@ -94,7 +94,7 @@ def levels(out):
     return found
 
 
-def test_all_is_well(check_alone, check, stores):
+def test_all_is_well(check_alone, check, stores, durable):
     asyncio.run(prepare_at(stores[0]))
     found = check_alone()
     assert found.keys() - {"ok", "note", "warning"} == set()
