@@ -56,7 +56,8 @@ class SessionRenewer:
                 batch, self._pending = self._pending[:BATCH], self._pending[BATCH:]
                 await self._write(batch)
         except Unavailable as error:
-            _log.warning("%d sessions were not renewed: %s", len(self._pending) + 1, error)
+            count = len(batch) + len(self._pending)
+            _log.warning("%d sessions were not renewed: %s", count, error)
             self._pending.clear()
         finally:
             self._task = None

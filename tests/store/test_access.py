@@ -17,6 +17,7 @@ from store.errors import (
     AppError,
     BadCredentials,
     BadToken,
+    Busy,
     Inactive,
     Taken,
     TokenProblem,
@@ -370,6 +371,61 @@ async def test_a_login_overtaken_by_end_all_goes_on_without_a_second_bcrypt(
     monkeypatch.setattr(bcrypt, "checkpw", lambda *parts: calls.append(1) or checkpw(*parts))
     assert await flaw(access, await log_in(access)) is None
     assert len(calls) == 1
+
+
+async def test_a_login_that_is_overtaken_every_time_is_refused_as_busy(access, core, monkeypatch):
+    account, _ = await access.register(KIM, PASSWORD)
+    record_login = core.accounts.record_login
+
+    async def record_late(*parts: Any) -> bool:
+        await core.admin.end_all(account.id)
+        return await record_login(*parts)
+
+    monkeypatch.setattr(core.accounts, "record_login", record_late)
+    assert isinstance(await refusal(log_in(access)), Busy)
+
+
+@pytest.mark.parametrize("change", ["change", "delete"])
+async def test_a_change_overtaken_by_end_all_changes_nothing(access, core, monkeypatch, change):
+    """The token is confirmed in one statement and the account changed in another."""
+    [token] = await register(access, KUST)
+    caller = await access.authenticate(token)
+    write = getattr(core.accounts, change)
+
+    async def write_late(*parts: Any) -> Any:
+        await core.admin.end_all(caller.account.id)
+        return await write(*parts)
+
+    monkeypatch.setattr(core.accounts, change, write_late)
+    overtaken = (
+        access.delete(caller)
+        if change == "delete"
+        else access.change(caller, {"email": "new@example.com"})
+    )
+    error = await refusal(overtaken)
+    assert isinstance(error, BadToken)
+    assert error.problem is TokenProblem.REVOKED
+    account, _ = await access.log_in(KIMS, PASSWORD, [KUST])
+    assert (account.id, account.email) == (caller.account.id, KIM.email)
+
+
+async def test_a_new_password_overtaken_by_another_opens_no_session(access, core, monkeypatch):
+    """Whoever set the later one is logged in; a session under the earlier one must not be."""
+    [token] = await register(access, KUST)
+    caller = await access.authenticate(token)
+    open_session, later = core.sessions.open, []
+
+    async def open_late(*parts: Any, **more: Any) -> Any:
+        monkeypatch.setattr(core.sessions, "open", open_session)
+        await core.admin.set_password(caller.account.id, "later")
+        later.append(await log_in(access, password="later"))
+        return await open_session(*parts, **more)
+
+    monkeypatch.setattr(core.sessions, "open", open_late)
+    error = await refusal(access.change(caller, {}, "earlier", [KUST]))
+    assert isinstance(error, BadToken)
+    assert error.problem is TokenProblem.REVOKED
+    assert await flaw(access, *later) is None
 
 
 async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(connect, redis_client):

@@ -146,3 +146,16 @@ async def test_bringing_a_password_into_nfc_holds_nobody_up(passwords):
     assert time.thread_time() - begun < 0.025
     assert await passwords.verify(worst, kept)
     assert await passwords.verify(endless, kept_endless)
+
+
+async def test_changes_of_one_password_wait_for_each_other_only_so_long():
+    passwords = Passwords(ROUNDS, threads=1, max_wait=0.05)
+    try:
+        async with passwords.one_at_a_time(1), passwords.one_at_a_time(2):
+            with pytest.raises(Busy):
+                async with passwords.one_at_a_time(1):
+                    pytest.fail("two at once")
+        async with passwords.one_at_a_time(1):
+            pass
+    finally:
+        passwords.close()

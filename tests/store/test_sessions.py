@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from store.errors import BadToken, TokenProblem, Unavailable
+from store.redis.client import connect_redis
 from store.session_record import (
     REVOKED,
     IssuedToken,
@@ -328,6 +329,19 @@ async def test_more_sessions_than_one_batch_are_all_extended(sessions, redis_cli
         sessions.renew(each)
     await sessions.close()
     assert all(redis_client.ttl(record_key(each.sid)) > 100 for each in used)
+
+
+async def test_sessions_that_cannot_be_renewed_are_logged_and_given_up(core, settings, age, caplog):
+    """Nothing waits for Redis to come back; the next use is written by itself."""
+    session = await age()
+    nowhere = await connect_redis("unix:///nonexistent", 1, 1.0, at_once=False)
+    sessions = Sessions(nowhere, core.tokens, settings.lifetimes, 10)
+    for count in (300, 1):  # more than one batch
+        for number in range(count):
+            sessions.renew(session._replace(sid=f"{count:010x}{number:010x}"))
+        await sessions.close()
+    counted = [each.partition(":")[0] for each in caplog.messages]
+    assert counted == ["300 sessions were not renewed", "1 sessions were not renewed"]
 
 
 async def test_a_session_closed_between_use_and_extension_stays_closed(sessions, redis_client, age):

@@ -1,0 +1,56 @@
+"""What changes accounts by their ids: accounts that do not exist, and races with other changes."""
+
+from typing import Any
+
+import pytest
+
+from store.account import Login, NewAccount
+from store.errors import BadCredentials, BadToken, Busy, TokenProblem
+from store.session_record import SessionSpec
+
+KUST = SessionSpec("kust")
+NOBODY = 999_999
+IMPORTED = "ab" * 20
+
+
+async def test_an_account_that_does_not_exist_is_reported(core):
+    assert await core.admin.live_sessions(NOBODY) == []
+    assert await core.admin.import_tokens("kust", [(NOBODY, IMPORTED)]) == [None]
+    assert await core.admin.set_password(NOBODY, "new") is False
+    assert await core.admin.remove(NOBODY) is False
+    await core.admin.end_all(NOBODY)
+
+
+async def test_an_account_is_registered_without_a_session(core):
+    account = await core.admin.register(NewAccount("ann"), "password")
+    assert await core.admin.live_sessions(account.id) == []
+    logged_in, _ = await core.access.log_in(Login("ann"), "password", [KUST])
+    assert logged_in.id == account.id
+
+
+async def test_a_new_password_ends_every_session(core):
+    account, [issued] = await core.access.register(NewAccount("ben"), "old", [KUST])
+    assert await core.admin.set_password(account.id, "new") is True
+    with pytest.raises(BadToken) as error:
+        await core.access.authenticate(issued.token)
+    assert error.value.problem is TokenProblem.REVOKED
+    with pytest.raises(BadCredentials):
+        await core.access.log_in(Login("ben"), "old", [KUST])
+
+
+async def test_an_account_whose_epoch_is_raised_all_the_time_is_not_removed(core, monkeypatch):
+    """The epoch is raised and the account deleted in two statements; another comes between."""
+    account = await core.admin.register(NewAccount("cem"), "password")
+    raise_epoch = core.accounts.raise_epoch
+
+    async def raise_twice(account_id: int, *parts: Any) -> int | None:
+        epoch = await raise_epoch(account_id, *parts)
+        await raise_epoch(account_id)
+        return epoch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(core.accounts, "raise_epoch", raise_twice)
+        with pytest.raises(Busy):
+            await core.admin.remove(account.id)
+    await core.access.log_in(Login("cem"), "password", [KUST])
+    assert await core.admin.remove(account.id) is True
