@@ -107,9 +107,9 @@ def test_one_version():
 
 async def test_served(client):
     for name, file in FILES.items():
-        answer = await client.get(f"/{name}/openapi.json")
-        assert (answer.status, answer.content_type) == (200, "application/json")
-        document = await answer.json()
+        response = await client.get(f"/{name}/openapi.json")
+        assert (response.status, response.content_type) == (200, "application/json")
+        document = await response.json()
         urls = [server["url"] for server in document.pop("servers")]
         assert urls == [f"/{name}", "/"]
         written = json.loads(file.read_text())
@@ -117,7 +117,7 @@ async def test_served(client):
             {"url": f"/{name}", "description": "Always: the dialect's own name."}
         ]
         assert document == written
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
     everything = await (await client.get("/openapi.json")).json()
     assert everything == openapi.together(DOCUMENTS, BASES)
     paths = {f"/{name}{path}" for name, document in DOCUMENTS.items() for path in document["paths"]}
@@ -155,14 +155,14 @@ async def sign_up(client, name: str) -> dict[str, str]:
     document = DOCUMENTS[name]
     found = {op["operationId"]: (path, op) for path, _, op in operations(document)}
     path, operation = found[f"{name}_register"]
-    answer = await client.post(f"/{name}{path}", json=example_of(document, operation))
-    assert answer.status in (200, 201)
-    told = await answer.json()
+    response = await client.post(f"/{name}{path}", json=example_of(document, operation))
+    assert response.status in (200, 201)
+    told = await response.json()
     if name == "fardel":
         return {"Access": told["access_token"], "Refresh": told["refresh_token"]}
     path, operation = found[f"{name}_login"]
-    answer = await client.post(f"/{name}{path}", json=example_of(document, operation))
-    told = await answer.json()
+    response = await client.post(f"/{name}{path}", json=example_of(document, operation))
+    told = await response.json()
     token = told.get("token") or told["auth_token"]
     return {"Token": token, "Bearer": token}
 
@@ -180,9 +180,9 @@ async def test_examples(client, name: str, path: str, operation: Any):
             headers["Authorization"] = f"Bearer {tokens[scheme_name.split('.')[1]]}"
     path = path.replace("{id}", "1")
     example = example_of(document, operation)
-    answer = await client.request(method, f"/{name}{path}", json=example, headers=headers)
-    assert answer.status in (200, 201, 204), await answer.read()
-    check(document, operation, answer.status, answer.headers, await answer.read())
+    response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
+    assert response.status in (200, 201, 204), await response.read()
+    check(document, operation, response.status, response.headers, await response.read())
 
 
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
@@ -220,9 +220,9 @@ def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
         refusals.append(RateLimited(1))
     else:
         assert "429" not in operation["responses"]
-    for refusal in refusals:
-        said = endpoint.render_error(refusal)
-        check(document, operation, said.status, said.headers, said.body)
+    for error in refusals:
+        data = endpoint.render_error(error)
+        check(document, operation, data.status, data.headers, data.body)
 
 
 async def test_a_body_that_is_too_large_or_compressed(aiohttp_client, settings, clean):
@@ -239,6 +239,6 @@ async def test_a_body_that_is_too_large_or_compressed(aiohttp_client, settings, 
         for status, coding in ((413, "identity"), (415, "gzip")):
             sent = io.BytesIO(large)  # aiohttp warns of large bytes
             head["Content-Encoding"] = coding
-            answer = await client.request(method, f"/{name}{path}", data=sent, headers=head)
-            assert answer.status == status
-            check(DOCUMENTS[name], operation, status, answer.headers, await answer.read())
+            response = await client.request(method, f"/{name}{path}", data=sent, headers=head)
+            assert response.status == status
+            check(DOCUMENTS[name], operation, status, response.headers, await response.read())

@@ -37,7 +37,7 @@ from tests.handlers.dialects.kust_rows import (
 )
 from tests.program import KEY, PATIENCE, ROOT, Program
 
-SECOND = {**SIGN_UP.answer, "id": 2}
+SECOND = {**SIGN_UP.response, "id": 2}
 SIGN_UP_KUST3 = register(KUST3, "kust3", "kust3@gmail.com", 2)
 
 PREVIEW_CHARS = {
@@ -103,7 +103,7 @@ def is_one_line(text, *words):
 @pytest.mark.slow
 async def test_show_prints_the_account_by_username_or_email(client, account):
     await play(
-        client, [register(KUST3, "kust3", "kust3@gmail.com"), replace(SIGN_UP, answer=SECOND)]
+        client, [register(KUST3, "kust3", "kust3@gmail.com"), replace(SIGN_UP, response=SECOND)]
     )
     by_username, by_email = account("show", "KUST2"), account("show", "Kust2@gmail.com")
     assert settable(by_username) == PREVIEW_CHARS

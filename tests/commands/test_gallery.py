@@ -168,7 +168,7 @@ async def test_what_is_removed_is_taken_from_the_accounts(client, gallery, file)
     assert (await client.session.get(mika)).status == 404
     refused = {"success": False, "error": "Invalid picture id."}
     rows = [profile(), of_another("second", 2), of_another("third", 3, "<4>")]
-    await play(client, [*rows, replace(choose(11), status=400, answer=refused)], names)
+    await play(client, [*rows, replace(choose(11), status=400, response=refused)], names)
     assert await gallery("remove", "4") == (0, gone.format(4, "1 account is"), "")
     await play(client, [of_another("third", 3)], names)
     assert await gallery("remove", "10") == (0, gone.format(10, "0 accounts are"), "")
@@ -296,7 +296,7 @@ async def test_choosing_what_is_just_being_removed(client, settings):
         cursor.execute(
             "delete from picture using gallery where gallery.id = 4 and picture_id = picture.id"
         )
-        refused = replace(choose(4), status=400, answer=wanted)
+        refused = replace(choose(4), status=400, response=wanted)
         choosing = asyncio.create_task(play(client, [refused], names))
         waiting = 0
         while not waiting and not choosing.done():

@@ -54,7 +54,7 @@ class Row:
     request: str
     body: Any
     status: int
-    answer: Any
+    response: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     returned: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -92,29 +92,31 @@ async def _play_one(client: TestClient, row: Row, names: Names, at: str) -> None
     if body is not None and not isinstance(body, bytes):
         body = _fill(json.dumps(body), names).encode()
         headers = {**JSON, **headers}
-    answer = await client.request(
+    response = await client.request(
         method,
         URL(at.format(path=path), encoded=True),
         data=io.BytesIO(body) if body else body,  # aiohttp warns of large bytes
         headers=headers,
         skip_auto_headers=["Content-Type"],
     )
-    raw = await answer.read()
-    said = f"{row.request} {_short(body)}\nanswered {answer.status} {_short(raw)}"
-    assert answer.status == row.status, f"{said}\ninstead of {row.status} {row.answer}"
-    _check_body(raw, row, names, said)
+    raw = await response.read()
+    summary = f"{row.request} {_short(body)}\nanswered {response.status} {_short(raw)}"
+    assert response.status == row.status, f"{summary}\ninstead of {row.status} {row.response}"
+    _check_body(raw, row, names, summary)
     for name, value in row.returned.items():
-        assert answer.headers.get(name) == value, f"{said}\nwith {name}: {answer.headers.get(name)}"
-    _check_everywhere(answer.headers, row, raw, said)
+        assert response.headers.get(name) == value, (
+            f"{summary}\nwith {name}: {response.headers.get(name)}"
+        )
+    _check_everywhere(response.headers, row, raw, summary)
 
 
-def _check_body(raw: bytes, row: Row, names: Names, said: str) -> None:
-    if row.answer is None:
-        assert raw == b"", f"{said}\ninstead of nothing"
+def _check_body(raw: bytes, row: Row, names: Names, summary: str) -> None:
+    if row.response is None:
+        assert raw == b"", f"{summary}\ninstead of nothing"
         return
     got = json.loads(raw)
-    wanted = _resolve(row.answer, got, names)
-    assert json.dumps(got) == json.dumps(wanted), f"{said}\ninstead of {wanted}"
+    wanted = _resolve(row.response, got, names)
+    assert json.dumps(got) == json.dumps(wanted), f"{summary}\ninstead of {wanted}"
 
 
 def mounts_at(prefixes: Mapping[str, str]) -> dict[str, Mount]:
@@ -129,15 +131,15 @@ ALLOW_METHODS = {
 """What the answer to OPTIONS has besides, on every path."""
 
 
-def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, said: str) -> None:
+def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, summary: str) -> None:
     """Look at what contracts say of every answer."""
     kind = None if row.status == 204 else "application/json"
-    assert headers.get("Content-Type") == kind, f"{said}\nas {headers.get('Content-Type')}"
-    assert headers.get("Access-Control-Allow-Origin") == "*", said
-    assert headers.get("Access-Control-Allow-Headers") == "Content-Type, Authorization", said
-    assert headers.get("Access-Control-Expose-Headers") == "Retry-After, X-Request-ID", said
-    assert headers.get("X-Request-ID"), said
-    assert not re.search(rb"bcrypt|\$2[aby]\$", raw), f"a hash: {said}"
+    assert headers.get("Content-Type") == kind, f"{summary}\nas {headers.get('Content-Type')}"
+    assert headers.get("Access-Control-Allow-Origin") == "*", summary
+    assert headers.get("Access-Control-Allow-Headers") == "Content-Type, Authorization", summary
+    assert headers.get("Access-Control-Expose-Headers") == "Retry-After, X-Request-ID", summary
+    assert headers.get("X-Request-ID"), summary
+    assert not re.search(rb"bcrypt|\$2[aby]\$", raw), f"a hash: {summary}"
 
 
 def _resolve(wanted: Any, got: Any, names: Names) -> Any:

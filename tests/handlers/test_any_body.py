@@ -30,42 +30,42 @@ def fixed(examples: int) -> settings:
     )
 
 
-def is_drf(status: int, said: Mapping[str, Any]) -> bool:
+def is_drf(status: int, data: Mapping[str, Any]) -> bool:
     """Tell whether this is a refusal of the framework's: one detail, or sentences by field."""
-    if list(said) == ["detail"]:
-        return status in (400, 415) and isinstance(said["detail"], str)
+    if list(data) == ["detail"]:
+        return status in (400, 415) and isinstance(data["detail"], str)
     return (
         status == 400
-        and set(said) <= {*LIKELY, "non_field_errors"}
-        and all(isinstance(why, list) and why for why in said.values())
-        and all(isinstance(sentence, str) for why in said.values() for sentence in why)
+        and set(data) <= {*LIKELY, "non_field_errors"}
+        and all(isinstance(why, list) and why for why in data.values())
+        and all(isinstance(sentence, str) for why in data.values() for sentence in why)
     )
 
 
-def is_lumotists_register(status: int, said: Mapping[str, Any]) -> bool:
-    if list(said) == ["success", "errors"]:
-        return said["success"] is False and is_drf(status, said["errors"])
-    return list(said) == ["detail"] and is_drf(status, said)
+def is_lumotists_register(status: int, data: Mapping[str, Any]) -> bool:
+    if list(data) == ["success", "errors"]:
+        return data["success"] is False and is_drf(status, data["errors"])
+    return list(data) == ["detail"] and is_drf(status, data)
 
 
-def is_lumotists_picture(status: int, said: Mapping[str, Any]) -> bool:
-    return status == 400 and list(said) == ["success", "error"] and isinstance(said["error"], str)
+def is_lumotists_picture(status: int, data: Mapping[str, Any]) -> bool:
+    return status == 400 and list(data) == ["success", "error"] and isinstance(data["error"], str)
 
 
-def is_cellars(status: int, said: Mapping[str, Any]) -> bool:
-    return status == 400 and list(said) == ["error"] and isinstance(said["error"], str)
+def is_cellars(status: int, data: Mapping[str, Any]) -> bool:
+    return status == 400 and list(data) == ["error"] and isinstance(data["error"], str)
 
 
-def is_fardel(status: int, said: Mapping[str, Any]) -> bool:
-    return (status, said) in [
+def is_fardel(status: int, data: Mapping[str, Any]) -> bool:
+    return (status, data) in [
         (400, {"message": "Unvalid form submitted"}),
         (401, {"message": "Username or password is not correct"}),
         (409, {"message": "A user with this email already exists."}),
     ]
 
 
-def is_either(status: int, said: Mapping[str, Any]) -> bool:
-    return is_drf(status, said) or is_fardel(status, said)
+def is_either(status: int, data: Mapping[str, Any]) -> bool:
+    return is_drf(status, data) or is_fardel(status, data)
 
 
 READ = {
@@ -118,19 +118,19 @@ async def send(client, line, body, kind, token=None):
     headers = {} if kind is None else {"Content-Type": kind}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    answer = await client.request(
+    response = await client.request(
         method, path, data=io.BytesIO(body), headers=headers, skip_auto_headers=["Content-Type"]
     )
-    raw = await answer.read()
-    said = f"{line} {kind} {body!r}\nanswered {answer.status} {raw!r}"
-    assert answer.status < 500, said
-    assert not re.search(rb"bcrypt|\$2[aby]\$\d\d\$.", raw), f"a hash: {said}"
-    if answer.status == 204:
-        assert raw == b"", said
-        assert "Content-Type" not in answer.headers, said
-        return answer.status, {}
-    assert answer.headers["Content-Type"] == "application/json", said
-    return answer.status, json.loads(raw)
+    raw = await response.read()
+    data = f"{line} {kind} {body!r}\nanswered {response.status} {raw!r}"
+    assert response.status < 500, data
+    assert not re.search(rb"bcrypt|\$2[aby]\$\d\d\$.", raw), f"a hash: {data}"
+    if response.status == 204:
+        assert raw == b"", data
+        assert "Content-Type" not in response.headers, data
+        return response.status, {}
+    assert response.headers["Content-Type"] == "application/json", data
+    return response.status, json.loads(raw)
 
 
 async def new_tokens(client) -> tuple[str, str]:
@@ -149,10 +149,10 @@ async def send_everywhere(client, database, body, kind, first):
     lines = list(READ)
     for line in lines[first:] + lines[:first]:
         needs_token = line.endswith(("set_picture", "profile"))
-        status, said = await send(client, line, body, kind, token if needs_token else None)
-        refusal = READ[line](status, said)
-        assert refusal or status in (200, 201, 204), (line, kind, body, status, said)
-        token = said.get("access_token", token) if needs_token else token
+        status, data = await send(client, line, body, kind, token if needs_token else None)
+        error = READ[line](status, data)
+        assert error or status in (200, 201, 204), (line, kind, body, status, data)
+        token = data.get("access_token", token) if needs_token else token
 
 
 FIRST = st.integers(0, len(READ) - 1)
@@ -200,9 +200,9 @@ async def test_a_compressed_body_does_no_harm_to_the_next(client, caplog):
     assert status == 200
     packed = JSON | {"Content-Encoding": "gzip"}
     for body in (b"not gzip", gzip.compress(written(ADA))[:-12], b"\x1f\x8b"):
-        answer = await client.post("/fardel/api/auth/login", data=body, headers=packed)
-        assert answer.status == 415
-        await answer.read()
+        response = await client.post("/fardel/api/auth/login", data=body, headers=packed)
+        assert response.status == 415
+        await response.read()
         status, _ = await send(
             client, "POST /fardel/api/auth/login", written(ADA), "application/json"
         )
@@ -217,9 +217,9 @@ async def test_nor_does_one_that_nobody_reads(client, caplog):
     packed = JSON | {"Content-Encoding": "gzip"}
     for line, expected in UNREAD.items():
         method, path = line.split()
-        answer = await client.request(method, path, data=b"not gzip", headers=packed)
-        assert answer.status == expected
-        await answer.read()
+        response = await client.request(method, path, data=b"not gzip", headers=packed)
+        assert response.status == expected
+        await response.read()
         status, _ = await send(client, "POST /fardel/api/auth/login", written(ADA), None)
         assert status == 400
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -98,7 +98,7 @@ async def flood(request):
     return response
 
 
-def answer(**what):
+def response(**what):
     async def respond(request):
         return web.Response(**what)
 
@@ -111,10 +111,10 @@ def answer(**what):
         hang,
         trickle,
         flood,
-        answer(status=500),
-        answer(status=429),
-        answer(text="<html>"),
-        answer(body=b"\xff\xfe"),
+        response(status=500),
+        response(status=429),
+        response(text="<html>"),
+        response(body=b"\xff\xfe"),
     ],
     ids=["hang", "trickle", "flood", "500", "429", "html", "not ascii"],
 )

@@ -74,11 +74,11 @@ def exchange(port: int, request: bytes) -> int:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         with contextlib.suppress(OSError):  # refused before its end, and closed
             connection.sendall(request)
-        answer = b""
-        while not (status := re.match(rb"HTTP/1\.1 (\d+) .*\r\n\r\n", answer, re.DOTALL)):
+        response = b""
+        while not (status := re.match(rb"HTTP/1\.1 (\d+) .*\r\n\r\n", response, re.DOTALL)):
             received = connection.recv(65536)
-            assert received, answer
-            answer += received
+            assert received, response
+            response += received
         return int(status[1])
 
 

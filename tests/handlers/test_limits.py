@@ -71,8 +71,8 @@ def limited(aiohttp_client, settings, clean) -> Limited:
 async def register(client: TestClient, name: str = NAME, address: str = "192.0.2.1") -> None:
     body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
     path = REGISTERS["lumotist"]
-    async with client.post(path, json=body, headers={"X-Forwarded-For": address}) as answer:
-        assert answer.status == 200
+    async with client.post(path, json=body, headers={"X-Forwarded-For": address}) as response:
+        assert response.status == 200
 
 
 async def log_in(
@@ -84,9 +84,9 @@ async def log_in(
 ) -> Any:
     path, field = LOGINS[dialect]
     body = {field: name if field == "username" else f"{name}@example.com", "password": password}
-    answer = await client.post(path, json=body, headers={"X-Forwarded-For": address})
-    await answer.read()
-    return answer
+    response = await client.post(path, json=body, headers={"X-Forwarded-For": address})
+    await response.read()
+    return response
 
 
 @pytest.mark.parametrize("dialect", LOGINS)
@@ -113,14 +113,14 @@ async def test_too_many_registrations_are_a_429(limited, dialect):
             "email": f"{NAME}{number}@example.com",
             "password": PASSWORD,
         }
-        async with client.post(REGISTERS[dialect], json=body) as answer:
-            statuses.append(answer.status)
-            said = await answer.json()
+        async with client.post(REGISTERS[dialect], json=body) as response:
+            statuses.append(response.status)
+            data = await response.json()
     assert statuses in ([200, 200, 429], [201, 201, 429])
-    assert said == SHAPES[dialect]
+    assert data == SHAPES[dialect]
     headers = {"X-Forwarded-For": "192.0.2.2"}
-    async with client.post(REGISTERS[dialect], json=body, headers=headers) as answer:
-        assert answer.status in (200, 201)
+    async with client.post(REGISTERS[dialect], json=body, headers=headers) as response:
+        assert response.status in (200, 201)
 
 
 async def test_an_address_has_a_limit_of_its_own(limited):
@@ -223,15 +223,15 @@ async def test_without_redis_a_login_is_a_503_and_no_free_pass(
 async def fardel(client: TestClient, number: int = 0) -> str:
     """Register an account; return its access token."""
     body = {"email": f"kim{number}@example.com", "password": PASSWORD}
-    async with client.post(REGISTERS["fardel"], json=body) as answer:
-        return (await answer.json())["access_token"]
+    async with client.post(REGISTERS["fardel"], json=body) as response:
+        return (await response.json())["access_token"]
 
 
 async def update(client: TestClient, token: str, address: str, **fields: str) -> Any:
     headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address}
-    answer = await client.put("/fardel/api/auth/profile", json=fields, headers=headers)
-    await answer.read()
-    return answer
+    response = await client.put("/fardel/api/auth/profile", json=fields, headers=headers)
+    await response.read()
+    return response
 
 
 async def test_new_passwords_are_counted_like_logins(limited):
@@ -239,19 +239,19 @@ async def test_new_passwords_are_counted_like_logins(limited):
     client = await limited(login="3/hour", address="5/hour")
     token = await fardel(client)
     for number in range(3):
-        answer = await update(client, token, f"192.0.2.{number}", password=f"{PASSWORD}{number}")
-        assert answer.status == 200
-        token = (await answer.json())["access_token"]
-    answer = await update(client, token, "192.0.2.9", password=PASSWORD)
-    assert (answer.status, await answer.json()) == (429, SHAPES["fardel"])
-    assert int(answer.headers["Retry-After"]) > 0
+        response = await update(client, token, f"192.0.2.{number}", password=f"{PASSWORD}{number}")
+        assert response.status == 200
+        token = (await response.json())["access_token"]
+    response = await update(client, token, "192.0.2.9", password=PASSWORD)
+    assert (response.status, await response.json()) == (429, SHAPES["fardel"])
+    assert int(response.headers["Retry-After"]) > 0
     assert (await update(client, token, "192.0.2.9", first_name="Kim")).status == 200
     for number in range(1, 6):
         own = await fardel(client, number)
-        answer = await update(client, own, "192.0.2.10", password=PASSWORD)
-        assert answer.status == 200
-    answer = await update(client, await fardel(client, 6), "192.0.2.10", password=PASSWORD)
-    assert answer.status == 429
+        response = await update(client, own, "192.0.2.10", password=PASSWORD)
+        assert response.status == 200
+    response = await update(client, await fardel(client, 6), "192.0.2.10", password=PASSWORD)
+    assert response.status == 429
     assert (await log_in(client, "fardel", address="192.0.2.10")).status == 429
 
 
@@ -262,14 +262,14 @@ async def test_new_emails_are_counted_like_registrations(limited):
     for number in range(3):
         fields = {"email": f"new{number}@example.com"}
         assert (await update(client, token, f"192.0.2.{number}", **fields)).status == 200
-    answer = await update(client, token, "192.0.2.9", email="new3@example.com")
-    assert (answer.status, await answer.json()) == (429, SHAPES["fardel"])
+    response = await update(client, token, "192.0.2.9", email="new3@example.com")
+    assert (response.status, await response.json()) == (429, SHAPES["fardel"])
     assert (await update(client, token, "192.0.2.9", email="NEW2@example.com")).status == 200
     for number in (1, 2):
         own = await fardel(client, number)
         for name in ("a", "b"):
-            answer = await update(client, own, "192.0.2.10", email=f"{name}{number}@example.com")
-            assert answer.status == (429 if (number, name) == (2, "b") else 200)
+            response = await update(client, own, "192.0.2.10", email=f"{name}{number}@example.com")
+            assert response.status == (429 if (number, name) == (2, "b") else 200)
     assert (await log_in(client, "fardel", address="192.0.2.10")).status == 401
 
 
@@ -286,7 +286,7 @@ async def test_one_account_that_changes_its_password_all_the_time_stops_nobody(
         for number in range(50)
     ]
     assert (await log_in(client, "fardel", name="kim1")).status == 200
-    statuses = [answer.status for answer in await asyncio.gather(*hammering)]
+    statuses = [response.status for response in await asyncio.gather(*hammering)]
     assert sorted(statuses) == [200] + [401] * 49
     assert len(hashed) == 1
 
@@ -325,14 +325,14 @@ async def test_right_passwords_do_not_count_against_the_other_name(limited):
 async def test_refreshes_are_counted_by_account(limited):
     client = await limited(refresh="3/hour")
     body = {"email": "kim@example.com", "password": PASSWORD}
-    async with client.post(REGISTERS["fardel"], json=body) as answer:
-        token = (await answer.json())["refresh_token"]
+    async with client.post(REGISTERS["fardel"], json=body) as response:
+        token = (await response.json())["refresh_token"]
     statuses = []
     for number in range(4):
         headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": f"192.0.2.{number}"}
-        async with client.post("/fardel/api/auth/refresh-token", headers=headers) as answer:
-            statuses.append(answer.status)
-            body = await answer.json()
+        async with client.post("/fardel/api/auth/refresh-token", headers=headers) as response:
+            statuses.append(response.status)
+            body = await response.json()
     assert (statuses, body) == ([200] * 3 + [429], SHAPES["fardel"])
 
 

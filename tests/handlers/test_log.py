@@ -61,7 +61,7 @@ async def test_one_line_for_each_request_and_no_secrets(log_of, as_json):
         await client.request(method, path, headers=JSON | headers, data=b'{"s3cret-body')
     client.app[app_keys.REQUEST_LOG].flush()
     lines = stream.getvalue().splitlines()
-    told = [
+    logged = [
         ("POST", "/account/register", 200),
         ("GET", "/account/profile", 200),
         ("GET", "/account/profile", 401),
@@ -69,7 +69,7 @@ async def test_one_line_for_each_request_and_no_secrets(log_of, as_json):
         ("GET", "*", 404),
         ("OPTIONS", "/account/login", 200),
     ]
-    assert [read_line(line, as_json) for line in lines] == told
+    assert [read_line(line, as_json) for line in lines] == logged
     for secret in (*SECRETS, names["token"], "test@test.com"):
         assert secret not in stream.getvalue()
 
@@ -86,11 +86,11 @@ def read_line(line, as_json):
 async def test_a_line_has_the_id_of_its_request(log_of, as_json):
     client, stream = await log_of(as_json)
     await ask(client, "GET", "/healthz", X_Request_ID="known-7")
-    answer = await ask(client, "GET", "/healthz")
+    response = await ask(client, "GET", "/healthz")
     client.app[app_keys.REQUEST_LOG].flush()
     first, second = stream.getvalue().splitlines()
     assert "known-7" in first
-    assert answer.headers["X-Request-ID"] in second
+    assert response.headers["X-Request-ID"] in second
     assert "known-7" not in second
 
 

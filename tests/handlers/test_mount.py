@@ -144,10 +144,10 @@ async def test_what_another_dialect_claims_is_not_cellars(serve):
     """At the same mount; under its own name it always answers."""
     for other in ("wicare", "fardel"):
         client = await serve(cellars="/", **{other: "/"})
-        status, said = await says(client, "/api/auth/login")
-        assert (status, list(said)) != (400, ["error"])
-        status, said = await says(client, "/cellars/api/auth/login")
-        assert (status, list(said)) == (400, ["error"])
+        status, data = await says(client, "/api/auth/login")
+        assert (status, list(data)) != (400, ["error"])
+        status, data = await says(client, "/cellars/api/auth/login")
+        assert (status, list(data)) == (400, ["error"])
 
 
 def tiny(name, *paths, method="POST"):
@@ -156,8 +156,8 @@ def tiny(name, *paths, method="POST"):
     async def say(request):
         return json_response({"dialect": name})
 
-    def refuse(refusal):
-        return json_response({name: type(refusal).__name__}, 404)
+    def refuse(error):
+        return json_response({name: type(error).__name__}, 404)
 
     endpoint = Endpoint(say, (method,), refuse)
     return Dialect(name, refuse, dict.fromkeys(paths, endpoint))
@@ -179,8 +179,8 @@ def serve(aiohttp_client, settings, clean):
 
 
 async def says(client, path):
-    answer = await client.post(path)
-    return answer.status, json.loads(await answer.read())
+    response = await client.post(path)
+    return response.status, json.loads(await response.read())
 
 
 NOWHERE = (404, {"detail": "Not found."})
@@ -275,9 +275,9 @@ async def test_a_session_for_each_login(aiohttp_client, settings, clean):
     pita = {"username": "pita", "password": "password123"}
 
     async def opened(path):
-        answer = await client.post(path, json=pita)
-        assert answer.status == 200
-        return (await answer.json())["token"]
+        response = await client.post(path, json=pita)
+        assert response.status == 200
+        return (await response.json())["token"]
 
     async def live(*tokens):
         asked = [client.get("/account/profile", headers=token(each)) for each in tokens]

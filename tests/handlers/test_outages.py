@@ -57,9 +57,9 @@ async def test_a_store_that_is_away_is_a_503_and_never_a_401(
     await play(client, [Row("GET /account/profile", None, 401, INVALID_TOKEN, NOBODYS)])
     health = await client.get("/healthz")
     assert (health.status, await health.json()) == (200, {"status": "ok"})
-    answer = await client.get("/readyz")
-    assert answer.status == 503
-    report = await answer.json()
+    response = await client.get("/readyz")
+    assert response.status == 503
+    report = await response.json()
     other = {"postgresql": "redis", "redis": "postgresql"}[store]
     assert report == {"status": "unavailable", store: "unavailable", other: "ok"}
     assert (await client.get("/readyz")).status == 503
@@ -83,9 +83,9 @@ async def test_a_store_that_does_not_answer_is_a_503(aiohttp_client, outages, cl
 
 
 async def test_ready(client):
-    answer = await client.get("/readyz")
-    assert answer.status == 200
-    assert await answer.json() == {"status": "ok", "postgresql": "ok", "redis": "ok"}
+    response = await client.get("/readyz")
+    assert response.status == 200
+    assert await response.json() == {"status": "ok", "postgresql": "ok", "redis": "ok"}
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), OF_EVERY_KIND[:-1], ids=NAMES[:-1])
@@ -93,11 +93,11 @@ async def test_draining_closes_each_connection_behind_its_answer(
     client, method, path, body, status
 ):
     """All but the 413: it closes its connection anyway."""
-    answer = await ask(client, method, path, body)
-    assert (answer.status, answer.headers.get("Connection")) == (status, None)
+    response = await ask(client, method, path, body)
+    assert (response.status, response.headers.get("Connection")) == (status, None)
     client.app[app_keys.DRAINING].set()
-    answer = await ask(client, method, path, body)
-    assert answer.headers["Connection"] == "close"
+    response = await ask(client, method, path, body)
+    assert response.headers["Connection"] == "close"
 
 
 async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
@@ -130,13 +130,13 @@ async def test_readyz_turns_away_whoever_asks_while_draining(client):
 
 async def test_a_body_that_does_not_come(aiohttp_client, settings, clean, raw):
     client = await aiohttp_client(create_app(replace(settings, body_timeout=0.1)))
-    answer = await raw(
+    response = await raw(
         client, b"POST /account/login HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
     )
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"\r\nConnection: close\r\n" in answer
-    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in answer
-    assert b'{"detail":' in answer
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert b"\r\nConnection: close\r\n" in response
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in response
+    assert b'{"detail":' in response
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ async def test_what_is_no_http_gets_a_bare_400(settings, clean, raw, caplog, req
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         place = SimpleNamespace(host="127.0.0.1", port=runner.addresses[0][1])
-        answer = await raw(place, request_line + b"\r\nHost: s3cret\r\nX\r\n\r\n")
+        response = await raw(place, request_line + b"\r\nHost: s3cret\r\nX\r\n\r\n")
     finally:
         await runner.cleanup()
-    head, body = answer.split(b"\r\n\r\n", 1)
+    head, body = response.split(b"\r\n\r\n", 1)
     assert head.split(b" ")[1] == b"400"
     assert body == b""
     assert b"server:" not in head.lower()

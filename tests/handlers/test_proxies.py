@@ -160,8 +160,8 @@ async def urls(aiohttp_client, settings, headers):
     asked = replace(profile(picture="<own = url>"), headers=by_token | headers)
     names = await play(client, [asked], names)
     headers = headers | {"Authorization": f"Token {names['token']}"}
-    answer = await client.get("/account/get_pictures", headers=headers)
-    picture = (await answer.json())["male"][0]["picture"]
+    response = await client.get("/account/get_pictures", headers=headers)
+    picture = (await response.json())["male"][0]["picture"]
     own, path, picture_id = names["own"].rpartition("/pictures/")
     assert (await client.get(path + picture_id)).status == 200
     return own, picture.rpartition("/pictures/")[0], f"http://{client.host}:{client.port}"

@@ -43,15 +43,15 @@ class Traced:
         headers = {"Authorization": f"Token {token}"} if token else {}
         headers |= options.pop("headers", {})
         self.memory.clear()
-        async with self.client.request(method, path, headers=headers, **options) as answer:
-            await answer.read()
-            return answer.status
+        async with self.client.request(method, path, headers=headers, **options) as response:
+            await response.read()
+            return response.status
 
     async def register(self, name: str) -> str:
         body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-        async with self.client.post("/account/register", json=body) as answer:
-            assert answer.status == 200
-            return (await answer.json())["token"]
+        async with self.client.post("/account/register", json=body) as response:
+            assert response.status == 200
+            return (await response.json())["token"]
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -204,8 +204,8 @@ async def test_requests_share_the_span_of_their_batch(traced: Traced):
 
     async def read(token: str) -> None:
         headers = {"Authorization": f"Token {token}"}
-        async with traced.client.get("/account/profile", headers=headers) as answer:
-            assert answer.status == 200
+        async with traced.client.get("/account/profile", headers=headers) as response:
+            assert response.status == 200
 
     await asyncio.gather(*map(read, tokens))
     batches = traced.named("look up sessions")
@@ -390,27 +390,27 @@ async def every_call(client: TestClient, name: str, calls: DialectCalls) -> None
     for _ in range(2):
         for path, by in ((calls.register, calls.asks), (calls.login, calls.logs_in_by[:1])):
             body = {field: account[field] for field in by}
-            tokens += await said(client, path, body | secret)
-            await said(client, path, body | {"password": "Wrong-Battery-Staple"})
+            tokens += await tokens_in(client, path, body | secret)
+            await tokens_in(client, path, body | {"password": "Wrong-Battery-Staple"})
     paths = [f"GET {path}" for path in (*READ, "/Zaubertrank?token=Battery-Staple")]
     paths += ["POST /account/set_picture", "PUT /fardel/api/auth/profile", calls.logout[0]]
     for path in paths:
         for token in set(tokens):
-            await said(client, path, {"id": 1, "first_name": "Zaubertrank"} | secret, token)
+            await tokens_in(client, path, {"id": 1, "first_name": "Zaubertrank"} | secret, token)
 
 
 READ = ("/account/profile", "/auth/users/me", "/user/1", "/fardel/api/auth/profile")
 
 
-async def said(
+async def tokens_in(
     client: TestClient, request: str, body: dict[str, object], token: str = ""
 ) -> list[str]:
     """Send a request; return the tokens that are handed out."""
     method, path = request.split()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     sent = None if method == "GET" else body
-    async with client.request(method, path, json=sent, headers=headers) as answer:
-        return re.findall(r"\b[0-9a-f]{40,64}\b", await answer.text())
+    async with client.request(method, path, json=sent, headers=headers) as response:
+        return re.findall(r"\b[0-9a-f]{40,64}\b", await response.text())
 
 
 async def test_a_password_shows_its_wait_and_its_work(trace: Trace):
@@ -421,8 +421,8 @@ async def test_a_password_shows_its_wait_and_its_work(trace: Trace):
 
     async def log_in() -> None:
         body = {"username": "ada", "password": PASSWORD}
-        async with traced.client.post("/account/login", json=body) as answer:
-            assert answer.status == 200
+        async with traced.client.post("/account/login", json=body) as response:
+            assert response.status == 200
 
     await asyncio.gather(log_in(), log_in())
     first, second = sorted(traced.named("bcrypt"), key=waited)

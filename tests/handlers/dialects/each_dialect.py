@@ -137,16 +137,16 @@ def brings(session: str, scheme: str = "Bearer") -> dict[str, str]:
 
 def register(maker: str) -> Row:
     calls, account = DIALECT_CALLS[maker], account_of(maker)
-    status, answer = calls.made(account)
-    return Row(calls.register, {**account, "password": PASSWORD}, status, answer)
+    status, response = calls.made(account)
+    return Row(calls.register, {**account, "password": PASSWORD}, status, response)
 
 
 def taken(other: str, clash: Iterable[str]) -> Row:
     """Register with these names of Ada's in capitals, and new ones for what else is asked."""
     calls = DIALECT_CALLS[other]
     names = {name: ADA[name].upper() if name in clash else ANOTHER[name] for name in calls.asks}
-    status, answer = calls.taken([name for name in ("username", "email") if name in clash])
-    return Row(calls.register, {**names, "password": PASSWORD}, status, answer)
+    status, response = calls.taken([name for name in ("username", "email") if name in clash])
+    return Row(calls.register, {**names, "password": PASSWORD}, status, response)
 
 
 def log_in(name: str, by: str, account: Account = ADA, *, again: bool = False) -> Row:
@@ -167,8 +167,8 @@ def cannot_log_in(name: str, by: str, password: str = PASSWORD) -> Row:
 
 def renew() -> Row:
     """Have fardel make the access token that is not fresh."""
-    answer = {"access_token": "<access = 40 hex>"}
-    return Row("POST /fardel/api/auth/refresh-token", None, 200, answer, brings("refresh"))
+    response = {"access_token": "<access = 40 hex>"}
+    return Row("POST /fardel/api/auth/refresh-token", None, 200, response, brings("refresh"))
 
 
 def open_again(session: str) -> Row:
@@ -177,8 +177,8 @@ def open_again(session: str) -> Row:
 
 def log_out(name: str, session: str, scheme: str = "Bearer") -> Row:
     """End a session in this dialect, whichever it was opened in."""
-    request, status, answer = DIALECT_CALLS[name].logout
-    return Row(request, None, status, answer, brings(session, scheme))
+    request, status, response = DIALECT_CALLS[name].logout
+    return Row(request, None, status, response, brings(session, scheme))
 
 
 def who(session: str, account: Account = ADA, scheme: str = "Bearer") -> list[Row]:

@@ -52,8 +52,8 @@ def bearer(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {name}"}
 
 
-def hands_out(said: str, access: str, refresh: str) -> dict[str, str]:
-    return {"message": said, "access_token": access, "refresh_token": refresh}
+def hands_out(text: str, access: str, refresh: str) -> dict[str, str]:
+    return {"message": text, "access_token": access, "refresh_token": refresh}
 
 
 def register(fields, access="<access = 40 hex>", refresh="<refresh = 40 hex>") -> Row:
@@ -74,8 +74,8 @@ def log_out(access: str = "<access>") -> Row:
 
 
 def log_out_refresh(refresh: str = "<refresh>") -> Row:
-    said = message("Refresh token has been revoked")
-    return Row(LOGOUT_REFRESH, None, 200, said, bearer(refresh))
+    text = message("Refresh token has been revoked")
+    return Row(LOGOUT_REFRESH, None, 200, text, bearer(refresh))
 
 
 def user(**changed) -> dict[str, object]:
@@ -88,25 +88,25 @@ def shows(access: str = "<access>", **changed) -> Row:
     return Row(SHOW, None, 200, {"user": user(**changed)}, bearer(access))
 
 
-def shows_not(answer, access: str = "<access>", status: int = 401) -> Row:
-    return Row(SHOW, None, status, answer, bearer(access))
+def shows_not(response, access: str = "<access>", status: int = 401) -> Row:
+    return Row(SHOW, None, status, response, bearer(access))
 
 
 def updated(fields, access: str = "<access>", **changed) -> Row:
-    answer = {"message": "Profile successfully updated", "user": user(**changed)}
-    return Row(UPDATE, fields, 200, answer, bearer(access))
+    response = {"message": "Profile successfully updated", "user": user(**changed)}
+    return Row(UPDATE, fields, 200, response, bearer(access))
 
 
 def new_password(fields, access: str = "<access>", **changed) -> Row:
     """Change the password, which answers <new access> and <new refresh>."""
     row = updated(fields, access, **changed)
-    row.answer["access_token"] = "<new access = 40 hex>"
-    row.answer["refresh_token"] = "<new refresh = 40 hex>"
+    row.response["access_token"] = "<new access = 40 hex>"
+    row.response["refresh_token"] = "<new refresh = 40 hex>"
     return row
 
 
-def not_updated(status: int, answer, fields, access: str = "<access>") -> Row:
-    return Row(UPDATE, fields, status, answer, bearer(access))
+def not_updated(status: int, response, fields, access: str = "<access>") -> Row:
+    return Row(UPDATE, fields, status, response, bearer(access))
 
 
 def nothing_updated(fields, access: str = "<access>") -> Row:
@@ -406,11 +406,11 @@ STORIES: dict[str, list[Row]] = {
         SIGN_UP,
         log_out(),
         shows_not(REVOKED),
-        replace(log_out(), status=401, answer=REVOKED),
+        replace(log_out(), status=401, response=REVOKED),
         renew("renewed"),
         log_in(access="<second = 40 hex>"),
         log_out_refresh(),
-        replace(log_out_refresh(), status=401, answer=REVOKED),
+        replace(log_out_refresh(), status=401, response=REVOKED),
         Row(REFRESH, None, 401, REVOKED, bearer("<refresh>")),
         shows("<second>"),
         shows("<renewed>"),

@@ -13,8 +13,8 @@ KUST3 = {"username": "kust3", "password": "k12345678", "email": "kust3@gmail.com
 
 
 def register(fields: dict, username: str, email: str = "", id: int = 1, **more) -> Row:
-    answer = {"email": email, "username": username, "id": id}
-    return Row("POST /auth/users", fields, 200, answer, **more)
+    response = {"email": email, "username": username, "id": id}
+    return Row("POST /auth/users", fields, 200, response, **more)
 
 
 def log_in(username: str, password: str, hands_out: str = "<40 hex>") -> Row:
@@ -48,13 +48,13 @@ def me(
     scheme: str = "Token",
     id: int = 1,
 ) -> Row:
-    answer = {"email": email, "id": id, "username": username}
-    return Row(f"{method} /auth/users/me", None, 200, answer, token(name, scheme))
+    response = {"email": email, "id": id, "username": username}
+    return Row(f"{method} /auth/users/me", None, 200, response, token(name, scheme))
 
 
 def user(id: int = 1, *, method: str = "GET", name: str = "<token>", **changed) -> Row:
     """Look at an account as <token>: the first account by default."""
-    answer = {
+    response = {
         "id": id,
         "last_login": "<text>",
         "is_superuser": False,
@@ -71,4 +71,4 @@ def user(id: int = 1, *, method: str = "GET", name: str = "<token>", **changed) 
         "towns": [1, 3],
         **changed,
     }
-    return Row(f"{method} /user/{id}", None, 200, answer, token(name))
+    return Row(f"{method} /user/{id}", None, 200, response, token(name))

@@ -24,5 +24,5 @@ def profile(username: str = "test", email: str = "test@test.com", **changed) -> 
         "created": "<day-month-year>",
         "picture": "",
     }
-    answer = {"success": True, "data": {**data, **changed}}
-    return Row("GET /account/profile", None, 200, answer, token("<token>"))
+    response = {"success": True, "data": {**data, **changed}}
+    return Row("GET /account/profile", None, 200, response, token("<token>"))

@@ -147,13 +147,13 @@ async def test_a_changed_password_ends_every_session_in_every_dialect(client):
     names = await everywhere(client)
     new = "Difference-Engine-1822"
     user = {"id": 1, "first_name": None, "last_name": None, "email": ADA["email"]}
-    answer = {
+    response = {
         "message": "Profile successfully updated",
         "user": user,
         "access_token": "<new access = 40 hex>",
         "refresh_token": "<new refresh = 40 hex>",
     }
-    change = Row("PUT /fardel/api/auth/profile", {"password": new}, 200, answer, brings("fardel"))
+    change = Row("PUT /fardel/api/auth/profile", {"password": new}, 200, response, brings("fardel"))
     await play(client, [change, *who("new access")], names)
     await everything_is_over(client, names)
     rows = [cannot_log_in(*login) for login in LOGINS]
@@ -210,7 +210,7 @@ NAME_RULES = {
 
 async def test_no_name_holds_what_can_not_be_seen_and_letters_are_those_of_any_script(client):
     email = 0
-    for dialect, (path, refusal) in NAME_RULES.items():
+    for dialect, (path, error) in NAME_RULES.items():
         for character in ODD.split(" "):
             email += 1
             new = {
@@ -218,18 +218,18 @@ async def test_no_name_holds_what_can_not_be_seen_and_letters_are_those_of_any_s
                 "password": PASSWORD,
                 "email": f"{email}@x.example",
             }
-            answer = await client.post(path, json=new)
-            assert (answer.status, await answer.json()) == (400, refusal), (dialect, character)
+            response = await client.post(path, json=new)
+            assert (response.status, await response.json()) == (400, error), (dialect, character)
     for name in MARKED:
         for first, *others in (["cellars", "wicare"], ["wicare", "kust"]):
             new = {"username": f"{first}{name}", "password": PASSWORD}
-            answer = await client.post(NAME_RULES[first][0], json=new)
-            assert answer.status in (200, 201), await answer.text()
+            response = await client.post(NAME_RULES[first][0], json=new)
+            assert response.status in (200, 201), await response.text()
             for other in others:
                 composed = {**new, "username": unicodedata.normalize("NFC", new["username"])}
-                answer = await client.post(NAME_RULES[other][0], json=composed)
-                assert answer.status == 400
-                assert "already exists" in await answer.text()
+                response = await client.post(NAME_RULES[other][0], json=composed)
+                assert response.status == 400
+                assert "already exists" in await response.text()
 
 
 async def test_one_mailbox_is_one_account(client):
@@ -246,7 +246,7 @@ async def test_one_mailbox_is_one_account(client):
         '"\x1b[31mred"@x.com': 400,
     }
     for email, status in statuses.items():
-        answer = await client.post(path, json={"email": email, "password": PASSWORD})
-        assert answer.status == status, ascii(email)
+        response = await client.post(path, json={"email": email, "password": PASSWORD})
+        assert response.status == status, ascii(email)
     login = {"email": "A@XN--EXMPLE-CUA.COM", "password": PASSWORD}
     assert (await client.post("/fardel/api/auth/login/", json=login)).status == 200

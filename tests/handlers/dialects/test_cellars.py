@@ -62,10 +62,10 @@ async def test_published_client(client, at):
     """It sends its logout as JSON with nothing in it, and reads `.error` as a string."""
     rows = [SIGN_UP, LOG_IN, log_out(body=b"", **JSON)]
     names = await play(client, rows, at=at)
-    answer = await client.post(
+    response = await client.post(
         at.format(path="/api/logout"), data=b"", headers=JSON | token(names["token"])
     )
-    assert isinstance((await answer.json())["error"], str)
+    assert isinstance((await response.json())["error"], str)
 
 
 async def test_what_an_operator_sets_is_shown_as_in_the_document(client):
@@ -84,9 +84,9 @@ async def test_dates_are_utc_with_milliseconds_whatever_the_databases_zone(
     url = f"{settings.database_url}&options=-c%20timezone%3D{quote(zone)}"
     client = await aiohttp_client(create_app(replace(settings, database_url=url)))
     for path, status in (("/api/register", 201), ("/api/login", 200)):
-        answer = await client.post(path, json=AZURE)
-        assert answer.status == status
-        shown = (await answer.json())["user"]
+        response = await client.post(path, json=AZURE)
+        assert response.status == status
+        shown = (await response.json())["user"]
         now = datetime.datetime.now(datetime.UTC)
         for name in DATES:
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shown[name])
@@ -111,8 +111,8 @@ async def test_last_login_is_that_of_the_last_login(client, database):
         cursor.execute("select now() - last_login < interval '30 s' from account")
         assert cursor.fetchone() == (True,)
         cursor.execute("update account set last_login = '2015-01-04 22:51:35.144+00'")
-    answer = await client.post("/api/login", json=AZURE)
-    shown = datetime.datetime.fromisoformat((await answer.json())["user"]["last_login"])
+    response = await client.post("/api/login", json=AZURE)
+    shown = datetime.datetime.fromisoformat((await response.json())["user"]["last_login"])
     assert datetime.datetime.now(datetime.UTC) - shown < datetime.timedelta(seconds=30)
 
 
@@ -280,7 +280,7 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
 
 
 @pytest.mark.parametrize(
-    ("refusal", "status", "retry_after"),
+    ("error", "status", "retry_after"),
     [
         (RequestTimeout(), 408, None),
         (Busy(1.2), 503, "2"),
@@ -288,12 +288,12 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
         (InternalError(), 500, None),
     ],
 )
-def test_what_is_nobodys_fault_is_one_string_too(refusal, status, retry_after):
+def test_what_is_nobodys_fault_is_one_string_too(error, status, retry_after):
     for path in DIALECT.endpoints:
-        answer = DIALECT.endpoints[path].render_error(refusal)
-        assert answer.status == status
-        assert answer.headers.get("Retry-After") == retry_after
-        [(name, why)] = json.loads(answer.body).items()
+        response = DIALECT.endpoints[path].render_error(error)
+        assert response.status == status
+        assert response.headers.get("Retry-After") == retry_after
+        [(name, why)] = json.loads(response.body).items()
         assert name == "error"
         assert isinstance(why, str)
         assert "redis" not in why

@@ -111,11 +111,11 @@ def examples(page: str) -> Iterator[Row]:
     assert len(blocks) % 2 == 0
     for request, response in zip(blocks[::2], blocks[1::2], strict=True):
         line, headers, body = split(request)
-        status, returned, answer = split(response)
+        status, returned, payload = split(response)
         assert status.startswith("HTTP/1.1 "), status
-        assert bool(answer) != status.endswith("204 No Content")
+        assert bool(payload) != status.endswith("204 No Content")
         headers = {name: TOKEN.sub(sent(seen), value) for name, value in headers.items()}
-        expected = expect(json.loads(answer), seen) if answer else None
+        expected = expect(json.loads(payload), seen) if payload else None
         content = body.strip().encode() or None
         yield Row(line, content, int(status.split()[1]), expected, headers, returned)
 
@@ -131,19 +131,19 @@ def sent(seen: set[str]) -> Any:
     return lambda match: f"<{match[0]}>" if match[0] in seen else match[0]
 
 
-def expect(answer: Any, seen: set[str]) -> Any:
+def expect(payload: Any, seen: set[str]) -> Any:
     """Return a response with placeholders for what differs from run to run."""
-    if isinstance(answer, dict):
-        return {key: expect(value, seen) for key, value in answer.items()}
-    if isinstance(answer, list):
-        return [expect(each, seen) for each in answer]
-    if not isinstance(answer, str):
-        return answer
-    if TOKEN.fullmatch(answer):
-        pattern = f"<{answer}>" if answer in seen else f"<{answer} = {len(answer)} hex>"
-        seen.add(answer)
+    if isinstance(payload, dict):
+        return {key: expect(value, seen) for key, value in payload.items()}
+    if isinstance(payload, list):
+        return [expect(each, seen) for each in payload]
+    if not isinstance(payload, str):
+        return payload
+    if TOKEN.fullmatch(payload):
+        pattern = f"<{payload}>" if payload in seen else f"<{payload} = {len(payload)} hex>"
+        seen.add(payload)
         return pattern
-    return next((to for pattern, to in VARIES.items() if re.fullmatch(pattern, answer)), answer)
+    return next((to for pattern, to in VARIES.items() if re.fullmatch(pattern, payload)), payload)
 
 
 @pytest.mark.parametrize("prefix", ["", "/{name}"])
@@ -216,14 +216,14 @@ def test_every_error_has_a_row_and_every_row_is_an_error():
         rows, used = rows_of_errors(page), set()
         for _, render_error, errors in map(TABLES.get, tables):
             for error in errors:
-                said = render_error(error)
-                body = json.dumps(json.loads(said.body))
+                response = render_error(error)
+                body = json.dumps(json.loads(response.body))
                 fits = {
                     key
                     for key, pattern in rows.items()
-                    if key[0] == said.status and pattern.fullmatch(body)
+                    if key[0] == response.status and pattern.fullmatch(body)
                 }
-                assert fits, f"{name}: no row for {said.status} {body}"
+                assert fits, f"{name}: no row for {response.status} {body}"
                 used |= fits
         assert rows.keys() == used, f"{name}: never answered: {rows.keys() - used}"
 
@@ -252,7 +252,7 @@ OF_PICTURES = [
     Malformed("JSON", "x"),
     Malformed("Multipart form", "x"),
     drf.InvalidFields({"id": ["x"]}),
-    *(BadPicture(blemish, 7) for blemish in PictureProblem),
+    *(BadPicture(problem, 7) for problem in PictureProblem),
 ]
 
 
@@ -263,17 +263,17 @@ def test_every_error_of_set_picture_has_a_row():
     rows = {(int(status), text) for status, _, text in ERROR.findall(page)}
     used = set()
     for error in OF_PICTURES:
-        said = lumotist.render_picture_error(error)
-        text = json.loads(said.body)["error"]
+        response = lumotist.render_picture_error(error)
+        text = json.loads(response.body)["error"]
         for name, meaning in named.items():
             text = text.replace(meaning, name)
         patterns = {
             (status, row): ".+".join(map(re.escape, re.split("<(?!accepted|formats)[^>]+>", row)))
             for status, row in rows
-            if status == said.status
+            if status == response.status
         }
         fits = {key for key, pattern in patterns.items() if re.fullmatch(pattern, text)}
-        assert fits, f"no row for {said.status} {text}"
+        assert fits, f"no row for {response.status} {text}"
         used |= fits
     assert rows == used
 

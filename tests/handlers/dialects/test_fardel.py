@@ -274,7 +274,7 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
 
 
 @pytest.mark.parametrize(
-    ("refusal", "status", "retry_after"),
+    ("error", "status", "retry_after"),
     [
         (RequestTimeout(), 408, None),
         (Busy(1.2), 503, "2"),
@@ -282,12 +282,12 @@ async def test_bodies_that_are_too_large_or_can_not_be_read(client):
         (InternalError(), 500, None),
     ],
 )
-def test_what_is_nobodys_fault_is_a_message_too(refusal, status, retry_after):
+def test_what_is_nobodys_fault_is_a_message_too(error, status, retry_after):
     for endpoint in DIALECT.endpoints.values():
-        answer = endpoint.render_error(refusal)
-        assert answer.status == status
-        assert answer.headers.get("Retry-After") == retry_after
-        [(name, why)] = json.loads(answer.body).items()
+        response = endpoint.render_error(error)
+        assert response.status == status
+        assert response.headers.get("Retry-After") == retry_after
+        [(name, why)] = json.loads(response.body).items()
         assert name == "message"
         assert isinstance(why, str)
         assert "redis" not in why

@@ -202,12 +202,12 @@ async def test_bad_token_is_a_401_even_where_none_is_needed(client, database):
         cursor.execute("update account set is_active = false where username = 'kust3'")
     names["TOKEN"] = names["token"].upper()
     for path in (*GUARDED, *OPEN, "/user/99"):
-        for header, answer in BAD_HEADERS.items():
+        for header, response in BAD_HEADERS.items():
             headers = {"Authorization": header}
             rows = [
-                Row(f"GET {path}", None, 401, answer, headers, CHALLENGE),
-                Row(f"POST {path}", KUST2, 401, answer, headers, CHALLENGE),
-                Row(f"PUT {path}", b"{", 401, answer, headers | JSON, CHALLENGE),
+                Row(f"GET {path}", None, 401, response, headers, CHALLENGE),
+                Row(f"POST {path}", KUST2, 401, response, headers, CHALLENGE),
+                Row(f"PUT {path}", b"{", 401, response, headers | JSON, CHALLENGE),
             ]
             await play(client, rows, names)
 
@@ -243,8 +243,8 @@ async def test_wrong_methods(client):
     names = await play(client, [SIGN_UP, LOG_IN])
     for path, methods in (GUARDED | OPEN).items():
         for wrong in {"GET", "PUT", "PATCH", "DELETE"} - set(methods):
-            answer, allow = not_allowed(wrong), ALLOW[methods]
-            row = Row(f"{wrong} {path}", b"{", 405, answer, JSON | token(), allow)
+            response, allow = not_allowed(wrong), ALLOW[methods]
+            row = Row(f"{wrong} {path}", b"{", 405, response, JSON | token(), allow)
             await play(client, [row], names)
             if path in OPEN:
                 await play(client, [replace(row, headers=JSON)])
@@ -369,10 +369,10 @@ async def test_joined_when_it_registered_and_logged_in_when_it_logged_in(client)
 
 async def post(client, path, fields, key):
     """Register or log in through another dialect; return the token."""
-    answer = await client.post(path, json=fields)
-    said = json.loads(await answer.read())
-    assert answer.status in (200, 201), said
-    return said[key]
+    response = await client.post(path, json=fields)
+    data = json.loads(await response.read())
+    assert response.status in (200, 201), data
+    return data[key]
 
 
 async def test_accounts_and_sessions_of_other_dialects(client):

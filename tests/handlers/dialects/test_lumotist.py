@@ -119,12 +119,12 @@ async def disabled(client, database):
 @pytest.mark.parametrize("header", BAD_HEADERS)
 async def test_bad_token_is_a_401_even_where_none_is_needed(client, database, header):
     names = await disabled(client, database)
-    headers, answer = {"Authorization": header}, BAD_HEADERS[header]
+    headers, response = {"Authorization": header}, BAD_HEADERS[header]
     for path, method in (NEED_A_TOKEN | NEED_NONE).items():
         wrong = "PUT"  # the token is looked at before the method and the body
         rows = [
-            Row(f"{method} {path}", None, 401, answer, headers, CHALLENGE),
-            Row(f"{wrong} {path}", b"{", 401, answer, headers | JSON, CHALLENGE),
+            Row(f"{method} {path}", None, 401, response, headers, CHALLENGE),
+            Row(f"{wrong} {path}", b"{", 401, response, headers | JSON, CHALLENGE),
         ]
         await play(client, rows, names)
 

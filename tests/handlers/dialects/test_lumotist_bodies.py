@@ -52,8 +52,8 @@ CHARSETS = ("null", "utf8mb4", "base64", "a\\0b", "undefined", "punycode", "x" *
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 async def test_malformed_json(client, body):
-    answer = {"detail": "JSON parse error - <text>"}
-    await play(client, [Row(f"POST {path}", body, 400, answer, JSON) for path in PATHS])
+    response = {"detail": "JSON parse error - <text>"}
+    await play(client, [Row(f"POST {path}", body, 400, response, JSON) for path in PATHS])
 
 
 async def test_a_charset_that_is_not_one_of_text_counts_as_utf_8(client):
@@ -100,7 +100,7 @@ async def test_no_content_type(client):
 async def test_json_by_other_names(client, kind):
     await play(client, [SIGN_UP])
     row = Row("POST /account/login", json.dumps(LOGIN).encode(), 200, {"token": "<40 hex>"})
-    await play(client, [Row(row.request, row.body, 200, row.answer, {"Content-Type": kind})])
+    await play(client, [Row(row.request, row.body, 200, row.response, {"Content-Type": kind})])
 
 
 @pytest.mark.parametrize(("write", "headers"), [(urlencoded, FORM), (multipart, MULTIPART)])
@@ -156,11 +156,11 @@ async def test_lone_surrogate_that_is_no_escape(client):
     """UTF-7 can say what UTF-8 cannot, so the surrogate gets as far as the fields."""
     headers = {"Content-Type": f"{FORM['Content-Type']}; charset=utf-7"}
     body = b"username=+2AA-&email=test@test.com&password=test"
-    answer = {"success": False, "errors": {"username": ["<text>"]}}
+    response = {"success": False, "errors": {"username": ["<text>"]}}
     in_login = Row("POST /account/login", body, 400, {"username": ["<text>"]}, headers)
     password = b"username=test&email=test@test.com&password=+2AA-"
     rows = [
-        Row("POST /account/register", body, 400, answer, headers),
+        Row("POST /account/register", body, 400, response, headers),
         in_login,
         Row(
             "POST /account/register",
@@ -185,21 +185,21 @@ async def chunks(body):
 
 
 async def test_a_body_of_1_mib_is_read(client):
-    row = Row("POST /account/register", padded(MIB), 200, SIGN_UP.answer, JSON)
+    row = Row("POST /account/register", padded(MIB), 200, SIGN_UP.response, JSON)
     await play(client, [row])
 
 
 async def test_a_longer_body_is_not(client):
-    answer = {"detail": "<text>"}
-    rows = [Row(f"POST {path}", padded(MIB + 1), 413, answer, JSON) for path in PATHS]
+    response = {"detail": "<text>"}
+    rows = [Row(f"POST {path}", padded(MIB + 1), 413, response, JSON) for path in PATHS]
     await play(client, rows)
 
 
 @pytest.mark.parametrize(("size", "status"), [(MIB, 200), (MIB + 1, 413)])
 async def test_the_limit_holds_without_a_content_length(client, size, status):
-    answer = await client.post("/account/register", data=chunks(padded(size)), headers=JSON)
-    assert answer.status == status
-    assert answer.headers["Content-Type"] == "application/json"
+    response = await client.post("/account/register", data=chunks(padded(size)), headers=JSON)
+    assert response.status == status
+    assert response.headers["Content-Type"] == "application/json"
 
 
 CODINGS = ("gzip", "deflate", "br", "zstd", "x-gzip", "GZIP", "gzip, gzip", "identity, gzip", "x")
@@ -215,16 +215,16 @@ async def test_a_compressed_body_is_refused_and_identity_is_none(client):
         for coding in CODINGS
         for sent in (body, b"not compressed")
     ]
-    plain, answer = json.dumps(TEST).encode(), SIGN_UP.answer
+    plain, response = json.dumps(TEST).encode(), SIGN_UP.response
     identity = JSON | {"Content-Encoding": "identity, "}
-    await play(client, [*rows, Row("POST /account/register", plain, 200, answer, identity)])
+    await play(client, [*rows, Row("POST /account/register", plain, 200, response, identity)])
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_bytes_in_content_type_that_are_no_utf_8(client, raw, path):
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode()
-    answer = await raw(
+    response = await raw(
         client, head + b"Content-Type: text/pl\xffain\r\nContent-Length: 2\r\n\r\n{}"
     )
-    assert answer.startswith(b"HTTP/1.1 415 ")
-    assert b'{"detail":"Unsupported media type' in answer
+    assert response.startswith(b"HTTP/1.1 415 ")
+    assert b'{"detail":"Unsupported media type' in response

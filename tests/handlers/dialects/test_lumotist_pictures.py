@@ -38,11 +38,11 @@ async def test_gallery(client):
     names = await play(client, [SIGN_UP, GALLERY])
     pixels = set()
     for number in range(1, 11):
-        answer = await client.session.get(names[f"picture {number}"])
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == "image/webp"
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        image = Image.open(io.BytesIO(await answer.read()))
+        response = await client.session.get(names[f"picture {number}"])
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "image/webp"
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        image = Image.open(io.BytesIO(await response.read()))
         assert image.format == "WEBP"
         assert image.width == image.height
         assert len(image.convert("RGB").getcolors(image.width**2)) > 100
@@ -52,12 +52,12 @@ async def test_gallery(client):
 
 async def test_a_picture_needs_no_token_and_answers_head(client):
     names = await play(client, [SIGN_UP, GALLERY])
-    answer = await client.session.head(names["picture 3"], headers=token("nobody's"))
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "image/webp"
-    answer = await client.session.post(names["picture 3"])
-    assert answer.status == 405
-    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+    response = await client.session.head(names["picture 3"], headers=token("nobody's"))
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "image/webp"
+    response = await client.session.post(names["picture 3"])
+    assert response.status == 405
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("number", range(1, 11))
@@ -193,8 +193,8 @@ NEITHER = {
 async def test_what_is_neither_a_picture_nor_an_id_is_told_what_is_accepted(client):
     names = await play(client, [SIGN_UP])
     for body, headers, why in NEITHER.values():
-        answer = {"success": False, "error": "<why = text>"}
-        row = Row("POST /account/set_picture", body, 400, answer, headers | token("<token>"))
+        response = {"success": False, "error": "<why = text>"}
+        row = Row("POST /account/set_picture", body, 400, response, headers | token("<token>"))
         await play(client, [row], names)
         assert names["why"].startswith(why)
         assert names["why"].endswith(ACCEPTED)
@@ -222,6 +222,6 @@ async def test_host_that_is_no_utf_8(client, raw):
     for path in ("get_pictures", "profile"):
         head = f"GET /account/{path} HTTP/1.1\r\nConnection: close\r\n"
         head += f"Authorization: Token {names['token']}\r\nHost: "
-        answer = await raw(client, head.encode() + b"pl\xffain\r\n\r\n")
-        assert answer.split(b" ")[1] in (b"200", b"400")
-        assert b"\r\nContent-Type: application/json\r\n" in answer
+        response = await raw(client, head.encode() + b"pl\xffain\r\n\r\n")
+        assert response.split(b" ")[1] in (b"200", b"400")
+        assert b"\r\nContent-Type: application/json\r\n" in response

@@ -21,8 +21,8 @@ EMAIL_TAKEN = ["user with this email already exists."]
 
 
 def register(fields, hands_out="<40 hex>"):
-    answer = {"success": True, "token": hands_out}
-    return Row("POST /account/register", fields, 200, answer)
+    response = {"success": True, "token": hands_out}
+    return Row("POST /account/register", fields, 200, response)
 
 
 def refused(fields, **errors):
@@ -256,6 +256,6 @@ async def test_lone_surrogates_are_a_400(client, surrogate):
     for path, fields in (("register", user()), ("login", {"username": "test", "password": "test"})):
         for name in fields:
             body = json.dumps({**fields, name: "HERE"}).replace("HERE", surrogate).encode()
-            answer = {"detail": "JSON parse error - <text>"}
-            rows.append(Row(f"POST /account/{path}", body, 400, answer, JSON))
+            response = {"detail": "JSON parse error - <text>"}
+            rows.append(Row(f"POST /account/{path}", body, 400, response, JSON))
     await play(client, rows)

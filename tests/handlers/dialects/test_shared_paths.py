@@ -211,9 +211,9 @@ async def test_what_follows_a_body_that_was_too_large_is_no_body(client):
         await asyncio.sleep(0.1)
         yield json.dumps(BY_EMAIL).encode()
 
-    answer = await client.post("/api/auth/register", data=body(), headers=JSON)
-    assert answer.status == 413
-    assert list(await answer.json()) == ["message"]
+    response = await client.post("/api/auth/register", data=body(), headers=JSON)
+    assert response.status == 413
+    assert list(await response.json()) == ["message"]
     assert await client.app[app_keys.ACCOUNTS].details(1) is None
 
 
@@ -225,9 +225,9 @@ async def test_what_follows_a_body_that_was_too_slow_is_no_body(aiohttp_client, 
         await asyncio.sleep(0.6)
         yield json.dumps(BY_EMAIL).encode()
 
-    answer = await client.post("/api/auth/register", data=body(), headers=JSON)
-    assert answer.status == 408
-    assert list(await answer.json()) == ["message"]
+    response = await client.post("/api/auth/register", data=body(), headers=JSON)
+    assert response.status == 408
+    assert list(await response.json()) == ["message"]
     assert await client.app[app_keys.ACCOUNTS].details(1) is None
 
 
@@ -238,7 +238,7 @@ async def test_under_their_names_nobody_guesses(client):
 
 
 @pytest.mark.parametrize(
-    ("dialects", "answers"),
+    ("dialects", "responses"),
     [
         ({"wicare": "/"}, {"": [ASK_WICARE]}),
         ({"fardel": "/"}, {"": [ASK_FARDEL]}),
@@ -249,10 +249,10 @@ async def test_under_their_names_nobody_guesses(client):
     ],
 )
 async def test_it_is_only_guessed_where_both_answer(
-    aiohttp_client, settings, clean, dialects, answers
+    aiohttp_client, settings, clean, dialects, responses
 ):
     client = await aiohttp_client(create_app(replace(settings, dialects=mounts_at(dialects))))
-    for prefix, rows in answers.items():
+    for prefix, rows in responses.items():
         await play(client, rows, at=f"{prefix}{{path}}")
         await play(client, rows, at=f"{prefix}{{path}}/")
     for name, row in (("wicare", ASK_WICARE), ("fardel", ASK_FARDEL)):

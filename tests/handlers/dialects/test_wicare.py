@@ -180,10 +180,10 @@ async def test_logout_takes_any_body(client, at):
 
 async def hand_out(client, path, fields, key="token"):
     """Log in through another dialect; return the token."""
-    answer = await client.post(path, json=fields)
-    said = json.loads(await answer.read())
-    assert answer.status == 200, said
-    return said[key]
+    response = await client.post(path, json=fields)
+    data = json.loads(await response.read())
+    assert response.status == 200, data
+    return data[key]
 
 
 async def log_in_everywhere(client):
@@ -199,8 +199,8 @@ async def log_in_everywhere(client):
 
 
 def me(name, username="pita", email="pita@bot.com", **changed):
-    answer = {"email": email, "id": 1, "username": username, **changed}
-    return Row("GET /kust/auth/users/me/", None, 200, answer, token(f"<{name}>"))
+    response = {"email": email, "id": 1, "username": username, **changed}
+    return Row("GET /kust/auth/users/me/", None, 200, response, token(f"<{name}>"))
 
 
 @pytest.mark.parametrize("caller", ["wicare", "cellars"])
@@ -276,11 +276,11 @@ async def test_bad_token_is_a_401_even_where_none_is_needed(client, database):
         cursor.execute("update account set is_active = false where username = 'pita2'")
     names["TOKEN"] = names["token"].upper()
     for path in (*OPEN, *GUARDED):
-        for header, answer in BAD_HEADERS.items():
+        for header, response in BAD_HEADERS.items():
             headers = {"Authorization": header}
             rows = [
-                Row(f"POST {path}", PITA, 401, answer, headers, CHALLENGE),
-                Row(f"PUT {path}", b"{", 401, answer, headers | JSON, CHALLENGE),
+                Row(f"POST {path}", PITA, 401, response, headers, CHALLENGE),
+                Row(f"PUT {path}", b"{", 401, response, headers | JSON, CHALLENGE),
             ]
             await play(client, rows, names, NAMED)
 
@@ -328,12 +328,12 @@ async def test_good_token_is_ignored_where_none_is_needed(client):
 async def test_wrong_methods(client):
     names = await play(client, [SIGN_UP])
     for method in ("GET", "PUT", "PATCH", "DELETE"):
-        answer = not_allowed(method)
+        response = not_allowed(method)
         for path in OPEN:
-            row = Row(f"{method} {path}", b"{", 405, answer, JSON, ALLOW)
+            row = Row(f"{method} {path}", b"{", 405, response, JSON, ALLOW)
             await play(client, [row], at=NAMED)
         for path in (*OPEN, *GUARDED):
-            row = Row(f"{method} {path}", b"{", 405, answer, JSON | token("<token>"), ALLOW)
+            row = Row(f"{method} {path}", b"{", 405, response, JSON | token("<token>"), ALLOW)
             await play(client, [row], names, NAMED)
     await play(client, [Row("HEAD /wicare/api/auth/login", None, 405, None, {}, ALLOW)])
 
@@ -343,11 +343,11 @@ async def test_options(client, at):
     for path in (*OPEN, *GUARDED):
         if at == "{path}" and path.startswith("//"):
             continue  # a URL that begins so names a host
-        answer = await client.options(at.format(path=path))
-        assert answer.status == 200
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert answer.headers["Access-Control-Allow-Headers"] == "Content-Type, Authorization"
-        assert answer.headers.items() >= ALLOW_METHODS.items()
+        response = await client.options(at.format(path=path))
+        assert response.status == 200
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert response.headers["Access-Control-Allow-Headers"] == "Content-Type, Authorization"
+        assert response.headers.items() >= ALLOW_METHODS.items()
 
 
 UNKNOWN = ["/nowhere", "", "/", "/api", "/api/auth", "/api/auth/user", "/api/auth/logout/x"]

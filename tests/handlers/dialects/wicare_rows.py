@@ -19,8 +19,8 @@ def register(fields: dict, who: dict, hands_out: str = "<64 hex>", **more) -> Ro
 
 
 def log_in(fields: dict, hands_out: str = "<64 hex>", expiry: str = "<text>", **more) -> Row:
-    answer = {"expiry": expiry, "token": hands_out}
-    return Row("POST /api/auth/login", fields, 200, answer, **more)
+    response = {"expiry": expiry, "token": hands_out}
+    return Row("POST /api/auth/login", fields, 200, response, **more)
 
 
 SIGN_UP = register(PITA, user(), "<token = 64 hex>")

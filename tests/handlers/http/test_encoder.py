@@ -48,23 +48,23 @@ def test_a_header_with_a_line_break_is_never_sent(value):
 async def test_json_is_kept_by_nobody_and_taken_for_nothing_else(client):
     """RFC 9111, 5.2.2.5; the version of what runs is nobody's business."""
     for path in ("/healthz", "/account/profile", "/nowhere"):
-        async with client.get(path) as answer:
-            assert answer.headers["Cache-Control"] == "no-store"
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert answer.headers["Server"] == "Latchkey"
+        async with client.get(path) as response:
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Server"] == "Latchkey"
 
 
 @pytest.mark.parametrize("status", [200, 204, 304, 404])
 async def test_both_ways_of_writing_say_the_same(status):
     """What aiohttp is told is what is written without it."""
     body, media_type = (b"", "") if status in (204, 304) else (b"{}", "application/json")
-    answer = Response(
+    response = Response(
         status, body, media_type, {"ETag": '"a"'}, SharedHeaders({"Server": "b"}), "c"
     )
-    head, _, sent = encode(answer).decode().partition("\r\n\r\n")
+    head, _, sent = encode(response).decode().partition("\r\n\r\n")
     ours = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
     ours.pop("Date")
-    theirs = as_response(answer)
+    theirs = as_response(response)
     assert sent.encode() == (theirs.body or b"") == body
     ours.pop("Content-Length", None)
     assert ours == dict(theirs.headers)
@@ -90,8 +90,8 @@ async def test_a_client_that_pipelines_and_does_not_read_has_little_held(
     client, path, encoding, times
 ):
     """The transport's flow control sees every answer, on Python 3.12 and later too."""
-    async with client.get(path) as answer:  # read once, so that the files are there
-        await answer.read()
+    async with client.get(path) as response:  # read once, so that the files are there
+        await response.read()
     request = get(1, path, f"Accept-Encoding: {encoding}\r\n")
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -27,13 +27,13 @@ NOBODYS = token("0123456789012345678901234567890123456789")
 async def test_every_answer_is_json_with_the_documented_headers(
     client, method, path, body, status, origin
 ):
-    answer = await ask(client, method, path, body, **origin)
-    assert answer.status == status
-    cors = {name: answer.headers.getall(name) for name in answer.headers if name[:14] == CORS}
+    response = await ask(client, method, path, body, **origin)
+    assert response.status == status
+    cors = {name: response.headers.getall(name) for name in response.headers if name[:14] == CORS}
     assert cors == ({} if path in PROBES else EVERYWHERE)
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["X-Request-ID"]
-    json.loads(await answer.read())
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["X-Request-ID"]
+    json.loads(await response.read())
 
 
 APP = {"Origin": "https://app.example"}
@@ -71,9 +71,9 @@ async def test_options_answer_200_everywhere(client, path):
         (PREFLIGHT | {ASKS: "Baggage, Sentry-Trace"}, more),
         (PREFLIGHT | {ASKS: "x-of-nobody"}, more),
     ]:
-        answer = await client.options(path, headers=headers)
-        assert (answer.status, await answer.json()) == (200, {})
-        assert answer.headers.items() >= expected.items(), headers
+        response = await client.options(path, headers=headers)
+        assert (response.status, await response.json()) == (200, {})
+        assert response.headers.items() >= expected.items(), headers
 
 
 async def test_probes_and_metrics_are_for_no_web_page(client, narrow):
@@ -82,20 +82,20 @@ async def test_probes_and_metrics_are_for_no_web_page(client, narrow):
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
             for each in (client, narrow):
                 asked = PREFLIGHT | {ASKS: "x-request-id"}
-                answer = await each.request(method, path, headers=asked)
-                assert answer.status == (405 if method == "POST" else 200)
-                assert not [name for name in answer.headers if name[:14] == CORS], path
-                assert "Vary" not in answer.headers
+                response = await each.request(method, path, headers=asked)
+                assert response.status == (405 if method == "POST" else 200)
+                assert not [name for name in response.headers if name[:14] == CORS], path
+                assert "Vary" not in response.headers
                 if method in ("POST", "OPTIONS"):
-                    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+                    assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 async def test_probes_have_their_methods(client):
     for path in ("/healthz", "/readyz"):
         for method in ("POST", "PUT", "PATCH", "DELETE"):
-            answer = await client.request(method, path)
-            said = {"detail": f'Method "{method}" not allowed.'}
-            assert (answer.status, await answer.json()) == (405, said)
+            response = await client.request(method, path)
+            body = {"detail": f'Method "{method}" not allowed.'}
+            assert (response.status, await response.json()) == (405, body)
         head = await client.head(path)
         got = await client.get(path)
         assert (head.status, await head.read()) == (200, b"")
@@ -118,41 +118,41 @@ async def test_narrowed_origins(narrow, method, path, body, status):
         ("https://evil.example", []),
         ("null", []),
     ]:
-        answer = await ask(narrow, method, path, body, Origin=origin)
-        assert answer.status in (status, 400)  # registered once, then taken
+        response = await ask(narrow, method, path, body, Origin=origin)
+        assert response.status in (status, 400)  # registered once, then taken
         if path in PROBES:
             continue
-        assert answer.headers.getall("Access-Control-Allow-Origin", []) == allowed
-        assert answer.headers.getall("Vary") == ["Origin"]
+        assert response.headers.getall("Access-Control-Allow-Origin", []) == allowed
+        assert response.headers.getall("Vary") == ["Origin"]
         for name in ("Access-Control-Allow-Headers", "Access-Control-Expose-Headers"):
-            assert answer.headers.getall(name) == EVERYWHERE[name]
-        assert "Access-Control-Allow-Credentials" not in answer.headers
+            assert response.headers.getall(name) == EVERYWHERE[name]
+        assert "Access-Control-Allow-Credentials" not in response.headers
 
 
 @pytest.mark.parametrize("path", ["/account/login", "/nowhere", "/lumotist/nowhere"])
 async def test_narrowed_preflights(narrow, path):
     for origin, allowed in [("https://app.example", "https://app.example"), ("https://x.y", None)]:
-        answer = await narrow.options(path, headers=PREFLIGHT | {"Origin": origin})
-        assert answer.status == 200
-        assert answer.headers.get("Access-Control-Allow-Origin") == allowed
-        assert answer.headers.getall("Vary") == ["Origin"]
-        assert answer.headers.items() >= ALLOW_METHODS.items()
-    answer = await narrow.options(path)
-    assert answer.status == 200
-    assert "Access-Control-Allow-Origin" not in answer.headers
-    assert answer.headers.getall("Vary") == ["Origin"]
+        response = await narrow.options(path, headers=PREFLIGHT | {"Origin": origin})
+        assert response.status == 200
+        assert response.headers.get("Access-Control-Allow-Origin") == allowed
+        assert response.headers.getall("Vary") == ["Origin"]
+        assert response.headers.items() >= ALLOW_METHODS.items()
+    response = await narrow.options(path)
+    assert response.status == 200
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert response.headers.getall("Vary") == ["Origin"]
 
 
 async def test_request_ids(client):
     made = [(await ask(client, "GET", "/healthz")).headers["X-Request-ID"] for _ in range(3)]
     assert len(set(made)) == 3
     for given in ("abc", "0b8e-4F.x_Y", "a" * 39, "b" * 32 + "-" + "c" * 31, str(uuid4())):
-        answer = await ask(client, "GET", "/account/profile", X_Request_ID=given)
-        assert answer.headers.getall("X-Request-ID") == [given]
+        response = await ask(client, "GET", "/account/profile", X_Request_ID=given)
+        assert response.headers.getall("X-Request-ID") == [given]
     secrets = ("0f" * 20, "0f" * 32, "Token." + "0F" * 20, "x" * 43)  # or what looks like one
     for given in (*secrets, "", "two words", "a-" * 33, "é", 'a"b', "a;b", "a/b"):
-        answer = await ask(client, "GET", "/healthz", X_Request_ID=given)
-        [replaced] = answer.headers.getall("X-Request-ID")
+        response = await ask(client, "GET", "/healthz", X_Request_ID=given)
+        [replaced] = response.headers.getall("X-Request-ID")
         assert replaced
         assert replaced != given
 
@@ -160,9 +160,9 @@ async def test_request_ids(client):
 async def test_an_expectation_that_cannot_be_met(client, raw):
     """RFC 9110, 10.1.1 lets it be ignored or answered 417; either way the headers are there."""
     request = b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: wonders\r\n\r\n"
-    answer = await raw(client, request)
-    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in answer
-    assert b"\r\nContent-Type: application/json\r\n" in answer
+    response = await raw(client, request)
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in response
+    assert b"\r\nContent-Type: application/json\r\n" in response
 
 
 @pytest.mark.parametrize("picture", ["nowhere", "%00", "%ff", "%ed%a0%80", "'", "a" * 5_000])

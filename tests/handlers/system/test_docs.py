@@ -58,8 +58,8 @@ class Page(HTMLParser):
 
 async def get(client, path, **headers):
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = await client.get(URL(path, encoded=True), headers=sent)
-    return answer, await answer.read()
+    response = await client.get(URL(path, encoded=True), headers=sent)
+    return response, await response.read()
 
 
 async def page(client, path):
@@ -68,9 +68,9 @@ async def page(client, path):
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_the_page(client, path):
-    answer, body = await get(client, path)
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    response, body = await get(client, path)
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert b"<title>Latchkey</title>" in body
     found = Page(body.decode())
     assert found.dialects == list(DIALECTS)
@@ -79,13 +79,13 @@ async def test_the_page(client, path):
 
 async def test_headers(client):
     for path in EVERYTHING:
-        answer, _ = await get(client, path)
-        policy = answer.headers["Content-Security-Policy"].split("; ")
+        response, _ = await get(client, path)
+        policy = response.headers["Content-Security-Policy"].split("; ")
         assert (len(policy), set(policy)) == (len(POLICY), POLICY)
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Vary"] == "Accept-Encoding"
-        assert answer.headers["X-Request-ID"]
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Vary"] == "Accept-Encoding"
+        assert response.headers["X-Request-ID"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -95,9 +95,9 @@ async def test_all_that_the_page_names_is_served_and_kept_for_ever(client, path)
     assert sorted(url.path for url in urls) == sorted(FILES)
     kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
     for url in urls:
-        answer, body = await get(client, str(url))
-        assert (answer.status, answer.content_type) == (200, kinds[Path(url.path).suffix])
-        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        response, body = await get(client, str(url))
+        assert (response.status, response.content_type) == (200, kinds[Path(url.path).suffix])
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert len(body) > 100
 
 
@@ -147,8 +147,8 @@ async def test_what_counts_as_taking_gzip(client):
         ("gzip; q=0.000", False),
         ("x-gzip-not", False),
     ]:
-        answer, _ = await get(client, "/docs/page.css", Accept_Encoding=accepted)
-        assert ("Content-Encoding" in answer.headers) == packed, accepted
+        response, _ = await get(client, "/docs/page.css", Accept_Encoding=accepted)
+        assert ("Content-Encoding" in response.headers) == packed, accepted
 
 
 async def test_what_is_known_is_not_sent_again(client):
@@ -157,19 +157,19 @@ async def test_what_is_known_is_not_sent_again(client):
         assert first.headers["Cache-Control"] == "no-cache"
         tag = first.headers["ETag"]
         for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
-            answer, body = await get(client, path, If_None_Match=known)
-            assert (answer.status, body, answer.headers["ETag"]) == (304, b"", tag)
-        answer, body = await get(client, path, If_None_Match='"other"')
-        assert (answer.status, body) == (200, content)
+            response, body = await get(client, path, If_None_Match=known)
+            assert (response.status, body, response.headers["ETag"]) == (304, b"", tag)
+        response, body = await get(client, path, If_None_Match='"other"')
+        assert (response.status, body) == (200, content)
 
 
 async def test_a_file_of_another_version_is_not_kept(client):
     """A page of the new version may ask a server of the old one while they change."""
     tag = (await get(client, LARGEST))[0].headers["ETag"].strip('W/"')
     for version, kept in ((tag, True), ("0123456789abcdef", False), ("", False)):
-        answer, _ = await get(client, f"{LARGEST}?v={version}")
-        assert answer.status == 200
-        assert ("immutable" in answer.headers["Cache-Control"]) == kept
+        response, _ = await get(client, f"{LARGEST}?v={version}")
+        assert response.status == 200
+        assert ("immutable" in response.headers["Cache-Control"]) == kept
 
 
 async def test_other_methods(client):
@@ -180,11 +180,11 @@ async def test_other_methods(client):
         for name in ("Content-Type", "Content-Length", "ETag", "Content-Security-Policy"):
             assert head.headers[name] == got.headers[name]
         for method in ("POST", "PUT", "DELETE", "PATCH"):
-            answer = await client.request(method, path)
-            assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
-        answer = await client.options(path)
-        assert answer.status == 200
-        assert "GET" in answer.headers["Access-Control-Allow-Methods"].split(", ")
+            response = await client.request(method, path)
+            assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        response = await client.options(path)
+        assert response.status == 200
+        assert "GET" in response.headers["Access-Control-Allow-Methods"].split(", ")
 
 
 async def test_nothing_else_is_there(client, raw):
@@ -208,9 +208,9 @@ async def test_nothing_else_is_there(client, raw):
         "/docs//",
         "/lumotist/docs",
     ):
-        answer = await raw(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        assert answer.startswith(b"HTTP/1.1 404 "), path
-        assert answer.endswith(b'{"detail":"Not found."}'), path
+        response = await raw(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert response.startswith(b"HTTP/1.1 404 "), path
+        assert response.endswith(b'{"detail":"Not found."}'), path
 
 
 async def test_only_what_is_mounted(aiohttp_client, settings, clean):
@@ -221,8 +221,8 @@ async def test_only_what_is_mounted(aiohttp_client, settings, clean):
 async def test_off(aiohttp_client, settings, clean):
     client = await aiohttp_client(create_app(replace(settings, docs="off")))
     for path in EVERYTHING:
-        answer, body = await get(client, path)
-        assert (answer.status, body) == (404, b'{"detail":"Not found."}')
+        response, body = await get(client, path)
+        assert (response.status, body) == (404, b'{"detail":"Not found."}')
     assert (await get(client, "/openapi.json"))[0].status == 200
     assert (await get(client, "/kust/openapi.json"))[0].status == 200
 
@@ -235,8 +235,8 @@ async def test_the_files_are_read_once_and_not_before_they_are_asked_for(
     client = await aiohttp_client(create_app(settings))
     assert (await get(client, "/healthz"))[0].status == 200
     assert not {Path(path).name for path in FILES} & set(reads)
-    answers = await asyncio.gather(*(get(client, path) for path in EVERYTHING * 3))
-    assert {answer.status for answer, _ in answers} == {200}
+    responses = await asyncio.gather(*(get(client, path) for path in EVERYTHING * 3))
+    assert {response.status for response, _ in responses} == {200}
     assert {reads[Path(path).name] for path in FILES} == {1}
 
 

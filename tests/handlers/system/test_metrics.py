@@ -32,9 +32,9 @@ BASE = ("postgresql", "redis")
 
 async def scrape(client):
     """Return every sample, by its name and labels."""
-    answer = await client.get("/metrics")
-    assert answer.status == 200
-    families = text_string_to_metric_families(await answer.text())
+    response = await client.get("/metrics")
+    assert response.status == 200
+    families = text_string_to_metric_families(await response.text())
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in families
@@ -158,12 +158,12 @@ async def test_a_shared_path_is_counted_for_the_dialect_that_was_spoken(client):
     await client.post("/api/auth/login/", json={"username": "x", "password": "y"})
     await client.post("/api/auth/login/", json={"email": "x@example.com", "password": "y"})
     samples = await scrape(client)
-    spoken = {
+    dialects = {
         dict(key[1:])["dialect"]
         for key, value in samples.items()
         if key[0] == "latchkey_requests_total" and ("route", "/api/auth/login") in key and value
     }
-    assert spoken == {"wicare", "fardel"}
+    assert dialects == {"wicare", "fardel"}
 
 
 async def test_what_a_client_makes_up_makes_no_series(client):
@@ -227,7 +227,7 @@ async def test_sessions_are_counted_once_when_they_begin_and_end(client):
 async def test_look_ups_and_connections_are_counted(client, settings):
     [given] = [(await (await client.post("/account/register", json=TEST)).json())["token"]]
     asking = [client.get("/account/profile", headers=token(given)) for _ in range(20)]
-    assert {answer.status for answer in await asyncio.gather(*asking)} == {200}
+    assert {response.status for response in await asyncio.gather(*asking)} == {200}
     samples = await scrape(client)
     batches = samples[sample("latchkey_lookup_batch_keys_count", lookup="session")]
     keys = samples[sample("latchkey_lookup_batch_keys_sum", lookup="session")]
@@ -287,9 +287,9 @@ async def test_who_may_see_them(aiohttp_client, settings, clean, raw, proxies):
         allowed = tuple(map(ip_network, allow.split()))
         own = replace(settings, metrics_allow=allowed, trusted_proxies=trusted)
         client = await aiohttp_client(create_app(own))
-        answer = await client.get("/metrics", headers=headers)
-        assert answer.status == status, name
-        assert ("latchkey_" in await answer.text()) == (status == 200), name
+        response = await client.get("/metrics", headers=headers)
+        assert response.status == status, name
+        assert ("latchkey_" in await response.text()) == (status == 200), name
     client = await aiohttp_client(create_app(replace(settings, trusted_proxies=trusted)))
     bare_nginx = b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n"
     assert (await raw(client, bare_nginx)).startswith(b"HTTP/1.0 404 ")

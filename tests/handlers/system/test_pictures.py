@@ -81,12 +81,14 @@ FORMS = {  # how a picture is sent; what that says of its type counts for nothin
 }
 
 
-def upload(body, headers=RAW, path=SPELLINGS[0], status=200, answer=SUCCESS):
-    return Row(f"POST {path}", body, status, answer, headers | token("<token>"))
+def upload(body, headers=RAW, path=SPELLINGS[0], status=200, response=SUCCESS):
+    return Row(f"POST {path}", body, status, response, headers | token("<token>"))
 
 
 def refused(body, headers, status=400):
-    return upload(body, headers, status=status, answer={"success": False, "error": "<why = text>"})
+    return upload(
+        body, headers, status=status, response={"success": False, "error": "<why = text>"}
+    )
 
 
 LOGIN_AGAIN = Row("POST /account/login", LOGIN, 200, {"token": "<token = 40 hex>"})
@@ -94,14 +96,14 @@ OWN, UNCHANGED = profile(picture="<own = url>"), profile(picture="<own>")
 
 
 async def served(client, url, **query):
-    async with client.session.get(url, params=query) as answer:
-        assert answer.status == 200
-        return await answer.read()
+    async with client.session.get(url, params=query) as response:
+        assert response.status == 200
+        return await response.read()
 
 
 async def is_gone(client, url):
-    async with client.session.get(url) as answer:
-        return (answer.status, await answer.json()) == (404, {"detail": "Not found."})
+    async with client.session.get(url) as response:
+        return (response.status, await response.json()) == (404, {"detail": "Not found."})
 
 
 @pytest.fixture
@@ -181,9 +183,9 @@ async def test_a_caller_of_an_older_epoch_changes_nothing(client, state, databas
 async def test_hostile_files_are_refused_and_the_old_picture_stays(client, state, form):
     names = await play(client, [SIGN_UP, upload(PNG), OWN])
     before = state(), await served(client, names["own"])
-    for sent, blemish in HOSTILE.values():
+    for sent, problem in HOSTILE.values():
         await play(client, [refused(*FORMS[form](sent)), UNCHANGED], names)
-        assert ALLOWED.get(blemish, "JPEG, PNG, WebP and GIF") in names["why"]
+        assert ALLOWED.get(problem, "JPEG, PNG, WebP and GIF") in names["why"]
     await play(client, [refused({"id": 99}, {}), UNCHANGED], names)
     assert (state(), await served(client, names["own"])) == before
 
@@ -218,10 +220,10 @@ async def test_too_many_bytes_are_refused_unread(client, raw, kind):
     """The answer is there before the first of them is sent."""
     names = await play(client, [SIGN_UP])
     length = 5_242_881 if kind == "image/png" else 9_999_999
-    answer = await raw(client, first_lines(names, kind, f"Content-Length: {length}"))
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"\r\nConnection: close\r\n" in answer
-    assert b"At most 5242880 bytes" in answer
+    response = await raw(client, first_lines(names, kind, f"Content-Length: {length}"))
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nConnection: close\r\n" in response
+    assert b"At most 5242880 bytes" in response
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -230,8 +232,8 @@ async def test_chunks_are_refused_once_they_are_too_many(small, raw, kind):
     names = await play(small, [SIGN_UP, upload(JPEG), OWN])
     most = len(JPEG) if kind == "image/png" else len(JPEG) * 4 // 3 + 65_536
     chunk = b"%x\r\n" % (most + 1) + bytes(most + 1)
-    answer = await raw(small, first_lines(names, kind, "Transfer-Encoding: chunked") + chunk)
-    assert answer.startswith(b"HTTP/1.1 413 ")
+    response = await raw(small, first_lines(names, kind, "Transfer-Encoding: chunked") + chunk)
+    assert response.startswith(b"HTTP/1.1 413 ")
     await play(small, [UNCHANGED], names)
 
 
@@ -296,7 +298,7 @@ async def test_an_account_may_not_fill_the_queue(client):
     turns = client.app[IMAGES]._turns._turns
     await until(lambda: sum(turn.count for turn in turns.values()) == 3)
     too_many = {"detail": "Too many attempts, try again later."}
-    await play(client, [upload(PNG, status=429, answer=too_many)], names)
+    await play(client, [upload(PNG, status=429, response=too_many)], names)
     os.kill(decoder._process.pid, signal.SIGCONT)
     await asyncio.gather(*waiting)
     assert client.app[IMAGES]._turns._turns == {}
@@ -339,12 +341,12 @@ async def test_a_picture_is_served_and_does_nothing(client, url, method, side):
     query = {} if side is None else {"size": side}
     content = await served(client, url, **query)
     read(content, side or 256)
-    answer = await client.session.request(method, url, params=query)
-    assert answer.status == 200
-    assert SERVED.items() <= answer.headers.items()
-    assert answer.headers["Content-Length"] == str(len(content))
-    assert re.fullmatch(r'"[\w-]+"', answer.headers["ETag"])
-    assert await answer.read() == (content if method == "GET" else b"")
+    response = await client.session.request(method, url, params=query)
+    assert response.status == 200
+    assert SERVED.items() <= response.headers.items()
+    assert response.headers["Content-Length"] == str(len(content))
+    assert re.fullmatch(r'"[\w-]+"', response.headers["ETag"])
+    assert await response.read() == (content if method == "GET" else b"")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -359,10 +361,10 @@ async def test_what_a_client_has_is_not_read_again(client, url, monkeypatch, met
     other = (await client.session.head(url, params={"size": 64})).headers["ETag"]
     assert (etag != other, len(reads)) == (True, 2)
     for known in (etag, f"W/{etag}", f'"x", {other}, {etag}', "*"):
-        answer = await ask(known)
-        assert (answer.status, await answer.read()) == (304, b"")
-        assert answer.headers["ETag"] == etag
-        assert answer.headers["Cache-Control"] == SERVED["Cache-Control"]
+        response = await ask(known)
+        assert (response.status, await response.read()) == (304, b"")
+        assert response.headers["ETag"] == etag
+        assert response.headers["Cache-Control"] == SERVED["Cache-Control"]
     assert len(reads) == 2
     for known in (other, '"x"', "x", ""):
         assert (await ask(known)).status == 200
@@ -402,18 +404,18 @@ async def test_each_client_is_sent_a_form_that_it_takes(client, url, monkeypatch
     etags: dict[str, set[str]] = {"WEBP": set(), "JPEG": set()}
     for accept, form in ACCEPTED.items():
         headers = {"Accept": accept}
-        answer = await client.session.get(url, headers=headers)
-        content = await answer.read()
-        assert answer.headers["Content-Type"] == f"image/{form.lower()}", accept
-        assert answer.headers["Vary"] == "Accept"
+        response = await client.session.get(url, headers=headers)
+        content = await response.read()
+        assert response.headers["Content-Type"] == f"image/{form.lower()}", accept
+        assert response.headers["Vary"] == "Accept"
         image = Image.open(io.BytesIO(content))
         assert (image.format, image.size, image.info.get("exif")) == (form, (256, 256), None)
         head = await client.session.head(url, headers=headers)
         assert head.headers["Content-Length"] == str(len(content))
-        known = {**headers, "If-None-Match": answer.headers["ETag"]}
+        known = {**headers, "If-None-Match": response.headers["ETag"]}
         again = await client.session.get(url, headers=known)
         assert (again.status, again.headers["Vary"]) == (304, "Accept")
-        etags[form].add(answer.headers["ETag"])
+        etags[form].add(response.headers["ETag"])
     assert [len(each) for each in etags.values()] == [1, 1]
     assert etags["WEBP"] != etags["JPEG"]
     assert len(made) == 1
@@ -431,12 +433,12 @@ async def test_a_deleted_picture_is_no_jpeg_either(client, url):
 
 async def test_what_is_not_there(client, url):
     for size in BAD_SIZES:
-        answer = await client.session.get(url, params={"size": size})
-        assert (answer.status, [*await answer.json()]) == (400, ["size"]), size
+        response = await client.session.get(url, params={"size": size})
+        assert (response.status, [*await response.json()]) == (400, ["size"]), size
     unknown = (
         Row(f"GET /pictures/{each}", None, 404, {"detail": "Not found."}) for each in UNKNOWN
     )
     await play(client, unknown)
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        answer = await client.session.request(method, url)
-        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        response = await client.session.request(method, url)
+        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
