@@ -95,6 +95,11 @@ def redis_client(stores: tuple[str, str]) -> Iterator["redis.Redis"]:
 @pytest.fixture
 def clean(database: "psycopg2.extensions.connection", redis_client: "redis.Redis") -> None:
     """Empty both stores; the next account's id is 1. The gallery stays."""
+    empty_stores(database, redis_client)
+
+
+def empty_stores(database: "psycopg2.extensions.connection", redis_client: "redis.Redis") -> None:
+    """Do what `clean` does, for a fixture that serves a whole module."""
     redis_client.flushdb()
     with database.cursor() as cursor:
         cursor.execute("select to_regclass('account') is not null")

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from aiohttp.test_utils import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
 from handlers import DIALECTS
 from settings import Settings
 from store.limits import parse_limit
+from tests.conftest import Server, empty_stores
 from tests.handlers.dialects.fardel_rows import ADA
 from tests.handlers.dialects.lumotist_rows import LOGIN, TEST, token
 from tests.promql import ALERTS, DASHBOARD, DEPLOY, PANELS, VARIABLES, queries
@@ -54,12 +56,17 @@ def read(text: str) -> Shown:
     return shown
 
 
-@pytest.fixture
-async def shown(aiohttp_client, settings: Settings, clean: None) -> Shown:
+@pytest.fixture(scope="module")
+async def shown(settings: Settings, database, redis_client) -> Shown:
     """All metrics after some of everything: more logins at once than threads hash, and too many."""
+    empty_stores(database, redis_client)
     narrow = {"password_wait": 0.1, "bcrypt_rounds": 10, "login_limit": parse_limit("54/hour")}
-    client = await aiohttp_client(create_app(replace(settings, rate_limits="on", **narrow)))
+    app = create_app(replace(settings, rate_limits="on", **narrow))
+    async with TestClient(Server(app)) as client:
+        return await metrics_after_use(client)
 
+
+async def metrics_after_use(client: TestClient) -> Shown:
     async def log_in(**changed: str) -> int:
         return (await client.post("/account/login", json={**LOGIN, **changed})).status
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import server
 from handlers.mounts import Mount
 from handlers.routes import NoOptions
 from settings import BadSetting, Settings, read_settings, setting_fields
@@ -387,17 +388,17 @@ def test_only_secrets_are_read_from_files(tmp_path):
     assert read_settings({"PORT_FILE": str(tmp_path / "port")}) == Settings()
 
 
-def run_server(directory, **environment):
-    """Run the program; it must not get as far as starting anything."""
-    return subprocess.run(
-        [sys.executable, ROOT / "server.py"],
-        cwd=directory,
-        env={**os.environ, "PORT": "0", "DATA_DIR": str(directory / "data"), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+@pytest.fixture
+def run_server(tmp_path, monkeypatch, capsys):
+    """Run the server in this process; it must not get as far as starting anything."""
+
+    def run(**environment):
+        for name, value in {"DATA_DIR": str(tmp_path / "data"), **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["server.py"])
+        return server.main(), *capsys.readouterr()
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -410,11 +411,10 @@ def run_server(directory, **environment):
     ],
     ids=["a bad port", "a short key", "no key", "no Redis URL"],
 )
-def test_the_program_says_it_in_one_line_and_stops(tmp_path, environment, shown):
-    done = run_server(tmp_path, **environment)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    [line] = done.stderr.splitlines()
+def test_the_program_says_it_in_one_line_and_stops(run_server, tmp_path, environment, shown):
+    status, out, err = run_server(**environment)
+    assert (status, out) == (2, "")
+    [line] = err.splitlines()
     assert line.startswith("latchkey: ")
     assert shown in line
     assert "hunter2" not in line
@@ -422,18 +422,26 @@ def test_the_program_says_it_in_one_line_and_stops(tmp_path, environment, shown)
 
 
 def test_where_the_log_is_json_so_is_why_it_does_not_start(tmp_path):
-    done = run_server(tmp_path, LOG_FORMAT="json", PORT="x")
+    done = subprocess.run(
+        [sys.executable, ROOT / "server.py"],
+        cwd=tmp_path,
+        env={**os.environ, "LOG_FORMAT": "json", "PORT": "x"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
     assert (done.returncode, done.stdout) == (2, "")
     said = json.loads(done.stderr)
     assert (said["level"], said["message"][:13]) == ("ERROR", "PORT must be ")
 
 
 @pytest.mark.parametrize("url", ["postgresql//user:hunter2@localhost/x", "user:hunter2@localhost"])
-def test_a_database_url_that_is_none_is_not_shown(tmp_path, url):
+def test_a_database_url_that_is_none_is_not_shown(run_server, url):
     """What libpq can't read it quotes, and that holds the password."""
     environment = {"DATABASE_URL": url, "REDIS_URL": "redis://localhost", "SECRET_KEYS": KEY}
-    done = run_server(tmp_path, START_TIMEOUT="0", **environment)
-    assert done.returncode != 0
-    [line] = done.stderr.splitlines()
-    assert line.startswith("latchkey: ")
-    assert "hunter2" not in line + done.stdout
+    status, out, err = run_server(**environment)
+    assert (status, out) == (2, "")
+    [line] = err.splitlines()
+    assert line.startswith("latchkey: DATABASE_URL must be ")
+    assert "hunter2" not in line
