@@ -12,10 +12,11 @@ COPY ${REQUIREMENTS} /requirements.txt
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
         -r /requirements.txt
 WORKDIR /app
-COPY server.py app.py settings.py schema.sql LICENSE deploy/healthcheck.py ./
+COPY server.py app.py settings.py setting_types.py schema.sql LICENSE deploy/healthcheck.py ./
 COPY commands commands
 COPY embedded embedded
 COPY handlers handlers
+COPY mail mail
 COPY store store
 COPY telemetry telemetry
 COPY openapi openapi

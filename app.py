@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,15 @@ from handlers.body_memory import BODY_BYTES, BodyMemory
 from handlers.proxies import PROXIES, Proxies
 from handlers.system.health import READINESS, Readiness
 from handlers.system.metrics import METRICS_ALLOW
+from mail.links import Links
+from mail.messages import BadTemplate, Messages
+from mail.sender import MailSender
+from mail.settings import MailOptions
+from mail.transport import make_transport
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
 from store.limits import RateLimits
+from store.mail_queue import MailRules
 from store.threads import usable_cores
 from telemetry.log import REQUEST_LOGS
 from telemetry.metrics import Metrics
@@ -27,6 +33,10 @@ if TYPE_CHECKING:
     from telemetry.tracing import Tracing
 
 CORE = web.AppKey("core", Core)
+LINKS = web.AppKey("links", Links)
+"""Present if this server sends mail."""
+NOBODY = "no-reply@localhost"
+"""The sender of messages that are written to files, if MAIL_FROM names no other."""
 
 
 def create_app(settings: Settings, report: Report | None = None) -> web.Application:
@@ -66,6 +76,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     if tracing:
         app.cleanup_ctx.append(partial(_send_spans, tracing))
     app.cleanup_ctx.append(partial(_open_core, settings, report, observer))
+    if mail_options(settings).problem is None:
+        app.cleanup_ctx.append(_send_mail(app, settings))
     app.cleanup_ctx.append(_flush_request_log)
     app.cleanup_ctx.append(_flush_metrics)
     app.cleanup_ctx.append(_open_readiness)
@@ -86,7 +98,64 @@ async def _open_core(
         app[CORE] = core
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
+        app[app_keys.MAIL] = core.mail
         yield
+
+
+def _send_mail(
+    app: web.Application, settings: Settings
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return the cleanup context of the sender, whose templates and links are ready already."""
+    options = mail_options(settings)
+    messages = make_messages(settings)
+    links = app[LINKS] = Links(options, settings.port)
+    metrics = app[app_keys.METRICS].mail
+
+    async def send(app: web.Application) -> AsyncIterator[None]:
+        core = app[CORE]
+        sender = MailSender(
+            core.mail,
+            core.accounts,
+            core.one_time_tokens,
+            messages,
+            links,
+            make_transport(options),
+            metrics,
+        )
+        sender.start()
+        core.mail.wake = sender.wake
+        yield
+        await sender.close()
+
+    return send
+
+
+def tell_port(app: web.Application, port: int) -> None:
+    """Have links begin with the port that the server listens on; PORT=0 does not name it."""
+    if LINKS in app:
+        app[LINKS].port = port
+
+
+def make_messages(settings: Settings) -> Messages:
+    """Return what composes messages. Raises BadSetting when a template cannot be used."""
+    try:
+        return Messages(mail_options(settings))
+    except BadTemplate as problem:
+        raise BadSetting(f"MAIL_TEMPLATES and MAIL_LANGUAGE: {problem}") from None
+
+
+def mail_options(settings: Settings) -> MailOptions:
+    """Return what messages are made of and how they are sent."""
+    return MailOptions(
+        url=settings.mail_url,
+        sender=settings.mail_from or NOBODY,
+        templates=settings.mail_templates,
+        language=settings.mail_language,
+        product=settings.product_name,
+        verify_url=settings.verify_url,
+        reset_url=settings.reset_url,
+        public_url=settings.public_url or settings.own_url,
+    )
 
 
 async def _flush_request_log(app: web.Application) -> AsyncIterator[None]:
@@ -130,6 +199,12 @@ def core_options(settings: Settings) -> CoreOptions:
         password_wait=settings.password_wait,
         picture_max_pixels=settings.picture_max_pixels,
         rate_limits=limits if settings.rate_limits == "on" else None,
+        mail=MailRules(
+            mail_options(settings).problem,
+            settings.verify_link_lifetime,
+            settings.reset_link_lifetime,
+            settings.device_notices == "on",
+        ),
         cores=max(1, usable_cores() // settings.workers),
         decoder_environment=settings.decoder_environment,
     )

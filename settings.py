@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +12,8 @@ import handlers
 from handlers import mounts
 from handlers.mounts import Mount, parse_mounts
 from handlers.origins import parse_origins, parse_public_url
+from mail import settings as mail
+from setting_types import one_of, seconds, setting, whole
 from store.addresses import Network, parse_network
 from store.errors import BadValue
 from store.limits import Limit, parse_limit
@@ -24,32 +26,6 @@ VERSION = "1.0.0"
 
 class BadSetting(Exception):
     """A setting's value can't be used; the text names it, the value and what is allowed."""
-
-
-def _setting(
-    default: Any, parse: Callable[[str], Any], allowed: str, *, is_secret: bool = False
-) -> Any:
-    metadata = {"parse": parse, "allowed": allowed}
-    return field(default_factory=lambda: default, metadata=metadata, repr=not is_secret)
-
-
-def _whole(default: int, low: int, high: int) -> Any:
-    def parse(text: str) -> int:
-        # Python's int takes other scripts' digits and underscores, too.
-        if not re.fullmatch("[0-9]{1,20}", text) or not low <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    return _setting(default, parse, f"a whole number from {low} to {high}")
-
-
-def _seconds(default: float, low: float, high: float) -> Any:
-    def parse(text: str) -> float:
-        if not re.fullmatch(r"[0-9]*\.?[0-9]+", text) or not low <= float(text) <= high:
-            raise ValueError
-        return float(text)
-
-    return _setting(default, parse, f"a number of seconds from {low:g} to {high:g}")
 
 
 def _parse_directory(text: str) -> str:
@@ -99,22 +75,13 @@ def _parse_proxies(text: str) -> tuple[Network, ...]:
 _NETWORKS = "addresses or networks, separated by spaces or commas"
 
 
-def _one_of(default: str, *choices: str) -> Any:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError
-        return text
-
-    return _setting(default, parse, " or ".join(choices))
-
-
 def _rate(default: str) -> Any:
-    return _setting(parse_limit(default), parse_limit, 'a limit such as "20 per 5 minutes"')
+    return setting(parse_limit(default), parse_limit, 'a limit such as "20 per 5 minutes"')
 
 
 _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
-_SECRET = ("secret_keys", "database_url", "redis_url")
+_SECRET = ("secret_keys", "database_url", "redis_url", "mail_url")
 """Never shown. Each may be in a file instead, which its name with _FILE gives."""
 _OF_PYTHON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 """What Python needs to start in a process of ours: no setting, so no secret."""
@@ -126,65 +93,85 @@ _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 class Settings:
     """Every setting: its name in the environment is the field's in capitals."""
 
-    host: str = _setting("127.0.0.1", _parse_host, "an address of this machine, or a name of it")
-    port: int = _whole(8000, 0, 65535)
-    workers: int = _whole(1, 1, 1024)
-    data_dir: str = _setting("data", _parse_directory, "a directory for the embedded stores")
-    database_url: str = _setting(
-        "", check_database_url, "a libpq connection string", is_secret=True
-    )
-    redis_url: str = _setting(
+    host: str = setting("127.0.0.1", _parse_host, "an address of this machine, or a name of it")
+    port: int = whole(8000, 0, 65535)
+    workers: int = whole(1, 1, 1024)
+    data_dir: str = setting("data", _parse_directory, "a directory for the embedded stores")
+    database_url: str = setting("", check_database_url, "a libpq connection string", is_secret=True)
+    redis_url: str = setting(
         "",
         check_redis_url,
         "a URL that begins with redis://, rediss://, unix://, redis+sentinel:// "
         "or redis+cluster://",
         is_secret=True,
     )
-    secret_keys: tuple[str, ...] = _setting(
+    secret_keys: tuple[str, ...] = setting(
         (),
         _parse_keys,
         f"random keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas",
         is_secret=True,
     )
-    dialects: Mapping[str, Mount] = _setting(
+    dialects: Mapping[str, Mount] = setting(
         _parse_dialects(" ".join(f"{name}=/" for name in handlers.DIALECTS)),
         _parse_dialects,
         f"{mounts.FORM}; the names are {_NAMES}",
     )
-    cors_origins: tuple[str, ...] = _setting(
+    cors_origins: tuple[str, ...] = setting(
         ("*",), parse_origins, "* alone, or origins like https://app.example, separated by spaces"
     )
-    trusted_proxies: tuple[Network, ...] = _setting((), _parse_proxies, _NETWORKS)
-    public_url: str = _setting("", parse_public_url, "a URL that begins with http:// or https://")
-    picture_max_bytes: int = _whole(5 * 1024 * 1024, 1024, 256 * 1024 * 1024)
-    picture_max_pixels: int = _whole(25_000_000, 4096, 500_000_000)
-    picture_timeout: float = _seconds(60, 0.1, 3600)
-    session_lifetime: int = _whole(14 * _DAY, 1, 3650 * _DAY)
-    access_token_lifetime: int = _whole(15 * 60, 1, 3650 * _DAY)
-    refresh_token_lifetime: int = _whole(30 * _DAY, 1, 3650 * _DAY)
-    imported_tokens: str = _one_of("off", "on", "off")
-    sessions_per_account: int = _whole(100, 10, 1000)
-    rate_limits: str = _one_of("on", "on", "off")
+    trusted_proxies: tuple[Network, ...] = setting((), _parse_proxies, _NETWORKS)
+    public_url: str = setting("", parse_public_url, "a URL that begins with http:// or https://")
+    picture_max_bytes: int = whole(5 * 1024 * 1024, 1024, 256 * 1024 * 1024)
+    picture_max_pixels: int = whole(25_000_000, 4096, 500_000_000)
+    picture_timeout: float = seconds(60, 0.1, 3600)
+    product_name: str = setting(
+        "Latchkey", mail.check_product_name, "a name of at most 60 printable characters"
+    )
+    mail_url: str = setting(
+        "",
+        mail.check_mail_url,
+        "smtp://user:password@host:587, smtps://user:password@host:465 or file:<directory>",
+        is_secret=True,
+    )
+    mail_from: str = setting(
+        "", mail.check_mail_from, "an e-mail address, or a name and an address in angle brackets"
+    )
+    mail_templates: str = setting("", _parse_directory, "a directory of templates")
+    mail_language: str = setting("en", mail.check_language, "a language such as en or pt-BR")
+    verify_url: str = setting("", mail.check_link_url, mail.LINK_FORM)
+    reset_url: str = setting("", mail.check_link_url, mail.LINK_FORM)
+    verify_link_lifetime: int = whole(3 * _DAY, 60, 30 * _DAY)
+    reset_link_lifetime: int = whole(3600, 60, _DAY)
+    device_notices: str = one_of("on", "on", "off")
+    session_lifetime: int = whole(14 * _DAY, 1, 3650 * _DAY)
+    access_token_lifetime: int = whole(15 * 60, 1, 3650 * _DAY)
+    refresh_token_lifetime: int = whole(30 * _DAY, 1, 3650 * _DAY)
+    imported_tokens: str = one_of("off", "on", "off")
+    sessions_per_account: int = whole(100, 10, 1000)
+    rate_limits: str = one_of("on", "on", "off")
     login_limit: Limit = _rate("20 per 5 minutes")  # noqa: RUF009  # a field
     address_limit: Limit = _rate("300 per 5 minutes")  # noqa: RUF009
     register_limit: Limit = _rate("60 per hour")  # noqa: RUF009
     refresh_limit: Limit = _rate("60 per 10 minutes")  # noqa: RUF009
-    bcrypt_rounds: int = _whole(12, 4, 16)
-    password_wait: float = _seconds(5, 0.1, 3600)
-    store_timeout: float = _seconds(0.8, 0.05, 60)
-    start_timeout: float = _seconds(30, 0, 3600)
-    database_pool: int = _whole(8, 1, 500)
-    redis_pool: int = _whole(32, 1, 5000)
-    keepalive_timeout: float = _seconds(75, 1, 3600)
-    body_timeout: float = _seconds(10, 0.1, 3600)
-    drain_seconds: float = _seconds(3, 0, 600)
-    log_format: str = _one_of("text", "text", "json")
-    log_requests: str = _one_of("all", "all", "errors", "off")
-    tracing: str = _one_of("off", "on", "off")
-    metrics_allow: tuple[Network, ...] = _setting(
+    bcrypt_rounds: int = whole(12, 4, 16)
+    password_wait: float = seconds(5, 0.1, 3600)
+    store_timeout: float = seconds(0.8, 0.05, 60)
+    start_timeout: float = seconds(30, 0, 3600)
+    database_pool: int = whole(8, 1, 500)
+    redis_pool: int = whole(32, 1, 5000)
+    keepalive_timeout: float = seconds(75, 1, 3600)
+    body_timeout: float = seconds(10, 0.1, 3600)
+    drain_seconds: float = seconds(3, 0, 600)
+    log_format: str = one_of("text", "text", "json")
+    log_requests: str = one_of("all", "all", "errors", "off")
+    tracing: str = one_of("off", "on", "off")
+    metrics_allow: tuple[Network, ...] = setting(
         _parse_networks(_LOOPBACK), _parse_networks, _NETWORKS
     )
-    docs: str = _one_of("on", "on", "off")
+    docs: str = one_of("on", "on", "off")
+    own_url: str = ""
+    """What links begin with if no setting says so: this server's address on this machine, with
+    `{port}` in it, where the stores are embedded. Not a setting itself."""
     secret_files: tuple[Path, ...] = ()
     """The files that secrets were read from. Not a setting itself."""
     decoder_environment: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -219,6 +206,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**given, secret_files=files, decoder_environment=decoder)
     if settings.redis_url and not settings.secret_keys:
         raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
+    if settings.mail_url.startswith("smtp") and not settings.mail_from:
+        raise BadSetting("MAIL_FROM is not set: with an SMTP server in MAIL_URL it is required")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):
         raise BadSetting(
             "TRACING is on, but OpenTelemetry is not installed: "

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import NoReturn
 
-from commands import account, check, gallery, serve, sessions
+from commands import account, check, gallery, mail, serve, sessions
 from settings import VERSION, Settings
 
 ABOUT = """\
@@ -26,6 +26,7 @@ examples:
   python server.py account import users.csv --check
   python server.py sessions list mika
   python server.py sessions end mika
+  python server.py mail show                  the newest message, with its link
   python server.py COMMAND --help             more about a command
 
 exit status:
@@ -53,6 +54,10 @@ you change the gallery."""
 SESSIONS = """\
 A login opens a session; an account has one of each dialect and kind. Ending them takes effect at
 once and permanently, even if Redis loses data: PostgreSQL decides."""
+
+MAIL = """\
+The newest messages: those that wait in the queue, and those that were written to files, which is
+what happens to all mail when the database is embedded and MAIL_URL is not set."""
 
 
 Run = Callable[[Settings], int]
@@ -94,6 +99,7 @@ def parse(arguments: list[str]) -> Run:
             "gallery", help="list the gallery, add or remove pictures", description=GALLERY
         )
     )
+    mail.add(commands.add_parser("mail", help="list messages, or show one", description=MAIL))
     chosen = parser.parse_args(arguments)
     return lambda settings: chosen.run(settings, chosen)
 

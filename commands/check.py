@@ -16,6 +16,7 @@ from commands.findings import (
     either,
     judge_database,
     judge_hashes,
+    judge_mail,
     judge_redis,
     judge_secrets,
     judge_settings,
@@ -53,6 +54,7 @@ def add(parser: ArgumentParser) -> None:
 def run(settings: Settings) -> int:
     """Look at everything and print what was found; return the exit status."""
     found = [Finding(Level.OK, "the settings are valid"), *judge_settings(settings)]
+    found.append(judge_mail(settings))
     try:
         with reach_stores(settings) as reached:
             found += run_loop(_look(reached))  # on the same event loop as `serve`

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from app import create_app
+from app import create_app, mail_options
 from handlers import Conflict
 from settings import Settings
 from store.addresses import Network
@@ -73,6 +73,19 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
         files == resource.RLIM_INFINITY or files >= FEWEST_FILES,
         f"{files} open files are allowed",
         f"only {files} open files are allowed, and each client takes one: raise `ulimit -n`",
+    )
+
+
+def judge_mail(settings: Settings) -> Finding:
+    """Report whether this server sends mail."""
+    if not settings.database_url and not settings.mail_url:
+        return Finding(Level.OK, "MAIL_URL is not set: mail is written to DATA_DIR/mail")
+    problem = mail_options(settings).problem if settings.database_url else None
+    return either(
+        problem is None,
+        "the settings for mail are complete",
+        f"no mail is sent, for addresses to verify or passwords to reset: {problem}",
+        Level.NOTE,
     )
 
 

@@ -8,11 +8,12 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from app import create_app
+from app import create_app, mail_options, tell_port
 from commands.check import startup_warnings
 from commands.listening import CannotListen, open_sockets, place
 from commands.printing import printable
@@ -21,6 +22,7 @@ from commands.stores import run_stores
 from embedded import EmbeddedStoreError
 from handlers import Conflict
 from handlers.http.connection import Runner
+from mail.settings import parse_mail_url
 from settings import Settings
 from store.errors import Unavailable
 from telemetry import log
@@ -102,6 +104,7 @@ async def _listen(settings: Settings, runner: Runner) -> None:
     settle()
     for each in open_sockets(settings):
         await web.SockSite(runner, each, backlog=BACKLOG).start()
+    tell_port(runner.app, runner.addresses[0][1])
     _greet(settings, runner.addresses[0][1])
 
 
@@ -147,6 +150,7 @@ def _greet(settings: Settings, port: int) -> None:
     say(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
         say("in kust every account can read all accounts, as its contract requires")
+    say(_where_mail_goes(settings))
     if settings.docs == "on":
         say(f"try the API at {url}/docs")
     tries = [f"{url}/healthz", f"{url}/readyz"]
@@ -161,3 +165,13 @@ def _greet(settings: Settings, port: int) -> None:
         ]
     if not log.is_json():
         print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in tries), ""]))
+
+
+def _where_mail_goes(settings: Settings) -> str:
+    options = mail_options(settings)
+    if options.problem:
+        return f"no mail is sent: {options.problem}"
+    target = parse_mail_url(options.url)
+    if isinstance(target, Path):
+        return f"mail is written to {target}: `python server.py mail show` prints the newest"
+    return f"mail is sent by {target.host}:{target.port}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import embedded
 from app import core_options
+from commands.listening import place
+from mail.settings import PORT, directory_url
 from settings import Settings
 from store.core import Core, CoreOptions, open_core, open_database
 from store.postgresql.database import Database
@@ -105,9 +107,24 @@ def _look_for_stores(settings: Settings) -> None:
 
 
 def _named(settings: Settings, data: Path) -> Settings:
-    return replace(
+    named = replace(
         settings,
         database_url=settings.database_url or embedded.postgresql_url(data),
         redis_url=settings.redis_url or embedded.redis_url(data),
         secret_keys=settings.secret_keys or (embedded.secret_key(data),),
+    )
+    return named if settings.database_url else _with_own_mail(named, data)
+
+
+def _with_own_mail(settings: Settings, data: Path) -> Settings:
+    """Return settings under which mail goes to files and links lead to this machine.
+
+    That is for an embedded database, unless the settings say more.
+    """
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    address, _, _ = place(replace(settings, host=host)).rpartition(":")
+    return replace(
+        settings,
+        mail_url=settings.mail_url or directory_url(data / "mail"),
+        own_url=f"http://{address}:{PORT}",
     )

@@ -19,7 +19,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
-from app import create_app
+from app import create_app, tell_port
 from commands.serving import BACKLOG, SHUTDOWN_SECONDS, make_runner, say, settle
 from handlers.http.connection import Runner
 from settings import Settings
@@ -126,6 +126,7 @@ class Worker(GunicornUVLoopWebWorker):
         settle()
         for listener in self.sockets:
             await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
+        tell_port(runner.app, self.sockets[0].sock.getsockname()[1])
         while self.alive and os.getppid() == self.ppid:
             self.notify()
             await self._wait_next_notify()

@@ -13,6 +13,7 @@ from store.access import Access
 from store.accounts import Accounts
 from store.errors import AppError
 from store.images import Images
+from store.mail_queue import MailQueue
 from store.pictures import Pictures
 from telemetry.log import RequestLog
 from telemetry.metrics import Metrics
@@ -41,6 +42,7 @@ PICTURE_MEMORY = web.AppKey("picture_memory", BodyMemory)
 """Pictures have a memory to themselves, which nobody can fill without a token."""
 
 IMAGES = web.AppKey("images", Images)
+MAIL = web.AppKey("mail", MailQueue)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from store.accounts import Accounts
 from store.admin import Admin
 from store.images import Images
 from store.limits import Limits, RateLimits
+from store.mail_queue import MailQueue, MailRules
+from store.one_time_tokens import OneTimeTokens
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.postgresql.database import Database, connect_database
@@ -48,6 +50,7 @@ class CoreOptions:
     picture_max_pixels: int
     rate_limits: RateLimits | None
     """None when attempts are not counted."""
+    mail: MailRules
     cores: int
     """The processor cores that this process may use for passwords and pictures."""
     decoder_environment: Mapping[str, str]
@@ -67,6 +70,8 @@ class Core:
     accounts: Accounts
     pictures: Pictures
     limits: Limits | None
+    mail: MailQueue
+    one_time_tokens: OneTimeTokens
     access: Access
     admin: Admin
 
@@ -112,6 +117,8 @@ async def open_core(
             accounts=accounts,
             pictures=Pictures(database),
             limits=limits,
+            mail=MailQueue(database, options.mail),
+            one_time_tokens=OneTimeTokens(_keys(options)),
             access=access,
             admin=Admin(accounts, sessions, passwords),
         )
@@ -132,7 +139,11 @@ async def open_database(
 
 def make_tokens(options: CoreOptions) -> Tokens:
     """Return what derives tokens from the secret keys."""
-    return Tokens([key.encode() for key in options.secret_keys])
+    return Tokens(_keys(options))
+
+
+def _keys(options: CoreOptions) -> list[bytes]:
+    return [key.encode() for key in options.secret_keys]
 
 
 def make_sessions(

@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
 from telemetry.histogram import BulkHistogram
+from telemetry.mail_metrics import MailMetrics
 from telemetry.store_metrics import StoreMetrics
 
 FLUSH_SECONDS = 0.25
@@ -77,6 +78,7 @@ class Metrics:
             buckets=_SECONDS,
         )
         self.stores = StoreMetrics(registry)
+        self.mail = MailMetrics(registry)
         self._noted: dict[tuple[str, str, str, int, str], list[float]] = {}
         self._is_due = False
 

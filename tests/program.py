@@ -1,5 +1,6 @@
 """`server.py` in a process of its own, as a terminal or a supervisor starts it, for the tests."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -40,6 +41,14 @@ def wait_for(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
     give_up = time.monotonic() + patience
     while not (found := what()) and time.monotonic() < give_up:
         time.sleep(0.02)
+    return found
+
+
+async def wait_for_async(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Do as `wait_for`, while the event loop goes on."""
+    give_up = time.monotonic() + patience
+    while not (found := what()) and time.monotonic() < give_up:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from store.one_time_tokens import OneTimeTokens
 from store.passwords import Passwords
 from store.tokens import Tokens
 from telemetry.log import RequestLog, TextFormatter
@@ -27,6 +28,7 @@ class Watch(logging.Handler):
         self.setFormatter(TextFormatter())
         self.tokens: set[str] = set()
         self.passwords: set[str] = set()
+        self.links: set[str] = set()
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -45,7 +47,7 @@ class Watch(logging.Handler):
         text = "\n".join(self.lines)
         hexes = _HEX.findall(text)
         tokens = {token for token in self.tokens if any(token in run for run in hexes)}
-        return tokens | {password for password in self.passwords if password in text}
+        return tokens | {each for each in self.passwords | self.links if each in text}
 
 
 WATCH = Watch()
@@ -60,6 +62,11 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         WATCH.tokens.add(token)
         return token
 
+    def link(original: Callable[..., str], *args: Any) -> str:
+        token = original(*args)
+        WATCH.links.add(token)
+        return token
+
     async def note(original: Callable[..., Any], self: Passwords, password: str, *rest: Any) -> Any:
         WATCH.note_password(password)
         return await original(self, password, *rest)
@@ -70,6 +77,7 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
 
     for owner, name, ours in (
         (Tokens, "derive", derive),
+        (OneTimeTokens, "make", link),
         (Passwords, "hash", note),
         (Passwords, "verify", note),
         (RequestLog, "flush", flush),

@@ -12,14 +12,25 @@ import pytest
 import handlers
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("commands", "embedded", "handlers", "store", "telemetry")
+PACKAGES = ("commands", "embedded", "handlers", "mail", "store", "telemetry")
 SHIPPED = [
-    *(ROOT / name for name in ("server.py", "app.py", "settings.py")),
+    *(ROOT / name for name in ("server.py", "app.py", "settings.py", "setting_types.py")),
     *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py")),
 ]
 OURS = [*SHIPPED, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
 
-ORDER = ("server", "commands", "embedded", "app", "settings", "handlers", "store", "telemetry")
+ORDER = (
+    "server",
+    "commands",
+    "embedded",
+    "app",
+    "settings",
+    "setting_types",
+    "handlers",
+    "mail",
+    "store",
+    "telemetry",
+)
 """Each may import what stands behind it."""
 
 DRIVERS = {"redis", "hiredis", "aiopg", "psycopg2", "bcrypt", "argon2"}
@@ -29,11 +40,13 @@ LIBRARIES = {
     "aiohttp": ["app", "commands", "handlers"],
     "aiohttp_cors": ["handlers.cors"],
     "aiopg": ["store.postgresql"],
+    "aiosmtplib": ["mail.transport"],
     "argon2": ["store"],
     "bcrypt": ["store"],
     "gunicorn": ["commands.workers"],
     "hiredis": ["store.redis"],
-    "idna": ["store"],
+    "idna": ["mail", "store"],
+    "jinja2": ["mail.messages"],
     "limits": ["store.limits"],
     "multipart": ["handlers.forms"],
     "opentelemetry": ["telemetry.store_spans", "telemetry.tracing"],
@@ -70,7 +83,7 @@ CLOSED = {
         "handlers.http.unreadable",
         "telemetry",
     },
-    "handlers": {"telemetry.store_spans", "telemetry.tracing"},
+    "handlers": {"mail", "telemetry.store_spans", "telemetry.tracing"},
     "store": {"telemetry.store_spans", "telemetry.tracing"},
     "commands": {"handlers.dialects", "handlers.system", "telemetry.tracing"},
 }

@@ -105,9 +105,11 @@ def test_all_is_well(check_alone, check, stores, durable):
     assert f"schema version is {NEWEST}, as this release requires" in said
     assert "DATABASE_POOL x WORKERS is 2, of" in said
     assert "the server can listen on 127.0.0.1:0" in said
-    [kust] = found["note"]
+    kust, mail = found["note"]
     assert "every account can read all accounts" in kust
-    assert "note" not in check(dialects={"lumotist": Mount("/")})
+    assert mail.startswith("no mail is sent")
+    sends = {"mail_url": "smtps://mail.example", "public_url": "https://accounts.example"}
+    assert "note" not in check(dialects={"lumotist": Mount("/")}, **sends)
 
 
 def test_both_stores_are_away(check_alone):

@@ -7,11 +7,12 @@ import pytest
 
 from tests.program import ROOT
 
-COMMANDS = ("serve", "check", "account", "sessions", "gallery")
+COMMANDS = ("serve", "check", "account", "sessions", "gallery", "mail")
 ACTIONS = {
     "account": ("show", "set"),
     "sessions": ("list", "end"),
     "gallery": ("list", "add", "remove"),
+    "mail": ("list", "show"),
 }
 
 

@@ -1,0 +1,254 @@
+"""The sender: a task that takes messages from the queue and delivers them, at least once.
+
+No request waits for it. Several processes and servers may each run one: a message is claimed by
+one of them at a time. docs/mail.md has the rules.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import logging
+from email.message import EmailMessage
+
+from mail.links import Links
+from mail.messages import Messages
+from mail.settings import deliverable
+from mail.transport import Connection, DeliveryError, Refused, Transport, Unreachable
+from store.account import Account
+from store.accounts import Accounts
+from store.errors import Unavailable
+from store.mail_queue import RESET, MailQueue, QueuedMail
+from store.names import forms
+from store.one_time_tokens import OneTimeTokens, Purpose
+from telemetry.mail_metrics import MailMetrics
+
+BATCH = 10
+"""Messages that are claimed together and sent over one connection."""
+BATCH_SECONDS = 60.0
+"""How long a batch may take, however slow the server is. What is left of it is then given back."""
+LEASE_SECONDS = 90.0
+"""How long a claimed message is nobody else's: longer than a batch, so that none is sent twice.
+What a process that was killed had claimed is sent this much later."""
+POLL_SECONDS = 5.0
+"""How often the queue is looked at, for what other processes have queued and for retries."""
+FIRST_RETRY, LONGEST_RETRY = 30.0, 3600.0
+"""Seconds until the second attempt, doubled for each further one, and the most they become."""
+TRIED_FOR = datetime.timedelta(days=1)
+"""How long after it was queued a message is tried again."""
+CLOSE_SECONDS = 5.0
+"""How long a batch under way may still take when the server stops."""
+_COUNT_SECONDS = 15.0
+
+_log = logging.getLogger("latchkey.mail")
+
+_PURPOSES = {"verify": Purpose.VERIFY, "change": Purpose.CHANGE, RESET: Purpose.RESET}
+
+
+class _Dropped(Exception):
+    """A message is not to be sent. `outcome` says why."""
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class MailSender:
+    """Sends what is in the queue. `start` and `close` belong to the event loop that it runs on."""
+
+    def __init__(
+        self,
+        queue: MailQueue,
+        accounts: Accounts,
+        tokens: OneTimeTokens,
+        messages: Messages,
+        links: Links,
+        transport: Transport,
+        metrics: MailMetrics,
+        *,
+        batch_seconds: float = BATCH_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """Compose a sender; the lease must be longer than a batch."""
+        self._queue, self._accounts, self._tokens = queue, accounts, tokens
+        self._messages, self.links, self._transport = messages, links, transport
+        self._metrics = metrics
+        self._batch_seconds, self._lease_seconds = batch_seconds, lease_seconds
+        self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+        self._is_closing = False
+        self._delivered: set[int] = set()
+        """Delivered, but PostgreSQL could not be told so yet."""
+        self._next_count = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """Have the queue looked at now: a message was just queued by this process."""
+        self._woken.set()
+
+    async def close(self) -> None:
+        """Stop. A message under way has some seconds to be delivered."""
+        self._is_closing = True
+        self._woken.set()
+        if self._task:
+            done, _ = await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
+            if not done:
+                self._task.cancel()
+                await asyncio.wait((self._task,))
+
+    async def _run(self) -> None:
+        while not self._is_closing:
+            self._woken.clear()
+            try:
+                goes_on = await self._send_batch()
+                await self._count()
+            except Unavailable as problem:
+                _log.warning("mail waits: %s", problem)
+                goes_on = False
+            except Exception:
+                _log.exception("mail could not be sent")  # a bug: the next batch may do without it
+                goes_on = False
+            if not goes_on and not self._is_closing:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+
+    async def _send_batch(self) -> bool:
+        """Send some of what is due; return whether to look for more at once."""
+        if not self.links.is_ready:
+            return False
+        for mail_id in list(self._delivered):
+            await self._record(mail_id)
+        batch = await self._queue.claim(BATCH, self._lease_seconds)
+        if not batch:
+            return False
+        connection = self._transport.open()
+        waiting = batch[::-1]
+        try:
+            async with asyncio.timeout(self._batch_seconds):
+                while waiting and not self._is_closing:
+                    await self._send(waiting[-1], connection)
+                    waiting.pop()
+        except Unreachable as problem:
+            _log.warning("the mail server cannot be used: %s", problem)
+            for mail in waiting:
+                await self._retry(mail, problem)
+            return False
+        except TimeoutError:
+            late = waiting.pop()
+            if late.id not in self._delivered:
+                await self._retry(late, DeliveryError("timeout"))
+        finally:
+            await connection.close()
+        for mail in waiting:
+            await self._queue.release(mail)
+        return True
+
+    async def _send(self, mail: QueuedMail, connection: Connection) -> None:
+        """Deliver a message, drop it, or have it tried again. Raises Unreachable, Unavailable."""
+        try:
+            message = await self._compose(mail)
+            await connection.deliver(mail, message)
+        except _Dropped as dropped:
+            await self._drop(mail, dropped.outcome, 0)
+        except Refused as error:
+            await self._drop(mail, "refused", error.code)
+        except Unreachable:
+            raise
+        except DeliveryError as error:
+            await self._retry(mail, error)
+        else:
+            self._metrics.count(mail.kind, "sent")
+            self._delivered.add(mail.id)
+            await self._record(mail.id)
+
+    async def _record(self, mail_id: int) -> None:
+        """Record a delivery; if PostgreSQL is unavailable, again before the next batch."""
+        await self._queue.delivered(mail_id)
+        self._delivered.discard(mail_id)
+
+    async def _compose(self, mail: QueuedMail) -> EmailMessage:
+        """Return the message of a row. Raises _Dropped when it is not to be sent."""
+        now = datetime.datetime.now(datetime.UTC)
+        if mail.expires and mail.expires <= now:
+            raise _Dropped("expired")
+        recipient = deliverable(mail.address)
+        if recipient is None:
+            raise _Dropped("invalid_address")
+        account = await self._account_of(mail)
+        if account is None or not account.is_active or not _still_fits(mail, account):
+            raise _Dropped("void")
+        return self._messages.compose(mail, recipient, self._link(mail, account))
+
+    def _link(self, mail: QueuedMail, account: Account) -> str:
+        purpose = _PURPOSES.get(mail.kind)
+        if purpose is None or mail.expires is None:
+            return ""
+        address = mail.address if purpose is Purpose.CHANGE else ""
+        token = self._tokens.make(purpose, account, mail.expires.timestamp(), address)
+        return self.links.link(mail.kind, token)
+
+    async def _account_of(self, mail: QueuedMail) -> Account | None:
+        """Return the account that a message is about; for a reset, that of its address."""
+        account_id = mail.account_id
+        if mail.kind == RESET:
+            ids = await self._accounts.ids_of("email", [mail.address])
+            account_id = ids.get(mail.address)
+        if account_id is None:
+            return None
+        by = asyncio.get_running_loop().time() + self._batch_seconds
+        return (await self._accounts.get_many([account_id], by)).get(account_id)
+
+    async def _drop(self, mail: QueuedMail, outcome: str, code: int) -> None:
+        await self._queue.drop(mail.id)
+        self._metrics.count(mail.kind, outcome)
+        if outcome != "void":  # an unknown address, or a link that would lead nowhere by now
+            _log.warning(
+                "mail dropped: %s, kind %s, row %d, account %s, SMTP code %d",
+                outcome,
+                mail.kind,
+                mail.id,
+                mail.account_id,
+                code,
+            )
+
+    async def _retry(self, mail: QueuedMail, error: DeliveryError) -> None:
+        """Have a message tried again later, or drop it after a day."""
+        wait = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, 20), LONGEST_RETRY)
+        next_attempt = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=wait)
+        if next_attempt > mail.created + TRIED_FOR:
+            await self._drop(mail, "given_up", error.code)
+            return
+        await self._queue.failed(mail, wait)
+        self._metrics.count(mail.kind, "retried")
+        if not isinstance(error, Unreachable):  # that is logged once for the batch
+            _log.warning(
+                "mail deferred for %d s: %s, kind %s, row %d, account %s, SMTP code %d",
+                wait,
+                error.reason,
+                mail.kind,
+                mail.id,
+                mail.account_id,
+                error.code,
+            )
+
+    async def _count(self) -> None:
+        """Show how much waits, now and then."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_count:
+            self._next_count = now + _COUNT_SECONDS
+            backlog = await self._queue.backlog()
+            self._metrics.show_backlog(backlog.count, backlog.oldest_seconds)
+
+
+def _still_fits(mail: QueuedMail, account: Account) -> bool:
+    """Return whether a link would still do what it says."""
+    addresses = forms("email", account.email) if account.email else [None]
+    if mail.kind == "verify":
+        return not set(addresses).isdisjoint(forms("email", mail.address))
+    if mail.kind == "change":
+        return mail.session_epoch == account.epoch and mail.previous in addresses
+    return True
