@@ -7,14 +7,14 @@ import pytest
 
 from handlers.errors import Malformed
 from store.errors import AppError, BadToken, TokenProblem
-from tests.test_layout import IMPORTS, ROOT
+from tests.test_layout import FILES, ROOT
 
 LISTED = re.compile(r"^\| `([a-z_]+)` \| .+ \| [0-9, ]*\|$", re.MULTILINE)
 
 
 def errors() -> list[type[AppError]]:
     """Return every error class of the product."""
-    for module in IMPORTS:
+    for module in FILES:
         if module.startswith(("handlers", "store")) and module != "store.image_decoder":
             importlib.import_module(module)
     found, left = [], AppError.__subclasses__()

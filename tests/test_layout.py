@@ -120,8 +120,13 @@ def is_for_types(node):
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-def imports_of(file):
-    """Every module that a file imports when it runs; imports for types only bind nothing."""
+FILES = {module_of(file): file for file in SHIPPED}
+
+
+@cache
+def imports_of(module):
+    """Every module that one imports when it runs; imports for types only bind nothing."""
+    file = FILES[module]
     found, nodes = set(), [tree_of(file)]
     while nodes:
         node = nodes.pop()
@@ -134,43 +139,40 @@ def imports_of(file):
     return found
 
 
-IMPORTS = {module_of(file): imports_of(file) for file in SHIPPED}
-
-
 def packages(imports):
     return {name.partition(".")[0] for name in imports}
 
 
 def test_what_is_looked_at_is_all_there():
-    assert set(ORDER) <= {module.partition(".")[0] for module in IMPORTS}
-    assert {"store.accounts", "store.sessions", "store.pictures", "store.access"} <= set(IMPORTS)
-    assert {f"handlers.dialects.{name}" for name in handlers.DIALECTS} <= set(IMPORTS)
-    assert "handlers.dialects.lumotist" in IMPORTS["handlers"]
+    assert set(ORDER) <= {module.partition(".")[0] for module in FILES}
+    assert {"store.accounts", "store.sessions", "store.pictures", "store.access"} <= set(FILES)
+    assert {f"handlers.dialects.{name}" for name in handlers.DIALECTS} <= set(FILES)
+    assert "handlers.dialects.lumotist" in imports_of("handlers")
 
 
-@pytest.mark.parametrize("module", IMPORTS)
+@pytest.mark.parametrize("module", FILES)
 def test_imports_point_one_way(module):
     place = ORDER.index(module.partition(".")[0])
-    assert packages(IMPORTS[module]).isdisjoint(ORDER[:place])
+    assert packages(imports_of(module)).isdisjoint(ORDER[:place])
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(handlers.DIALECTS, 2)))
 def test_a_dialect_imports_no_other(one, other):
-    assert f"handlers.dialects.{other}" not in IMPORTS[f"handlers.dialects.{one}"]
+    assert f"handlers.dialects.{other}" not in imports_of(f"handlers.dialects.{one}")
 
 
 @pytest.mark.parametrize(
     ("one", "other"), list(permutations(("accounts", "sessions", "pictures"), 2))
 )
 def test_accounts_sessions_and_pictures_do_not_know_each_other(one, other):
-    assert f"store.{other}" not in IMPORTS[f"store.{one}"]
+    assert f"store.{other}" not in imports_of(f"store.{one}")
 
 
 def test_few_modules_import_accounts_and_sessions():
     """Authentication, what ends or opens sessions, and store/core.py, which composes them."""
     both = {"store.accounts", "store.sessions"}
     allowed = {"store.authentication", "store.access", "store.admin", "store.core"}
-    assert {each for each in IMPORTS if both <= IMPORTS[each]} == allowed
+    assert {each for each in FILES if both <= imports_of(each)} == allowed
 
 
 def is_in(module, places):
@@ -180,15 +182,15 @@ def is_in(module, places):
 
 def of_product(module):
     """Return the modules of the product that a module imports; a package only for its own names."""
-    known = {name for name in IMPORTS[module] if name in IMPORTS and name != module}
+    known = {name for name in imports_of(module) if name in FILES and name != module}
     return {name for name in known if not any(each.startswith(f"{name}.") for each in known)}
 
 
 def libraries_of(module):
-    return packages(IMPORTS[module]) - sys.stdlib_module_names - set(ORDER)
+    return packages(imports_of(module)) - sys.stdlib_module_names - set(ORDER)
 
 
-@pytest.mark.parametrize("module", IMPORTS)
+@pytest.mark.parametrize("module", FILES)
 def test_libraries_are_imported_where_they_belong(module):
     libraries = libraries_of(module)
     assert {each for each in libraries if not is_in(module, LIBRARIES.get(each, ()))} == set()
@@ -196,26 +198,26 @@ def test_libraries_are_imported_where_they_belong(module):
 
 def test_every_permission_is_used():
     """For a library, and for what a package may import."""
-    libraries = {module: libraries_of(module) for module in IMPORTS}
+    libraries = {module: libraries_of(module) for module in FILES}
     assert set(LIBRARIES) == set().union(*libraries.values())
     for library, places in LIBRARIES.items():
-        importing = [module for module in IMPORTS if library in libraries[module]]
+        importing = [module for module in FILES if library in libraries[module]]
         unused = {place for place in places if not any(is_in(each, {place}) for each in importing)}
         assert unused == set(), library
     for room, allowed in ROOMS.items():
-        imports = set().union(*(of_product(each) for each in IMPORTS if is_in(each, {room})))
+        imports = set().union(*(of_product(each) for each in FILES if is_in(each, {room})))
         assert {each for each in allowed if not any(is_in(x, {each}) for x in imports)} == set(), (
             room
         )
 
 
-@pytest.mark.parametrize("module", [each for each in IMPORTS if is_in(each, ROOMS)])
+@pytest.mark.parametrize("module", [each for each in FILES if is_in(each, ROOMS)])
 def test_a_package_imports_what_it_may(module):
     [room] = [each for each in ROOMS if is_in(module, {each})]
     assert {name for name in of_product(module) if not is_in(name, {room, *ROOMS[room]})} == set()
 
 
-@pytest.mark.parametrize("module", [each for each in IMPORTS if is_in(each, CLOSED)])
+@pytest.mark.parametrize("module", [each for each in FILES if is_in(each, CLOSED)])
 def test_a_package_does_not_import_what_is_closed_to_it(module):
     rooms = [room for room in CLOSED if is_in(module, {room})]
     closed = set().union(*(CLOSED[room] for room in rooms))
@@ -225,25 +227,25 @@ def test_a_package_does_not_import_what_is_closed_to_it(module):
 
 def test_what_is_closed_exists():
     named = {*CLOSED, *(each for closed in CLOSED.values() for each in closed)}
-    assert {each for each in named if not any(is_in(module, {each}) for module in IMPORTS)} == set()
+    assert {each for each in named if not any(is_in(module, {each}) for module in FILES)} == set()
 
 
 def test_no_modules_import_each_other():
     """Nor in a longer circle. What imports nothing that is left is removed until none is left."""
-    left = {module: of_product(module) for module in IMPORTS}
+    left = {module: of_product(module) for module in FILES}
     while free := {module for module, imports in left.items() if not imports & left.keys()}:
         left = {module: imports for module, imports in left.items() if module not in free}
     assert left == {}
 
 
-@pytest.mark.parametrize("module", [each for each in IMPORTS if each.startswith("store")])
+@pytest.mark.parametrize("module", [each for each in FILES if each.startswith("store")])
 def test_the_store_knows_no_web(module):
-    assert packages(IMPORTS[module]).isdisjoint({"aiohttp", "aiohttp_cors"})
+    assert packages(imports_of(module)).isdisjoint({"aiohttp", "aiohttp_cors"})
 
 
-@pytest.mark.parametrize("module", [each for each in IMPORTS if each.startswith("handlers")])
+@pytest.mark.parametrize("module", [each for each in FILES if each.startswith("handlers")])
 def test_the_handlers_know_no_driver(module):
-    assert packages(IMPORTS[module]).isdisjoint(DRIVERS)
+    assert packages(imports_of(module)).isdisjoint(DRIVERS)
 
 
 def test_only_the_server_reads_the_environment():
@@ -253,7 +255,7 @@ def test_only_the_server_reads_the_environment():
         names = {
             ast.unparse(node) for node in ast.walk(tree_of(file)) if isinstance(node, ast.Attribute)
         }
-        if reads & (names | IMPORTS[module_of(file)]):
+        if reads & (names | imports_of(module_of(file))):
             found.add(name_of(file))
     assert found == {"server.py"}
 
