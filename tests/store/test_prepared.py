@@ -108,6 +108,16 @@ async def test_all_who_are_refused_at_once_are_answered(table, monkeypatch):
     await database.close()
 
 
+async def test_a_plain_statement_that_names_no_prepared_one_is_raised(single, caplog):
+    """The error means nothing for the others, which stay prepared."""
+    caplog.set_level(logging.INFO)
+    with pytest.raises(psycopg2.errors.InvalidSqlStatementName):
+        await single.rows("execute nothing")
+    assert await look_up(single, Prepared(SQL, "bigint")) == [(7, "kim")]
+    assert len(await single.rows(KEPT)) == 1
+    assert [record for record in caplog.records if COMPLAINT in record.message] == []
+
+
 async def test_what_the_statement_does_wrong_is_raised(single):
     statement = Prepared(SQL, "bigint")
     for _ in range(2):
