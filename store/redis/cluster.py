@@ -23,7 +23,6 @@ from redis.exceptions import (
     MovedError,
     RedisClusterException,
     RedisError,
-    ResponseError,
 )
 
 from store.redis.connection import LiveConnection, LiveTLSConnection, Trust
@@ -94,8 +93,8 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         for share, values in zip(shares.values(), await asyncio.gather(*reading), strict=True):
             found |= zip(share, values, strict=True)
         for key, value in found.items():
-            if isinstance(value, ReplyError):
-                found[key] = await self._read_elsewhere(key, str(value))
+            if isinstance(value, ReplyError):  # its slot is elsewhere, or it raises here
+                found[key] = await self.get(key)
         return [found[key] for key in keys]
 
     async def _read(self, node: ClusterNode, keys: list[str], deadline: float) -> list[Any]:
@@ -110,12 +109,6 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         values = await reader.mget(keys, deadline)
         kept.append(reader)
         return values
-
-    async def _read_elsewhere(self, key: str, said: str) -> bytes | None:
-        """Read a key whose slot has moved or is moving; any other answer is an error."""
-        if not said.startswith(("MOVED ", "ASK ")):
-            raise ResponseError(said)
-        return await self.get(key)  # type: ignore[return-value]  # nothing is decoded
 
     def refresh(self) -> None:
         """Have the table of slots read anew soon: a node failed, or slots have moved."""

@@ -1,6 +1,7 @@
 """Below the level of requests: what is on the wire when a request is odd, early or cut short."""
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -277,6 +278,72 @@ async def test_what_is_dropped_has_limits(aiohttp_client, settings, clean, monke
         async with asyncio.timeout(3):
             await client.server.close()
     sender.close()
+
+
+async def until_closed(server: Server) -> None:
+    for _ in range(1_000):
+        if not server.handler.connections:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("a connection stays open")
+
+
+async def test_what_follows_an_unreadable_request_has_limits(
+    aiohttp_client, settings, clean, monkeypatch
+):
+    """The same ones. The response is sent first, and so is the end of what the server sends."""
+    client = await aiohttp_client(create_app(settings))  # of its own, since it is stopped
+    unreadable = head("GET /account/profile HTTP/1.1", "Host: a", LONG)
+
+    async def send_unreadable() -> asyncio.StreamWriter:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(unreadable)
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        assert len(client.server.handler.connections) == 1
+        return writer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lingering, "MAX_SILENCE", 0.1)
+        silent = await send_unreadable()
+        await until_closed(client.server)
+        silent.close()
+    monkeypatch.setattr(lingering, "MAX_SILENCE", 30.0)
+    writer, sent = await send_unreadable(), 0
+    with contextlib.suppress(OSError):
+        while sent < 100_000_000:
+            writer.write(bytes(500_000))
+            await writer.drain()
+            sent += 500_000
+    assert lingering.MIN_BYTES / 2 < sent < 3 * lingering.MIN_BYTES
+    await until_closed(client.server)
+    writer.close()
+    writer = await send_unreadable()
+    async with asyncio.timeout(3):
+        await client.server.close()
+    writer.close()
+
+
+@pytest.mark.parametrize("waits_for", ["the body", "the client to read"])
+async def test_a_stop_ends_what_does_not_end(aiohttp_client, settings, clean, waits_for):
+    """When its time is up: a request without its body, and a response that nobody reads."""
+    client = await aiohttp_client(create_app(settings))
+    sent = (
+        head("POST /account/login HTTP/1.1", "Host: a", f"Content-Length: {len(LOGIN)}")
+        if waits_for == "the body"
+        else head("GET /openapi.json HTTP/1.1", "Host: a") * 500
+    )
+    with socket.socket() as plug:
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plug.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(plug, (client.host, client.port))
+        plug.send(sent)
+        await asyncio.sleep(0.2)
+        [stopped] = client.server.handler.connections
+        assert (stopped.transport.get_write_buffer_size() > 0) == (waits_for != "the body")
+        async with asyncio.timeout(10):
+            await stopped.shutdown(0.2)
+        await until_closed(client.server)
 
 
 async def test_a_body_may_be_slow_but_not_silent(aiohttp_client, settings, clean, monkeypatch):
