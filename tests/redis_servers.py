@@ -204,10 +204,10 @@ class Nodes:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[str]:
+def alone(*arguments: str) -> Iterator[str]:
     """Run a server on a unix socket, as the embedded one is; give its URL."""
     with _servers() as make:
-        server = make("--save", "", "--appendonly", "yes", "--unixsocket", "s")
+        server = make("--save", "", "--appendonly", "yes", "--unixsocket", "s", *arguments)
         yield f"unix://{server.home}/s"
 
 

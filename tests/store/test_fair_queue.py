@@ -173,6 +173,40 @@ async def test_a_call_that_is_cancelled_when_its_turn_comes_passes_it_on(make, g
     assert await asyncio.wait_for(queue.run(lambda: 1), 10) == 1
 
 
+async def test_a_call_that_is_cancelled_just_before_its_turn_is_passed_over(make, gate):
+    """Its place is passed over before the task has run: it must not be taken out twice."""
+    queue = make()
+    await hold(queue, gate)
+    left, waits = (asyncio.create_task(queue.run(work)) for work in (pytest.fail, lambda: 2))
+    await asyncio.sleep(0)
+    release = queue._release
+
+    def before_its_turn() -> None:
+        left.cancel()
+        release()
+
+    queue._release = before_its_turn
+    gate.set()
+    await asyncio.wait([left])
+    queue._release = release
+    assert left.cancelled()
+    assert await asyncio.wait_for(waits, 10) == 2
+    assert await asyncio.wait_for(queue.run(lambda: 1), 10) == 1
+
+
+async def test_a_client_that_leaves_the_middle_of_a_line_takes_nobody_with_it(make, gate):
+    queue = make()
+    await hold(queue, gate)
+    first, left, last = [
+        asyncio.create_task(queue.run(work)) for work in (lambda: 1, pytest.fail, lambda: 3)
+    ]
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait([left])
+    gate.set()
+    assert await asyncio.wait_for(asyncio.gather(first, last), 10) == [1, 3]
+
+
 async def test_a_place_that_others_came_before_for_too_long_is_given_up(make, gate, monkeypatch):
     monkeypatch.setattr("store.fair_queue._OVERDUE_SECONDS", 0.0)
     queue = make(1, 0.001)

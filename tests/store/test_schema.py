@@ -138,6 +138,17 @@ async def test_a_role_that_may_make_nothing_is_told_so(empty):
     assert catalog(empty)["relations"] == []
 
 
+async def test_a_rehearsal_tells_why_and_leaves_nothing(empty):
+    """In a database that only seems to be empty, and then in one that is."""
+    database = await connect_database(empty, 1, PATIENCE)
+    ask(empty, "create type picture as enum ('other')")
+    assert await schema.rehearse(database) == 'type "picture" already exists'
+    ask(empty, "drop type picture")
+    assert await schema.rehearse(database) is None
+    assert catalog(empty)["relations"] == []
+    await database.close()
+
+
 @contextlib.contextmanager
 def holding(url, sql):
     """Hold a lock, in a transaction of somebody else's."""

@@ -1,0 +1,55 @@
+"""What a check asks both stores, where they have less than they should."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from store.diagnostics import database_facts, limits_problem, redis_facts, sessions_problem
+from store.errors import Unavailable
+from store.limits import Limits, parse_limit
+from store.postgresql.database import connect_database
+from store.redis.client import Redis, connect_redis
+from tests import redis_servers
+from tests.store.databases import ask, own_database
+
+PATIENCE = 20.0
+RARELY = [parse_limit("1/hour")] * 4
+
+
+@pytest.fixture(scope="module")
+def restricted_url() -> Iterator[str]:
+    """A Redis of a provider that has renamed commands."""
+    renamed = [word for name in ("INFO", "EVALSHA") for word in ("--rename-command", name, "")]
+    with redis_servers.alone(*renamed) as url:
+        yield url
+
+
+@pytest.fixture
+async def restricted(restricted_url: str) -> AsyncIterator[Redis]:
+    client = await connect_redis(restricted_url, 2, PATIENCE)
+    yield client
+    await client.close()
+
+
+async def test_a_redis_whose_commands_are_renamed_is_reported(restricted):
+    assert await redis_facts(restricted) == [None]
+    assert "unknown command" in (await limits_problem(Limits(restricted, *RARELY)) or "")
+
+
+async def test_a_redis_that_counts_and_keeps_has_no_problem(core):
+    """Also past the limit: that an attempt is refused shows that it was counted."""
+    limits = Limits(core.redis, *RARELY)
+    assert [await limits_problem(limits) for _ in range(3)] == [None] * 3
+    assert await sessions_problem(core.sessions) is None
+    [facts] = await redis_facts(core.redis)
+    assert facts is not None
+    assert facts.is_primary
+
+
+async def test_a_table_of_somebody_else_is_told_as_such(stores):
+    with own_database(stores) as url:
+        ask(url, "create table schema_version (other int)")
+        database = await connect_database(url, 1, PATIENCE)
+        with pytest.raises(Unavailable, match='column "version" does not exist'):
+            await database_facts(database)
+        await database.close()
