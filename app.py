@@ -1,4 +1,4 @@
-"""The application: what requests need, with one cleanup context for each resource."""
+"""Composes the application, with one cleanup context for each resource."""
 
 import asyncio
 import contextlib
@@ -40,10 +40,10 @@ NOBODY = "no-reply@localhost"
 
 
 def create_app(settings: Settings, report: Report | None = None) -> web.Application:
-    """Return the application. It needs the URLs of both stores, and a secret key.
+    """Return the application. `settings` must have the URLs of both stores and a secret key.
 
-    `report` is given a line when a store is not reached at the start and is tried again. Raises
-    handlers.Conflict when two dialects claim one path.
+    `report` is called with one line each time that a store is unavailable at the start, before the
+    next attempt. Raises handlers.Conflict when two dialects claim one path.
     """
     app = web.Application()
     all_origins = settings.cors_origins == ("*",)
@@ -72,7 +72,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     handlers.mount(app, settings.dialects, with_docs=settings.docs == "on")
     if not all_origins:
         cors.narrow(app, settings.cors_origins)
-    # Opened in this order when the application starts, and closed in the reverse order.
+    # Opened in this order at the start, closed in the reverse order.
     if tracing:
         app.cleanup_ctx.append(partial(_send_spans, tracing))
     app.cleanup_ctx.append(partial(_open_core, settings, report, observer))
@@ -177,7 +177,7 @@ async def _open_readiness(app: web.Application) -> AsyncIterator[None]:
 
 
 def core_options(settings: Settings) -> CoreOptions:
-    """Return what one of the settings' `workers` composes its core from."""
+    """Return the options of the core of one worker process."""
     limits = RateLimits(
         settings.login_limit,
         settings.address_limit,
@@ -211,7 +211,7 @@ def core_options(settings: Settings) -> CoreOptions:
 
 
 def _make_tracing(app: web.Application, settings: Settings) -> "Tracing | None":
-    """Return what makes traces, None when they are off: then OpenTelemetry is not imported."""
+    """Return the tracing, or None when it is off: OpenTelemetry is not imported then."""
     if settings.tracing == "off":
         return None
     from telemetry.tracing import Tracing  # noqa: PLC0415
@@ -223,7 +223,7 @@ def _make_tracing(app: web.Application, settings: Settings) -> "Tracing | None":
 
 @contextlib.contextmanager
 def _bad_tracing_setting() -> Iterator[None]:
-    """Report a setting of OpenTelemetry's own that it can't use as one of ours is reported."""
+    """Raise BadSetting for an invalid setting of OpenTelemetry, as for one of this program."""
     try:
         yield
     except ValueError as problem:

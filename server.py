@@ -1,7 +1,6 @@
 """Latchkey: the entry point. Read the settings from the environment and run the command line.
 
-No other file reads the environment. The application is composed in app.py, and what its handlers
-call in store/core.py.
+No other file reads the environment. app.py composes the application, store/core.py the stores.
 """
 
 import contextlib
@@ -37,7 +36,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _shared_metrics(several: bool) -> Iterator[None]:
-    """Give several processes a directory to count in, by the variable of prometheus-client."""
+    """Give several processes a directory to count in, by prometheus-client's variable."""
     if not several:
         yield
         return

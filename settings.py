@@ -1,4 +1,4 @@
-"""The settings: their names, their defaults and what is allowed. docs/settings.md lists them."""
+"""The settings: names, defaults and allowed values. docs/settings.md lists them."""
 
 import importlib.util
 import re
@@ -25,7 +25,7 @@ VERSION = "1.0.0"
 
 
 class BadSetting(Exception):
-    """A setting's value can't be used; the text names it, the value and what is allowed."""
+    """A setting's value is invalid. The text has its name, its value and what is allowed."""
 
 
 def _parse_directory(text: str) -> str:
@@ -82,16 +82,16 @@ def _rate(default: str) -> Any:
 _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
 _SECRET = ("secret_keys", "database_url", "redis_url", "mail_url")
-"""Never shown. Each may be in a file instead, which its name with _FILE gives."""
+"""Never shown. Each may be in a file instead, whose name is in its variable with _FILE."""
 _OF_PYTHON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
-"""What Python needs to start in a process of ours: no setting, so no secret."""
+"""The variables that Python needs to start. None of them is a secret."""
 _LOOPBACK = "127.0.0.0/8 ::1"
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting: its name in the environment is the field's in capitals."""
+    """Every setting. Its name in the environment is the field's in upper case."""
 
     host: str = setting("127.0.0.1", _parse_host, "an address of this machine, or a name of it")
     port: int = whole(8000, 0, 65535)
@@ -173,13 +173,13 @@ class Settings:
     """What links begin with if no setting says so: this server's address on this machine, with
     `{port}` in it, where the stores are embedded. Not a setting itself."""
     secret_files: tuple[Path, ...] = ()
-    """The files that secrets were read from. Not a setting itself."""
+    """The files that secrets were read from. Not a setting."""
     decoder_environment: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """The environment of the processes that decode pictures. Not a setting itself."""
+    """The environment of the processes that decode pictures. Not a setting."""
 
     @property
     def lifetimes(self) -> dict[str, int]:
-        """Seconds that a session of each kind lives."""
+        """The lifetime of a session of each kind, in seconds."""
         access = self.access_token_lifetime
         return {
             "token": self.session_lifetime,
@@ -196,7 +196,7 @@ def setting_fields() -> list["Field[Any]"]:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Return the settings that an environment gives. Raises BadSetting."""
+    """Return the settings of an environment. Raises BadSetting."""
     files = tuple(file for name in _SECRET if (file := _file(environment, name)))
     texts = {each.name: _given(environment, each.name) for each in setting_fields()}
     given = {
@@ -219,18 +219,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # nor is what it would be part of
+    except ModuleNotFoundError:  # its package is not installed either
         return False
 
 
 def _file(environment: Mapping[str, str], name: str) -> Path | None:
-    """Return the file that is given for a secret, if there is one."""
+    """Return the file of a secret, None if its variable with _FILE is not set."""
     named = environment.get(f"{name.upper()}_FILE", "").strip()
     return Path(named) if named else None
 
 
 def _given(environment: Mapping[str, str], name: str) -> str:
-    """Return the text of a setting, which may be in a file."""
+    """Return the text of a setting, from its variable or its file."""
     variable = name.upper()
     text = environment.get(variable, "").strip()
     file = _file(environment, name) if name in _SECRET else None

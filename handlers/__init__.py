@@ -1,4 +1,4 @@
-"""What clients see: the dialects, and the few paths that belong to none of them."""
+"""The HTTP interface: the dialects, and the paths that belong to no dialect."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,7 +28,7 @@ DIALECTS: dict[str, Dialect] = {
 ALL_METHODS = ("GET", "POST", "PUT")
 
 UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes that machines request again and again."""
+"""Routes that monitoring requests continually."""
 
 
 class Conflict(Exception):
@@ -36,9 +36,9 @@ class Conflict(Exception):
 
 
 def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool = False) -> None:
-    """Mount the named dialects, each where its mount says and under its own name.
+    """Add the routes of the named dialects: each at its mount and under its name.
 
-    Raises Conflict.
+    `with_docs` adds the page at /docs. Raises Conflict.
     """
     owners = _find_owners(mounts)
     for name, mounted in mounts.items():

@@ -1,4 +1,4 @@
-"""What the application carries, by typed keys."""
+"""The typed keys of what the application and its requests store."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,20 +26,20 @@ ACCOUNTS = web.AppKey("accounts", Accounts)
 PICTURES = web.AppKey("pictures", Pictures)
 
 PUBLIC_URL = web.AppKey("public_url", str)
-"""What the URLs of pictures begin with; "" to follow the request."""
+"""The beginning of the URLs of pictures; "" to take it from the request."""
 
 ALLOW_ORIGIN = web.AppKey("allow_origin", str)
-"""The Access-Control-Allow-Origin of every answer; "" to have handlers/cors.py decide each."""
+"""The Access-Control-Allow-Origin of every response; "" if handlers/cors.py decides each."""
 
 DRAINING = web.AppKey("draining", asyncio.Event)
-"""Set when this process is about to stop: every answer then closes its connection."""
+"""Set before this process stops: from then on every response closes its connection."""
 
 BODY_TIMEOUT = web.AppKey("body_timeout", float)
-"""Seconds in which a request's body must be there."""
+"""Seconds within which a request's body must arrive (handlers/body.py)."""
 
 BODY_MEMORY = web.AppKey("body_memory", BodyMemory)
 PICTURE_MEMORY = web.AppKey("picture_memory", BodyMemory)
-"""Pictures have a memory to themselves, which nobody can fill without a token."""
+"""Pictures have a separate limit. Only requests with a valid token can use it."""
 
 IMAGES = web.AppKey("images", Images)
 MAIL = web.AppKey("mail", MailQueue)
@@ -47,14 +47,14 @@ MAIL = web.AppKey("mail", MailQueue)
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """What a picture may be: `bytes` long, in a body that is there within `seconds`."""
+    """The largest picture in `bytes`, and the `seconds` within which its body must arrive."""
 
     bytes: int
     seconds: float
 
     @property
     def body_bytes(self) -> int:
-        """How long a body may be that holds such a picture, as base64 or in a form."""
+        """The largest body that can contain such a picture, as base64 or in a form."""
         return self.bytes * 4 // 3 + 65_536
 
 
@@ -62,17 +62,17 @@ PICTURE_LIMITS = web.AppKey("picture_limits", PictureLimits)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 DIALECT = web.RequestKey("dialect", str)
-"""The dialect of a request, where its path alone does not tell."""
+"""The dialect of a request on a shared path."""
 RENDER_ERROR: web.RequestKey[Callable[[AppError], Response]] = web.RequestKey("render_error")
-"""How the dialect renders errors, where the path alone does not tell which dialect it is."""
+"""The error renderer of the dialect of a request on a shared path."""
 BODY: web.RequestKey[bytes | AppError] = web.RequestKey("body")
-"""The body, once it has been read, or why it could not be."""
+"""The body that was read, or the error that reading it raised."""
 HELD_BYTES = web.RequestKey("held_bytes", HeldBytes)
 PARSED: web.RequestKey[tuple[Any, str | None]] = web.RequestKey("parsed")
-"""What a JSON body says, once it has been parsed, or why it could not be."""
+"""The value of a JSON body and None, or None and the reason why it is malformed."""
 
 UNREADABLE = web.RequestKey("unreadable", AppError)
-"""Why the HTTP parser has refused the request."""
+"""The error of a request that the HTTP parser rejected."""
 
 REQUEST_LOG = web.AppKey("request_log", RequestLog)
 METRICS = web.AppKey("metrics", Metrics)

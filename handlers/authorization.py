@@ -12,9 +12,9 @@ SCHEMES = frozenset({"token", "bearer"})
 
 
 def token_of(request: web.Request) -> str | None:
-    """Return the token a request brings, None when it has no header or one of another scheme.
+    """Return the token of a request, None without the header or with another scheme.
 
-    Raises BadHeader when there is a scheme of ours and not exactly one token behind it.
+    Raises BadHeader unless exactly one token follows the scheme.
     """
     parts = request.headers.get(hdrs.AUTHORIZATION, "").split()
     if not parts or parts[0].lower() not in SCHEMES:
@@ -25,7 +25,7 @@ def token_of(request: web.Request) -> str | None:
 
 
 def authenticate(request: web.Request) -> Awaitable[Caller]:
-    """Return an awaitable of the caller. Raises MissingToken, BadHeader, and BadToken there."""
+    """Return an awaitable of the caller, which raises BadToken. Raises MissingToken, BadHeader."""
     token = token_of(request)
     if token is None:
         raise MissingToken
@@ -33,6 +33,6 @@ def authenticate(request: web.Request) -> Awaitable[Caller]:
 
 
 def check_token(request: web.Request) -> Awaitable[object] | None:
-    """Return an awaitable that refuses a bad token; None without one. Raises BadHeader."""
+    """Return an awaitable that raises BadToken; None without a token. Raises BadHeader."""
     token = token_of(request)
     return request.app[ACCESS].authenticate(token) if token else None

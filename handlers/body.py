@@ -1,9 +1,9 @@
-"""Reading a request's body: once, within its limits, every failure one of five refusals.
+"""Reads a request's body once, within its limits. Every failure is one of five errors.
 
-A body is read whole and then parsed on the event loop, so the work for it is bounded before it
-begins: by its length, by how many values, fields, escapes or parts it has, and by the fact that
-nothing is decompressed. What may be longer (a picture) is parsed in pieces, with a turn of the
-event loop between them. tests/handlers/test_event_loop.py measures the longest stop.
+A body is read completely and then parsed on the event loop, so the work is bounded before it
+begins: by the body's length, by its number of values, fields, escapes or parts, and because
+nothing is decompressed. A longer body (a picture) is parsed in pieces, with a turn of the event
+loop between them. tests/handlers/test_event_loop.py measures the longest block of the loop.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from store.errors import AppError
 
 MAX_BODY = 1024 * 1024
 MIN_BYTES_PER_SECOND = 8 * 1024
-"""Bytes a second: a body that comes steadily at this rate is read to its end, which it must reach.
-At the limits that is 138 s, and 15 minutes for a picture; a byte a second ends with the timeout."""
+"""A body that arrives at this rate or faster is read to its end. At the limits that takes 138 s,
+and 15 minutes for a picture. A body of one byte per second ends with the timeout."""
 MAX_VALUES = 10_000
-"""Values in a JSON body, at most: a megabyte of empty lists takes 110 ms, 10 000 take 2 ms."""
+"""The most values in a JSON body. A megabyte of empty lists takes 110 ms, 10 000 lists 2 ms."""
 
 PIECE = 256 * 1024
 """Bytes of a long body that are parsed in one turn of the event loop."""
@@ -39,12 +39,12 @@ async def read_body(
     stated: int | None = None,
     memory: web.AppKey[BodyMemory] = BODY_MEMORY,
 ) -> bytes:
-    """Return the whole body; read once, however often this is asked.
+    """Return the whole body. It is read once; later calls return or raise the same.
 
-    It may pause for `seconds`, BODY_TIMEOUT by default, and may take that long and a second more
-    for each SLOWEST bytes that have come; `stated` is the limit to tell, when that is another than
-    the body's; `memory` is what a long body is counted in. Raises PayloadTooLarge,
-    RequestTimeout, Malformed, UnsupportedEncoding, Busy, and the same again when asked again.
+    At most `limit` bytes are read. The client may pause for `seconds`, by default BODY_TIMEOUT,
+    and the body may take that long plus one second for each MIN_BYTES_PER_SECOND received bytes.
+    `stated` is the limit that an error names, if it differs from `limit`; `memory` counts long
+    bodies. Raises PayloadTooLarge, RequestTimeout, Malformed, UnsupportedEncoding, Busy.
     """
     if BODY not in request:
         try:
@@ -60,12 +60,12 @@ async def read_body(
         try:
             raise body
         finally:
-            del body  # else its traceback leads to itself, and only the collector frees it
+            del body  # otherwise its traceback refers to itself, and only the collector frees it
     return body
 
 
 def drop_body(request: web.Request) -> bytes | AppError | None:
-    """Forget a request's body, and return what there was of it."""
+    """Release a request's body; return it, its error, or None if it was not read."""
     request.pop(PARSED, None)
     if held := request.pop(HELD_BYTES, None):
         held.release()
@@ -93,15 +93,15 @@ async def _read(request: web.Request, limit: int, seconds: float, held: HeldByte
     except TimeoutError:
         raise RequestTimeout from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-        request.content.feed_eof()  # else aiohttp reads on, and meets the same error again
+        request.content.feed_eof()  # otherwise aiohttp reads on and raises the same error again
         raise Malformed("Body", "it is cut off") from error
     return bytes(body)
 
 
 def _check_encoding(request: web.Request) -> None:
-    """Refuse a body that is compressed, however it is: 2 KB of gzip can hold a megabyte of JSON.
+    """Raise UnsupportedEncoding for a compressed body: 2 KB of gzip can hold a megabyte of JSON.
 
-    No published client of the five dialects compresses, and neither Django nor Flask decompresses.
+    No published client of the five dialects compresses. Neither Django nor Flask decompresses.
     """
     codings = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
     are_compressed = {coding.strip().lower() for coding in codings.split(",")} - {"", "identity"}
@@ -110,12 +110,12 @@ def _check_encoding(request: web.Request) -> None:
 
 
 async def read_json(request: web.Request) -> Any:
-    """Return what a JSON body says; it is parsed once. Raises as `read_body` does."""
+    """Return the value of a JSON body, which is parsed once. Raises what `read_body` raises."""
     body = await read_body(request)
     if PARSED not in request:
         try:
             request[PARSED] = parse_json(body, content_type_of(request).charset), None
-        except Malformed as malformed:  # without its traceback, which would lead to the request
+        except Malformed as malformed:  # without its traceback, which refers to the request
             request[PARSED] = None, malformed.reason
     parsed, reason = request[PARSED]
     if reason is not None:
@@ -124,7 +124,7 @@ async def read_json(request: web.Request) -> Any:
 
 
 def parse_json(body: bytes, charset: str | None = None) -> Any:
-    """Return what a JSON body says. Raises Malformed."""
+    """Return the value of a JSON body, in UTF-8 or `charset`. Raises Malformed."""
     try:
         if charset is not None:
             body = body.decode(charset).encode()
@@ -136,12 +136,12 @@ def parse_json(body: bytes, charset: str | None = None) -> Any:
 
 
 def _has_too_many_values(body: bytes) -> bool:
-    """Tell whether JSON has more values than are parsed; what stands in strings does not count."""
+    """Return whether JSON has more than MAX_VALUES values. Text in strings is not counted."""
     if _count_values(body) <= MAX_VALUES:
         return False
-    if b"\\" in body:  # an escaped quote ends no string, and an escaped backslash escapes nothing
+    if b"\\" in body:  # an escaped quote does not end a string, nor an escaped backslash escape
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if body.count(b'"') > 4 * MAX_VALUES:  # a value has two, and its key in an object two more
+    if body.count(b'"') > 4 * MAX_VALUES:  # a value has two quotes, its key in an object two more
         return True
     return _count_values(b"".join(body.split(b'"')[::2])) > MAX_VALUES
 
@@ -151,7 +151,7 @@ def _count_values(body: bytes) -> int:
 
 
 async def pieces(body: bytes, size: int = PIECE) -> AsyncIterator[bytes]:
-    """Give the parts of a long body, with a turn of the event loop between them."""
+    """Yield a body in pieces of `size` bytes, with a turn of the event loop between them."""
     for start in range(0, len(body), size):
         if start:
             await asyncio.sleep(0)

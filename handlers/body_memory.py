@@ -1,16 +1,16 @@
-"""How many bytes of bodies one process holds at a time, over all its connections."""
+"""Limits the bytes of request bodies that one process holds at a time."""
 
 from store.errors import Busy
 
 FREE = 64 * 1024
-"""Bytes of each body that are not counted: logins and the like are never refused for others."""
+"""The bytes of each body that are not counted, so that a login never fails for other bodies."""
 
 BODY_BYTES = 64 * 1024 * 1024
-"""What a process holds of long bodies, and as much again of pictures, or four of the largest."""
+"""The limit of a process for long bodies. Pictures have the same, or four of the largest."""
 
 
 class BodyMemory:
-    """Counts the bytes of the long bodies that are held; `most` at a time."""
+    """Counts the bytes of the long bodies that are held: at most `most`."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -18,14 +18,14 @@ class BodyMemory:
 
 
 class HeldBytes:
-    """What one request holds of a memory, until it is released."""
+    """The bytes that one request holds, until it releases them."""
 
     def __init__(self, memory: BodyMemory) -> None:
         self._memory = memory
         self._bytes = 0
 
     def grow(self, length: int) -> None:
-        """Hold a body of this length. Raises Busy when there is no room for it."""
+        """Count a body of `length` bytes. Raises Busy when that exceeds the limit."""
         more = max(0, length - FREE) - self._bytes
         if more <= 0:
             return
@@ -35,6 +35,6 @@ class HeldBytes:
         self._bytes += more
 
     def release(self) -> None:
-        """Give the bytes back."""
+        """Stop counting the body."""
         self._memory.held -= self._bytes
         self._bytes = 0

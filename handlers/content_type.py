@@ -1,7 +1,7 @@
 """The Content-Type header: a media type, its parameters, and the charset of a text.
 
-aiohttp's own parser is the one for e-mail: a header of 8 KB held the event loop for 220 ms, and a
-boundary that is not quoted was cut off at `=` or `?`. Django takes such boundaries.
+aiohttp uses the parser for e-mail headers: a header of 8 KB blocked the event loop for 220 ms, and
+a boundary without quotes was cut off at `=` or `?`. Django accepts such boundaries.
 """
 
 import encodings
@@ -23,14 +23,14 @@ _CHARSETS = {
     for name in (alias, codec)
     if _TEXT.match(codec)
 }
-"""The charsets that bodies are decoded from, by each of their names, but for UTF-8.
+"""The accepted charsets of bodies except UTF-8, by each of their names.
 
-`codecs.lookup` would remember each name that it does not know, for the life of the process.
+`codecs.lookup` is not used: it keeps every unknown name for the life of the process.
 """
 
 
 class ContentType(NamedTuple):
-    """A media type in lower case, "" when there is none, and its parameters."""
+    """A media type in lower case, "" without one, and its parameters."""
 
     media_type: str
     parameters: Mapping[str, str]
@@ -39,8 +39,8 @@ class ContentType(NamedTuple):
     def charset(self) -> str | None:
         """The codec of a text of this type, None for UTF-8.
 
-        A charset that is unknown, or that is not a charset of text, counts as UTF-8, as in Django:
-        JSON has no such parameter (RFC 8259, 11), and clients send `null` and `utf8mb4`.
+        An unknown charset, or a codec that is not one of text, counts as UTF-8, as in Django: JSON
+        has no such parameter (RFC 8259, 11), and clients send `null` and `utf8mb4`.
         """
         name = self.parameters.get("charset", "")
         if len(name) > 32:
@@ -49,7 +49,7 @@ class ContentType(NamedTuple):
 
 
 def content_type_of(request: web.Request) -> ContentType:
-    """Return what a request says that its body is."""
+    """Return the parsed Content-Type header of a request."""
     return parse_content_type(request.headers.get(hdrs.CONTENT_TYPE, ""))
 
 

@@ -1,7 +1,7 @@
-"""CORS, when `CORS_ORIGINS` narrows the origins: aiohttp-cors decides, for every answer.
+"""CORS when `CORS_ORIGINS` restricts the origins: aiohttp-cors decides for every response.
 
-Without it every answer carries the contracts' `Access-Control-Allow-Origin: *`
-(handlers/http/middleware.py), which aiohttp-cors has no way to send.
+Without the setting, every response has the contracts' `Access-Control-Allow-Origin: *`
+(handlers/http/middleware.py), which aiohttp-cors cannot send.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class AllRoutes(AbstractRouterAdapter):
-    """Has aiohttp-cors treat every path alike, known or not; OPTIONS are answered before it."""
+    """Makes aiohttp-cors treat all paths the same. OPTIONS requests do not reach it."""
 
     def __init__(self, origins: Mapping[str, ResourceOptions]) -> None:
         self._origins = origins
@@ -26,14 +26,14 @@ class AllRoutes(AbstractRouterAdapter):
     def add_preflight_handler(
         self, routing_entity: Any, handler: Any, webview: bool = False
     ) -> None:
-        """Do nothing: handlers/http/middleware.py answers every OPTIONS."""
+        """Do nothing: handlers/http/middleware.py handles every OPTIONS."""
 
     def is_preflight_request(self, request: web.Request) -> bool:
         """Return False: no request reaches aiohttp-cors' own preflight handler."""
         return False
 
     def is_cors_enabled_on_request(self, request: web.Request) -> bool:
-        """Return True for all but probes and metrics: for errors and unknown paths too."""
+        """Return True except for probes and metrics: errors and unknown paths included."""
         return request.path not in WITHOUT_CORS
 
     def set_config_for_routing_entity(self, routing_entity: Any, config: Any) -> None:
@@ -53,9 +53,9 @@ class AllRoutes(AbstractRouterAdapter):
 
 
 def narrow(app: web.Application, origins: Sequence[str]) -> None:
-    """Let only these origins read answers.
+    """Allow only these origins to read responses.
 
-    None may send credentials (cookies): there are none, tokens travel in Authorization.
+    No origin may send credentials (cookies), because tokens are in the Authorization header.
     """
     options = {origin: ResourceOptions() for origin in origins}
     CorsConfig(app, router_adapter=AllRoutes(options))
@@ -63,7 +63,7 @@ def narrow(app: web.Application, origins: Sequence[str]) -> None:
 
 
 async def _complete(request: web.Request, response: web.StreamResponse) -> None:
-    """Add what all answers have, whatever the origin; aiohttp-cors wants it added after it."""
+    """Add the headers that do not depend on the origin; aiohttp-cors requires this order."""
     if request.path not in WITHOUT_CORS:
         response.headers.update(EXPOSED)
         response.headers.add(hdrs.VARY, "Origin")

@@ -1,7 +1,7 @@
-"""The errors that only a request can cause, and what any exception of a handler is answered with.
+"""The errors that only an HTTP request can cause, and the response to a handler's exception.
 
-Each dialect puts them, and the errors of store/errors.py, into its own words. Any other exception
-is logged here and reported to the dialect as `InternalError`.
+Each dialect renders these errors and those of store/errors.py. Any other exception is logged here
+and rendered as `InternalError`.
 """
 
 import logging
@@ -22,7 +22,7 @@ _MALFORMED = {"JSON": "invalid_json", "Header": "malformed_header"}
 
 
 class Malformed(AppError):
-    """The body can't be read as the `form` it says it has; the text says why."""
+    """The body is not valid `form` (JSON, a form, …); `reason` says why."""
 
     def __init__(self, form: str, reason: object) -> None:
         super().__init__(f"{form} parse error - {reason}")
@@ -32,7 +32,7 @@ class Malformed(AppError):
 
 
 class UnsupportedMediaType(AppError):
-    """The body is of a content type that this dialect does not read."""
+    """The dialect does not accept this content type."""
 
     code = "unsupported_media_type"
 
@@ -42,17 +42,17 @@ class UnsupportedMediaType(AppError):
 
 
 class UnsupportedEncoding(AppError):
-    """The body is compressed (Content-Encoding), and no dialect takes that."""
+    """The body is compressed (Content-Encoding). No dialect accepts that."""
 
     code = "unsupported_content_encoding"
 
 
 NOT_COMPRESSED = {"Accept-Encoding": "identity"}
-"""The header that says so (RFC 9110, 12.5.3)."""
+"""The header of that response (RFC 9110, 12.5.3)."""
 
 
 class PayloadTooLarge(AppError):
-    """The body is longer than `limit` bytes; it was not read on."""
+    """The body is longer than `limit` bytes. The rest is not read."""
 
     code = "payload_too_large"
 
@@ -62,7 +62,7 @@ class PayloadTooLarge(AppError):
 
 
 class RequestTimeout(AppError):
-    """The body was not there in time."""
+    """The body did not arrive in time."""
 
     code = "timeout"
 
@@ -80,13 +80,13 @@ class TargetTooLong(AppError):
 
 
 class NotFound(AppError):
-    """Nothing is at this path, or nobody has this id."""
+    """There is nothing at this path or with this id."""
 
     code = "not_found"
 
 
 class MethodNotAllowed(AppError):
-    """The path is known and the method is none of its own. `allowed` is an Allow header."""
+    """The path does not allow this method. `allowed` is the value of the Allow header."""
 
     code = "method_not_allowed"
 
@@ -97,13 +97,13 @@ class MethodNotAllowed(AppError):
 
 
 class MissingToken(AppError):
-    """The request needs a token and brings none."""
+    """The request needs a token and has none."""
 
     code = "token_missing"
 
 
 class BadHeader(AppError):
-    """The Authorization header is malformed; `spaces` tells too many parts from too few."""
+    """The Authorization header is malformed: too many parts with `spaces`, otherwise too few."""
 
     code = "malformed_authorization"
 
@@ -113,13 +113,13 @@ class BadHeader(AppError):
 
 
 class InternalError(AppError):
-    """Something went wrong that no client may be told about. It has been logged."""
+    """An unexpected error. It is logged; clients are not told what it is."""
 
     code = "internal"
 
 
 def error_response(render_error: RenderError, problem: Exception, request: web.Request) -> Response:
-    """Return what a handler's exception is answered with; what is no refusal is logged here."""
+    """Return the response to a handler's exception. An unexpected one is logged here."""
     if not isinstance(problem, AppError):
         _log.error("unexpected error", exc_info=problem, extra={"request_id": request[REQUEST_ID]})
         problem = InternalError()

@@ -1,6 +1,6 @@
-"""Bodies of JSON and of forms, urlencoded and multipart; forms are read as Django reads them.
+"""Parses bodies of JSON and of forms, urlencoded or multipart, as Django does.
 
-tests/handlers/test_forms_like_django.py compares, and lists where the two differ.
+tests/handlers/test_forms_like_django.py compares the two and lists the differences.
 """
 
 import base64
@@ -28,18 +28,18 @@ BINARY = "application/octet-stream"
 
 _MAX_FIELDS = 1000
 _MAX_ESCAPES = 50_000
-"""A megabyte of them would hold the event loop for a fifth of a second; no client has so many."""
+"""A megabyte of escapes blocks the event loop for 0.2 s. No client sends so many."""
 _MAX_PART_HEADER = 1024
 _PIECE = 64 * 1024
-"""Of a multipart form, of which 1 MiB of headers takes 50 ms."""
+"""Bytes of a multipart form that are parsed in one turn: 1 MiB of headers takes 50 ms."""
 _MAX_BOUNDARY = 256
 
 
 class Form(dict[str, Any]):
     """The fields of a form, the last of each name; `lists` has all of them.
 
-    A field is text, a file is bytes. An empty file input is not there, as if it had not been in
-    the form: browsers send one for each input that nothing was chosen for.
+    A field is text, a file is bytes. An empty file input is left out: browsers send one for each
+    file input without a file.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str | bytes]]) -> None:
@@ -50,14 +50,14 @@ class Form(dict[str, Any]):
 
     @property
     def files(self) -> list[bytes]:
-        """All files, whatever they are called."""
+        """All files, whatever the names of their fields."""
         return [each for values in self.lists.values() for each in values if type(each) is bytes]
 
 
 async def read_parsed(request: web.Request) -> Any:
-    """Return what a body of JSON or a form says; {} for an empty one.
+    """Return the value of a JSON body or the fields of a form; {} for an empty body.
 
-    Raises Malformed, UnsupportedMediaType, and as `read_body` does.
+    Raises Malformed, UnsupportedMediaType, and what `read_body` raises.
     """
     body = await read_body(request)
     if not body:
@@ -76,7 +76,7 @@ def parse_urlencoded(body: bytes, charset: str | None = None) -> Form:
     """Return the fields of an urlencoded form. Raises Malformed."""
     errors = "strict"
     try:
-        if charset is not None:  # escapes are UTF-8, whatever the rest is
+        if charset is not None:  # escapes are UTF-8 in any charset
             errors = "surrogatepass"
             body = body.decode(charset).encode("utf-8", errors)
         if body.count(b"&") >= _MAX_FIELDS:
@@ -94,7 +94,7 @@ def _unquote(text: bytes, errors: str) -> str:
 
 
 async def parse_multipart(body: bytes, content_type: ContentType) -> Form:
-    """Return the parts of a multipart form. Raises Malformed."""
+    """Return the fields of a multipart form. Raises Malformed."""
     boundary = content_type.parameters.get("boundary", "")
     if not boundary:
         raise Malformed("Multipart form", "the Content-Type header has no boundary parameter")
@@ -124,7 +124,7 @@ async def parse_multipart(body: bytes, content_type: ContentType) -> Form:
 
 class _Parser(PushMultipartParser):  # type: ignore[misc]  # the library has no types
     def _on_segment_headerline(self, line: bytes) -> None:
-        # RFC 7578 has no folded headers, and joining them is quadratic: 190 ms for 730 KB.
+        # RFC 7578 has no folded headers. Joining them takes quadratic time: 190 ms for 730 KB.
         if line[:1] in (b" ", b"\t"):
             raise ParserError("a folded header")
         super()._on_segment_headerline(line)
@@ -134,7 +134,7 @@ class _Parser(PushMultipartParser):  # type: ignore[misc]  # the library has no 
 
 
 class _Head(MultipartSegment):  # type: ignore[misc]
-    """The headers of a part. The library's own parses them once more, and slower."""
+    """The headers of a part. The library's class parses them a second time, more slowly."""
 
     def __init__(self, headerlist: list[tuple[str, str]]) -> None:
         self.headerlist = headerlist
@@ -143,7 +143,7 @@ class _Head(MultipartSegment):  # type: ignore[misc]
 
 
 class _Part(NamedTuple):
-    """What the head of a part says of it."""
+    """A part as its headers describe it."""
 
     name: str | None = None
     filename: str = ""
@@ -170,13 +170,13 @@ def _read_head(segment: MultipartSegment) -> _Part:
 
 
 async def _read_part(name: str, part: _Part, content: bytearray) -> list[tuple[str, str | bytes]]:
-    """Return the one field that a part is, text or the bytes of a file; none for an empty file."""
+    """Return the part's field, text or the bytes of a file; no field for an empty file."""
     sent = bytes(content)
     if part.is_file:
         sent = await decode_base64(sent) if part.is_base64 else sent
         return [(name, sent)] if sent or part.filename else []
     if part.is_base64:
-        with contextlib.suppress(ValueError):  # then it is taken as it is, as Django does
+        with contextlib.suppress(ValueError):  # Django then takes the text as it is
             sent = await decode_base64(sent)
     try:
         return [(name, sent.decode(part.charset or "utf-8"))]
@@ -187,11 +187,11 @@ async def _read_part(name: str, part: _Part, content: bytearray) -> list[tuple[s
 
 
 async def decode_base64(sent: bytes) -> bytes:
-    """Decode base64 of any length; white space does not count. Raises ValueError."""
+    """Decode base64 of any length. White space is ignored. Raises ValueError."""
     decoded, left = bytearray(), b""
     async for piece in pieces(sent):
         left += piece.translate(None, b" \t\r\n\v\f")
-        if left and len(decoded) % 3:  # the piece before ended with padding
+        if left and len(decoded) % 3:  # the previous piece ended with padding
             raise ValueError("base64 that goes on behind its end")
         whole = len(left) // 4 * 4
         decoded += base64.b64decode(left[:whole], validate=True)

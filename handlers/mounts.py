@@ -1,7 +1,7 @@
-"""Mounts: what DIALECTS says of each dialect, `name=/prefix?option=value&option=value`.
+"""Parses DIALECTS: the mount of each dialect, `name=/prefix?option=value&option=value`.
 
-Which options a dialect has, it declares in a frozen dataclass: one field for each, with its default
-and a type that is a Literal of strings, bool or int. Handlers read it from the application.
+A dialect declares its options in a frozen dataclass: a field for each, with a default and a type
+that is a Literal of strings, bool or int. Handlers read the options from the application.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ _SWITCH = {"on": True, "off": False}
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Where a dialect answers besides its own name, and its options; None for the defaults."""
+    """The path prefix of a dialect, besides its name, and its options; None for the defaults."""
 
     prefix: str = "/"
     options: Any = None
 
     @property
     def base(self) -> str:
-        """The prefix as paths begin with it: without a slash at its end."""
+        """The prefix without a trailing slash."""
         return self.prefix.rstrip("/")
 
 

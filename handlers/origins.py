@@ -1,4 +1,4 @@
-"""Origins and the public URL, written as browsers write them: any other form matches no request."""
+"""Parses origins and the public URL into the form that browsers send."""
 
 import re
 from ipaddress import IPv6Address
@@ -9,9 +9,9 @@ from store.errors import BadValue
 
 
 def parse_public_url(text: str) -> str:
-    """Return a URL as it will begin others: its host in ASCII, without a slash at its end.
+    """Return a URL with its host in ASCII and without a trailing slash.
 
-    Raises ValueError.
+    Raises ValueError, and BadValue with the reason.
     """
     if not re.fullmatch(r"(?i:https?)://[^\s\x00-\x20\x7f\\]+", text):
         raise ValueError
@@ -35,7 +35,7 @@ def parse_origins(text: str) -> tuple[str, ...]:
 
 
 def _origin(text: str) -> str:
-    """Return an origin as browsers send it: lower case, in ASCII, without a default port."""
+    """Return an origin in lower case, in ASCII, without a default port."""
     form = (
         r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/?#@*\\:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?/?"
     )

@@ -1,4 +1,4 @@
-"""How a picture, or the id of one, arrives in a body: as itself, in a form, or in JSON."""
+"""Reads a picture or the id of one from a body: the picture alone, a form, or JSON."""
 
 import asyncio
 import re
@@ -25,33 +25,33 @@ from handlers.http.response import JSON, safe_header_value
 from store.errors import AppError, NoSuchPicture
 
 _LONG = 16 * 1024
-"""Bytes of a JSON string from which on it is decoded in pieces."""
+"""A JSON string of more bytes is decoded in pieces."""
 _MAX_SHORT = 16
-"""Strings that are looked at before the long one, at most; a body has two fields."""
+"""The most strings that may precede the long one; a body has two fields."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PLACE = "\0the long string"
 
 
 class NotBase64(AppError):
-    """A picture was sent as text, and the text is not base64."""
+    """The text of a picture is not base64."""
 
     code = "invalid_picture"
 
 
 class PictureMissing(AppError):
-    """What was sent has neither a picture nor an id."""
+    """The body has neither a picture nor an id."""
 
     code = "invalid_fields"
 
 
 async def read_upload(request: web.Request) -> bytes | int:
-    """Return the picture that was sent, in whichever of its forms, or the id that was chosen.
+    """Return the bytes of an uploaded picture, or the id of a chosen one.
 
     Raises NoPicture, NoSuchPicture, NotBase64, UnsupportedMediaType, Errors, and what `read_body`
     raises.
     """
     sent = await _read(request)
-    request[BODY] = b""  # while a picture waits for a thread, it is there once
+    request[BODY] = b""  # while the picture waits for a thread, it is in memory once
     most = request.app[PICTURE_LIMITS].bytes
     if isinstance(sent, bytes) and len(sent) > most:
         raise PayloadTooLarge(most)
@@ -67,7 +67,7 @@ async def _read(request: web.Request) -> bytes | int:
         raise NoSuchPicture
     most = limits.bytes if is_itself else limits.body_bytes
     if content_type.media_type == URLENCODED:
-        most = MAX_BODY  # no client sends a picture like this
+        most = MAX_BODY  # no client sends a picture in this form
     stated = min(most, limits.bytes)
     body = await read_body(request, most, limits.seconds, stated, PICTURE_MEMORY)
     if is_itself:
@@ -96,7 +96,7 @@ async def _of_form(form: Form) -> bytes | int:
 
 
 async def _of_json(body: bytes, charset: str | None) -> bytes | int:
-    """Read JSON whose longest string may be a picture; only the rest of it is parsed whole."""
+    """Read JSON whose long string may be a picture. Only the rest is parsed at once."""
     long, rest = b"", body
     if charset is None and (span := _find_long_string(body)):
         start, end = span
@@ -116,9 +116,9 @@ async def _of_json(body: bytes, charset: str | None) -> bytes | int:
 
 
 def _find_long_string(body: bytes) -> tuple[int, int] | None:
-    """Return where the first long string of JSON begins and ends, without its quotes.
+    """Return the start and end of the first long JSON string, without its quotes.
 
-    None if there is none, or if it holds an escaped quote, as base64 does not.
+    None if there is none, or if it has an escaped quote: then it is not base64.
     """
     at = 0
     for _ in range(_MAX_SHORT):
@@ -136,12 +136,12 @@ def _find_long_string(body: bytes) -> tuple[int, int] | None:
 
 
 async def _unescape(text: bytes) -> bytes:
-    """Return a long string of JSON as what it stands for, if that is ASCII. Raises NotBase64."""
+    """Return the value of a long JSON string, which must be ASCII. Raises NotBase64."""
     unescaped, at = bytearray(), 0
     while at < len(text):
         end = at + PIECE
         if end < len(text) and (escape := text.rfind(b"\\", end - 5, end)) > 0:
-            end = escape  # no escape is cut in two
+            end = escape  # do not split an escape
         try:
             unescaped += orjson.loads(b'"%b"' % text[at:end]).encode("ascii")
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Who asks, and under which URL: from the connection, or from a proxy that is trusted to say."""
+"""The address of the client and the URL it used, from the connection or a trusted proxy."""
 
 import logging
 import re
@@ -19,14 +19,14 @@ _log = logging.getLogger("latchkey.proxies")
 
 
 class Proxies:
-    """The proxies whose `X-Forwarded-*` headers count; anybody else's change nothing."""
+    """The proxies whose `X-Forwarded-*` headers are used. Other clients' are ignored."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
         self._has_warned = False
 
     def address(self, request: web.Request) -> str:
-        """Return the client's address: the last one that no trusted proxy has."""
+        """Return the client's address: the last one that is not a trusted proxy's."""
         address = peer_of(request)
         forwarded = ",".join(request.headers.getall(FORWARDED_FOR, []))
         for hop in reversed([hop.strip() for hop in forwarded.split(",") if hop.strip()]):
@@ -50,7 +50,7 @@ class Proxies:
         return request.scheme
 
     def base_url(self, request: web.Request) -> str:
-        """Return what URLs of this server begin with, as the client sees it."""
+        """Return the scheme and host of this server as the client sees them."""
         host = request.host
         if self.is_trusted(request):
             host = _first(request, "X-Forwarded-Host", _HOST) or host
@@ -60,7 +60,7 @@ class Proxies:
         return is_within(address, self._trusted)
 
     def _warn_once(self, proxy: str) -> None:
-        """Log that a proxy's header can't be used; its content may be a client's secret."""
+        """Log an invalid header of a proxy, without its content, which may be a secret."""
         if not self._has_warned:
             self._has_warned = True
             _log.warning(
@@ -80,7 +80,7 @@ def address_of(request: web.Request) -> str:
 
 
 def peer_of(request: web.Request) -> str:
-    """Return the address at the other end of the connection, "" for a Unix socket."""
+    """Return the address of the connection's peer, "" for a Unix socket."""
     parsed = parse_address(request.remote or "")
     return str(parsed) if parsed else ""
 
@@ -101,6 +101,6 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
 
 
 def _first(request: web.Request, header: str, form: re.Pattern[str]) -> str | None:
-    """Return what the proxy nearest to the client said, if it has this form."""
-    said = request.headers.get(header, "").partition(",")[0].strip()
-    return said if form.fullmatch(said) else None
+    """Return the value of the proxy nearest to the client, None unless it matches `form`."""
+    value = request.headers.get(header, "").partition(",")[0].strip()
+    return value if form.fullmatch(value) else None

@@ -1,8 +1,8 @@
-"""Routes: how endpoints are declared, what is checked before a handler runs, and dialects.
+"""Declares endpoints and dialects, and checks requests before their handlers run.
 
-An endpoint is declared with its path and its methods. The checks of a dialect are data: how it
-finds the caller, what it does with a token where none is needed, and whether the method or the
-token is checked first. Methods are checked here and nowhere else.
+An endpoint is declared with its paths and methods. The checks of a dialect are data: how it finds
+the caller, how it treats a token that is not required, and whether the method or the token is
+checked first. Methods are checked only here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,10 +32,9 @@ _AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Awaitable[Response]])
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What answers at a path. The handler takes a request of any method.
+    """The handler of a path. It is called with requests of any method.
 
-    `methods` are the methods that it does not refuse. `cors` says whether web pages of other
-    origins may use it.
+    `methods` are the allowed methods. `cors` says whether web pages of other origins may use it.
     """
 
     handler: Handler
@@ -46,11 +45,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What is checked of a request before its handler runs.
+    """The checks of a request before its handler runs.
 
-    `authenticate` finds the caller of a guarded endpoint. `open` is called for an open one. Both
-    are plain functions that may raise at once; only what they return is awaited, so that a read
-    needs no coroutine for them. With `method_first` a wrong method is refused before both.
+    `authenticate` finds the caller of a guarded endpoint; `open` is called for an open one. Both
+    are plain functions, which may raise; only what they return is awaited, so that a read needs no
+    coroutine for them. With `method_first` the method is checked before both.
     """
 
     authenticate: Authenticate = authenticate
@@ -61,7 +60,7 @@ class Checks:
 class ByMethod(dict[str, _AnyHandler]):
     """The handlers of a path by method. A lookup of any other method raises MethodNotAllowed.
 
-    What handles GET handles HEAD too (RFC 9110, 9.3.2).
+    The handler of GET also handles HEAD (RFC 9110, 9.3.2).
     """
 
     def __init__(self, methods: tuple[str, ...], handler: _AnyHandler) -> None:
@@ -70,7 +69,7 @@ class ByMethod(dict[str, _AnyHandler]):
         self.add(methods, handler)
 
     def add(self, methods: tuple[str, ...], handler: _AnyHandler) -> None:
-        """Add methods. Raises ValueError when the path has one of them already."""
+        """Add methods. Raises ValueError if the path already has one of them."""
         if not self.keys().isdisjoint(methods):
             raise ValueError(f"{', '.join(methods)}: declared twice")
         self.methods += methods
@@ -83,7 +82,7 @@ class ByMethod(dict[str, _AnyHandler]):
 
 
 class Routes:
-    """Collects endpoints, whose errors are rendered by `render_error` unless they say otherwise."""
+    """Collects endpoints. `render_error` renders their errors unless an endpoint has another."""
 
     def __init__(self, render_error: RenderError, checks: Checks) -> None:
         self._render_error = render_error
@@ -98,7 +97,7 @@ class Routes:
         render_error: RenderError | None = None,
         cors: bool = True,
     ) -> Callable[[Handler], Handler]:
-        """Add an endpoint that needs no token."""
+        """Return a decorator that adds an endpoint which requires no token."""
         check = self._checks.open
 
         def add(handler: Handler) -> Handler:
@@ -121,9 +120,10 @@ class Routes:
         render_error: RenderError | None = None,
         authenticate: Authenticate | None = None,
     ) -> Callable[[GuardedHandler], GuardedHandler]:
-        """Add an endpoint that needs a token; its handler is given the caller.
+        """Return a decorator that adds an endpoint which requires a token.
 
-        `authenticate` finds the caller, in place of the function that the dialect has for this.
+        Its handler is called with the request and the caller. `authenticate` finds the caller
+        instead of the dialect's function.
         """
         find_caller = authenticate or self._checks.authenticate
 

@@ -1,4 +1,4 @@
-"""A histogram for what happens thousands of times a second."""
+"""A histogram for events that happen thousands of times a second."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from prometheus_client import Histogram
 
 
 class BulkHistogram(Histogram):
-    """A histogram that takes many values at once: one at a time, each costs 1.5 us."""
+    """A histogram that adds many values at once: one at a time, each takes 1.5 µs."""
 
     def observe_many(self, amounts: Sequence[float]) -> None:
-        """Add these values."""
+        """Add all these values."""
         self._sum.inc(sum(amounts))
         ordered, below = sorted(amounts), 0
         for bucket, bound in zip(self._buckets, self._upper_bounds, strict=True):

@@ -1,6 +1,6 @@
-"""Logging: one line for each request, and whatever else happens, for people or as JSON.
+"""Logging: one line for each request, and all other messages, as text or JSON.
 
-No line ever holds a token, a password, a body or a header.
+No line has a token, a password, a body or a header.
 """
 
 import asyncio
@@ -17,48 +17,48 @@ from typing import Any, TextIO
 import orjson
 
 FLUSH_SECONDS = 0.1
-"""Requests gather this long: a write for each would cost more than the rest of the log."""
+"""How long lines are collected: one write per line costs more than the rest of the log."""
 FLUSH_LINES = 100
-"""Or until there are so many: what a tenth of a second leaves behind under load, 2 000 lines, would
-push everything else out of the processor's cache."""
+"""The most lines that are collected. The 2 000 lines of 0.1 s under load would displace everything
+else from the processor's cache."""
 
-Answered = tuple[float, str, str, int, float, str, str, str]
-"""When, method, route, status, seconds taken, request id, why refused, trace id; "" for none."""
+Entry = tuple[float, str, str, int, float, str, str, str]
+"""Time, method, route, status, duration in seconds, request id, reason of an error, trace id."""
 
 
 class RequestLog:
-    """Writes a line for each request to `stream`, some lines at a time."""
+    """Writes a line for each request to `stream`, several lines at a time."""
 
     def __init__(
         self, stream: TextIO, *, as_json: bool, trace_id: Callable[[], str] | None = None
     ) -> None:
-        """Write to `stream`; `trace_id` returns the id of the request's trace, "" for none."""
+        """Write to `stream`. `trace_id` returns the id of the request's trace, or ""."""
         self._stream = stream
         self._trace_id = trace_id
         self._format = _json_line if as_json else _text_line
-        self._answered: list[Answered] = []
+        self._entries: list[Entry] = []
         self._is_due = False
 
     def add(
         self, method: str, route: str, status: int, seconds: float, request_id: str, reason: str
     ) -> None:
-        """Note a request that has been answered; `reason` names the refusal, if it was one."""
+        """Add the line of a request. `reason` is its error's code with details, or ""."""
         trace_id = self._trace_id() if self._trace_id else ""
-        self._answered.append(
+        self._entries.append(
             (time.time(), method, route, status, seconds, request_id, reason, trace_id)
         )
-        if len(self._answered) == FLUSH_LINES:
+        if len(self._entries) == FLUSH_LINES:
             self.flush()
         elif not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
 
     def flush(self) -> None:
-        """Write the lines of what was noted; those that can't be written are lost."""
-        answered, self._answered = self._answered, []
-        if answered:
-            with contextlib.suppress(OSError):  # a full disk must fail no request, and no stop
-                self._stream.write("".join([self._format(each) for each in answered]))
+        """Write the collected lines. Lines that cannot be written are lost."""
+        entries, self._entries = self._entries, []
+        if entries:
+            with contextlib.suppress(OSError):  # a full disk must not fail requests or a stop
+                self._stream.write("".join([self._format(each) for each in entries]))
                 self._stream.flush()
 
     def _flush_in_time(self) -> None:
@@ -67,27 +67,27 @@ class RequestLog:
 
 
 class ErrorLog(RequestLog):
-    """Writes a line for each request that was refused or failed: a status of 400 or more."""
+    """Writes a line for each request with a status of 400 or more."""
 
     def add(self, method: str, route: str, status: int, *rest: Any) -> None:
-        """Note a request that has been answered, if it was refused or failed."""
+        """Add the line of a request if its status is 400 or more."""
         if status >= 400:
             super().add(method, route, status, *rest)
 
 
 class NoLog(RequestLog):
-    """Writes nothing of requests."""
+    """Writes no lines for requests."""
 
-    def add(self, *answered: object) -> None:
-        """Forget a request that has been answered."""
+    def add(self, *entry: object) -> None:
+        """Do nothing."""
 
 
 REQUEST_LOGS: dict[str, type[RequestLog]] = {"all": RequestLog, "errors": ErrorLog, "off": NoLog}
-"""By what LOG_REQUESTS says."""
+"""The classes by the value of LOG_REQUESTS."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as JSON, its traceback in one string."""
@@ -105,7 +105,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for a terminal; a traceback follows below it."""
+    """Formats a record as one line of text, followed by its traceback."""
 
     def __init__(self) -> None:
         super().__init__("%(utc)s %(levelname)s %(message)s%(suffix)s")
@@ -119,9 +119,9 @@ class TextFormatter(logging.Formatter):
 
 
 def set_up(stream: TextIO, *, as_json: bool) -> None:
-    """Send every logger's lines to `stream`, and Python's warnings as lines like these.
+    """Send the lines of all loggers, and Python's warnings, to `stream`.
 
-    Pillow has a warning for each entry of EXIF that is wrong, and no line of ours is about that.
+    Pillow's warnings and messages are ignored: it has one for each invalid EXIF entry.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
@@ -139,7 +139,7 @@ def is_json() -> bool:
 
 
 def status_line(message: str, level: int = logging.INFO) -> str:
-    """Return a line about the server itself, for a terminal or, where the log is JSON, as JSON."""
+    """Return a line about the server itself, as text or, if the log is JSON, as JSON."""
     if not is_json():
         return f"latchkey: {message}"
     record = logging.LogRecord("latchkey", level, "", 0, message, None, None)
@@ -149,12 +149,12 @@ def status_line(message: str, level: int = logging.INFO) -> str:
 def _log_crash(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Log what ends the program; Python would print its traceback as text."""
+    """Log the exception that ends the program; Python would print it as text."""
     logging.getLogger("latchkey").critical("unexpected error", exc_info=(kind, error, traceback))
 
 
 def utc(seconds: float) -> str:
-    """Write a time as RFC 3339 has it, in UTC, with milliseconds."""
+    """Return a time in the format of RFC 3339, in UTC, with milliseconds."""
     return _millisecond(int(seconds * 1000))
 
 
@@ -168,16 +168,16 @@ def _second(count: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(count))
 
 
-def _text_line(answered: Answered) -> str:
-    moment, method, route, status, seconds, request_id, reason, trace_id = answered
+def _text_line(entry: Entry) -> str:
+    moment, method, route, status, seconds, request_id, reason, trace_id = entry
     error = f" {reason}" if reason else ""
     traced = f" trace {trace_id}" if trace_id else ""
     took = f"{seconds * 1000:.1f} ms"
     return f"{utc(moment)} {method} {route} {status} {took} [{request_id}]{error}{traced}\n"
 
 
-def _json_line(answered: Answered) -> str:
-    moment, method, route, status, seconds, request_id, reason, trace_id = answered
+def _json_line(entry: Entry) -> str:
+    moment, method, route, status, seconds, request_id, reason, trace_id = entry
     line = {
         "time": utc(moment),
         "method": method,

@@ -1,7 +1,6 @@
-"""Metrics for Prometheus: what is counted of each request, and how all metrics are shown.
+"""Metrics for Prometheus: those of requests, and the output of all metrics.
 
-Requests are noted one by one and counted in bulk: counting each would cost a read a twentieth of
-its time.
+Requests are collected and counted in bulk: counting each would take 5 % of a read's time.
 """
 
 import asyncio
@@ -28,19 +27,19 @@ from telemetry.store_metrics import StoreMetrics
 FLUSH_SECONDS = 0.25
 OPENMETRICS = "application/openmetrics-text"
 OTHER = "other"
-"""Any method that no endpoint has: a client can make up as many as it likes."""
+"""The label of every unknown method: a client can send any number of them."""
 
 _KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ALWAYS = ("busy", "internal", "rate_limited", "unavailable")
-"""The codes of the errors behind a 5xx or 429."""
+"""The codes of the errors with status 429 or 5xx."""
 
 
 class Metrics:
-    """Counts requests, and shows all that is counted.
+    """Counts requests, and returns all metrics.
 
-    With `shared`, that is what all processes have counted together. `stores` is the observer that
-    counts what the stores do.
+    With `shared`, these are the sums of all processes. `stores` is the observer that counts what
+    the stores do. `version` is the server's version.
     """
 
     def __init__(self, *, shared: bool, version: str) -> None:
@@ -97,15 +96,15 @@ class Metrics:
                     self._requests.labels(dialect, route, method, status)
 
     def count_bad_request(self) -> None:
-        """Count bytes that no route was found for, because they are not HTTP."""
+        """Count a request without a route, because it is not HTTP."""
         self._bad_requests.inc()
 
     def note(
         self, dialect: str, route: str, method: str, status: int, reason: str, seconds: float
     ) -> None:
-        """Note a request that has been answered; it is counted within FLUSH_SECONDS.
+        """Collect a request, which is counted within FLUSH_SECONDS.
 
-        `reason` begins with the error's code, if it was refused.
+        `reason` begins with the code of its error, or is "". `seconds` is its duration.
         """
         what = dialect, route, method, status, reason
         if (alike := self._noted.get(what)) is None:
@@ -120,7 +119,7 @@ class Metrics:
         self.flush()
 
     def flush(self) -> None:
-        """Count what has been noted."""
+        """Count the collected requests."""
         noted, self._noted = self._noted, {}
         for (dialect, route, method, status, reason), seconds in noted.items():
             named = method if method in _KNOWN else OTHER
@@ -131,7 +130,7 @@ class Metrics:
         self.stores.flush()
 
     def exposition(self, *, as_openmetrics: bool) -> tuple[bytes, str]:
-        """Return all metrics, and the media type they are written in. Takes some milliseconds."""
+        """Return all metrics and their media type. This takes some milliseconds."""
         registry = self._registry
         if self._shared:
             registry = CollectorRegistry()
@@ -141,16 +140,16 @@ class Metrics:
 
 
 def count_together() -> None:
-    """Have all processes count in files of one directory, PROMETHEUS_MULTIPROC_DIR.
+    """Make all processes count in files of one directory, PROMETHEUS_MULTIPROC_DIR.
 
-    Otherwise prometheus-client decides that at its import, before any setting has been read.
+    Without this call, prometheus-client decides at its import, before the settings are read.
     """
     values.ValueClass = MultiProcessValue()  # type: ignore[no-untyped-call]
 
 
 def _make_registry(*, shared: bool) -> CollectorRegistry:
-    """Return where metrics are kept: with those of the process itself, unless several share it."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # else every counter has a second one
+    """Return a registry, with the metrics of the process itself unless it is shared."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # otherwise every counter has a second one
     registry = CollectorRegistry()
     if not shared:
         ProcessCollector(registry=registry)

@@ -28,7 +28,7 @@ _OUTCOMES = {
 }
 """The outcome of a login or registration, by the code of the error that ended it."""
 _ALWAYS = ("limited", "busy", "unavailable", "refused", "error")
-"""The outcomes that both may have."""
+"""The outcomes that logins and registrations share."""
 _WORK = ("password", "picture")
 
 
@@ -105,12 +105,12 @@ class StoreMetrics(Observer):
             self._closed.labels(name, kind)
 
     def set_pool_sizes(self, *, postgresql: int, redis: int) -> None:
-        """Show how many connections each pool may have."""
+        """Set the limit of each pool's connections."""
         self._limit.labels("postgresql").set(postgresql)
         self._limit.labels("redis").set(redis)
 
     def flush(self) -> None:
-        """Count what has been appended; to be called a few times a second."""
+        """Count what was appended. Call this a few times a second."""
         self._postgresql.flush()
         self._redis.flush()
         for lookup, sizes in self._batch_sizes.items():
@@ -156,7 +156,7 @@ class StoreMetrics(Observer):
 
     @contextlib.contextmanager
     def thread_call(self, work: str = "") -> Iterator[Call]:
-        """Count the call while it waits, and for how long it did."""
+        """Count the calls that wait, and how long each waited."""
         waiting = _Waiting(*self._queues[work])
         try:
             yield waiting
@@ -197,12 +197,12 @@ class _StoreCall:
 
 
 class _Waiting(Call):
-    """One call that waits until it has a thread, or is given up."""
+    """A call that waits for a thread until it has one or is cancelled."""
 
     def __init__(self, waiting: Gauge, waits: Histogram) -> None:
         self._waiting, self._waits = waiting, waits
         self._since = time.perf_counter()
-        self._place = threading.Lock()  # held once this has left, by the thread or by the caller
+        self._place = threading.Lock()  # held once the call waits no longer
         waiting.inc()
 
     def started(self) -> None:

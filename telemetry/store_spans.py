@@ -1,8 +1,7 @@
 """The observer that makes spans, for TRACING=on. Only telemetry/tracing.py imports this.
 
-The spans of what a request does stand below the request's span. A request that is not recorded has
-none. No span has a parameter, a key, a value or an error's message: PostgreSQL's messages quote
-names.
+These spans are children of the request's span. A request that is not recorded has none. No span
+has a parameter, a key, a value or an error's message: PostgreSQL's messages quote names.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ _THREADS = {"password": "bcrypt", "picture": "picture"}
 class StoreSpans(Observer):
     """Makes a span of each statement, command, batch of lookups and call on a thread.
 
-    All that is reported is passed to `metrics`, whose contexts surround the spans.
+    It passes everything to `metrics`, whose contexts surround the spans.
     """
 
     def __init__(self, tracer: Tracer, metrics: Observer) -> None:
@@ -121,7 +120,7 @@ class _TimedCall(Call):
 
     def finished(self) -> None:
         self._call.finished()
-        if self._span.is_recording():  # the client may have disconnected
+        if self._span.is_recording():  # not after the client has disconnected
             worked = time.perf_counter() - self._started
             self._span.set_attribute("latchkey.wait_ms", _milliseconds(self._started - self._since))
             self._span.set_attribute("latchkey.work_ms", _milliseconds(worked))
@@ -129,7 +128,7 @@ class _TimedCall(Call):
 
 @contextlib.contextmanager
 def ending(span: Span) -> Iterator[Span]:
-    """End a span after the block; of an error only its type is recorded."""
+    """End a span after the block. Of an error only the type is recorded."""
     try:
         yield span
     except BaseException as error:
@@ -158,7 +157,7 @@ def _is_recorded() -> bool:
 
 @lru_cache(256)  # the program has some thirty statements
 def _described(sql: str) -> tuple[str, dict[str, str | int]]:
-    """Return a span's name and attributes for a statement; of several the last one names it."""
+    """Return the name and attributes of a statement's span; the last of several names it."""
     text = " ".join(sql.split())
     last = text.rpartition(";")[2].strip()
     operation = last.partition(" ")[0]

@@ -1,11 +1,11 @@
-"""Traces, for TRACING=on: a span for each request, what it did below it, sent to a collector.
+"""Traces for TRACING=on: a span for each request and for what it does, sent to a collector.
 
-It needs OpenTelemetry, and is imported only if tracing is on. OpenTelemetry's own environment
-variables, which its SDK reads, say where spans are sent and how many. docs/tracing.md describes
-the spans.
+This module needs OpenTelemetry and is imported only if tracing is on. OpenTelemetry's SDK reads its
+environment variables, which say where spans are sent and how many. docs/tracing.md describes the
+spans.
 
-No span has a path, a query, a header or a body. Of a trace that a request continues only its
-`traceparent` is read: a `tracestate` may hold anything.
+No span has a path, a query, a header or a body. A request continues a trace by its `traceparent`
+only: a `tracestate` may have any content.
 """
 
 import asyncio
@@ -28,24 +28,24 @@ from telemetry.observer import Observer
 from telemetry.store_spans import StoreSpans, below, ending, fail
 
 FLUSH_SECONDS = 3.0
-"""How long the last spans may take on their way when the process ends."""
+"""How long sending the last spans may take when the process ends."""
 QUIET_SECONDS = 300.0
-"""The shortest time between two log lines about a collector that does not take spans."""
+"""The shortest time between two log lines about a collector that does not accept spans."""
 
 OTHER = "_OTHER"
-"""What OpenTelemetry calls a method that it does not know: a client can make up any."""
+"""OpenTelemetry's name of an unknown method: a client can send any."""
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 )
 _NOISY = ("opentelemetry.exporter", "opentelemetry.trace")
-"""Loggers that say, for each failure and each odd header, what was sent to whom, or by whom."""
+"""Loggers with a line for each failure and each invalid header, which quotes what was sent."""
 
 _log = logging.getLogger("latchkey.tracing")
 _propagator = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes the spans of one application. Raises ValueError for what OpenTelemetry can't use."""
+    """Makes the spans of an application. Raises ValueError for invalid OpenTelemetry settings."""
 
     def __init__(self) -> None:
         self.provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
@@ -59,7 +59,7 @@ class Tracing:
     def request(
         self, method: str, route: str, dialect: str, scheme: str, traceparent: str
     ) -> Iterator[Span]:
-        """Make a request's span, below which stand the spans that are made in the block."""
+        """Surround a request with its span, the parent of the spans that are made in the block."""
         known = method if method in _METHODS else OTHER
         attributes = {"http.route": route, "http.request.method": known, "url.scheme": scheme}
         if dialect:
@@ -78,7 +78,7 @@ class Tracing:
 
     @staticmethod
     def describe(span: Span, status: int, request_id: str, dialect: str, error: str) -> None:
-        """Record how a request ended. A client's fault is not an error of this server."""
+        """Record the response to a request. A client's error is not an error of the span."""
         span.set_attribute("http.response.status_code", status)
         span.set_attribute("latchkey.request_id", request_id)
         if dialect:
@@ -90,7 +90,7 @@ class Tracing:
 
     @staticmethod
     def current_trace_id() -> str:
-        """Return the id of the trace at hand if it is recorded, otherwise ""."""
+        """Return the id of the current trace if it is recorded, otherwise ""."""
         span = trace.get_current_span()
         if not span.is_recording():
             return ""
@@ -98,7 +98,7 @@ class Tracing:
 
     @contextlib.asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send spans to the collector, from a thread; the last of them at the end."""
+        """Send spans to the collector from a thread; send the last ones at the end."""
         for name in _NOISY:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.provider.add_span_processor(BatchSpanProcessor(QuietExporter(OTLPSpanExporter())))
@@ -108,12 +108,12 @@ class Tracing:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Send what is left, for at most FLUSH_SECONDS: the collector may be unavailable."""
+        """Send the last spans for at most FLUSH_SECONDS: the collector may be unavailable."""
         loop, sent = asyncio.get_running_loop(), asyncio.Event()
 
         def send() -> None:
             self.provider.shutdown()
-            with contextlib.suppress(RuntimeError):  # the loop is closed: it was too late
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(sent.set)
 
         threading.Thread(target=send, daemon=True).start()
@@ -125,7 +125,7 @@ class Tracing:
 
 
 class QuietExporter(SpanExporter):
-    """Hands spans to another exporter, and logs at most once in QUIET_SECONDS that it failed."""
+    """Passes spans to another exporter, and logs a failure at most once in QUIET_SECONDS."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -133,26 +133,26 @@ class QuietExporter(SpanExporter):
         self._quiet_until = 0.0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans; those that can't be sent are lost."""
+        """Send spans. Spans that cannot be sent are lost."""
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)
-            self._complain()
+            self._log_failure()
         return result
 
-    def _complain(self) -> None:
+    def _log_failure(self) -> None:
         now = time.monotonic()
         if now >= self._quiet_until:
             _log.warning("%d spans were lost: the collector does not take them", self._lost)
             self._lost, self._quiet_until = 0, now + QUIET_SECONDS
 
     def shutdown(self) -> None:
-        """Stop; what is being sent is given up."""
+        """Stop; spans that are being sent are lost."""
         self._exporter.shutdown()
 
 
 def _resource() -> Resource:
-    """Return what the environment says of this process, named latchkey unless it names it."""
+    """Return the environment's description of this process, by default named latchkey."""
     found = Resource.create()
     if str(found.attributes[SERVICE_NAME]).startswith("unknown_service"):
         return found.merge(Resource({SERVICE_NAME: "latchkey"}))

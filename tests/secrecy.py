@@ -72,7 +72,7 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         return await original(self, password, *rest)
 
     def flush(original: Callable[..., None], self: RequestLog) -> None:
-        WATCH.lines += [self._format(each) for each in self._answered]
+        WATCH.lines += [self._format(each) for each in self._entries]
         original(self)
 
     for owner, name, ours in (

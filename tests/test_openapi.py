@@ -114,7 +114,7 @@ async def test_served(client):
         assert urls == [f"/{name}", "/"]
         written = json.loads(file.read_text())
         assert written.pop("servers") == [
-            {"url": f"/{name}", "description": "Always: the dialect's own name."}
+            {"url": f"/{name}", "description": "The dialect's name: always available."}
         ]
         assert document == written
         assert response.headers["Access-Control-Allow-Origin"] == "*"

@@ -1,1 +1,1 @@
-"""The dialects, one module each, and what several of them share."""
+"""The dialects, one module each, and modules that several of them share."""

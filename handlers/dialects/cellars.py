@@ -1,11 +1,11 @@
 """cellars, a hand-written JSON API: every error is one string. Contract: docs/contracts/cellars.md.
 
-Where the original contract is silent: the header that it calls Authentication is Authorization, as
-in its own examples; register and login take the body for JSON whatever its type says, and look at
-no token; letters are those of any script; a field that is not a string, and an empty password, are
-`Invalid Data`; names are not trimmed; its published client uses /api/auth/…, so the endpoints
-answer there, too (docs/contracts/index.md#the-second-paths-of-cellars). `cellar`, `wants` and the
-address are set by the operator.
+Decisions where the original contract is silent: the header that it calls Authentication is
+Authorization, as in its examples; register and login parse the body as JSON whatever its
+Content-Type, and ignore tokens; letters are those of any script; a field that is not a string, and
+an empty password, are `Invalid Data`; names are not trimmed; its published client uses
+/api/auth/…, so these paths exist too (docs/contracts/index.md#the-second-paths-of-cellars). The
+operator sets `cellar`, `wants` and the address.
 """
 
 import datetime
@@ -53,7 +53,7 @@ MAX_USERNAME = 30
 
 
 class InvalidData(AppError):
-    """The fields are not what they must be; the text says why, if there is more to say."""
+    """The fields are invalid; the text says why, or is empty."""
 
     code = "invalid_fields"
 
@@ -168,7 +168,7 @@ def check_username(username: str) -> None:
 async def with_user(request: web.Request, account: Account, token: str) -> dict[str, Any]:
     """Return the response of register and login: the token, and the account's eighteen keys."""
     details = await request.app[ACCOUNTS].details(account.id)
-    if details is None:  # deleted in this very moment
+    if details is None:  # deleted a moment ago
         raise BadCredentials
     user = {
         "username": details.username or "",
@@ -202,7 +202,7 @@ DIALECT = Dialect(
     "cellars",
     render_error,
     routes.endpoints,
-    # The original moved there after its contract was written; its published client uses these.
+    # The original moved to these after its contract was written; its published client uses them.
     {path.replace("/api/", "/api/auth/"): each for path, each in routes.endpoints.items()},
     session_specs=[SESSION],
 )

@@ -1,8 +1,8 @@
-"""What wicare, lumotist and kust share: the checks, bodies and errors of Django REST framework.
+"""Shared by wicare, lumotist and kust: the checks, bodies and errors of Django REST framework.
 
-Contract: docs/contracts/index.md#rules-of-the-django-rest-framework-dialects. Texts that only one
-dialect has stay with it. The order of the checks: a bad token is a 401 even where none is needed,
-a missing one is a 401 where one is required, then the method is checked, then the body.
+Contract: docs/contracts/index.md#rules-of-the-django-rest-framework-dialects. A dialect's module
+has the texts that only it uses. The order of checks: an invalid token is a 401 even where none is
+required, a missing one is a 401 where one is required, then come the method and the body.
 """
 
 import datetime
@@ -58,7 +58,7 @@ CHECKS = Checks(authenticate, open=check_token)
 
 
 class InvalidFields(AppError):
-    """Fields that are not as they should be: sentences by field, in the order of the fields."""
+    """Invalid fields: messages by field, in the order of the fields."""
 
     code = "invalid_fields"
 
@@ -69,9 +69,9 @@ class InvalidFields(AppError):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A field of text: how it is trimmed and what must hold for it.
+    """A text field: how it is trimmed and validated.
 
-    `checks` are pairs of a test and the sentence for what fails it.
+    `checks` are pairs of a predicate and the message for a text that fails it.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Text:
     checks: tuple[tuple[Callable[[str], bool], str], ...] = ()
 
     def problems(self, data: Mapping[str, Any]) -> list[str]:
-        """Return the sentences of what is wrong with this field."""
+        """Return the messages of what is wrong with this field."""
         if self.name not in data:
             return [REQUIRED] if self.required else []
         value = data[self.name]
@@ -101,13 +101,13 @@ class Text:
         return [message for holds, message in self.checks if not holds(text)]
 
     def text(self, data: Mapping[str, Any]) -> str:
-        """Return the field's text, "" when it is not there."""
+        """Return the field's text, "" if it is missing."""
         text = str(data.get(self.name, ""))
         return text.strip() if self.trim else text
 
 
 PASSWORD = Text("password", trim=False, allows_nul=True)
-"""Taken as it is: spaces and NUL count."""
+"""Not trimmed: spaces and NUL count."""
 
 USERNAME = Text(
     "username",
@@ -120,7 +120,7 @@ USERNAME = Text(
         ),
     ),
 )
-"""Django's own: letters of any script; with the marks that some write, which Django refuses."""
+"""Django's rule: letters of any script. Combining marks are allowed, unlike in Django."""
 
 EMAIL = Text("email", max_length=MAX_NAME, checks=((is_email, "Enter a valid email address."),))
 OPTIONAL_EMAIL = replace(EMAIL, required=False, may_be_blank=True)
@@ -131,7 +131,7 @@ def read_fields(
 ) -> list[str]:
     """Return the text of each field, in their order.
 
-    Raises Errors with all that is wrong, `also` what was found wrong with other fields.
+    Raises InvalidFields with every problem; `also` adds the messages of other fields.
     """
     problems = {field.name: field.problems(data) for field in fields}
     errors = {name: messages for name, messages in problems.items() if messages}
@@ -141,16 +141,16 @@ def read_fields(
 
 
 async def read_data(request: web.Request) -> dict[str, Any]:
-    """Return what the body says: JSON, or a form.
+    """Return the fields of a body, JSON or a form.
 
-    Raises Malformed, UnsupportedMediaType, Errors, PayloadTooLarge, RequestTimeout,
+    Raises Malformed, UnsupportedMediaType, InvalidFields, PayloadTooLarge, RequestTimeout,
     UnsupportedEncoding.
     """
     return check_object(await read_parsed(request))
 
 
 def check_object(data: Any) -> dict[str, Any]:
-    """Return the fields of a body. Raises Errors when JSON has something else."""
+    """Return the fields of a body. Raises InvalidFields unless `data` is a JSON object."""
     if not isinstance(data, dict):
         kind = type(data).__name__
         raise InvalidFields({NON_FIELD: [f"Invalid data. Expected a dictionary, but got {kind}."]})
@@ -209,7 +209,7 @@ def in_order(taken: Taken) -> list[str]:
 
 
 def timestamp(moment: datetime.datetime) -> str:
-    """Write a time as the framework does: UTC, with microseconds."""
+    """Return a time in the framework's format: UTC, with microseconds."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -232,9 +232,9 @@ def _detail(status: int, message: str, headers: dict[str, str] | None = None) ->
 
 
 def is_text(value: object) -> bool:
-    """Return whether a value is a string, or a number that stands for one."""
+    """Return whether a value is a string, or a number that is accepted as one."""
     if isinstance(value, bool):
         return False
     if isinstance(value, float):
-        return abs(value) < 2**63  # beyond, it is an integer that the JSON parser has rounded
+        return abs(value) < 2**63  # a larger one is an integer that the JSON parser rounded
     return isinstance(value, str | int)

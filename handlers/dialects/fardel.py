@@ -1,10 +1,10 @@
 """fardel, a dialect that corresponds to Flask-JWT-Extended. Contract: docs/contracts/fardel.md.
 
-Where the original contract is silent or contradicts itself: its misspelt messages are kept (sic:
-"Successfully logined", "Unvalid form submitted"); nothing to update is a 204, which has no body
-whatever the original prints; empty and null fields count as absent, in registrations for the
-optional fields only; names have at most 254 characters; a header of another scheme is malformed. A
-login looks its e-mail up as it is, trimmed. The contract's section is
+Decisions where the original contract is silent or contradicts itself: its misspelt messages are
+kept (sic: "Successfully logined", "Unvalid form submitted"); an update without changes is a 204
+without the body that the original prints; empty and null fields count as absent, in registrations
+only for optional fields; names have at most 254 characters; a header of another scheme is
+malformed. A login trims its e-mail and does not validate it. The contract's section is
 docs/contracts/fardel.md#decisions.
 """
 
@@ -67,13 +67,13 @@ BAD_TOKENS = {
 
 
 class BadForm(AppError):
-    """A field is missing or is not what it must be."""
+    """A field is missing or invalid."""
 
     code = "invalid_fields"
 
 
 class NotFresh(AppError):
-    """What was asked needs a token that comes from a login."""
+    """The request needs a token that was issued by a login."""
 
     code = "fresh_login_required"
 
@@ -124,7 +124,7 @@ def _message(status: int, message: str, headers: dict[str, str] | None = None) -
 
 
 def authenticate(request: web.Request, kinds: frozenset[str] = ACCESS_KINDS) -> Awaitable[Caller]:
-    """Return an awaitable of the caller. Raises MissingToken, BadHeader, and BadToken there."""
+    """Return an awaitable of the caller, which raises BadToken. Raises MissingToken, BadHeader."""
     if not request.headers.get(hdrs.AUTHORIZATION):
         raise MissingToken
     token = token_of(request)
@@ -176,21 +176,21 @@ async def refresh_token(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded("/api/auth/logout")
 async def logout(request: web.Request, caller: Caller) -> Response:
-    """POST /api/auth/logout: end an access token's session; the refresh token lives on."""
+    """POST /api/auth/logout: end an access token's session; the refresh token remains valid."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"message": "Access token has been revoked"})
 
 
 @routes.guarded("/api/auth/logout-refresh", authenticate=authenticate_refresh)
 async def logout_refresh(request: web.Request, caller: Caller) -> Response:
-    """POST /api/auth/logout-refresh: end a refresh token's session; the access token lives on."""
+    """POST /api/auth/logout-refresh: end a refresh token's session, not the access token's."""
     await request.app[ACCESS].log_out(caller)
     return json_response({"message": "Refresh token has been revoked"})
 
 
 @routes.open("/api/auth/profile", methods=GET)
 async def show_profile(request: web.Request) -> Response:
-    """GET /api/auth/profile: return the caller's account, or that there is no login."""
+    """GET /api/auth/profile: return the caller's account, or null without a token."""
     try:
         token = token_of(request)
     except BadHeader:
@@ -250,7 +250,7 @@ def required(data: Mapping[str, Any], name: str) -> str:
 
 
 def optional(data: Mapping[str, Any], name: str) -> str:
-    """Return a field's text, "" for none and for null. Raises BadForm for what is no text."""
+    """Return a field's text, "" if absent or null. Raises BadForm if it is not text."""
     value = data.get(name)
     if value is not None and not isinstance(value, str):
         raise BadForm
@@ -266,14 +266,14 @@ def optional_name(data: Mapping[str, Any], name: str) -> str | None:
 
 
 def check_email(email: str) -> str:
-    """Return the e-mail. Raises BadForm when it does not look like one."""
+    """Return the e-mail. Raises BadForm if it is not valid."""
     if not is_email(email):
         raise BadForm
     return email
 
 
 def user(account: Account) -> dict[str, Any]:
-    """Return an account as this dialect shows it."""
+    """Return the JSON of an account."""
     shown: dict[str, Any] = {
         "id": account.id,
         "first_name": account.first_name,

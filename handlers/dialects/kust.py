@@ -1,9 +1,9 @@
 """kust, a dialect that corresponds to djoser. Contract: docs/contracts/kust.md.
 
-Where the original contract is silent or contradicts itself: `/auth/users/me/` and `/user/<id>/`
-take GET, which every published client sends, as well as the original's POST; a logout is a 204
-without the body that the original prints, since HTTP allows none; any account may look at any
-other; `towns` are integers of 64 bits, kept in their order, and in a form the field is repeated.
+Decisions where the original contract is silent or contradicts itself: `/auth/users/me/` and
+`/user/<id>/` accept GET, which every published client sends, and the original's POST; a logout is
+a 204 without the body that the original prints, because HTTP allows none; every account can read
+every other; `towns` are 64-bit integers in the given order, and a form repeats the field.
 The contract's section is docs/contracts/kust.md#decisions.
 """
 
@@ -122,7 +122,7 @@ async def user(request: web.Request, caller: Caller) -> Response:
 
 
 def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ...]:
-    """Return the rules of docs/contracts/kust.md#password-rules, each with its text."""
+    """Return the rules of docs/contracts/kust.md#password-rules, each with its message."""
     return (
         (
             lambda text: len(text) >= MIN_PASSWORD,
@@ -138,8 +138,8 @@ def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ..
 
 
 def read_towns(data: Mapping[str, Any]) -> tuple[list[int], dict[str, list[str]]]:
-    """Return the towns, and what is wrong with them by field."""
-    if isinstance(data, Form):  # an input that was left empty is sent as ""
+    """Return the towns, and the messages of invalid ones by field."""
+    if isinstance(data, Form):  # an empty input is sent as ""
         towns: Any = [town for town in data.lists.get("towns", []) if town != ""]
     else:
         towns = data.get("towns", [])

@@ -1,9 +1,9 @@
 """lumotist, a dialect that corresponds to DRF's authtoken. Contract: docs/contracts/lumotist.md.
 
-Where the original contract is silent: a registration that is refused is a 400 (the original first
+Decisions where the original contract is silent: a failed registration is a 400 (the original first
 sent 200); `picture` in the profile is "" until one is set, then a URL; `/acount/set_picture` (sic,
-in the original's own list) is the same endpoint as `/account/set_picture`; a username may hold any
-character that can be stored and seen. set_picture also takes an uploaded picture, in the forms of
+in the original's list) is the same endpoint as `/account/set_picture`; a username may have any
+visible character. set_picture also accepts an uploaded picture, in the formats of
 docs/contracts/lumotist.md#uploading-a-picture.
 """
 

@@ -1,7 +1,7 @@
-"""The paths that wicare and fardel share, and how a request there chooses between them.
+"""The paths that wicare and fardel share, and how a request chooses between them.
 
-A form body, a `username` in the JSON body, or the scheme `Token` chooses wicare. Anything else, a
-body that can't be read included, chooses fardel. This is the only module that knows two dialects.
+A form body, a `username` in the JSON body, or the scheme `Token` chooses wicare. Any other request,
+also one with a malformed body, chooses fardel. This is the only module that knows two dialects.
 Contract: docs/contracts/index.md#shared-paths.
 """
 
@@ -25,10 +25,10 @@ DIALECTS = {WICARE, FARDEL}
 
 
 def choose_dialect(endpoints: Mapping[str, Endpoint]) -> Endpoint:
-    """Return the endpoint of a path, which has one for each dialect that answers there.
+    """Return the endpoint of a path, from those of each dialect that has the path.
 
-    Where there are two, the request chooses one: it is handled, its errors are rendered and it is
-    counted as at a path of that dialect alone.
+    If there are two, the request chooses one. It is handled, its errors are rendered and it is
+    counted as on a path of that dialect alone.
     """
     if len(endpoints) == 1:
         [endpoint] = endpoints.values()
@@ -45,7 +45,7 @@ def choose_dialect(endpoints: Mapping[str, Endpoint]) -> Endpoint:
 
 
 async def is_wicare(request: web.Request) -> bool:
-    """Return whether a request at a shared path is one of wicare. Its body is parsed only once."""
+    """Return whether a request on a shared path is wicare's. Its body is parsed only once."""
     words = request.headers.get("Authorization", "").lower().split()
     media_type = content_type_of(request).media_type
     if words[:1] == ["token"] or media_type in (URLENCODED, MULTIPART):

@@ -1,9 +1,9 @@
 """wicare, a dialect that corresponds to django-rest-knox. Contract: docs/contracts/wicare.md.
 
-Where the original contract is silent: the e-mail is optional, as in its own example; a login takes
-`email` in place of `username`, as its prose has it, and with both the username counts; logoutall
-returns 204 like logout; `wicare//api/auth/logoutall/` (sic) is the same endpoint as the path with
-one slash. The contract's section is docs/contracts/wicare.md#decisions.
+Decisions where the original contract is silent: the e-mail is optional, as in its example; a login
+accepts `email` in place of `username`, as its text says, and uses the username if both are given;
+logoutall returns 204 like logout; `wicare//api/auth/logoutall/` (sic) is the same endpoint as the
+path with one slash. The contract's section is docs/contracts/wicare.md#decisions.
 """
 
 import datetime
@@ -38,8 +38,8 @@ PER_LOGIN = replace(SESSION, reuse=False)
 class Options:
     """The options of this dialect's mount.
 
-    `sessions` says whether a login returns the account's session of this dialect, or opens one
-    more, as apps of django-rest-knox expect: a logout then ends the session of one device.
+    `sessions` says whether a login returns the token of the account's session in this dialect, or
+    opens another session, as django-rest-knox does: a logout then ends the session of one device.
     See docs/contracts/wicare.md#sessions-per-login.
     """
 
@@ -68,7 +68,7 @@ async def register(request: web.Request) -> Response:
 async def login(request: web.Request) -> Response:
     """POST /api/auth/login: return the account's token, an existing one if any, and its expiry."""
     data = await read_data(request)
-    if isinstance(data, Form) and data.get("email"):  # an input that was left empty is sent as ""
+    if isinstance(data, Form) and data.get("email"):  # an empty input is sent as ""
         data = {name: value for name, value in data.items() if value != ""}
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
@@ -94,7 +94,7 @@ async def logout_all(request: web.Request, caller: Caller) -> Response:
 
 
 def session_spec(request: web.Request) -> SessionSpec:
-    """Return what a registration or a login opens."""
+    """Return the session that a registration or a login opens."""
     return PER_LOGIN if request.app[OPTIONS].sessions == "per-login" else SESSION
 
 

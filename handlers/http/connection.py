@@ -1,4 +1,4 @@
-"""Connections: what happens below the level of requests."""
+"""Connections: reading, writing and closing below the level of requests."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,9 @@ from handlers.http.response import Response
 from handlers.http.unreadable import Unreadable, read_unreadable
 
 MAX_CONSECUTIVE = 16
-"""Pipelined requests of one connection that are answered before the others have a turn."""
+"""Pipelined requests of one connection that are handled before other connections get a turn."""
 UNREAD_SECONDS = 1.0
-"""How long a client may read nothing of its response while the server stops."""
+"""Seconds that a client may read nothing of its response while the server stops."""
 _REQUEST_TIMEOUT = 408
 
 _log = logging.getLogger("latchkey.connection")
@@ -31,9 +31,9 @@ _log = logging.getLogger("latchkey.connection")
 class Connection(RequestHandler):
     """A client's connection.
 
-    Of aiohttp's internals it uses `_messages` (requests that are parsed and not begun), `_paused`,
+    It uses these internals of aiohttp: `_messages` (parsed requests that wait), `_paused`,
     `_drain_waiter` and `_drain_helper` (flow control), `_upgraded`, `_current_request`,
-    `_lingering_time`, `_make_error_handler`, and `_make_request` of the application.
+    `_lingering_time`, `_make_error_handler`, and the application's `_make_request`.
     """
 
     __slots__ = (
@@ -54,26 +54,25 @@ class Connection(RequestHandler):
         write_batcher: WriteBatcher,
         **settings: object,
     ) -> None:
-        """Make a connection whose answers leave through `write_batcher`."""
-        super().__init__(manager, **settings)  # type: ignore[arg-type]  # they are aiohttp's own
+        """Create a connection that writes its responses through `write_batcher`."""
+        super().__init__(manager, **settings)  # type: ignore[arg-type]  # aiohttp's settings
         self._app = app
         self._write_batcher = write_batcher
-        self._no_signals = not app.on_response_prepare  # no signal has a part in what is sent
+        self._no_signals = not app.on_response_prepare  # then no signal changes a response
         self._max_discarded = max(MIN_BYTES, app[PICTURE_LIMITS].body_bytes)
         self._consecutive = 0
         self._reparsed: web.BaseRequest | None = None
         self._timeout: asyncio.Timeout | InputDiscarder | None = None
 
     def send_continue(self) -> None:
-        """Have the client send the body that it holds back."""
+        """Send 100 Continue, so that the client sends its body."""
         if self.transport is not None:
             self._write_batcher.send(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def close(self) -> None:
-        """End when the request in progress is answered.
+        """End after the response to the request in progress.
 
-        What still comes of a request that has its response is not waited for, nor is a client that
-        reads nothing of it for a second.
+        The rest of a body is no longer awaited, nor a client that reads nothing for a second.
         """
         super().close()
         if isinstance(self._timeout, InputDiscarder):
@@ -82,7 +81,7 @@ class Connection(RequestHandler):
             self._timeout.reschedule(self._loop.time() + (UNREAD_SECONDS if self._paused else 0))
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # aiohttp's
-        """End within `timeout`; aiohttp's own takes it twice when a handler does not end."""
+        """End within `timeout` seconds; aiohttp takes twice as long if a handler does not end."""
         transport = self.transport
         try:
             async with asyncio.timeout(timeout):
@@ -101,9 +100,9 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer with the status alone: nothing of what was sent, nothing of what went wrong.
+        """Return a response with only the status: no request data, no error message.
 
-        aiohttp has no request here, and answers HTTP/1.0; its responses take `_version`.
+        aiohttp has no parsed request here and assumes HTTP/1.0; its responses use `_version`.
         """
         request._version = HttpVersion11
         if status < 500:
@@ -121,14 +120,14 @@ class Connection(RequestHandler):
         resp: web.StreamResponse | Response,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; tell whether the client has gone."""
+        """Send a response; return it, and whether the client has disconnected."""
         if isinstance(resp, Response) and self._no_signals and self._is_ordinary(request, resp):
             if self._paused:
                 await self._drain_helper()
             if self.transport is None or self.transport.is_closing():
-                return resp, True  # type: ignore[return-value]  # aiohttp asks its keep_alive only
+                return resp, True  # type: ignore[return-value]  # aiohttp reads only its keep_alive
             self._write_batcher.send(self.transport, encode(resp))
-            resp.body = b""  # aiohttp keeps an idle connection's last answer; orjson's take 4 KiB
+            resp.body = b""  # aiohttp keeps an idle connection's last response: 4 KiB of orjson
             if request.body_exists and not request.content.is_eof():
                 await self._discard_body(request, resp.status)
             if self._messages:
@@ -146,10 +145,10 @@ class Connection(RequestHandler):
         return sent, gone
 
     async def _yield_turn(self) -> None:
-        """Let other connections have a turn after IN_A_ROW requests of this one.
+        """Let other connections have a turn after MAX_CONSECUTIVE requests of this one.
 
-        From Python 3.12 on aiohttp starts requests eagerly. Those that wait for nothing would all
-        be answered in one turn of the event loop: 190 of one connection before one of another.
+        From Python 3.12 on, aiohttp starts requests eagerly. Pipelined requests that wait for
+        nothing would all be handled in one turn of the event loop: 190 were measured.
         """
         self._consecutive += 1
         if self._consecutive >= MAX_CONSECUTIVE:
@@ -157,9 +156,9 @@ class Connection(RequestHandler):
             await asyncio.sleep(0)
 
     async def _drain_helper(self) -> None:
-        """Wait until the client has read; end the connection when it reads nothing for long.
+        """Wait until the client has read; abort the connection if it reads nothing for too long.
 
-        aiohttp calls this where flow control has paused writing, and waits without a limit.
+        aiohttp calls this when flow control has paused writing, and waits without a limit.
         """
         while self._paused and self.transport is not None:
             transport = self.transport
@@ -169,7 +168,7 @@ class Connection(RequestHandler):
                 async with asyncio.timeout(seconds) as self._timeout:
                     return await super()._drain_helper()
             except TimeoutError:
-                self._drain_waiter = None  # the timeout has cancelled it
+                self._drain_waiter = None  # the timeout cancelled it
                 if transport.get_write_buffer_size() >= before:
                     transport.abort()
                     raise ConnectionResetError("the client does not read") from None
@@ -178,17 +177,17 @@ class Connection(RequestHandler):
         await super()._drain_helper()
 
     async def _discard_body(self, request: web.BaseRequest, status: int) -> None:
-        """Drop what is left of a body (handlers/http/lingering.py); past the limits, close.
+        """Discard the rest of a body (handlers/http/lingering.py); past the limits, close.
 
-        aiohttp's own way has a limit of time alone: in a second it took in hundreds of megabytes.
-        A client that was too slow for a 408 is given `lingering_time`, a moment.
+        aiohttp limits only the time: in one second it read hundreds of megabytes. A client that
+        was too slow (408) gets the short `lingering_time`.
         """
         body, left, clock = request.content, self._max_discarded, self._loop.time
         silence, seconds = MAX_SILENCE, MAX_SECONDS
         if status == _REQUEST_TIMEOUT:
             silence = seconds = self._lingering_time
         deadline = clock() + seconds
-        self._current_request = request  # whose body ends with the connection
+        self._current_request = request  # its body ends with the connection
         with contextlib.suppress(
             TimeoutError, web.RequestPayloadError, HttpProcessingError, OSError
         ):
@@ -198,12 +197,12 @@ class Connection(RequestHandler):
                     self._timeout.reschedule(min(deadline, clock() + silence))
         self._current_request = self._timeout = None
         if not body.is_eof():
-            self._lingering_time = 0.0  # aiohttp closes at once
+            self._lingering_time = 0.0  # then aiohttp closes at once
 
     def _make_error_handler(self, err_info: Any) -> Any:
-        """Return what answers a request that the parser has refused with an error."""
+        """Return the handler of a request that the parser rejected."""
         unreadable = read_unreadable(err_info.exc, self, self._loop)
-        err_info.exc.with_traceback(None)  # it leads to itself: only the collector would free it
+        err_info.exc.with_traceback(None)  # it refers to itself: only the collector would free it
         if unreadable is None:
             return super()._make_error_handler(err_info)
         return partial(self._handle_unreadable, unreadable)
@@ -218,7 +217,7 @@ class Connection(RequestHandler):
         return response
 
     async def _discard_rest(self) -> None:
-        """Drop what comes behind a request that could not be parsed, until the client closes."""
+        """Discard what follows a request that could not be parsed, until the client closes."""
         transport = self.transport
         if transport is None or transport.is_closing() or not transport.can_write_eof():
             return
@@ -245,7 +244,7 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application on connections of ours."""
+    """Runs an application on `Connection`s."""
 
     __slots__ = ()
 
@@ -255,20 +254,20 @@ class Runner(web.AppRunner):
             with_path_lookup(self.app, made.request_handler),
             request_factory=made.request_factory,
             **made._kwargs,
-            auto_decompress=False,  # no body is decompressed, not even one that nobody reads
+            auto_decompress=False,  # no body is decompressed, even if no handler reads it
             app=self.app,
             write_batcher=write_batcher,
         )
 
     async def drain(self, seconds: float, keep_going: Callable[[], bool] = lambda: True) -> None:
-        """Serve for `seconds` more, with `Connection: close` and a /readyz that says 503.
+        """Serve for `seconds` more, with `Connection: close` and status 503 at /readyz.
 
-        New connections are taken too: a balancer must see that answer before nobody listens.
-        `keep_going` is asked again and again, and ends this when it returns False.
+        New connections are accepted, so that a load balancer sees the 503 before the socket
+        closes. `keep_going` is called repeatedly; when it returns False, this returns.
         """
         self.app[DRAINING].set()
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        # aiohttp has no event for the last connection's end.
+        # aiohttp has no event for the end of the last connection.
         while keep_going() and (left := deadline - clock()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(min(left, 0.02))

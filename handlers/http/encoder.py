@@ -1,8 +1,7 @@
-"""From an answer to bytes (RFC 9112), and out of the process in bursts.
+"""Encodes responses as bytes (RFC 9112) and writes them in batches.
 
-An answer to an ordinary request is written here, for a fifth of what aiohttp's own response takes;
-all others (HTTP/1.0, HEAD, a connection that closes, CORS_ORIGINS, a long body) are handed to
-aiohttp.
+The response to an ordinary request is encoded here, in a fifth of the time of aiohttp's response.
+aiohttp sends all others: HTTP/1.0, HEAD, a connection that closes, CORS_ORIGINS, a long body.
 """
 
 import asyncio
@@ -15,28 +14,27 @@ from aiohttp.helpers import rfc822_formatted_time
 from handlers.http.response import JSON, Response, SharedHeaders
 
 CHUNK_BYTES = 64 * 1024
-"""Bytes of a body that are sent at once. A longer one goes out in pieces of this size, as its
-client reads it: else a thousand clients that ask and do not read hold a thousand copies."""
+"""Bytes of a body that are written at once. A longer body is sent in pieces of this size, as the
+client reads it; otherwise a thousand clients that do not read hold a thousand copies."""
 MAX_BATCH_BYTES = 256 * 1024
-"""Bytes that are gathered in one turn of the event loop, for all connections together. 256 reads
-are 115 KB."""
+"""The most bytes that one batch holds, for all connections together. 256 reads are 115 KB."""
 
 _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _BODILESS = (204, 304)
 _OF_JSON = SharedHeaders(
     {"Content-Type": JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 )
-"""What JSON is sent with: no cache keeps a token, no browser takes it for a page."""
+"""The headers of JSON: caches must not store a token, browsers must not render it as a page."""
 
 
 class WriteBatcher:
-    """Sends the answers of one turn of the event loop together, at its end.
+    """Writes the responses of one turn of the event loop together, at its end.
 
-    Each write to a client that sleeps wakes it, which costs more than the write; in a burst it is
-    awake for all but the first. Whoever writes past the outbox has it emptied before.
+    A write to a sleeping client wakes it, which costs more than the write. In a batch the client
+    is awake for all but the first write. Code that writes to a transport directly must call
+    `empty` first.
 
-    A transport asks for a pause only when it is written to, so no more than GATHERED is kept from
-    the transports.
+    A transport pauses writing only when it is written to, so at most MAX_BATCH_BYTES are held.
     """
 
     def __init__(self) -> None:
@@ -45,7 +43,7 @@ class WriteBatcher:
         self._size = 0
 
     def send(self, transport: asyncio.Transport, content: bytes) -> None:
-        """Have the content written at the end of this turn, or now if that is too much to keep."""
+        """Write the content at the end of this turn, or now if the batch is full."""
         if not self._waiting:
             self._loop.call_soon(self.empty)
         self._waiting.append((transport, content))
@@ -54,7 +52,7 @@ class WriteBatcher:
             self.empty()
 
     def empty(self) -> None:
-        """Write what is waiting now."""
+        """Write the batch now."""
         waiting, self._waiting = self._waiting, []
         self._size = 0
         for transport, content in waiting:
@@ -63,7 +61,7 @@ class WriteBatcher:
 
 
 def encode(response: Response) -> bytes:
-    """Return what is sent for an answer to an HTTP/1.1 request."""
+    """Return the bytes of a response to an HTTP/1.1 request."""
     own = ""
     for name, value in response.headers.items():
         own += _line(name, value)
@@ -88,7 +86,7 @@ def _line(name: str, value: str) -> str:
 
 
 def as_response(response: Response) -> web.Response:
-    """Return aiohttp's own form of an answer."""
+    """Return a response as one of aiohttp's."""
     headers = {**(response.shared or {}), **response.headers}
     if response.media_type == JSON:
         headers |= _OF_JSON
@@ -110,6 +108,6 @@ def as_response(response: Response) -> web.Response:
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    # aiohttp would take a BytesIO, and copy all of it.
+    # aiohttp would accept a BytesIO and copy all of it.
     for start in range(0, len(body), CHUNK_BYTES):
         yield body[start : start + CHUNK_BYTES]

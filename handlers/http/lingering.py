@@ -1,8 +1,8 @@
-"""What is done with bytes that nobody reads, so that the client gets the response to them.
+"""Discards input that is not read, so that the client receives its response.
 
-Closing a connection with bytes unread resets it, and then the response is lost on its way: a client
-that sends an upload to its end before it reads would see a network error, not its 401. So what
-still comes is taken in and dropped, as nginx does: for as long as it comes, with limits.
+A connection that is closed with unread input is reset, and its response is lost: a client that
+sends a whole upload before it reads would see a network error instead of its 401. Therefore further
+input is read and discarded, as nginx does, within these limits.
 """
 
 import asyncio
@@ -10,26 +10,26 @@ from typing import Protocol
 
 MAX_SECONDS = 30.0
 MAX_SILENCE = 5.0
-"""Seconds without a byte."""
+"""Seconds without input."""
 MIN_BYTES = 16 * 1024 * 1024
-"""How much is taken in at most, if the largest upload that is allowed is not longer."""
+"""The most bytes that are discarded, or the length of the largest allowed upload if longer."""
 
 
 class Connection(Protocol):
-    """What is told of the transport that was its own."""
+    """The protocol that the transport had before; it receives the transport's events."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Take in that it is closed."""
+        """Handle the end of the connection."""
 
     def pause_writing(self) -> None:
-        """Take in that its buffer is full."""
+        """Handle a full write buffer."""
 
     def resume_writing(self) -> None:
-        """Take in that its buffer has room."""
+        """Handle a write buffer that has room again."""
 
 
 class InputDiscarder(asyncio.Protocol):
-    """Takes over a transport whose last response has been written, and drops what still comes."""
+    """Takes over a transport after its last response, and discards further input."""
 
     def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class InputDiscarder(asyncio.Protocol):
         self._deadline: asyncio.Timeout | None = None
 
     async def wait(self) -> None:
-        """Return when the client has closed, or when it has had enough time, or sent enough."""
+        """Return when the client has closed the connection, or when a limit is reached."""
         try:
             async with asyncio.timeout(MAX_SILENCE) as self._deadline:
                 await self._ended
@@ -53,7 +53,7 @@ class InputDiscarder(asyncio.Protocol):
             self._ended.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Drop it."""
+        """Discard the data."""
         self._left -= len(data)
         if self._left < 0:
             self.end()
@@ -61,14 +61,14 @@ class InputDiscarder(asyncio.Protocol):
             self._deadline.reschedule(min(self._latest, self._loop.time() + MAX_SILENCE))
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell the connection, too."""
+        """End, and pass the event on."""
         self.end()
         self._connection.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Tell the connection."""
+        """Pass the event on."""
         self._connection.pause_writing()
 
     def resume_writing(self) -> None:
-        """Tell the connection."""
+        """Pass the event on."""
         self._connection.resume_writing()

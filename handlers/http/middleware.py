@@ -1,4 +1,4 @@
-"""What every response passes on its way out: an id, the CORS headers, and the log."""
+"""The middleware of every request: its id, the CORS headers, errors, the log and metrics."""
 
 import asyncio
 import itertools
@@ -34,37 +34,37 @@ _SERVER: dict[str, str] = {hdrs.SERVER: "Latchkey"}
 _ALLOWED_HEADERS = "Content-Type, Authorization"
 SHARED: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED_HEADERS, **_SERVER}
 EXPOSED: dict[str, str] = {hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Retry-After, X-Request-ID"}
-"""What a page may read besides the body; handlers/cors.py adds it where it decides the origin."""
+"""The headers that a page may read. handlers/cors.py adds them where it decides the origin."""
 _PREFLIGHT: dict[str, str] = {
-    # Not those of the path: a page would see a network error in place of the dialect's 405.
+    # All methods, or a page would see a network error instead of the dialect's 405.
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-    hdrs.ACCESS_CONTROL_MAX_AGE: "7200",  # the longest that Chrome keeps one
+    hdrs.ACCESS_CONTROL_MAX_AGE: "7200",  # Chrome's maximum
 }
 _MORE: dict[str, str] = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: f"{_ALLOWED_HEADERS}, X-Request-ID, X-Requested-With, "
     "traceparent, tracestate, baggage, sentry-trace"
 }
-"""For a preflight that asks for other headers (docs/contracts/index.md#cors): for libraries."""
+"""For a preflight that requests more headers (docs/contracts/index.md#cors), as libraries do."""
 RouteHandler = Callable[[web.Request], Awaitable[Any]]
-"""What aiohttp calls: it hands the answer on as it is, to handlers/http/connection.py."""
+"""What aiohttp calls. It passes the response unchanged to handlers/http/connection.py."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET_LENGTH = 40
 _SECRET = re.compile(rf"[A-Za-z0-9]{{{_SECRET_LENGTH}}}")
-"""No tracing system makes an id with so long a word; tokens and hashes are such words."""
+"""No tracing system makes ids with so long a word. Tokens and hashes are such words."""
 
 
 class RequestIds:
-    """Makes ids that no other process makes: a random beginning and a count."""
+    """Generates request ids that are unique to this process: a random prefix and a counter."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(6)
         self._count = itertools.count(1)
 
     def of(self, request: web.Request) -> str:
-        """Return the id that a proxy or the client gave the request, or a new one.
+        """Return the request's X-Request-ID if it is valid, otherwise a new id.
 
-        One that could be a token is not taken: it would be logged and sent back.
+        An id that could be a token is not used: it would be logged and sent back.
         """
         given = request.headers.get("X-Request-ID")
         if (
@@ -79,9 +79,9 @@ class RequestIds:
 def apply_middleware(
     app: web.Application, endpoint: Endpoint, route: str, dialect: str, ids: RequestIds
 ) -> RouteHandler:
-    """Return what is mounted for an endpoint: OPTIONS answered, the rest handed on, all logged.
+    """Return the route handler of an endpoint. It handles OPTIONS, renders errors and logs.
 
-    `dialect` is "" for a path that belongs to none, or where the request tells which it speaks.
+    `dialect` is "" for a path that belongs to none, and for a shared path.
     """
     handle, render_error = endpoint.handler, endpoint.render_error
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
@@ -101,7 +101,7 @@ def apply_middleware(
             except Exception as problem:
                 render = request.get(RENDER_ERROR, render_error)
                 response = error_response(render, problem, request)
-            except asyncio.CancelledError:  # the client has gone
+            except asyncio.CancelledError:  # the client has disconnected
                 drop_body(request)
                 raise
         response.shared, response.request_id = common, request_id
@@ -116,7 +116,7 @@ def apply_middleware(
 
 
 def traced(handle: RouteHandler, tracing: "Tracing", route: str, dialect: str) -> RouteHandler:
-    """Return a handler that makes a span of each request."""
+    """Return a handler that records a span of each request."""
 
     async def in_span(request: web.Request) -> Response:
         scheme = request.app[PROXIES].scheme(request)
@@ -133,7 +133,7 @@ def traced(handle: RouteHandler, tracing: "Tracing", route: str, dialect: str) -
 def _common_headers(
     app: web.Application, endpoint: Endpoint
 ) -> tuple[SharedHeaders, SharedHeaders, SharedHeaders]:
-    """Return the headers of every answer, of a preflight's, and of one that asks for more."""
+    """Return the headers of responses, of preflights, and of preflights for more headers."""
     if not endpoint.cors:
         options = SharedHeaders({**_SERVER, hdrs.ALLOW: allow_header(endpoint.methods)})
         return SharedHeaders(_SERVER), options, options
@@ -148,20 +148,20 @@ def _common_headers(
 
 
 def _requests_more_headers(request: web.Request) -> bool:
-    """Return whether a preflight asks for headers beyond those of the contracts."""
+    """Return whether a preflight requests headers beyond those of the contracts."""
     requested = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
     return any(name.strip() not in ("", "content-type", "authorization") for name in requested)
 
 
 def _ends_connection(request: web.Request) -> bool:
-    """Return whether the connection ends behind the answer to a request with a body.
+    """Return whether the connection ends after the response to a request with a body.
 
-    It does when the body was refused, for what is left of it is not read. It does when the client
-    was not told to send the body: nobody knows whether it will. And it does when the request asks
-    for an upgrade and its body is still on the way: at its end aiohttp's parser stops for good.
+    It ends if reading the body failed, because the rest is not read. It ends if the client waits
+    for a 100 that was not sent, because it may or may not send the body. It ends if the request
+    has an Upgrade header and its body is incomplete, because aiohttp's parser stops after it.
 
-    The refusal is forgotten: its traceback leads to the request, and so would never be freed
-    without the collector, which comes late. 4 000 slow bodies left 50 MB.
+    The body's error is released: its traceback refers to the request, so that only the garbage
+    collector would free both. 4 000 slow bodies left 50 MB.
     """
     body = drop_body(request)
     if body is None and expects_continue(request):

@@ -1,4 +1,4 @@
-"""From a request to its handler: plain paths in one lookup, all others through aiohttp's router."""
+"""Finds the handler of a request: one lookup for a plain path, otherwise aiohttp's router."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -11,9 +11,9 @@ Handle = Callable[[Any], Awaitable[Any]]
 
 
 class Route(NamedTuple):
-    """What is known of a route besides its handler.
+    """The properties of a route besides its handler.
 
-    `handle_unreadable` is its handler for a request that the HTTP parser has refused.
+    `handle_unreadable` is its handler for a request that the HTTP parser rejected.
     """
 
     is_of_dialect: bool
@@ -21,11 +21,11 @@ class Route(NamedTuple):
 
 
 ROUTES: web.AppKey[dict[Handle, Route]] = web.AppKey("routes")
-"""By the handler of each."""
+"""The routes by their handlers."""
 
 
 class CatchAll(PlainResource):
-    """Matches what nothing else does, `OPTIONS *` and newlines included."""
+    """Matches every other path, `OPTIONS *` and paths with newlines included."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -35,10 +35,10 @@ class CatchAll(PlainResource):
 
 
 def with_path_lookup(app: web.Application, resolve: Handle) -> Handle:
-    """Return a handler that finds plain paths in one lookup, and has aiohttp resolve all others.
+    """Return a handler that finds plain paths in one lookup and calls `resolve` for all others.
 
-    It sets `_match_info`, as aiohttp's own resolving does, and reads `_version`, which costs less
-    than the property.
+    It sets `_match_info`, as aiohttp's resolver does, and reads `_version`, which is faster than
+    the property.
     """
     known: dict[str, tuple[UrlMappingMatchInfo, Handle]] = {}
     for resource in app.router.resources():
@@ -49,10 +49,10 @@ def with_path_lookup(app: web.Application, resolve: Handle) -> Handle:
 
     def handle(request: web.Request) -> Awaitable[Any]:
         if request._version not in (HttpVersion11, HttpVersion10):
-            return _refuse_version(request)
+            return _unsupported_version(request)
         found = known.get(request.raw_path)
         if found is None:
-            if request.method == hdrs.METH_CONNECT:  # its target is no path: no route matches
+            if request.method == hdrs.METH_CONNECT:  # its target is not a path, so no route matches
                 found = anywhere
             elif "//" in request.raw_path:
                 return _collapse_slashes(app, resolve, request)
@@ -72,10 +72,10 @@ def _match(app: web.Application, resource: PlainResource) -> tuple[UrlMappingMat
     return match, match.handler
 
 
-async def _refuse_version(request: web.Request) -> web.Response:
-    """Refuse a request line that names a version which HTTP/1 does not have (RFC 9110, 15.6.6).
+async def _unsupported_version(request: web.Request) -> web.Response:
+    """Return the response to a version other than HTTP/1.0 and HTTP/1.1 (RFC 9110, 15.6.6).
 
-    aiohttp's parser takes HTTP/0.9 and HTTP/2.0, and its responses name the version of the request.
+    aiohttp's parser accepts HTTP/0.9 and HTTP/2.0, and its responses use the request's version.
     """
     status = 505 if request._version > HttpVersion11 else 400
     request._version = HttpVersion11
@@ -85,10 +85,10 @@ async def _refuse_version(request: web.Request) -> web.Response:
 
 
 async def _collapse_slashes(app: web.Application, resolve: Handle, request: web.Request) -> Any:
-    """Take `//` in a path for `/`: clients join a base URL that ends in `/` and a path.
+    """Treat `//` in a path as `/`: clients join a base URL that ends in `/` and a path.
 
-    Only for a dialect's paths. A proxy that keeps strangers from /metrics looks at the path as it
-    stands, so `//metrics` must stay unknown.
+    This applies only to a dialect's paths. A proxy that blocks /metrics compares the path as it is
+    sent, so `//metrics` must stay unknown.
     """
     url = request.rel_url
     path = re.sub("//+", "/", url.raw_path)
@@ -98,7 +98,7 @@ async def _collapse_slashes(app: web.Application, resolve: Handle, request: web.
 
 
 async def handle_unreadable(app: web.Application, request: web.Request) -> Any:
-    """Return the response to a request that the HTTP parser has refused."""
+    """Return the response to a request that the HTTP parser rejected."""
     match = await app.router.resolve(request)
     match.add_app(app)
     match.freeze()
@@ -107,7 +107,7 @@ async def handle_unreadable(app: web.Application, request: web.Request) -> Any:
 
 
 class EmptyResponse(web.Response):
-    """A response that says nothing but its status."""
+    """A response with only a status: no Server and no Content-Type header."""
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()

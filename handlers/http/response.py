@@ -1,4 +1,4 @@
-"""Answers: what a handler says, before handlers/http/encoder.py puts it into HTTP."""
+"""The responses that handlers return. handlers/http/encoder.py encodes them."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ JSON = "application/json"
 
 @dataclass(slots=True)
 class Response:
-    """A status, a body with its media type, and headers of its own.
+    """A status, a body with its media type, and the headers of this response.
 
-    What is added on the way out: headers that all answers of the route share, the request's id,
-    whether the connection ends behind this answer, and for the log `reason` it refuses, if it does.
+    The middleware adds the `shared` headers of the route, the request's id, whether the connection
+    `closes` after the response, and for an error its `reason`, which is logged.
     """
 
     status: int = 200
@@ -28,12 +28,12 @@ class Response:
 
     @property
     def keep_alive(self) -> bool:
-        """Tell whether the connection is kept, as aiohttp asks it of its own responses."""
+        """Whether the connection stays open; aiohttp reads this of every response."""
         return not self.closes
 
 
 class SharedHeaders(dict[str, str]):
-    """Headers that many answers share; `lines` is how they are sent."""
+    """Headers that many responses share; `lines` is their encoded form."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         super().__init__(headers)
@@ -43,25 +43,25 @@ class SharedHeaders(dict[str, str]):
 def json_response(
     content: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """Answer with JSON."""
+    """Return a response with this content as JSON."""
     return Response(status, orjson.dumps(content), JSON, headers or {})
 
 
 def no_content() -> Response:
-    """Answer 204: no body, and no Content-Type to describe one (RFC 9110, 15.3.5)."""
+    """Return a 204: no body, and therefore no Content-Type (RFC 9110, 15.3.5)."""
     return Response(204)
 
 
 def safe_header_value(header: str) -> str:
-    """Return a header's value as an answer can repeat it: bytes that were no UTF-8 become `?`."""
+    """Return a header's value for use in a response: bytes that are not UTF-8 become `?`."""
     return header.encode(errors="replace").decode()
 
 
 def allow_header(methods: tuple[str, ...]) -> str:
-    """Return the Allow header of a path with these methods, as Django words it."""
+    """Return the Allow header of a path with these methods, in Django's order."""
     return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """Return the header that says when to come back (RFC 9110, 10.2.3)."""
+    """Return the Retry-After header for a wait in seconds (RFC 9110, 10.2.3)."""
     return {"Retry-After": str(math.ceil(seconds))}

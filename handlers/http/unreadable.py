@@ -1,7 +1,7 @@
-"""Requests that the HTTP parser refuses although their request line and headers can be read.
+"""Requests that the HTTP parser rejects although their request line and headers can be read.
 
-A line that is too long, a header too many, or one twice that may be there once: a client that sends
-these speaks HTTP, so the dialect of its path words the refusal. Anything else gets a bare 400.
+A line that is too long, too many headers, or a repeated header that must be unique: such a client
+uses HTTP, so the dialect of its path renders the error. Anything else gets a 400 without a body.
 """
 
 import re
@@ -20,7 +20,7 @@ from store.errors import AppError
 
 MAX_LINE = 8190
 MAX_HEADERS = 128
-"""aiohttp's limits, which this server leaves as they are."""
+"""aiohttp's limits, which this server does not change."""
 
 _ONCE = (
     "Content-Length",
@@ -34,16 +34,16 @@ _ONCE = (
     "Transfer-Encoding",
     "User-Agent",
 )
-"""Headers that may be there once: aiohttp's parser refuses a second one."""
+"""Headers that must be unique: aiohttp's parser rejects a second one."""
 _OF_NO_USE = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"}
-"""Headers that are not looked at again: what they announce does not follow."""
+"""Headers that are left out when the request is parsed again: no body follows."""
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) (/[!-~]*)(?: HTTP/1\.[01])?")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):([\t -~\x80-\xff]*)")
 
 
 class Unreadable(NamedTuple):
-    """A request as far as it could be read, and why it is refused."""
+    """The part of a request that could be read, and its error."""
 
     message: RawRequestMessage
     error: AppError
@@ -52,11 +52,11 @@ class Unreadable(NamedTuple):
 def read_unreadable(
     parser_error: BaseException | None, protocol: RequestHandler, loop: AbstractEventLoop
 ) -> Unreadable | None:
-    """Return the request that the parser refused with an error; None if it can't be read.
+    """Return the request that the parser rejected; None if it cannot be read.
 
-    aiohttp's parser keeps to itself what it was given. But the error's traceback begins in
-    `RequestHandler.data_received`, and what was given to that is its variable `data`. A head that
-    came in pieces can't be read there.
+    aiohttp's parser does not expose its input. The error's traceback begins in
+    `RequestHandler.data_received`, whose variable `data` is the input. A head that arrived in
+    several pieces cannot be read there.
     """
     traceback = parser_error.__traceback__ if parser_error else None
     if traceback is None or traceback.tb_frame.f_code is not RequestHandler.data_received.__code__:
@@ -103,5 +103,5 @@ def _find_error(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppErr
 
 
 async def raise_error(request: web.Request) -> Response:
-    """Refuse a request that was made of an unreadable one. This is an endpoint's handler."""
+    """Raise the error of an unreadable request. This is an endpoint's handler."""
     raise request[UNREADABLE]

@@ -1,8 +1,7 @@
-"""The page at /docs: the dialects in Swagger UI, to be read and tried out.
+"""The page at /docs: the dialects in Swagger UI.
 
-Swagger UI is in openapi/swagger-ui; the page itself, its script, style and icon are openapi/page.*.
-The page loads nothing from anywhere else, and names everything by relative URLs, so that it works
-below a proxy's path, too.
+Swagger UI is in openapi/swagger-ui; the page, its script, style and icon are openapi/page.*. The
+page loads nothing from other hosts and uses relative URLs, so that it works below a proxy's path.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from functools import partial
 from handlers.dialects import drf
 from handlers.routes import GET, Checks, Routes
 from handlers.system.openapi import DIRECTORY
-from handlers.system.static_files import CSS, HTML, SCRIPT, SVG, File, Shelf, make_file, serve
+from handlers.system.static_files import CSS, HTML, SCRIPT, SVG, File, FileCache, make_file, serve
 
 SWAGGER_UI = DIRECTORY / "swagger-ui"
 VENDORED = {
@@ -23,12 +22,12 @@ OURS = {"page.css": CSS, "page.js": SCRIPT, "page.svg": SVG}
 
 
 def routes(dialects: Iterable[str]) -> Routes:
-    """Return the endpoints of the page of these dialects."""
-    shelf = Shelf(partial(_read_all, " ".join(dialects)))
+    """Return the endpoints of the page for these dialects."""
+    files = FileCache(partial(_read_all, " ".join(dialects)))
     paths = ["/docs", "/docs/", *(f"/docs/{name}" for name in [*VENDORED, *OURS])]
     found = Routes(drf.render_error, Checks(method_first=True))
     for path in paths:
-        found.open(path, methods=GET)(serve(shelf, path))
+        found.open(path, methods=GET)(serve(files, path))
     return found
 
 

@@ -1,8 +1,8 @@
-"""Probes: /healthz says that the process is up, /readyz that it can serve.
+"""Probes: /healthz for liveness, /readyz for readiness.
 
-They belong to no dialect and are for the machine that runs this server, so no web page of another
-origin may read them. `/readyz` tells anybody which store is unavailable, but not why: a driver's
-message names hosts, ports, paths and roles. The reason is logged when it changes.
+They belong to no dialect and are for monitoring, so web pages of other origins cannot read them.
+`/readyz` names the unavailable store but not the reason, because a driver's message has hosts,
+ports, paths and roles. The reason is logged when it changes.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from handlers.http.response import Response, json_response
 from handlers.routes import GET, Checks, Routes
 
 REUSE_SECONDS = 0.5
-"""How long a result is given to others who ask: anybody may, and each ping is a trip to a store."""
+"""How long a result is reused: any client may call this, and each ping is a round trip."""
 
 Ping = Callable[[], Awaitable[str | None]]
 
@@ -25,29 +25,29 @@ _log = logging.getLogger("latchkey.readiness")
 
 
 class Readiness:
-    """Pings every store, for all who ask at once, and at most once in REUSE_SECONDS."""
+    """Pings every store, once for concurrent requests, and at most once in REUSE_SECONDS."""
 
     def __init__(self, pings: Mapping[str, Ping]) -> None:
-        """Take the stores by name; a ping returns None if the store answers, else the reason."""
+        """Create it for stores by name. A ping returns None, or why the store is unavailable."""
         self._pings = pings
         self._reasons: dict[str, str | None] = dict.fromkeys(pings)
-        self._asking: asyncio.Task[None] | None = None
+        self._pinging: asyncio.Task[None] | None = None
         self._valid_until = 0.0
 
-    async def ask(self) -> dict[str, bool]:
-        """Return, for each store, whether it answers."""
+    async def check(self) -> dict[str, bool]:
+        """Return, for each store, whether it is available."""
         if asyncio.get_running_loop().time() >= self._valid_until:
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._ask_all())
-            await asyncio.shield(self._asking)  # one who leaves does not take the answer along
+            if self._pinging is None:
+                self._pinging = asyncio.create_task(self._ping_all())
+            await asyncio.shield(self._pinging)  # a client that disconnects does not cancel it
         return {name: reason is None for name, reason in self._reasons.items()}
 
     async def close(self) -> None:
-        """Wait for the pings under way; each has a deadline."""
-        if self._asking is not None:
-            await asyncio.wait((self._asking,))
+        """Wait for the pings in progress. Each has a timeout."""
+        if self._pinging is not None:
+            await asyncio.wait((self._pinging,))
 
-    async def _ask_all(self) -> None:
+    async def _ping_all(self) -> None:
         try:
             reasons = await asyncio.gather(*(ping() for ping in self._pings.values()))
             for name, reason in zip(self._pings, reasons, strict=True):
@@ -58,7 +58,7 @@ class Readiness:
                 self._reasons[name] = reason
             self._valid_until = asyncio.get_running_loop().time() + REUSE_SECONDS
         finally:
-            self._asking = None
+            self._pinging = None
 
 
 READINESS = web.AppKey("readiness", Readiness)
@@ -68,16 +68,16 @@ routes = Routes(drf.render_error, Checks(method_first=True))
 
 @routes.open("/healthz", methods=GET, cors=False)
 async def health(request: web.Request) -> Response:
-    """GET /healthz: say that the process is up; touches no store."""
+    """GET /healthz: return that the process is running, without using a store."""
     return json_response({"status": "ok"})
 
 
 @routes.open("/readyz", methods=GET, cors=False)
 async def ready(request: web.Request) -> Response:
-    """GET /readyz: say whether each store answers; 503 if one does not, or while draining."""
-    stores = await request.app[READINESS].ask()
+    """GET /readyz: return whether each store is available; 503 if not, and while draining."""
+    stores = await request.app[READINESS].check()
     draining = request.app[DRAINING].is_set()
     good = all(stores.values()) and not draining
-    report = {name: "ok" if answers else "unavailable" for name, answers in stores.items()}
+    report = {name: "ok" if is_up else "unavailable" for name, is_up in stores.items()}
     status = "draining" if draining else "ok" if good else "unavailable"
     return json_response({"status": status, **report}, 200 if good else 503)

@@ -1,4 +1,4 @@
-"""GET /metrics, and who may see it."""
+"""GET /metrics, and the check of who may read it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ BY_A_PROXY = (
     "cf-",
     "cdn-loop",
 )
-"""What the headers that proxies and content delivery networks add begin with."""
+"""The beginnings of the headers that proxies and content delivery networks add."""
 
 METRICS_ALLOW: web.AppKey[Sequence[Network]] = web.AppKey("metrics_allow")
-"""The networks whose clients may see the metrics."""
+"""The networks whose clients may read the metrics."""
 
 
 def check_access(request: web.Request) -> None:
-    """Raise NotFound for a client that may not see the metrics, before its method is checked."""
+    """Raise NotFound for a client that may not read the metrics, before the method is checked."""
     if not _is_allowed(request):
         raise NotFound
 
@@ -48,7 +48,7 @@ routes = Routes(drf.render_error, Checks(open=check_access))
 
 @routes.open("/metrics", methods=GET, cors=False)
 async def show(request: web.Request) -> Response:
-    """Answer with all metrics, in the text format of Prometheus or as OpenMetrics."""
+    """GET /metrics: return all metrics, in Prometheus' text format or as OpenMetrics."""
     metrics = request.app[METRICS]
     metrics.flush()
     wanted = OPENMETRICS in request.headers.get(hdrs.ACCEPT, "")
@@ -57,11 +57,11 @@ async def show(request: web.Request) -> Response:
 
 
 def _is_allowed(request: web.Request) -> bool:
-    """Return whether a request may see them: one that comes directly from one of METRICS_ALLOW.
+    """Return whether a request comes directly from a network of METRICS_ALLOW.
 
-    A proxy on the same machine has a loopback address whoever its client is, so whatever a
-    proxy adds refuses, and so does HTTP/1.0, which no scraper speaks and nginx does, adding
-    nothing. A web page that has its own name resolve to this machine (DNS rebinding) sends
+    A proxy on the same machine has a loopback address for every client. Therefore a request with a
+    header that proxies add is rejected, and so is HTTP/1.0, which no scraper uses, but nginx does
+    without adding a header. A web page whose name resolves to this machine (DNS rebinding) sends
     that name in Host.
     """
     peer = parse_address(peer_of(request))
@@ -75,7 +75,7 @@ def _is_allowed(request: web.Request) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    """Return whether a Host header names this machine: by an address, or as localhost."""
+    """Return whether a Host header is an address or localhost."""
     name = host.partition(":")[0].rstrip(".").lower()
     is_localhost = name == "localhost" or name.endswith(".localhost")
     return is_localhost or parse_address(host) is not None

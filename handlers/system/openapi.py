@@ -1,8 +1,8 @@
-"""The dialects as programs read them: OpenAPI descriptions, from openapi/<dialect>.json.
+"""Serves the OpenAPI descriptions of the dialects, from openapi/<dialect>.json.
 
-Each is served under its dialect's name, with every place where DIALECTS mounts it as a server.
-/openapi.json is all of them in one, where a path begins with the name under which it always
-answers. In a file, components and operations bear the dialect's name, so that none clash.
+Each is served under its dialect's name, with the dialect's name and mount as its servers.
+/openapi.json combines all of them; its paths begin with the dialect's name. In the files,
+components and operations have the dialect's name, so that they do not conflict.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def routes(mounts: Mapping[str, Mount]) -> Routes:
     return found
 
 
-@cache  # a program makes its application once, but the tests a thousand times
+@cache  # a program creates its application once, the tests a thousand times
 def _read(name: str) -> bytes:
     file = DIRECTORY / f"{name}.json"
     return file.read_bytes() if file.exists() else b""
@@ -50,16 +50,16 @@ def _together(bases: tuple[tuple[str, str], ...]) -> bytes:
 
 
 def mounted(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:
-    """Return a dialect's description with the places where it answers as its servers."""
-    servers = [{"url": f"/{name}", "description": "Always: the dialect's own name."}]
+    """Return a dialect's description with its name and its mount as servers."""
+    servers = [{"url": f"/{name}", "description": "The dialect's name: always available."}]
     if base != f"/{name}":
-        here = "Where DIALECTS mounts it. A path that two dialects have may speak the other here."
+        here = "Where DIALECTS mounts it. On a shared path a request may choose the other dialect."
         servers.append({"url": base or "/", "description": here})
     return {**document, "servers": servers}
 
 
 def together(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str, Any]:
-    """Return one description of several dialects, which says where each is mounted."""
+    """Return one description of several dialects that names their mounts."""
     also = ", ".join(f"{name} at {bases[name] or '/'}" for name in documents)
     versions = [document["info"]["version"] for document in documents.values()]
     paths: dict[str, Any] = {}
@@ -77,8 +77,8 @@ def together(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str
         "info": {
             "title": "Latchkey",
             "version": max(versions, default="0"),
-            "description": f"Each dialect answers under its own name, as its paths begin here, "
-            f"and also where DIALECTS mounts it: {also}.",
+            "description": f"Each dialect is served under its name, as the paths here, "
+            f"and where DIALECTS mounts it: {also}.",
         },
         "tags": tags,
         "paths": paths,

@@ -1,8 +1,8 @@
-"""Pictures by their URLs: /pictures/<random id>, for anyone who knows the id.
+"""Pictures by their URLs: /pictures/<random id>, for every client that knows the id.
 
-A picture never changes under its id, so its id, side and format are its ETag. It may be deleted,
-though, so caches ask again after a day. It is sent as WebP, or as JPEG to a client that does not
-accept WebP.
+The picture of an id never changes, so its id, side and format are its ETag. It may be deleted, so
+caches must revalidate after a day. It is sent as WebP, or as JPEG to a client that does not accept
+WebP.
 """
 
 import re
@@ -20,7 +20,7 @@ from store.images import SIDES
 
 DEFAULT_SIDE = 256
 MAX_AGE = 86_400
-"""Seconds after which a picture that was deleted is in no cache that keeps to the rules."""
+"""Seconds until a deleted picture has left every cache that follows RFC 9111."""
 HEADERS = {
     hdrs.CACHE_CONTROL: f"public, max-age={MAX_AGE}",
     hdrs.VARY: hdrs.ACCEPT,
@@ -69,9 +69,9 @@ async def show(request: web.Request) -> Response:
 
 
 def prefers_jpeg(accept: Sequence[str]) -> bool:
-    """Tell whether these Accept headers (RFC 9110, 12.5.1) want a JPEG rather than WebP.
+    """Return whether these Accept headers (RFC 9110, 12.5.1) prefer JPEG to WebP.
 
-    Those that name no kind of image, or none at all, get WebP: they are not about images.
+    Headers that name no image type do not concern images: such a client gets WebP.
     """
     weights = _weights(",".join(accept))
     webp, jpeg = (

@@ -110,15 +110,15 @@ async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
         return reason
 
     readiness = Readiness({"a": partial(ping, "a", None), "b": partial(ping, "b", "why")})
-    asking = [asyncio.create_task(readiness.ask()) for _ in range(50)]
+    asking = [asyncio.create_task(readiness.check()) for _ in range(50)]
     await asyncio.sleep(0)
     asking.pop(0).cancel()  # the one that began it
     gate.set()
     assert await asyncio.gather(*asking) == [{"a": True, "b": False}] * 49
-    assert await readiness.ask() == {"a": True, "b": False}
+    assert await readiness.check() == {"a": True, "b": False}
     assert counts == {"a": 1, "b": 1}
     readiness._valid_until = 0.0
-    await readiness.ask()
+    await readiness.check()
     assert counts == {"a": 2, "b": 2}
 
 
