@@ -1,8 +1,8 @@
-"""What changes accounts and sessions together, in the order that keeps it safe.
+"""Changes to accounts and sessions together, in the order of docs/session-protocol.md.
 
-PostgreSQL decides: a session is live only while it bears its account's present epoch. So whatever
-ends sessions raises the epoch first, and whatever opens one does it under an epoch that was read
-together with what entitled it. See docs/session-protocol.md.
+PostgreSQL decides whether a session is live: its epoch must equal its account's present epoch. To
+end sessions, the epoch is raised first. A session is opened under the epoch that was read together
+with the password hash or the identity that justifies it.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ MAX_ATTEMPTS = 8
 
 
 class Access:
-    """Registers, logs in, authenticates and ends. Every method raises Unavailable."""
+    """Registers, logs in, changes and deletes accounts. Every method raises Unavailable."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Access:
         limits: Limits | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """Work on these; without `limits` nobody's attempts are counted."""
+        """Compose access; without `limits`, attempts are not counted."""
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
@@ -59,7 +59,7 @@ class Access:
         self.confirm = self._authentication.confirm
 
     def close(self) -> None:
-        """End the tasks that look tokens up."""
+        """End the tasks that look up tokens."""
         self._authentication.close()
 
     async def register(
@@ -69,12 +69,10 @@ class Access:
         specs: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
     ) -> tuple[Account, list[IssuedToken]]:
-        """Make an account and open its first sessions.
+        """Create an account and open a session for each spec; return both.
 
-        Raises Taken, Unstorable, Busy, RateLimited.
-
-        The sessions are opened first: a fault in Redis leaves no account behind, and a session of
-        no account is never live.
+        The sessions are opened first. If Redis fails, no account is left behind, and a session
+        whose account does not exist is not live. Raises Taken, Unstorable, Busy, RateLimited.
         """
         with self._observer.registration():
             return await self._register(new, password, specs, client)
@@ -90,7 +88,7 @@ class Access:
             try:
                 issued = [await self._sessions.open(*identity, spec) for spec in specs]
             except StaleEpoch:
-                continue  # PostgreSQL was set back, and this id has been somebody's before
+                continue  # an older backup of PostgreSQL was restored, and this id was used before
             try:
                 logged_in = bool(specs)
                 account = await self._accounts.insert(identity, new, hash, logged_in=logged_in)
@@ -99,13 +97,13 @@ class Access:
                 raise
             if account is not None:
                 return account, issued
-            await self._discard(identity[0], issued)  # an import gave this id away meanwhile
+            await self._discard(identity[0], issued)  # a concurrent import used this id
         raise Busy(1.0)
 
     async def log_in(
         self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client = NOBODY
     ) -> tuple[Account, list[IssuedToken]]:
-        """Return the account and its sessions, the live ones it has or new ones.
+        """Verify a password; return the account and, for each spec, a live or a new session.
 
         An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
         Inactive, Unstorable, Busy, RateLimited.
@@ -144,10 +142,11 @@ class Access:
     async def _verify(
         self, login: Login, found: Credentials | None, password: str, client: Client
     ) -> Match:
-        """Verify a password. Past the limit of wrong ones for an account, none is right.
+        """Verify a password. Past the account's limit of wrong passwords, none matches.
 
-        Its names have a limit each, which is counted before they are looked up; together they are
-        no second set of attempts. A refusal of another kind would tell whose names they are.
+        The limit of each name was counted before the look-up. This one is the account's: its
+        username and its e-mail share one set of attempts. The result is the same as for a wrong
+        password, because a distinct error would show which names belong to one account.
         """
         account_id = found.account.id if found else None
         counts = self._limits is None or await self._limits.may_try(login, account_id, client)
@@ -157,16 +156,16 @@ class Access:
         return match if counts else Match.NO
 
     async def _renew_hash(self, account_id: int, kept: str, password: str, client: Client) -> None:
-        """Replace a hash that is not as one that is made now. Nothing depends on it.
+        """Replace a hash of another kind or cost than `hash` makes now.
 
-        The password is the same, so no session ends; if it fails, the next login tries again.
+        The password is the same, so no session ends. If this fails, the next login tries again.
         """
         with contextlib.suppress(AppError):
             fresh = await self._passwords.hash(password, client)
             await self._accounts.replace_hash(account_id, kept, fresh)
 
     async def log_out(self, caller: Caller) -> None:
-        """End the session that the request came with."""
+        """End the caller's session."""
         await self._sessions.end(caller.session)
 
     async def end_all(self, caller: Caller) -> None:
@@ -182,7 +181,7 @@ class Access:
         await end_older_sessions(self._sessions, account.id, epoch)
 
     async def refresh(self, caller: Caller, spec: SessionSpec) -> IssuedToken:
-        """Open a session for the one that the request came with. Raises RateLimited."""
+        """Open a session for the caller, who has a refresh session. Raises RateLimited."""
         account = caller.account
         if self._limits:
             await self._limits.refresh(account.id)
@@ -198,9 +197,9 @@ class Access:
     ) -> tuple[Account, list[IssuedToken]]:
         """Change the caller's account: columns by name, and its password if one is given.
 
-        A new password ends every session of the account, the caller's too, and opens the grants
-        under the new epoch. Raises BadToken when the caller's session has ended; Taken,
-        Unstorable, Busy, RateLimited.
+        Return the account, and a session for each spec if the password was changed. A new password
+        ends every session of the account, the caller's included. Raises BadToken when the caller's
+        session has ended; Taken, Unstorable, Busy, RateLimited.
         """
         if self._limits and _is_another(changes.get("email"), caller.account.email):
             await self._limits.change_email(caller.account.id, client)
@@ -215,7 +214,7 @@ class Access:
         await end_older_sessions(self._sessions, account.id, account.epoch)
         try:
             return account, await self._open(account, specs, database_restored=False)
-        except StaleEpoch:  # somebody ended these, too, in this very moment
+        except StaleEpoch:  # a concurrent request raised the epoch again
             raise BadToken(TokenProblem.REVOKED) from None
 
     async def _write(self, caller: Caller, changes: Mapping[str, Any]) -> Account:
@@ -261,7 +260,7 @@ async def end_older_sessions(sessions: Sessions, account_id: int, epoch: int) ->
 
 
 def _is_another(email: str | None, kept: str | None) -> bool:
-    """Tell whether an e-mail is given and is another than the account's."""
+    """Return whether an e-mail is given and differs from the account's, which is `kept`."""
     if email is None or not is_valid_name(email):
-        return False  # nothing will be looked up
+        return False  # it will not be looked up
     return kept is None or FOLD["email"](email) != FOLD["email"](kept)

@@ -1,4 +1,4 @@
-"""An account, as the different questions about it are answered."""
+"""Accounts as values: what a request, a login, a registration and an operator see of one."""
 
 import datetime
 from collections.abc import Sequence
@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 
 class Account(NamedTuple):
-    """An account, as an authenticated request sees it. A tuple: one is made for every request."""
+    """An account, as an authenticated request sees it.
+
+    A tuple, because one is made for every request. `epoch` is in microseconds.
+    """
 
     id: int
     username: str | None
@@ -60,7 +63,7 @@ CHANGEABLE = {each.name for each in fields(Details)} - _KEPT_BY_THE_STORE | {"pa
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login is verified against. Never leaves `store/`."""
+    """An account and its password hash, to verify a login. Never leaves `store/`."""
 
     account: Account
     hash: str
@@ -68,7 +71,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What a registration gives. A missing username or e-mail is None."""
+    """The fields of a registration. A missing username or e-mail is None."""
 
     username: str | None = None
     email: str | None = None
@@ -79,7 +82,17 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The name that someone logs in with: a username, or else an e-mail."""
+    """The name of a login: a username, or else an e-mail."""
 
     username: str | None = None
     email: str | None = None
+
+    @property
+    def field(self) -> str:
+        """The field of the name: username or email."""
+        return "email" if self.username is None else "username"
+
+    @property
+    def name(self) -> str | None:
+        """The name itself."""
+        return self.email if self.username is None else self.username

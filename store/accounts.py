@@ -1,4 +1,4 @@
-"""Accounts in PostgreSQL: who there is, under which names, with which hash and epoch."""
+"""Accounts in PostgreSQL: their names, password hashes, epochs and other columns."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ID = 2**63 - 1
 BATCH_SECONDS = 60.0
-"""What an operator waits for one statement about many accounts."""
+"""The timeout in seconds of one statement about many accounts, which only operators run."""
 
 _NAMES = ("username", "email")
 _TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
@@ -27,7 +27,7 @@ _COLUMNS = """id, username, email, first_name, last_name, is_active, is_staff, i
 
 _CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _RAISED = f"greatest(session_epoch + 1, {_CLOCK})"
-"""The next session epoch: never one that was used before."""
+"""The next session epoch. No epoch is used twice."""
 
 _DETAILS = ", ".join(each.name for each in fields(Details))
 
@@ -35,11 +35,11 @@ _CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"
 
 
 class Accounts:
-    """The account table. Every method raises Unavailable when PostgreSQL can't serve."""
+    """The account table. Every method raises Unavailable when PostgreSQL cannot serve."""
 
     def __init__(self, database: Database, observer: Observer = UNOBSERVED) -> None:
         self._database = database
-        # PostgreSQL plans a single one anew each time if it is an array.
+        # Given one id as an array, PostgreSQL plans the statement at each execution.
         self._one = Prepared(f"select {_COLUMNS} from account where id = %s", "bigint")
         self._many = Prepared(
             f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
@@ -49,13 +49,13 @@ class Accounts:
         )
 
     def close(self) -> None:
-        """End the tasks that look names up."""
+        """End the tasks that look up names."""
         self._by_name.close()
 
     async def get_many(self, ids: Iterable[int], deadline: float) -> dict[int, Account]:
-        """Return those of the accounts that there are, as they are now, in one round trip.
+        """Return by id the accounts that exist, as they are now, in one round trip.
 
-        PostgreSQL must have answered by the event loop's time `deadline`.
+        PostgreSQL must reply by the event loop's time `deadline`.
         """
         known = [str(account_id) for account_id in ids if 0 < account_id <= MAX_ID]
         if len(known) == 1:
@@ -65,7 +65,7 @@ class Accounts:
         return {row[0]: Account._make(row) for row in rows}
 
     async def details(self, account_id: int) -> Details | None:
-        """Return all that is kept of an account, None when there is none."""
+        """Return all columns of an account except its hash, None when there is no account."""
         if not 0 < account_id <= MAX_ID:
             return None
         row = await self._database.row(
@@ -74,60 +74,61 @@ class Accounts:
         return Details(*row) if row else None
 
     async def find(self, name: str, *fields: str) -> list[Details]:
-        """Return every account that has this name as one of the fields, as either for none.
+        """Return every account that has this name in one of the fields; without fields, in either.
 
-        Mostly there is one, or none; a username may be another account's e-mail.
+        There may be two, because a username may be another account's e-mail.
         """
         if not is_valid_name(name):
             return []
-        asked = [forms(field, name) if field in (fields or _NAMES) else [] for field in _NAMES]
+        wanted = [forms(field, name) if field in (fields or _NAMES) else [] for field in _NAMES]
         rows = await self._database.rows(
             f"""select {_DETAILS} from account
                 where username_folded = any(%s::text[]) or email_folded = any(%s::text[])
                 order by id""",
-            asked,
+            wanted,
         )
         return [Details(*row) for row in rows]
 
     async def ids_of(self, field: str, names: Iterable[str]) -> dict[str, int]:
-        """Return the ids of accounts by these names; `field` is username or email."""
+        """Return the ids of the accounts of these names, by name; `field` is username or email."""
         if field not in _NAMES:
             raise ValueError(f"not a name of an account: {field!r}")
-        asked = {name: forms(field, name) for name in names if is_valid_name(name)}
+        wanted = {name: forms(field, name) for name in names if is_valid_name(name)}
         rows = await self._database.rows(
             f"select {field}_folded, id from account where {field}_folded = any(%s::text[])",
-            ([form for found in asked.values() for form in found],),
+            ([form for found in wanted.values() for form in found],),
         )
         ids: dict[str, int] = dict(rows)
-        found = {name: [ids[form] for form in asked[name] if form in ids] for name in asked}
+        found = {name: [ids[form] for form in wanted[name] if form in ids] for name in wanted}
         return {name: first[0] for name, first in found.items() if first}
 
     async def credentials(self, login: Login) -> Credentials | None:
-        """Return what a login by this name is verified against, None when there is no account.
+        """Return the account and hash of a login's name, None when there is no account.
 
-        Raises Unstorable for what no account could ever be called, by its characters.
+        Raises Unstorable for characters that no name can have.
         """
-        field, name = _asked(login)
+        field, name = login.field, login.name
         if name is None or not is_valid_text(name):
             raise Unstorable(field)
         if not is_valid_name(name):
             return None
-        # In one statement, however many forms there are: which of them is there takes no longer.
-        asked = (self._by_name.get((field, form)) for form in forms(field, name))
-        found = await asyncio.gather(*asked)
+        # All forms in one statement, so that the time does not depend on which form exists.
+        wanted = (self._by_name.get((field, form)) for form in forms(field, name))
+        found = await asyncio.gather(*wanted)
         return next((each for each in found if each), None)
 
     async def new_identity(self) -> tuple[int, int]:
-        """Take an id and a session epoch for an account that is to be inserted."""
+        """Reserve an id and a session epoch for a new account; return both."""
         row = await self._database.one(f"select nextval('account_id'), {_CLOCK}")
         return row[0], row[1]
 
     async def insert(
         self, identity: tuple[int, int], new: NewAccount, hash: str, *, logged_in: bool
     ) -> Account | None:
-        """Insert an account and return it; None when another one has been given its id.
+        """Insert an account and return it; None when its id is used by another account.
 
-        Raises Taken, with every field that is, or Unstorable.
+        `logged_in` sets its last login to now. Raises Taken, with every field that is taken, and
+        Unstorable.
         """
         values = {
             "username": new.username or None,
@@ -149,12 +150,12 @@ class Accounts:
     async def change(
         self, account_id: int, changes: Mapping[str, Any], epoch: int | None = None
     ) -> Account | None:
-        """Set columns of an account and return it as it is then.
+        """Set columns of an account and return it as it is afterwards.
 
-        `changes` has values by column; `password` is a hash. None is answered, and nothing
-        changed, when the account is gone or has another epoch than the one given. A new password,
-        or another activity than it has, ends every session of the account in the same
-        statement. Raises Taken, Unstorable; ValueError for a key that is not a column to change.
+        `changes` has values by column; `password` is a hash. When the account does not exist or
+        has another epoch than the given one, nothing changes and None is returned. A new password
+        or a changed `is_active` raises the epoch in the same statement, which ends every session
+        of the account. Raises Taken, Unstorable; ValueError for a column not in CHANGEABLE.
         """
         if unknown := changes.keys() - CHANGEABLE:
             raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
@@ -176,7 +177,7 @@ class Accounts:
         return Account(*rows[0]) if rows else None
 
     async def record_login(self, account_id: int, epoch: int) -> bool:
-        """Set `last_login` to now; tell whether the account still has this epoch."""
+        """Set `last_login` to now; return whether the account still has this epoch."""
         row = await self._database.row(
             """update account set last_login = now()
                 where id = %s and session_epoch = %s returning id""",
@@ -185,17 +186,17 @@ class Accounts:
         return row is not None
 
     async def replace_hash(self, account_id: int, kept: str, fresh: str) -> None:
-        """Keep another hash of the same password, if `kept` still is the one that is kept."""
+        """Replace the hash `kept` by `fresh`, of the same password, unless it was changed."""
         await self._database.rows(
             "update account set password = %s where id = %s and password = %s returning id",
             (fresh, account_id, kept),
         )
 
     async def raise_epoch(self, account_id: int, epoch: int | None = None) -> int | None:
-        """End every session the account has and return its new epoch.
+        """Raise the account's epoch, which ends its sessions, and return the new epoch.
 
-        None is returned, and nothing changed, when the account is gone or has another epoch than
-        the one given.
+        When the account does not exist or has another epoch than the given one, nothing changes
+        and None is returned.
         """
         row = await self._database.row(
             f"""update account set session_epoch = {_RAISED}
@@ -206,10 +207,10 @@ class Accounts:
         return row[0] if row else None
 
     async def raise_epochs(self, after: int, count: int) -> tuple[int, int] | None:
-        """End every session of the next `count` accounts, those with the lowest ids above `after`.
+        """Raise the epochs of the `count` accounts with the lowest ids above `after`.
 
-        Return the highest of these ids and how many they were, None when there is none left. For
-        many accounts at once it may take BATCH_SECONDS.
+        Return the highest of these ids and the number of accounts, None when there are none. It
+        may take BATCH_SECONDS.
         """
         [(last, ended)] = await self._database.rows(
             f"""with raised as (
@@ -225,13 +226,13 @@ class Accounts:
         return (last, ended) if ended else None
 
     async def count(self) -> int:
-        """Count the accounts. With a million of them it may take a second."""
+        """Return the number of accounts. With a million of them it may take a second."""
         deadline = asyncio.get_running_loop().time() + BATCH_SECONDS
         [(count,)] = await self._database.rows("select count(*) from account", (), deadline)
         return int(count)
 
     async def delete(self, account_id: int, epoch: int) -> bool:
-        """Delete the account and its pictures, if it still has this epoch; tell whether it had."""
+        """Delete the account and its pictures; return False if it has another epoch or is gone."""
         row = await self._database.row(
             "delete from account where id = %s and session_epoch = %s returning id",
             (account_id, epoch),
@@ -241,7 +242,7 @@ class Accounts:
     async def _write(
         self, sql: str, values: Mapping[str, Any], parameters: Sequence[Any], own_id: int = 0
     ) -> list[Row]:
-        """Run a statement whose parameters are the values, then the folded names, then the rest.
+        """Run a statement with these parameters: the values, the folded names, then the others.
 
         Raises Taken, Unstorable.
         """
@@ -256,7 +257,7 @@ class Accounts:
             raise Taken(await self._taken(folded, own_id) | {clash}) from None
 
     async def _taken(self, folded: Mapping[str, str | None], own_id: int) -> frozenset[str]:
-        """Name every field that is taken: the index that clashed told only the first."""
+        """Return every field that is taken. The error of the unique index names only one."""
         row = await self._database.one(
             """select exists (select from account where username_folded = %s and id <> %s),
                       exists (select from account where email_folded = %s and id <> %s)""",
@@ -278,21 +279,11 @@ class Accounts:
             (usernames, emails),
             deadline,
         )
-        return {(row[0], row[1]): _credentials(row) for row in rows}
-
-
-def _asked(login: Login) -> tuple[str, str | None]:
-    if login.username is not None:
-        return "username", login.username
-    return "email", login.email
-
-
-def _credentials(row: Row) -> Credentials:
-    return Credentials(Account(*row[3:]), row[2])
+        return {(row[0], row[1]): Credentials(Account(*row[3:]), row[2]) for row in rows}
 
 
 def _folded(field: str, name: str | None) -> str | None:
-    """Return the folded form of a new name, None for none. Raises Unstorable."""
+    """Return the folded form of a new name, None for None. Raises Unstorable."""
     if name is None:
         return None
     if not (is_valid_name(name) and is_seen(name)):

@@ -1,9 +1,9 @@
-"""Client addresses: the one place where text becomes an address or a network.
+"""Client addresses: the one module that parses addresses and networks.
 
 Servers and proxies write one address in many forms: IPv4 inside IPv6 (`::ffff:198.51.100.7`, as a
 socket that listens on `::` names its IPv4 clients), with a port (`198.51.100.7:5001`,
 `[2001:db8::1]:5001`, as Azure and IIS forward it), with a zone (`fe80::1%eth0`), or quoted (RFC
-7239). Comparing and counting need one form.
+7239). To be compared and counted they need one form.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address that a text names, whatever port or zone it has; None for no address."""
+    """Return the address in a text, without its port or zone; None when there is none."""
     if len(text) > _MAX_LENGTH:
         return None
     form = _FORM.fullmatch(text.strip().strip('"'))
@@ -37,7 +37,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_network(text: str) -> Network:
-    """Return the network that a text names; one of mapped addresses is one of IPv4.
+    """Return the network in a text, as IPv4 if it is a network of mapped addresses.
 
     Raises ValueError.
     """

@@ -1,8 +1,8 @@
-"""Who makes a request: a token's session and its account, as both stores have them now.
+"""Authentication: from a token to its session and its account, as both stores have them now.
 
-This decides who is let in. A token that this server never made is refused without any I/O. The
-session's record is read from Redis, then the account's row from PostgreSQL, each in a batch with
-those of other requests; nothing is cached. `resolve_caller` has the verdict.
+This module decides who is let in. A token that this server never made is rejected without any I/O.
+The session's record is read from Redis, then the account's row from PostgreSQL, each in a batch
+with those of other requests. Nothing is cached. `resolve_caller` decides.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
 ACCESS_KINDS = frozenset({"token", "fresh", "access", imported_tokens.KIND})
-"""The kinds of session that authenticate a request; a refresh token is none of them."""
+"""The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 
 class Caller(NamedTuple):
@@ -30,12 +30,12 @@ class Caller(NamedTuple):
 
 
 class Authentication:
-    """Finds the callers that tokens stand for. Every method raises Unavailable."""
+    """Authenticates tokens. Every method raises Unavailable."""
 
     def __init__(
         self, accounts: Accounts, sessions: Sessions, observer: Observer = UNOBSERVED
     ) -> None:
-        """Look tokens up in these."""
+        """Start the tasks that look up tokens in these; `close` ends them."""
         self._accounts = accounts
         self._sessions = sessions
         self._callers: BatchLoader[str, Caller | AppError] = BatchLoader(
@@ -43,11 +43,14 @@ class Authentication:
         )
 
     def close(self) -> None:
-        """End the tasks that look tokens up."""
+        """End the tasks that look up tokens."""
         self._callers.close()
 
     async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
-        """Return whom a token stands for, as both stores have it now. Raises BadToken."""
+        """Return the caller of a token, and renew its session.
+
+        The session must be of one of `kinds`. Raises BadToken.
+        """
         sid = self._sessions.sid_of(token)
         found = await self._callers.get(sid)
         if found is None:
@@ -66,10 +69,11 @@ class Authentication:
         return found
 
     async def confirm(self, caller: Caller) -> Caller:
-        """Return the caller as both stores have it now. Raises BadToken if its session has ended.
+        """Authenticate a caller's session again; return the caller as both stores have it now.
 
-        For whatever changes something after the request waited, for its body or for a thread: a
-        logout in between ends the session and does not raise the epoch that the statement checks.
+        To be called directly before a change, after the request waited for its body or a thread.
+        A logout during that wait ends the session without raising the epoch, which is all that the
+        statement checks. Raises BadToken if the session has ended.
         """
         found = await self._callers.get(caller.session.sid)
         if found is None:
@@ -79,19 +83,19 @@ class Authentication:
         return found
 
     async def _look_up(self, sids: list[str], deadline: float) -> dict[str, Caller | AppError]:
-        """Read the sessions, and then their accounts: no session is judged by an older row."""
+        """Read the sessions, then their accounts, so that each row is newer than its session."""
         sessions = await self._sessions.read(sids, deadline)
         ids = {session.account_id for session in sessions.values() if session}
         try:
             accounts = await self._accounts.get_many(ids, deadline) if ids else {}
-        except Unavailable as error:  # an ended session needs no account to be told so
+        except Unavailable as error:  # an ended session is reported without its account
             ended = BadToken(TokenProblem.REVOKED)
             return {sid: error if session else ended for sid, session in sessions.items()}
         return {sid: resolve_caller(session, accounts) for sid, session in sessions.items()}
 
 
 def resolve_caller(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:
-    """Return the caller that a session stands for, or why it stands for none."""
+    """Return the caller of a session, or the BadToken to raise if the session is not live."""
     account = accounts.get(session.account_id) if session else None
     if session is None or account is None:
         return BadToken(TokenProblem.REVOKED)

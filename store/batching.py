@@ -1,7 +1,7 @@
-"""Coalesced look-ups: keys that are asked for close together share one round trip.
+"""Batched look-ups: keys that are requested close together share one round trip.
 
-This is no cache. A key only ever joins a batch that has not been sent, so every answer was read
-after its question arrived.
+This is not a cache. A key joins only a batch that has not been sent, so every value was read after
+it was requested.
 """
 
 import asyncio
@@ -17,26 +17,27 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 BATCH = 512
-"""Keys in one statement, at most."""
+"""The maximum number of keys in one statement."""
 
 IN_FLIGHT = 2
-"""Batches under way at once; further keys gather meanwhile, so that batches grow with the load."""
+"""Batches in flight at once. Further keys gather until one returns, so batches grow with load."""
 
 GATHER_TURNS = 8
-"""Turns of the event loop, at most, for which a batch gathers that is smaller than what is under
-way. Else every other one had but a few keys, and cost a round trip for them: 5 to 9 % of a read."""
+"""Turns of the event loop, at most, for which a batch gathers while it has fewer keys than are in
+flight. Without this, every other batch had only a few keys, which cost 5 to 9 % of a read."""
 
 SPIN_SECONDS = 0.0004
-"""Seconds. To fall asleep and be woken by an answer takes longer than the answer, and as much CPU
-as waiting for it awake: a lone read took 464 µs, 320 with this, and 280 and 291 µs of CPU."""
+"""How long the event loop spins for a lone key. Sleeping until the reply arrives takes longer than
+the reply, and as much CPU: a lone read took 464 µs without this and 320 with it, of which 280 and
+291 µs were CPU."""
 
 
 class BatchLoader(Generic[K, V]):
-    """Looks keys up through `fetch(keys, deadline)`, which answers what it found of a batch.
+    """Looks up keys through `fetch(keys, deadline)`, which returns the values that it found.
 
     `deadline` is the event loop's time at which the oldest key of the batch has waited `timeout`
-    seconds; `fetch` must have answered or raised by then. Keys must be valid before they come
-    here: a value that makes the shared statement fail would fail its neighbours.
+    seconds; `fetch` must return or raise by then. Keys must be validated first: an invalid one
+    would make the shared statement fail for the other keys of its batch.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class BatchLoader(Generic[K, V]):
     def get(self, key: K) -> "asyncio.Future[V | None]":
         """Return a future of the key's value, None when there is none.
 
-        Each caller has a future of its own: cancelling one takes nobody else with it. It raises
-        what `fetch` raised for the batch that the key was in.
+        Each caller gets its own future, so cancelling one does not affect the others. It raises
+        what `fetch` raised for the key's batch.
         """
         if self._note_request is not None:
             self._note_request(key)
@@ -81,39 +82,39 @@ class BatchLoader(Generic[K, V]):
         return waiter
 
     def close(self) -> None:
-        """End the tasks that send batches. Waiters that are left are cancelled."""
+        """End the tasks that send batches, and cancel the futures of keys not yet sent."""
         for worker in self._workers:
             worker.cancel()
-        for waiter in _still_there(self._waiting):
+        for waiter in _undone(self._waiting):
             waiter.cancel()
 
     def _call(self) -> None:
-        """Call a worker, who comes when this turn of the event loop is over."""
+        """Wake an idle worker, which runs after this turn of the event loop."""
         if self._idle and not self._called:
             self._called = True
             self._idle.pop().set_result(None)
 
     async def _work(self) -> None:
-        """Send batches, one after the other, for ever: a task for each would cost more."""
+        """Send batches one after the other, until cancelled: a task for each would cost more."""
         while True:
             await self._gather()
             if not self._waiting:
                 continue  # another worker came first
             keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
             deadline = self._since[keys[0]] + self._timeout
-            asked = {key: self._waiting.pop(key) for key in keys}
+            requests = {key: self._waiting.pop(key) for key in keys}
             for key in keys:
                 del self._since[key]
             if self._waiting:
                 self._call()
             elif len(keys) == 1:
-                self._stay_awake(asked[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
+                self._stay_awake(requests[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
             self._under_way += len(keys)
-            await self._answer(asked, deadline)
+            await self._load(requests, deadline)
             self._under_way -= len(keys)
 
     async def _gather(self) -> None:
-        """Wait for keys; for some turns more while they are fewer than those under way."""
+        """Wait for keys, and up to GATHER_TURNS more while they are fewer than those in flight."""
         while not self._waiting:
             called = self._loop.create_future()
             self._idle.append(called)
@@ -125,33 +126,33 @@ class BatchLoader(Generic[K, V]):
             await asyncio.sleep(0)
 
     def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
-        """Keep the event loop turning until a lone key is answered, for AWAKE seconds at most."""
+        """Keep the event loop turning until a lone key has its value, or until `until`."""
         if not waiter.done() and time.perf_counter() < until:
-            os.sched_yield()  # the store may be waiting for this very core
+            os.sched_yield()  # the store may be waiting for this core
             self._loop.call_soon(self._stay_awake, waiter, until)
 
-    async def _answer(
-        self, asked: dict[K, list["asyncio.Future[V | None]"]], deadline: float
+    async def _load(
+        self, requests: dict[K, list["asyncio.Future[V | None]"]], deadline: float
     ) -> None:
         try:
-            with self._observer.lookup_batch(self._name, asked):
-                found = await self._fetch(list(asked), deadline)
+            with self._observer.lookup_batch(self._name, requests):
+                found = await self._fetch(list(requests), deadline)
         except Exception as error:
-            for waiter in _still_there(asked):
+            for waiter in _undone(requests):
                 waiter.set_exception(error)
-                waiter.exception()  # one that leaves now must not warn that nobody asked
+                waiter.exception()  # marks it as retrieved: its caller may be cancelled now
         except asyncio.CancelledError:
-            for waiter in _still_there(asked):
+            for waiter in _undone(requests):
                 waiter.cancel()
             if (task := asyncio.current_task()) and task.cancelling():
-                raise  # else it was the batch that was cancelled, and the next is another
+                raise  # otherwise only this batch was cancelled, and the worker goes on
         else:
-            for key, waiters in asked.items():
+            for key, waiters in requests.items():
                 value = found.get(key)
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(value)
 
 
-def _still_there(asked: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:
-    return [waiter for waiters in asked.values() for waiter in waiters if not waiter.done()]
+def _undone(requests: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:
+    return [waiter for waiters in requests.values() for waiter in waiters if not waiter.done()]

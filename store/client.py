@@ -1,4 +1,4 @@
-"""Whom a request is worked for: what limits and the queue for hashing need to know of it."""
+"""The client of a request, as rate limits and the queue for hashing need it."""
 
 import ipaddress
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from store.addresses import parse_address
 
 _IPV6_NETWORK = 64
-"""Bits of an IPv6 address that count: a network is one customer's, and has addresses to waste."""
+"""Bits of an IPv6 address that are compared. One customer has the whole network behind them."""
 
 
 def _stays() -> bool:
@@ -15,14 +15,17 @@ def _stays() -> bool:
 
 
 class Client(NamedTuple):
-    """A client's address, "" for this program itself, and whether it has disconnected."""
+    """A client's address, "" for this program itself, and whether it has disconnected.
+
+    `is_gone` may be called from any thread.
+    """
 
     address: str = ""
     is_gone: Callable[[], bool] = _stays
 
     @property
     def network(self) -> str:
-        """What of the address counts: all of IPv4, the network of IPv6."""
+        """The part of the address that is compared: all of IPv4, the /64 network of IPv6."""
         parsed = parse_address(self.address)
         if parsed is None:
             return self.address

@@ -1,7 +1,7 @@
-"""The core of a server: both stores and what works on them, composed in this one place.
+"""The core of a server: both stores and the objects that use them, composed in this one place.
 
-The server, the commands, the tests and the benchmarks all open it here. Whatever starts a task, a
-thread or a process is closed by `open_core`, in the reverse order.
+The server, the commands, the tests and the benchmarks all open it here. `open_core` closes every
+object that starts a task, a thread or a process, in the reverse order.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from store.tokens import Tokens
 from telemetry.observer import UNOBSERVED, Observer
 
 Report = Callable[[str], None]
-"""Is given one line when a store can't be reached yet and is tried again."""
+"""Called with one line when a store cannot be reached yet and is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CoreOptions:
-    """What a core is composed from. Times are in seconds."""
+    """The options of a core. Times are in seconds."""
 
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
@@ -40,7 +40,7 @@ class CoreOptions:
     redis_pool: int
     store_timeout: float
     start_timeout: float
-    """How long an unavailable store is tried again; 0 for one attempt."""
+    """How long connecting to an unavailable store is retried; 0 for one attempt."""
     lifetimes: Mapping[str, int]
     """How long a session of each kind lives."""
     sessions_per_account: int
@@ -59,7 +59,7 @@ class CoreOptions:
 
 @dataclass(frozen=True)
 class Core:
-    """One process's connections to both stores, and what works on them."""
+    """One process's connections to both stores, and the objects that use them."""
 
     database: Database
     redis: Redis
@@ -86,8 +86,8 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Connect to both stores, prepare the schema, and compose the core. Raises Unavailable.
 
-    `observer` is told what the core does. Unless `redis_required`, Redis is connected to when it
-    is first used.
+    `observer` is called for each operation. Unless `redis_required`, Redis is connected to at its
+    first use.
     """
     async with contextlib.AsyncExitStack() as closing:
         database = await _connect_database(options, report, observer)
@@ -138,7 +138,7 @@ async def open_database(
 
 
 def make_tokens(options: CoreOptions) -> Tokens:
-    """Return what derives tokens from the secret keys."""
+    """Return the tokens under the options' secret keys."""
     return Tokens(_keys(options))
 
 
@@ -149,7 +149,7 @@ def _keys(options: CoreOptions) -> list[bytes]:
 def make_sessions(
     redis: Redis, tokens: Tokens, options: CoreOptions, observer: Observer = UNOBSERVED
 ) -> Sessions:
-    """Return the sessions in this Redis; their `close` must be awaited before it is closed."""
+    """Return the sessions in this Redis. Await their `close` before closing Redis."""
     return Sessions(
         redis,
         tokens,

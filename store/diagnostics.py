@@ -1,4 +1,4 @@
-"""What both stores say of themselves, for an operator's check."""
+"""Diagnostics of both stores, for `check`."""
 
 import asyncio
 import time
@@ -20,12 +20,12 @@ from store.session_record import Session
 from store.sessions import Sessions
 
 COUNT_SECONDS = 60.0
-"""What counting all accounts may take."""
+"""The timeout in seconds for counting all accounts."""
 
 
 @dataclass(frozen=True)
 class DatabaseFacts:
-    """A PostgreSQL, as it is. `ahead` has the seconds that its clock is ahead of this machine's."""
+    """The state of PostgreSQL. `ahead` is how many seconds its clock is ahead of this machine's."""
 
     version: str
     major: int
@@ -34,34 +34,35 @@ class DatabaseFacts:
     is_writable: bool
     is_durable: bool
     connections: int
-    """That this role may open to this database."""
+    """The maximum that this role may open to this database."""
     ahead: float
     problem: str | None = None
-    """Why this server can't work in it, if it can't."""
+    """Why this server cannot work in it, None when it can."""
     is_pooled: bool = False
-    """Whether a pooler stands between: then its limits count, which it does not tell."""
+    """Whether a pooler is in between. Then its limit of connections holds, which it does not
+    report."""
     isolation: str = "read committed"
 
 
 @dataclass(frozen=True)
 class RedisFacts:
-    """A Redis, as it is. `ahead` has the seconds that its clock is ahead of this machine's."""
+    """The state of Redis. `ahead` is how many seconds its clock is ahead of this machine's."""
 
     product: str
     version: str
-    """Of Redis; of the Redis that Valkey is compatible with."""
+    """The version of Redis, or of the Redis that this Valkey is compatible with."""
     is_primary: bool
     policy: str
-    """What it does when its memory is full: `maxmemory-policy`."""
+    """`maxmemory-policy`: what it does when its memory is full."""
     keeps: bool
     """Whether it writes an append-only file."""
     ahead: float | None
     mode: str = "standalone"
-    """What it is: `standalone`, `cluster` or `sentinel`."""
+    """`standalone`, `cluster` or `sentinel`."""
 
 
 async def database_facts(database: Database) -> DatabaseFacts:
-    """Ask PostgreSQL. Raises Unavailable."""
+    """Return the diagnostics of PostgreSQL. Raises Unavailable."""
     try:
         schema = await version_of(database.rows)
         must_migrate = schema is not None and schema < newest()
@@ -69,9 +70,9 @@ async def database_facts(database: Database) -> DatabaseFacts:
             database.rows, is_made=schema is not None, must_migrate=must_migrate
         )
         is_pooled = await database.is_pooled()
-    except psycopg2.Error as error:  # the tables may be somebody else's
+    except psycopg2.Error as error:  # the tables may be another program's
         raise Unavailable("postgresql", first_line(error)) from error
-    asked = time.time()
+    began = time.time()
     row = await database.one(
         """select current_setting('server_version'),
                   current_setting('server_version_num')::integer / 10000,
@@ -90,7 +91,7 @@ async def database_facts(database: Database) -> DatabaseFacts:
                   extract(epoch from clock_timestamp())::float8"""
     )
     version, major, is_primary, is_writable, is_durable, connections, isolation, clock = row
-    ahead = _ahead(clock, asked)
+    ahead = _ahead(clock, began)
     if problem is None and schema is None and is_primary and is_writable:
         problem = await rehearse(database)
     return DatabaseFacts(
@@ -109,9 +110,10 @@ async def database_facts(database: Database) -> DatabaseFacts:
 
 
 async def dearer_hashes(database: Database, rounds: int) -> tuple[int, int]:
-    """Count the accounts whose hash may take longer to verify than bcrypt at cost `rounds`.
+    """Count the accounts whose hashes may take longer to verify than bcrypt at cost `rounds`.
 
-    First those of bcrypt at a higher cost, then those of other kinds. Raises Unavailable.
+    Return the number of bcrypt hashes of a higher cost, and of hashes of other kinds. Raises
+    Unavailable.
     """
     deadline = asyncio.get_running_loop().time() + COUNT_SECONDS
     [(higher, others)] = await database.rows(
@@ -127,16 +129,16 @@ async def dearer_hashes(database: Database, rounds: int) -> tuple[int, int]:
 
 
 async def redis_facts(redis: Redis) -> list[RedisFacts | None]:
-    """Ask Redis, on a cluster each of its primaries; None where it may not be asked.
+    """Return the diagnostics of Redis, of a cluster those of each primary.
 
-    Raises Unavailable.
+    None stands for a server that does not allow INFO. Raises Unavailable.
     """
     nodes = redis.client.get_primaries() if isinstance(redis, ClusterRedis) else [None]
     return [await _inspect(redis, node) for node in nodes]
 
 
 async def limits_problem(limits: Limits) -> str | None:
-    """Return None when attempts can be counted, which takes a script and a write; else why not."""
+    """Return why attempts cannot be counted, which takes a script and a write; None if they can."""
     try:
         await limits.register(Client("check"))
     except RateLimited:
@@ -147,7 +149,7 @@ async def limits_problem(limits: Limits) -> str | None:
 
 
 async def sessions_problem(sessions: Sessions) -> str | None:
-    """Return None when sessions can be read and ended, else why not. There is none to be ended."""
+    """Return why sessions cannot be read and ended, None if they can. No session is ended."""
     try:
         await sessions.list_by_account(0)
         await sessions.end(Session("0" * 20, 0, "check", "token", 0, "-", 0))
@@ -157,7 +159,7 @@ async def sessions_problem(sessions: Sessions) -> str | None:
 
 
 async def _inspect(redis: Redis, node: Any) -> RedisFacts | None:
-    asked = time.time()
+    began = time.time()
     where = {"target_nodes": node} if node else {}
     try:
         info = await redis.execute(redis.client.info(**where))
@@ -167,10 +169,10 @@ async def _inspect(redis: Redis, node: Any) -> RedisFacts | None:
         if isinstance(error.__cause__, NoPermissionError):
             return None
         raise
-    return _facts(info, asked)
+    return _facts(info, began)
 
 
-def _facts(info: Mapping[str, Any], asked: float) -> RedisFacts:
+def _facts(info: Mapping[str, Any], began: float) -> RedisFacts:
     clock, valkey = info.get("server_time_usec"), info.get("valkey_version")
     return RedisFacts(
         product=f"Valkey {valkey}" if valkey else f"Redis {info['redis_version']}",
@@ -178,11 +180,11 @@ def _facts(info: Mapping[str, Any], asked: float) -> RedisFacts:
         is_primary=info.get("role") == "master",
         policy=info.get("maxmemory_policy", "unknown"),
         keeps=bool(info.get("aof_enabled")),
-        ahead=_ahead(clock / 1_000_000, asked) if clock else None,
+        ahead=_ahead(clock / 1_000_000, began) if clock else None,
         mode=str(info.get("redis_mode") or info.get("server_mode") or "standalone"),
     )
 
 
-def _ahead(clock: float, asked: float) -> float:
-    """Return how far a clock is ahead that was read between `asked` and now."""
-    return clock - (asked + time.time()) / 2
+def _ahead(clock: float, began: float) -> float:
+    """Return how many seconds a clock is ahead that was read between `began` and now."""
+    return clock - (began + time.time()) / 2

@@ -1,14 +1,14 @@
-"""Errors: what the store does not allow or cannot do, as facts.
+"""Errors that the store raises on purpose. They carry facts, not wording or HTTP status.
 
-A dialect puts each into its own words and status in its one `render_error`. Anything else that is
-raised is a bug: it is logged, and the response is a 500 that says nothing about it.
+Each dialect renders them in its one `render_error`. Any other exception is a bug: it is logged, and
+the response is a 500 without details.
 """
 
 import enum
 
 
 class AppError(Exception):
-    """The request can't be granted, for a reason that the client may be told.
+    """The request failed for a reason that the client may learn.
 
     `code` names the kind of error in metrics, traces and logs. Codes are stable: class names may
     change. docs/metrics.md lists them.
@@ -28,7 +28,7 @@ class Taken(AppError):
 
 
 class BadCredentials(AppError):
-    """The account is unknown or the password is wrong; nobody may learn which."""
+    """The account is unknown or the password is wrong. No response may show which."""
 
     code = "invalid_credentials"
 
@@ -40,10 +40,10 @@ class Inactive(AppError):
 
 
 class TokenProblem(enum.Enum):
-    """Why a token is no good."""
+    """Why a token is not accepted."""
 
     FORGED = "never made by this server"
-    EXPIRED = "its session has run out"
+    EXPIRED = "its session has expired"
     REVOKED = "its session was ended"
     INACTIVE = "its account has been disabled"
     REFRESH = "its session only refreshes, and this request needs one that gives access"
@@ -61,7 +61,7 @@ _TOKEN_CODES = {
 
 
 class BadToken(AppError):
-    """The token names no live session of a kind that may do this."""
+    """The token has no live session of a kind that allows this request."""
 
     def __init__(self, problem: TokenProblem) -> None:
         super().__init__(problem.value)
@@ -82,7 +82,7 @@ class LinkExpired(AppError):
 
 
 class Unstorable(AppError):
-    """A value holds what PostgreSQL can't keep (NUL, a lone surrogate) or is longer than any."""
+    """The value of `field` cannot be stored: NUL, a lone surrogate, or too long."""
 
     code = "invalid_fields"
 
@@ -98,9 +98,9 @@ class NoSuchPicture(AppError):
 
 
 class PictureProblem(enum.Enum):
-    """Why something can't be taken for a picture."""
+    """Why a file is not accepted as a picture."""
 
-    UNKNOWN_FORMAT = "none of the formats that are read"
+    UNKNOWN_FORMAT = "not in a supported format"
     DAMAGED = "damaged or cut off"
     HEIF = "HEIC or AVIF, which are not supported"
     PIXELS = "too many pixels"
@@ -109,7 +109,7 @@ class PictureProblem(enum.Enum):
 
 
 class BadPicture(AppError):
-    """What was sent can't be taken for a picture. `limit` is the most pixels it may have."""
+    """The file is not accepted as a picture. `limit` is the maximum number of pixels."""
 
     code = "invalid_picture"
 
@@ -120,7 +120,7 @@ class BadPicture(AppError):
 
 
 class Busy(AppError):
-    """There is more work than can be done in time; come back after `retry_after` seconds."""
+    """The server is overloaded. The client may try again after `retry_after` seconds."""
 
     code = "busy"
 
@@ -130,7 +130,7 @@ class Busy(AppError):
 
 
 class Disconnected(Busy):
-    """The client left before its turn; nobody reads this."""
+    """The client disconnected before its turn. It receives no response."""
 
     code = "client_disconnected"
 
@@ -139,7 +139,7 @@ class Disconnected(Busy):
 
 
 class RateLimited(AppError):
-    """This was tried too often from there; it may be tried again after `retry_after` seconds."""
+    """A rate limit was reached. The client may try again after `retry_after` seconds."""
 
     code = "rate_limited"
 
@@ -149,7 +149,7 @@ class RateLimited(AppError):
 
 
 class Unavailable(AppError):
-    """A store can't be reached, or is up and can't serve. Never to be told as a bad token."""
+    """A store cannot be reached, or is up and cannot serve. Never rendered as a bad token."""
 
     code = "unavailable"
 
@@ -161,9 +161,9 @@ class Unavailable(AppError):
 
 
 class BadValue(ValueError):
-    """A setting's value can't be used. The text says why and shows nothing of the value."""
+    """A setting's value is invalid. The text says why, and contains no part of the value."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, its name when it says nothing."""
+    """Return the first line of an error's text, or its class name when the text is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

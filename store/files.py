@@ -1,4 +1,4 @@
-"""Files that hold secrets: for their owner alone from the first byte, and whole or not there."""
+"""Files that hold secrets: private to their owner from the first byte, and complete or absent."""
 
 import contextlib
 import os
@@ -10,16 +10,17 @@ from typing import TextIO
 
 @contextlib.contextmanager
 def private_file(path: Path) -> Iterator[TextIO]:
-    """Open a new file beside this path, which takes its name in the end; it goes if that fails.
+    """Open a new file in the path's directory, of mode 0600; rename it to the path at the end.
 
-    Nothing that is there is written to or followed: its mode, or where a link leads, is somebody
-    else's choice.
+    If anything is raised, the new file is removed. An existing file or link at the path is
+    replaced, never written to or followed: another user may have chosen its mode or its target.
+    Raises OSError.
     """
     fresh = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        error.filename = str(path)  # what was asked for
+        error.filename = str(path)  # instead of the temporary name
         raise
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as stream:

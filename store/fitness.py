@@ -1,4 +1,4 @@
-"""Whether a database is one for this server: made by it or empty, and open to its role."""
+"""Whether this server can work in a database: its encoding, its tables and the role's rights."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +15,7 @@ COLUMNS = {
     "gallery": "id group name picture_id",
     "mail": "id kind account_id address session_epoch previous expires created due attempts",
 }
-"""What schema.sql makes, and the statements name."""
+"""The tables and columns that schema.sql creates."""
 LATER = {"schema_version": "folding", "account": "kept_session email_verified_at"}
 """The columns that a migration adds to a table of an older release."""
 LATER_TABLES = frozenset({"mail"})
@@ -27,7 +27,7 @@ PRIVILEGES = {
     "gallery": "select",
     "mail": "select insert update delete",
 }
-"""What a server does with each table. Some of it may be granted for single columns."""
+"""The privileges that a server uses. Some may be granted for single columns."""
 SEQUENCE = "account_id"
 
 _LOOK = """select name, to_regclass(name) is not null,
@@ -48,10 +48,10 @@ _LOOK = """select name, to_regclass(name) is not null,
 async def unusable_reason(
     execute: Execute, *, is_made: bool, must_migrate: bool = False
 ) -> str | None:
-    """Return None when a server can work in this database, else why not.
+    """Return why a server cannot work in this database, None when it can.
 
-    `execute` runs a statement and returns its rows. `is_made` tells whether the schema is there,
-    `must_migrate` whether it is of an older release.
+    `execute` runs a statement and returns its rows. `is_made` says that the schema exists,
+    `must_migrate` that it is of an older release.
     """
     tables = await execute(_LOOK, {"tables": list(COLUMNS), "sequence": SEQUENCE})
     *_, may_count, encoding, schema, may_create = tables[0]

@@ -1,8 +1,8 @@
-"""Password hashes that other applications made, and what each of them costs to verify.
+"""Password hashes that other applications made, and the cost of verifying each.
 
 Django's `pbkdf2_sha256$ pbkdf2_sha1$ scrypt$ argon2$ bcrypt$ bcrypt_sha256$` and unusable `!`,
-werkzeug's `pbkdf2:` and `scrypt:`, and bare bcrypt. The formats are read here; what is computed is
-computed by OpenSSL, argon2-cffi and bcrypt, which let other threads run meanwhile.
+werkzeug's `pbkdf2:` and `scrypt:`, and bare bcrypt. This module parses the formats; OpenSSL,
+argon2-cffi and bcrypt compute the hashes, and release the interpreter lock while they do.
 
 Formats: django/contrib/auth/hashers.py and werkzeug/security.py, as of Django 5.2, Werkzeug 3.1.
 """
@@ -18,26 +18,26 @@ import argon2
 import bcrypt
 
 NATIVE = "bcrypt_sha256$"
-"""What ours begin with: Django's BCryptSHA256."""
+"""The prefix of the hashes that this server makes: Django's BCryptSHA256."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-9]|2[0-4])\$[./A-Za-z0-9]{53}")
 _BCRYPT_BYTES = 72
-"""Bcrypt reads no further; what made these hashes cut there, bcrypt 5 refuses to."""
+"""Bcrypt reads no further. Older libraries truncated there; bcrypt 5 raises instead."""
 _MOST_ITERATIONS = 20_000_000
 _MOST_MEMORY = 2**30
-"""Beyond these a login would take many seconds, or all of the memory: nobody made such a hash."""
+"""With more, a login would take many seconds or all of the memory. No application uses such."""
 _DIGESTS = ("sha1", "sha256", "sha512")
 
 MIN_ROUNDS = 4
-"""The lowest cost that bcrypt knows."""
+"""The lowest cost that bcrypt supports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Tells whether a password, in UTF-8, is the one that a hash was made of.
+    """Verifies passwords, in UTF-8, against one hash.
 
-    `rounds` is the cost of the one bcrypt that it does, None if it does something else;
-    `is_parallel` says that this uses threads of the library's.
+    `rounds` is the cost of the one bcrypt that this computes, None if it computes something else.
+    `is_parallel` says that the library runs threads.
     """
 
     verify: Callable[[bytes], bool]
@@ -45,25 +45,24 @@ class Check:
     is_parallel: bool = False
 
     def __call__(self, password: bytes) -> bool:
-        """Verify a password."""
+        """Return whether the password matches the hash."""
         return self.verify(password)
 
 
 def is_native(hash: str, rounds: int) -> bool:
-    """Tell whether a hash is as one that is made now, at bcrypt cost `rounds`."""
+    """Return whether a hash is in the format and of the bcrypt cost of new ones."""
     return hash.startswith(f"{NATIVE}$2b${rounds:02}$")
 
 
 def is_usable(hash: str) -> bool:
-    """Tell whether some password could be the one of a hash; Django's `!` says none is."""
+    """Return whether any password could match a hash. Django's `!` means that none does."""
     return not hash.startswith("!")
 
 
 def reader_of(hash: str) -> Check:
-    """Return what tells whether a password, in UTF-8, is the one that a hash was made of.
+    """Return the check of a hash. A call of it uses a core for some tenths of a second.
 
-    It takes a core for some tenths of a second. Raises ValueError, whose text holds nothing of the
-    hash, when it is of no known format.
+    Raises ValueError, whose text contains no part of the hash, when the format is not known.
     """
     if not is_usable(hash):
         return Check(lambda password: False)
@@ -78,7 +77,7 @@ def reader_of(hash: str) -> Check:
 
 
 def digest(password: bytes) -> bytes:
-    """Return what bcrypt is given instead of a password: no limit of 72 bytes, and no NUL."""
+    """Return the input of bcrypt for a password: below 72 bytes, and without NUL."""
     return hashlib.sha256(password).hexdigest().encode()
 
 
@@ -95,8 +94,8 @@ def _bcrypt(hash: str) -> Check:
     kept = _bcrypt_part(hash)
 
     def check(password: bytes) -> bool:
-        # C libraries end a password at a NUL, and nobody could have logged in with more. It is
-        # computed all the same: a refusal that took no time would tell that there is an account.
+        # C libraries end a password at a NUL, so no password with one can be right. It is hashed
+        # all the same: an immediate failure would disclose that the account exists.
         before, nul, _ = password.partition(b"\0")
         return bcrypt.checkpw(before[:_BCRYPT_BYTES], kept) and not nul
 
@@ -187,4 +186,4 @@ _READERS: dict[str, Callable[[str], Check]] = {
     "scrypt:": _werkzeug_scrypt,
     "$": _bcrypt,
 }
-"""By what a hash begins with, how it is read."""
+"""The parsers of hashes, by prefix."""

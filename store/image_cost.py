@@ -1,9 +1,9 @@
-"""What a picture will cost, read from its structure before anything is decoded.
+"""The cost of decoding a picture, computed from the file's structure before it is decoded.
 
-A few bytes can ask a decoder for hours of work: a JPEG may refine all its blocks as often as it
-likes, a PNG may unpack a profile from each of a million chunks. Here the work that a file asks for
-is counted, and what asks for more than any honest file does is refused. Figures are CPU seconds of
-a two-core machine at 2.5 GHz, measured with the worst file that was found for each.
+A few bytes can cause hours of decoding: a JPEG may refine its blocks any number of times, a PNG may
+unpack a profile from each of a million chunks. This module computes the work that a file requires,
+and rejects files that require more than any real one. Figures are CPU seconds on a two-core machine
+at 2.5 GHz, measured with the most expensive file that was found for each.
 """
 
 import re
@@ -13,42 +13,42 @@ from typing import NamedTuple
 from store.errors import BadPicture, PictureProblem
 
 SIDES = (512, 256, 64)
-"""Pixels a side in which every picture is kept."""
+"""The sides in pixels of the squares that are stored of each picture."""
 
 SQUARES, LARGE = b"squares", b"large"
-"""What a decoder's answer begins with: the squares follow; the picture is not for its lane."""
+"""The first message of a decoder's reply: the squares follow; the picture needs the large lane."""
 
 MAX_SCANS = 64
-"""Scans of a JPEG. Encoders write up to some fifteen."""
+"""Scans of a JPEG. Encoders write up to about fifteen."""
 MAX_BLOCKS = 20_000_000
-"""Blocks that all scans of a JPEG go through, at 40 ns each. A progressive one of 25 megapixels
-has 12 million at the most."""
+"""Blocks in all scans of a JPEG together, at 40 ns each. A progressive JPEG of 25 megapixels has at
+most 12 million."""
 MAX_SEGMENTS = 2_000
 """Segments of a JPEG: an Extended XMP or a profile of 5 MiB has 80."""
 MAX_PADDING = 65_536
 """Fill bytes between the segments of a JPEG."""
 MAX_CHUNKS = 10_000
-"""Chunks of a PNG: 5 MiB in chunks of 1 KiB are half of it."""
+"""Chunks of a PNG: twice as many as 5 MiB in chunks of 1 KiB."""
 PNG_BYTES_PER_PIXEL = 6
-"""A PNG may unpack to this many bytes for each pixel that is allowed: 16 bits a colour, at the
-allowed size; with transparency as well, at three quarters of it."""
+"""Bytes that a PNG may unpack to, for each allowed pixel: 16 bits a colour at the maximum size, or
+with transparency at three quarters of it."""
 _NS = 1e-9
 _PIXEL = {"JPEG": 5 * _NS, "PNG": 5 * _NS, "WEBP": 30 * _NS, "GIF": 12 * _NS}
 _JPEG_BLOCK, _PNG_BYTE, _PNG_ROW = 40 * _NS, 10 * _NS, 40 * _NS
 
 _HEIF = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1|avi[fs])", re.DOTALL)
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""A marker of a JPEG other than a restart's. Coded data has none."""
+"""A marker of a JPEG other than a restart marker. Coded data contains none."""
 _TEM, _SOI, _EOI, _SOS = 0x01, 0xD8, 0xD9, 0xDA
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _OTHER_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Lossless, hierarchical and arithmetic-coded JPEGs, which no browser shows either."""
+"""Lossless, hierarchical and arithmetic-coded JPEGs, which browsers do not show either."""
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 class Shape(NamedTuple):
-    """A picture's format, its size, and the CPU seconds that it is expected to take."""
+    """A picture's format, its size in pixels, and the CPU seconds that decoding should take."""
 
     format: str
     width: int
@@ -57,7 +57,7 @@ class Shape(NamedTuple):
 
 
 def read_shape(sent: bytes, max_pixels: int) -> Shape:
-    """Read what will have to be done for a picture. Raises BadPicture."""
+    """Return the shape of a picture of at most `max_pixels`. Raises BadPicture."""
     try:
         shape = _shape(sent, max_pixels)
     except (IndexError, struct.error):

@@ -1,11 +1,10 @@
-"""Decodes what clients send as pictures, as a process of its own: `python -m store.image_decoder`.
+"""Decodes uploaded pictures in a separate process: `python -m store.image_decoder`.
 
-A decoder may meet anything, so it runs where it can be stopped: the kernel ends this process at
-its limits of CPU time and memory, and nothing in it can hold the server's interpreter lock.
-`store/images.py` starts it.
+A decoder reads untrusted files. The kernel ends this process at its limits of CPU time and memory,
+and a decoder cannot hold the server's interpreter lock. `store/image_processes.py` starts it.
 
-The result is drawn from decoded pixels: no metadata, no colour profile, nothing that was appended
-or hidden. Formats are told by content, never by a name or a declared type.
+The result is encoded from decoded pixels: it has no metadata, no colour profile and no appended or
+hidden data. Formats are recognized by content, never by a name or a declared type.
 """
 
 import contextlib
@@ -26,34 +25,34 @@ from store.image_cost import LARGE, SIDES, SQUARES, Shape, read_shape
 
 QUALITY = 85
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
-"""A printer's CMYK profile may have 2.5 MB; a larger one counts as none."""
+"""A printer's CMYK profile may have 2.5 MB. A larger profile is ignored."""
 
 MAX_ANIMATION = 40
-"""All frames together may hold this many times `max_pixels`, though only the first is kept."""
+"""All frames together may have this many times `max_pixels`, although only the first is used."""
 
 SMALL_ESTIMATE = 0.2
-"""A picture that is expected to take longer than this many CPU seconds is large."""
+"""A picture that should take more CPU seconds than this is large."""
 
-# Pixels are counted here, before anything is decoded; Pillow's own limit would only warn.
+# This module counts pixels before decoding. Pillow's limit would only warn.
 Image.MAX_IMAGE_PIXELS = None
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 def squares(sent: bytes, max_pixels: int) -> list[bytes]:
-    """Decode a picture, set it upright, crop it to its middle square, and encode it.
+    """Decode a picture, turn it upright, crop it to its middle square, and encode it.
 
-    Returns WebP, once for each of `SIDES`. Raises BadPicture.
+    Return WebP for each of `SIDES`. Raises BadPicture.
     """
     return _squares(sent, read_shape(sent, max_pixels), max_pixels)
 
 
 def webp_sides(image: Image.Image) -> list[bytes]:
-    """Return a square image as WebP, once for each of `SIDES`."""
+    """Return a square image as WebP for each of `SIDES`."""
     return [_webp(image.resize((side, side), Image.Resampling.LANCZOS)) for side in SIDES]
 
 
 def jpeg(webp: bytes) -> bytes:
-    """Return one of our own squares as JPEG, on white where it is transparent."""
+    """Return a stored square as JPEG, on white where it is transparent."""
     with Image.open(io.BytesIO(webp), formats=["WEBP"]) as image:
         image.load()
         if image.mode == "RGBA":
@@ -76,7 +75,7 @@ def _squares(sent: bytes, shape: Shape, max_pixels: int) -> list[bytes]:
         raise
     except MemoryError:
         raise BadPicture(PictureProblem.COSTLY, max_pixels) from None
-    except Exception as error:  # decoders raise whatever they like at what is broken
+    except Exception as error:  # decoders raise many kinds of errors for broken files
         raise BadPicture(PictureProblem.DAMAGED, max_pixels) from error
 
 
@@ -102,22 +101,22 @@ def _upright_square(image: Image.Image) -> Image.Image:
         reducing_gap=3.0,
     )
     square = _srgb(square, profile)
-    square.info = {}  # all that the original said of itself came along
+    square.info = {}  # the metadata of the original
     square.getexif()[ExifTags.Base.Orientation] = _orientation(image)
     return ImageOps.exif_transpose(square)
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return how the picture is to be turned; 1, not at all, when its EXIF can't be read."""
+    """Return the EXIF orientation; 1, upright, when the EXIF data cannot be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever the parser stumbles over: the picture itself is whole
+    except Exception:  # the picture itself is intact
         return 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """Return the colour profile, None when there is none or it can't be read."""
+    """Return the colour profile, None when there is none or it cannot be read."""
     profile = image.info.get("icc_profile")
     if isinstance(profile, bytes) and 0 < len(profile) <= MAX_PROFILE_BYTES:
         with contextlib.suppress(ImageCms.PyCMSError, OSError):
@@ -126,13 +125,13 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
 
 
 _NATIVE = {"CMYK": ["CMYK"], "GRAY": ["L"], "RGB ": ["RGB", "RGBA"]}
-"""The modes that a profile of a colour space can be applied to."""
+"""The modes to which a profile of each colour space can be applied."""
 
 
 def _plain(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
     """Return the picture as RGB, or RGBA if parts of it are transparent.
 
-    In its own mode if its profile is of that: only the profile knows what its colours are.
+    A picture whose profile fits its mode keeps the mode, because the profile defines its colours.
     """
     if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip
         image = image.convert("I").point(lambda value: value / 256).convert("L")
@@ -144,10 +143,10 @@ def _plain(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Imag
 
 
 def _srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
-    """Bring the colours of a picture with a profile of its own to what screens assume."""
+    """Convert the colours of a picture with a profile to sRGB."""
     if profile and image.mode in _NATIVE.get(profile.profile.xcolor_space, ()):
         mode = image.mode if image.mode == "RGBA" else "RGB"
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a broken profile counts as none
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a broken profile is ignored
             converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode=mode)
             return cast("Image.Image", converted)  # None only if it converts in place
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
@@ -160,43 +159,42 @@ def _webp(image: Image.Image) -> bytes:
 
 
 def serve(connection: Connection, max_pixels: int, small: float, large: float) -> None:
-    """Answer requests until the server ends the connection.
+    """Reply to requests until the server ends the connection.
 
-    A picture may take so many CPU seconds on the lanes of small and of large ones.
-
-    A request is one byte, 1 for the lane of large pictures, and the picture. The answer is
-    `SQUARES` and then a message for each of `SIDES`, `LARGE` for a picture that is too large for
-    this lane, or the name of a PictureProblem.
+    `small` and `large` are the CPU seconds that a picture may take in the small and in the large
+    lane. A request is one byte, 1 for the large lane and 0 for the small one, and the picture. The
+    reply is `SQUARES` and a message for each of `SIDES`, or `LARGE` for a picture that needs the
+    large lane, or the name of a PictureProblem.
     """
     with contextlib.suppress(EOFError, OSError):
         while True:
             request = connection.recv_bytes()
             is_large, sent = request[0], request[1:]
-            # Without a handler the signal ends the process, wherever in a library it is.
+            # There is no handler, so the signal ends the process inside any library.
             signal.setitimer(signal.ITIMER_PROF, large if is_large else small)
             try:
                 shape = read_shape(sent, max_pixels)
                 if not is_large and shape.seconds > SMALL_ESTIMATE:
-                    answer = [LARGE]
+                    reply = [LARGE]
                 else:
-                    answer = [SQUARES, *_squares(sent, shape, max_pixels)]
+                    reply = [SQUARES, *_squares(sent, shape, max_pixels)]
             except BadPicture as problem:
-                answer = [problem.problem.name.encode()]
+                reply = [problem.problem.name.encode()]
             signal.setitimer(signal.ITIMER_PROF, 0)
-            for part in answer:
+            for part in reply:
                 connection.send_bytes(part)
 
 
 def _limit_process(max_pixels: int) -> None:
-    """Set the process' own limits; what the system does not have is done without."""
-    for stop in (signal.SIGINT, signal.SIGTERM):  # meant for the server, which ends this process
+    """Limit this process, as far as the system supports it."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # sent to the server, which ends this process
         signal.signal(stop, signal.SIG_IGN)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         os.nice(max(0, 10 - os.nice(0)))
     with contextlib.suppress(OSError, ValueError):
-        # Where memory runs out, this process goes first.
+        # When memory runs out, the kernel ends this process first.
         Path("/proc/self/oom_score_adj").write_text("1000")
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + 24 * max_pixels + 128 * 1024 * 1024
@@ -204,8 +202,8 @@ def _limit_process(max_pixels: int) -> None:
 
 
 def main() -> None:
-    """Serve on standard input, a socket; the arguments are those of `serve`."""
-    warnings.simplefilter("ignore")  # Pillow has one for each entry of EXIF that is wrong
+    """Serve on standard input, which is a socket. The arguments are those of `serve`."""
+    warnings.simplefilter("ignore")  # Pillow warns of each wrong entry of EXIF
     max_pixels = int(sys.argv[1])
     _limit_process(max_pixels)
     serve(Connection(os.dup(0)), max_pixels, float(sys.argv[2]), float(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""The processes that decode pictures, from the side of the server."""
+"""The server's side of the processes that decode pictures: it starts, limits and ends them."""
 
 import logging
 import signal
@@ -17,26 +17,26 @@ from store.image_cost import LARGE, SIDES, SQUARES
 _log = logging.getLogger("latchkey.images")
 
 SMALL_CPU_SECONDS, LARGE_CPU_SECONDS = 0.5, 2.0
-"""CPU time in which a picture must be done, by its lane: see store/images.py."""
+"""The CPU time that a picture may take, by lane: see store/images.py."""
 WALL_SECONDS = 30.0
-"""A decoder that has not answered by then is not given the processor, or hangs."""
+"""The limit for a decoder that does not get the processor, or hangs."""
 POLL_SECONDS = 0.1
-"""How soon a decoder is ended whose client has left."""
+"""The interval at which a decoder checks whether its client has disconnected."""
 
 _ROOT = Path(__file__).parents[1]
 _COMMAND = (sys.executable, "-m", "store.image_decoder")
-_MAX_ANSWER = 4 * 1024 * 1024  # more than 512 by 512 pixels take in any form
+_MAX_MESSAGE = 4 * 1024 * 1024  # more than 512 by 512 pixels take in any form
 
 
-class PayloadTooLarge(Exception):
-    """The picture is one for the lane of large ones."""
+class LargePicture(Exception):
+    """The picture needs the large lane."""
 
 
 class Decoders:
-    """Processes that decode pictures: one more is started when all others are at work."""
+    """A pool of processes that decode pictures. One is started when all others are in use."""
 
     def __init__(self, max_pixels: int, environment: Mapping[str, str]) -> None:
-        """Refuse pictures of more than `max_pixels`; `environment` is that of the processes."""
+        """Reject pictures of more than `max_pixels`; `environment` is that of the processes."""
         self._max_pixels = max_pixels
         self._environment = environment
         self._lock = threading.Lock()
@@ -47,13 +47,13 @@ class Decoders:
     def squares(self, sent: bytes, large: bool, is_gone: Callable[[], bool]) -> list[bytes]:
         """Return the picture as WebP in each of `SIDES`. Blocks: to be called on a thread.
 
-        Raises BadPicture and PayloadTooLarge; Busy when its client has left or no process starts.
+        Raises BadPicture, LargePicture; Busy when its client has left or no process starts.
         """
         if is_gone():
             raise Busy(1.0)
         decoder = self._take()
         try:
-            answer = decoder.decode(bytes([large]) + sent, is_gone)
+            reply = decoder.decode(bytes([large]) + sent, is_gone)
         except (EOFError, OSError, _GivenUp) as reason:
             self._drop(decoder)
             if self._closed or isinstance(reason, _GivenUp):
@@ -61,14 +61,14 @@ class Decoders:
             raise self._explain(decoder.status, large) from None
         with self._lock:
             self._idle.append(decoder)
-        if answer[0] == LARGE:
-            raise PayloadTooLarge
-        if answer[0] != SQUARES:
-            raise BadPicture(PictureProblem[answer[0].decode()], self._max_pixels)
-        return answer[1:]
+        if reply[0] == LARGE:
+            raise LargePicture
+        if reply[0] != SQUARES:
+            raise BadPicture(PictureProblem[reply[0].decode()], self._max_pixels)
+        return reply[1:]
 
     def close(self) -> None:
-        """End every process, at work or not."""
+        """End every process, in use or not."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -101,11 +101,9 @@ class Decoders:
         decoder.end()
 
     def _explain(self, status: int, large: bool) -> Exception:
-        """Return what to raise when a process ended before it answered."""
+        """Return the exception to raise when a process ended before it replied."""
         if status == -signal.SIGPROF:
-            return (
-                BadPicture(PictureProblem.COSTLY, self._max_pixels) if large else PayloadTooLarge()
-            )
+            return BadPicture(PictureProblem.COSTLY, self._max_pixels) if large else LargePicture()
         _log.warning("the process that decoded a picture ended with status %d", status)
         return BadPicture(
             PictureProblem.COSTLY if status == -signal.SIGKILL else PictureProblem.DAMAGED,
@@ -118,7 +116,7 @@ class _GivenUp(Exception):
 
 
 class _Decoder:
-    """One process, for one thread at a time."""
+    """One process, used by one thread at a time."""
 
     def __init__(self, max_pixels: int, environment: Mapping[str, str]) -> None:
         here, there = socket.socketpair()
@@ -152,17 +150,17 @@ class _Decoder:
         while not self._connection.poll(POLL_SECONDS):
             if time.monotonic() > last or is_gone():
                 raise _GivenUp
-        answer = [self._connection.recv_bytes(_MAX_ANSWER)]
-        if answer[0] == SQUARES:
-            answer += [self._connection.recv_bytes(_MAX_ANSWER) for _ in SIDES]
-        return answer
+        reply = [self._connection.recv_bytes(_MAX_MESSAGE)]
+        if reply[0] == SQUARES:
+            reply += [self._connection.recv_bytes(_MAX_MESSAGE) for _ in SIDES]
+        return reply
 
     def kill(self) -> None:
-        """End the process; whoever waits for it gets EOFError."""
+        """End the process. A thread that waits for its reply gets EOFError."""
         self._process.kill()
 
     def end(self) -> None:
-        """End the process, and let go of all that belongs to it."""
+        """End the process and release its resources."""
         self._process.kill()
         self._process.wait()
         self._connection.close()

@@ -1,11 +1,12 @@
-"""Pictures: what a client sends becomes three small WebP squares.
+"""Pictures: an uploaded file becomes three small WebP squares.
 
-Decoding happens in processes that can be ended (`store/image_decoder.py`), each of which takes one
-picture at a time, on a thread that only waits for it. There are two lanes. Every picture goes to
-the first, which gives it half a second of CPU time; one that is large, or is not done by then, goes
-to the second, which gives it two. So no picture waits for a large one but other large ones.
+Processes decode the files (`store/image_decoder.py`), one picture at a time each, while a thread
+waits for each. There are two lanes. Every picture first goes to the small lane, which has a limit
+of half a second of CPU time. A picture that is large, or exceeds that limit, goes to the large
+lane, whose limit is two seconds. So a small picture never waits for a large one.
 
-Nobody holds a lane alone: of each account, and of each address, one picture at a time is decoded.
+One picture at a time is decoded for each account and for each address, so that no client can use a
+lane alone.
 """
 
 import asyncio
@@ -17,23 +18,24 @@ from functools import partial
 from store.client import NOBODY, Client
 from store.errors import RateLimited
 from store.image_cost import SIDES
-from store.image_processes import Decoders, PayloadTooLarge
-from store.threads import Workers
+from store.image_processes import Decoders, LargePicture
+from store.threads import BoundedThreads
 from telemetry.observer import UNOBSERVED, Observer
 
 __all__ = ["SIDES", "Images"]
 
 ACCOUNT_TURNS, ADDRESS_TURNS = 2, 16
-"""Pictures of one account, and of one address, that are decoded or wait for their turn."""
+"""How many pictures of one account, and of one address, may be decoded or waiting."""
 JPEG_CACHE_BYTES = 16 * 1024 * 1024
 """A thousand JPEGs of 256 pixels a side."""
 
 
 class Images:
-    """Turns what clients send into what is kept.
+    """Converts uploaded files into the squares that are stored.
 
-    Pictures of more than `max_pixels` are refused before they are decoded. `environment` is that of
-    the processes.
+    Pictures of more than `max_pixels` are rejected before they are decoded. The large lane has
+    `processes` processes. A call that would wait longer than `max_wait` seconds raises Busy.
+    `environment` is that of the processes.
     """
 
     def __init__(
@@ -46,17 +48,17 @@ class Images:
     ) -> None:
         self._max_pixels = max_pixels
         observe = partial(observer.thread_call, "picture")
-        self._small = Workers("small images", 1, max_wait, 0.05, observe)
-        self._large = Workers("large images", processes, max_wait, 0.5, observe)
-        self._jpegs = Workers("jpegs", 1, max_wait, 0.01, observe)
+        self._small = BoundedThreads("small images", 1, max_wait, 0.05, observe)
+        self._large = BoundedThreads("large images", processes, max_wait, 0.5, observe)
+        self._jpegs = BoundedThreads("jpegs", 1, max_wait, 0.01, observe)
         self._decoders = Decoders(max_pixels, environment or {})
         self._turns = Turns()
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
 
     @property
-    def workers(self) -> list[Workers]:
-        """What the pictures wait for."""
+    def threads(self) -> list[BoundedThreads]:
+        """The threads that wait for the processes, and the one that makes JPEGs."""
         return [self._small, self._large, self._jpegs]
 
     async def square(
@@ -67,7 +69,7 @@ class Images:
     ) -> list[bytes]:
         """Return the picture as WebP in each of `SIDES`. Raises BadPicture, Busy, RateLimited.
 
-        It is given up, and Busy raised for nobody, as soon as its client has left.
+        When the client disconnects, its decoder is ended and Busy is raised.
         """
         async with (
             self._turns.of(("account", account_id), ACCOUNT_TURNS),
@@ -75,24 +77,24 @@ class Images:
         ):
             try:
                 return await self._small.run(self._decoders.squares, sent, False, client.is_gone)
-            except PayloadTooLarge:
+            except LargePicture:
                 return await self._large.run(self._decoders.squares, sent, True, client.is_gone)
 
     async def jpeg(self, name: str, webp: bytes, client: Client = NOBODY) -> bytes:
-        """Return a square that is kept as JPEG; the same name is the same square. Raises Busy."""
+        """Return a stored square as JPEG, cached by its name. Raises Busy, RateLimited."""
         if found := self._cached(name):
             return found
         async with self._turns.of(("jpegs", client.network), ADDRESS_TURNS):
-            if found := self._cached(name):  # made for somebody before in this queue
+            if found := self._cached(name):  # made for a request before this one in the queue
                 return found
             made = await self._jpegs.run(_jpeg, webp)
         self._keep(name, made)
         return made
 
     def close(self) -> None:
-        """End the processes at once; what has not begun is dropped."""
-        for workers in self.workers:
-            workers.close()
+        """End the processes at once, and drop the calls that have not begun."""
+        for threads in self.threads:
+            threads.close()
         self._decoders.close()
 
     def _cached(self, name: str) -> bytes | None:
@@ -111,21 +113,21 @@ class Images:
 
 
 def _jpeg(webp: bytes) -> bytes:
-    # Pillow is in this process only once somebody has asked for a JPEG.
+    # Pillow is imported into this process only when a JPEG is requested.
     from store.image_decoder import jpeg  # noqa: PLC0415
 
     return jpeg(webp)
 
 
 class Turns:
-    """Lets one call of each key go at a time."""
+    """Serializes the calls of each key."""
 
     def __init__(self) -> None:
         self._turns: dict[Hashable, _Turn] = {}
 
     @contextlib.asynccontextmanager
     async def of(self, key: Hashable, most: int) -> AsyncIterator[None]:
-        """Wait for one's turn. Raises RateLimited when `most` are there already."""
+        """Wait for the key's turn. Raises RateLimited when `most` calls run or wait already."""
         turn = self._turns.setdefault(key, _Turn())
         if turn.count >= most:
             raise RateLimited(1.0)

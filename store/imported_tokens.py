@@ -1,9 +1,8 @@
 """Sessions whose tokens another application made, such as Django REST framework's.
 
-We can't derive such a token again, so its session is named by the token's SHA-256, and it has a
-kind of its own: a login never finds it. Everything else goes by its record and its name, as with
-any session: its life is extended by use, and logout, logoutall and the epoch end it.
-See docs/session-protocol.md#tokens.
+Such a token cannot be derived again, so its session id is the token's SHA-256. Its kind is
+`imported`, so a login never returns it. In everything else it is like any session: use extends it,
+and logout, logoutall and a raised epoch end it. See docs/session-protocol.md#tokens.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from store.session_record import Session, parse, record_key, set_key
 KIND = "imported"
 _TOKEN = re.compile(r"[0-9a-f]{40}")
 _NO_KEY = "-"
-"""In the place of the key that signed: none did."""
+"""In the record's field for the signing key: no key signed the token."""
 
 # KEYS: an account's set. ARGV: name, score, the set's lifetime.
 _ENTER = """
@@ -29,7 +28,7 @@ return redis.call('EXPIRE', KEYS[1], ARGV[3])
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A token, and the account and epoch that it is to stand for."""
+    """A token of another application, its account's id, and the epoch of its session."""
 
     token: str
     account_id: int
@@ -37,41 +36,42 @@ class Imported:
 
 
 def digest_of(token: str) -> str | None:
-    """Return what names the session of such a token, None for what can be none."""
+    """Return the session id of such a token, None when it has another format."""
     return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else None
 
 
 def is_digest(sid: str) -> bool:
-    """Tell whether a session is named by a digest: our own sids are half as long."""
+    """Return whether a session id is the digest of an imported token: others are shorter."""
     return len(sid) == hashlib.sha256().digest_size * 2
 
 
 async def import_tokens(
     redis: Redis, dialect: str, tokens: Sequence[Imported], lifetime: int, set_lifetime: int
 ) -> list[bool]:
-    """Open a session for each token, for `lifetime` seconds; tell for each whether it stands.
+    """Open a session for each token, for `lifetime` seconds; return for each whether it is open.
 
-    It may be done again: what stands is left as it is, and one that was ended stays ended for as
-    long as Redis knows of it. Raises Unavailable.
+    False means that the token's session was ended before, or belongs to another account. Importing
+    a token again changes nothing: an open session stays as it is, and an ended one stays ended
+    until its record expires. `set_lifetime` is in seconds. Raises Unavailable.
     """
     now = int(time.time())
     sids = [digest_of(each.token) or "" for each in tokens]
-    # The record first: a name in the set stands for one that was written.
+    # The records first, so that each name in a set has its record.
     writes, reads, names = (redis.client.pipeline(transaction=False) for _ in range(3))
     for each, sid in zip(tokens, sids, strict=True):
         session = Session(sid, each.account_id, dialect, KIND, each.epoch, _NO_KEY, now)
         writes.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         reads.get(record_key(sid))
     await redis.execute_pipeline(writes)
-    stand = []
+    opened = []
     for each, sid, record in zip(tokens, sids, await redis.execute_pipeline(reads), strict=True):
-        there = parse(sid, record)
-        # One of an older epoch is over, though its record is still there.
-        if there and there.account_id == each.account_id and there.epoch >= each.epoch:
+        found = parse(sid, record)
+        # A session of an older epoch has ended, although its record is still there.
+        if found and found.account_id == each.account_id and found.epoch >= each.epoch:
             key = set_key(each.account_id)
-            names.eval(_ENTER, 1, key, there.name, now + lifetime, set_lifetime)
-            stand.append(True)
+            names.eval(_ENTER, 1, key, found.name, now + lifetime, set_lifetime)
+            opened.append(True)
         else:
-            stand.append(False)
+            opened.append(False)
     await redis.execute_pipeline(names)
-    return stand
+    return opened

@@ -1,8 +1,8 @@
-"""How often someone may try: limits in Redis, for all servers together.
+"""Rate limits, counted in Redis for all servers together.
 
-A fixed window for each limit, counted by the library `limits`. Every attempt counts, right or
-wrong, and before anything is looked up, so that a limit tells nothing about the account. Who is
-refused at one address is not refused at another: nobody can lock somebody else out.
+Each limit is a fixed window of the library `limits`. Every attempt counts, successful or not, and
+before any look-up, so a limit discloses nothing about an account. The limits of names and accounts
+are counted per client address, so no client can lock out the owner of an account.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _LONGEST = 366 * 86_400
 
 
 class RateLimits(NamedTuple):
-    """What is allowed: logins by name and address, logins by address, registrations, refreshes."""
+    """The limits: logins by name and address, logins by address, registrations, refreshes."""
 
     login: Limit
     address: Limit
@@ -49,7 +49,7 @@ class Limits:
     ) -> None:
         """Limit logins by name and address, logins and registrations by address, refreshes."""
         storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limit")
-        # Whatever REDIS_URL names, with its one pool.
+        # The client of REDIS_URL, whichever kind it is, and its one pool.
         storage.bridge.storage = redis.client  # type: ignore[attr-defined]
         storage.bridge.register_scripts()
         self._redis = redis
@@ -65,12 +65,12 @@ class Limits:
         )
 
     async def may_try(self, login: Login, account_id: int | None, client: Client) -> bool:
-        """Return whether this account has had fewer wrong passwords than may be tried."""
+        """Return whether this account has had fewer wrong passwords than its limit."""
         key = self._wrong(login, account_id, client)
         return bool(await self._redis.execute(self._windows.test(self._login, *key)))
 
     async def count_wrong(self, login: Login, account_id: int | None, client: Client) -> None:
-        """Count a wrong password for an account; for a name without one, which looks the same."""
+        """Count a wrong password: of an account, or of a name without one, which costs the same."""
         key = self._wrong(login, account_id, client)
         await self._redis.execute(self._windows.hit(self._login, *key))
 
@@ -79,21 +79,21 @@ class Limits:
         await self._hit(self._register, "register", client.network)
 
     async def change_password(self, account_id: int, client: Client) -> None:
-        """Count a new password like a login, which takes the same work."""
+        """Count a change of password like a login, which takes the same work."""
         await asyncio.gather(
             self._hit(self._login, "password", str(account_id)),
             self._hit(self._address, "logins", client.network),
         )
 
     async def change_email(self, account_id: int, client: Client) -> None:
-        """Count a new e-mail like a registration, which tells the same: whether it is taken."""
+        """Count a change of e-mail like a registration: both disclose whether it is taken."""
         await asyncio.gather(
             self._hit(self._register, "email", str(account_id)),
             self._hit(self._register, "register", client.network),
         )
 
     async def refresh(self, account_id: int) -> None:
-        """Count a new access token, each of which takes room in Redis."""
+        """Count a new access token, each of which takes memory in Redis."""
         await self._hit(self._refresh, "refresh", str(account_id))
 
     def _wrong(self, login: Login, account_id: int | None, client: Client) -> tuple[str, str, str]:
@@ -106,11 +106,9 @@ class Limits:
 
 
 def _digest(login: Login) -> str:
-    """Return what stands for a name in a key."""
-    field, name = ("email", login.email or "")
-    if login.username is not None:
-        field, name = ("username", login.username)
-    folded = FOLD[field](name) if is_valid_name(name) else ""
+    """Return the digest of a login's folded name, for keys."""
+    name = login.name or ""
+    folded = FOLD[login.field](name) if is_valid_name(name) else ""
     return hashlib.sha256(folded.encode(errors="replace")).hexdigest()[:32]
 
 

@@ -16,8 +16,8 @@ async def list_accounts(
 ) -> list[Details]:
     """Return the accounts with the lowest ids above `after`, at most `limit`.
 
-    With `match` only those whose username or e-mail begins with it, whatever its case; among a
-    million accounts that may take a second, and it is given BATCH_SECONDS. Raises Unavailable.
+    With `match`, only accounts whose username or e-mail begins with it, in any case. With a
+    million accounts that may take a second; the timeout is BATCH_SECONDS. Raises Unavailable.
     """
     if not is_valid_name(match):
         return []

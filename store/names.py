@@ -1,7 +1,7 @@
-"""The rules that every name obeys, whatever the dialect: what it may hold, and how it is compared.
+"""The rules for names in all dialects: which characters are allowed, and how names are compared.
 
-Confusable letters (a Cyrillic а for a Latin a) are out of scope: telling them apart needs a policy
-for each script, and none of the contracts has one.
+Confusable letters (a Cyrillic а for a Latin a) are out of scope. Detecting them needs a policy for
+each script, and none of the contracts has one.
 """
 
 import re
@@ -11,26 +11,26 @@ from collections.abc import Callable, Mapping
 import idna
 
 MAX_NAME = 254
-"""Characters in a username or e-mail, at most. Looked at before anything else touches the string:
-NFKC is quadratic in combining marks."""
+"""The maximum number of characters in a username or e-mail. Checked first, because NFKC is
+quadratic in combining marks."""
 
 MAX_HOST = 253
-"""Characters in a host name, at most (RFC 1035). Looked at before IDNA sees it."""
+"""The maximum number of characters in a host name (RFC 1035). Checked before IDNA is applied."""
 
 MAX_FOLDED = 2048
-"""Bytes of a folded name, at most: one character can fold to eighteen, and PostgreSQL's index takes
-2 704 bytes a row."""
+"""The maximum number of bytes of a folded name. One character can fold to eighteen, and a row of
+PostgreSQL's index has at most 2 704 bytes."""
 
 MAX_TEXT = 10_000
-"""Characters of an address or a hash: so much for all that could be meant."""
+"""The maximum number of characters of a postal address or a hash: more than any real one has."""
 
 FOLDING = 2
-"""The version of the folding below. A database whose names were folded by an older one is refolded
-when it is migrated: raise this with every change."""
+"""The version of the folding below. Raise it with every change: a database whose names were folded
+by an older version is refolded when it is migrated."""
 
 _TAILS = "\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
-"""Characters that only shape the one before them: variation selectors and joiners, which emoji and
-some scripts are typed with."""
+"""Variation selectors and joiners. They only shape the character before them, and are typed with
+emoji and in some scripts."""
 
 _IGNORABLE = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
@@ -38,20 +38,21 @@ _IGNORABLE = (
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
-"""Unicode's Default_Ignorable_Code_Point: nothing is seen of these, bidi controls among them."""
+"""Unicode's Default_Ignorable_Code_Point: invisible characters, bidi controls among them."""
 
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
 _BLANK = "\u2800\ufff9-\ufffb\U0001d159"
-"""Blank too, though Unicode does not list them as ignorable."""
+"""Invisible as well, although Unicode does not list them as ignorable."""
 
 UNSEEN = f"[{_CONTROLS}{_IGNORABLE}{_BLANK}]"
-"""A character that no new name may hold, as a regular expression; see `is_seen` for exceptions."""
+"""A regular expression for a character that is not allowed in a new name, but for `is_seen`'s
+exceptions."""
 
 REFOLDED = f"[{_IGNORABLE}\u3002\uff61]|xn--"
-"""What a name holds, as a regular expression, if the present folding may differ from the first."""
+"""A regular expression that matches in each name whose form the first folding may have made."""
 
 WHITE = "[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-"""A character of white space, as `str.strip` has it, as a regular expression."""
+"""A regular expression for a character that `str.strip` removes."""
 
 _IGNORED = re.compile(f"[{_IGNORABLE}]")
 _UNSEEN = re.compile(UNSEEN)
@@ -68,12 +69,12 @@ _EMAIL = re.compile(
 
 
 def is_valid_text(text: str) -> bool:
-    """Tell whether PostgreSQL can keep this string: no NUL, no lone surrogate."""
+    """Return whether PostgreSQL can store this string: no NUL, no lone surrogate."""
     return "\0" not in text and _SURROGATE.search(text) is None
 
 
 def is_valid_name(text: str) -> bool:
-    """Tell whether this string may be folded, looked up and indexed."""
+    """Return whether this string may be folded, looked up and indexed."""
     return (
         len(text) <= MAX_NAME
         and is_valid_text(text)
@@ -82,25 +83,25 @@ def is_valid_name(text: str) -> bool:
 
 
 def is_seen(text: str) -> bool:
-    """Tell whether a new name may hold these characters: all of them can be seen.
+    """Return whether all characters of a new name are visible.
 
-    So no controls, line breaks, bidi controls, zero widths or blank letters. Variation selectors
-    and joiners may follow a character that they shape; folding drops them, so they make no second
-    name. Only for names of at most `MAX_NAME` characters.
+    Controls, line breaks, bidi controls, zero widths and blank letters are not. Variation selectors
+    and joiners are allowed after a character that they shape: folding removes them, so they do not
+    make another name. Only for names of at most `MAX_NAME` characters.
     """
     return (text.isascii() and text.isprintable()) or not _UNSEEN.search(_SHAPED.sub("", text))
 
 
 def is_askable(text: str) -> bool:
-    """Tell whether a login can ask for this name: the dialects trim white space around it."""
+    """Return whether a login can send this name: the dialects trim white space around it."""
     return text == text.strip()
 
 
 def is_plain_username(text: str) -> bool:
-    """Tell whether a username has only letters, digits and `@.+-_`: letters of any script.
+    """Return whether a username has only letters of any script, digits and `@.+-_`.
 
-    That is Django's rule, and the marks that many scripts write with a letter (vowels of Hindi or
-    Thai, a decomposed é), which Django refuses. Only for names of at most `MAX_NAME` characters.
+    This is Django's rule, except that a mark after a letter is allowed, as many scripts need it
+    (vowels of Hindi or Thai, a decomposed é). Only for names of at most `MAX_NAME` characters.
     """
     if len(text) > MAX_NAME or _UNSEEN.search(text):
         return False
@@ -118,10 +119,10 @@ def is_plain_username(text: str) -> bool:
 
 
 def fold(name: str) -> str:
-    """Return the form in which usernames are compared, whatever the locale.
+    """Return the form in which usernames are compared. It does not depend on a locale.
 
-    Two names have the same one when they are a compatibility caseless match (Unicode, D146) but
-    for characters of which nothing is seen (D147). Only for names of at most `MAX_NAME` characters.
+    Two names have the same form when they are a compatibility caseless match (Unicode, D146) after
+    invisible characters are removed (D147). Only for names of at most `MAX_NAME` characters.
     """
     if name.isascii():
         return name.lower()
@@ -129,11 +130,11 @@ def fold(name: str) -> str:
 
 
 def fold_email(email: str) -> str:
-    """Return the form in which e-mails are compared: `fold`'s, of a host's Unicode form.
+    """Return the form in which e-mails are compared: `fold`'s, with the host in its Unicode form.
 
-    So a host is the same in its Unicode and its ASCII form (`xn--…`), and in every form that IDNA
-    maps to one. `straße.de` and `strasse.de` are one as well: IDNA 2003, by which much software
-    still sends, makes them one host.
+    So the Unicode and the ASCII form (`xn--…`) of a host are equal, and all forms that IDNA maps to
+    one. `straße.de` equals `strasse.de`, because much software still uses IDNA 2003, in which they
+    are one host.
     """
     folded = fold(email)
     local, at, host = folded.rpartition("@")
@@ -144,22 +145,22 @@ def fold_email(email: str) -> str:
 
 
 FOLD: Mapping[str, Callable[[str], str]] = {"username": fold, "email": fold_email}
-"""By field, how its names are folded."""
+"""The folding of each field."""
 
 
 def forms(field: str, name: str) -> list[str]:
-    """Return the folded forms under which an account of this name may be kept, likeliest first.
+    """Return the folded forms under which an account of this name may be stored, likeliest first.
 
-    Mostly there is one. An account whose form the first folding made keeps it where another
-    account has what the present one makes, and where a server of an older release wrote it.
+    Usually there is one. An account keeps the form of the first folding if another account has the
+    present form, or if a server of an older release wrote it.
     """
     return list(dict.fromkeys((_caseless(name), FOLD[field](name))))
 
 
 def is_email(text: str) -> bool:
-    """Tell whether this looks like an address of RFC 5321: dot-atom or quoted, at a host name.
+    """Return whether this has the form of RFC 5321: dot-atom or quoted string, at a host name.
 
-    A host of other letters counts in its IDNA form (IDNA 2008 after the mapping of UTS 46).
+    A host that is not ASCII is checked in its IDNA form (IDNA 2008 after the mapping of UTS 46).
     """
     if len(text) > MAX_NAME or _UNSEEN.search(text):
         return False
@@ -175,13 +176,13 @@ def is_email(text: str) -> bool:
 
 
 def _caseless(name: str) -> str:
-    """Fold as the first release did: names kept by it have this form."""
+    """Return the form that the first release stored."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", name).casefold())
     return unicodedata.normalize("NFKC", folded.casefold())
 
 
 def _unicode_label(label: str) -> str:
-    """Return the folded Unicode form of a label of a host, the label itself if it has none."""
+    """Return the folded Unicode form of a host's label, or the label itself if it has none."""
     if not label.startswith("xn--") or not label.isascii():
         return label
     try:

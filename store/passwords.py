@@ -1,12 +1,11 @@
 """Password hashing: bcrypt over SHA-256, off the event loop.
 
 The format is Django's BCryptSHA256: `bcrypt_sha256$` and bcrypt of the hex SHA-256 of the
-password's UTF-8, so that neither bcrypt's 72-byte limit nor its refusal of NUL ever shows.
-Hashes that other applications made are verified as well: store/foreign_hashes.py.
+password's UTF-8. So bcrypt's limit of 72 bytes and its ban on NUL do not apply to passwords.
+Hashes of other applications are verified as well: store/foreign_hashes.py.
 
-Passwords are compared in NFC (RFC 8265, NIST SP 800-63B): another keyboard may send `é` as two
-characters. The form that was typed is tried too, because older and imported hashes were made of
-it.
+Passwords are compared in NFC (RFC 8265, NIST SP 800-63B), because some keyboards send `é` as two
+characters. The form that was typed is tried too: older and imported hashes were made of it.
 """
 
 import asyncio
@@ -28,23 +27,22 @@ from store.foreign_hashes import MIN_ROUNDS, NATIVE, Check, digest, is_native, i
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_COMPOSED = 1024
-"""Characters of a password that is brought into NFC; a longer one is taken as it was sent.
-
-Nobody types so many, and NFC is quadratic in combining marks: 2.4 ms for 1 024, 57 for 4 096."""
+"""Characters of the longest password that is normalized to NFC. A longer one is used as it was
+sent: it was not typed, and NFC is quadratic in combining marks (2.4 ms for 1 024, 57 for 4 096)."""
 
 HASH_SHARE = 0.5
-"""The part of the queue that new hashes may use; the rest is kept for logins."""
+"""The part of the longest wait that new hashes may use. The rest is left to logins."""
 
 _CALIBRATION_ROUNDS = 8
 
 
 class Match(enum.IntEnum):
-    """Whether a password is the one that a hash was made of; true if it is."""
+    """Whether a password matches a hash. NO is false, the others are true."""
 
     NO = 0
     YES = 1
     OUTDATED = 2
-    """Yes, and `hash` would now make another kind of hash, or one of another cost."""
+    """It matches, and `Passwords.hash` now makes hashes of another kind or cost."""
 
 
 class Passwords:
@@ -58,7 +56,7 @@ class Passwords:
     ) -> None:
         self._rounds = rounds
         seconds = 0.23 * 2.0 ** (rounds - 12)
-        self._workers = FairQueue(
+        self._queue = FairQueue(
             "bcrypt", threads, max_wait, seconds, partial(observer.thread_call, "password")
         )
         self._max_wait = max_wait
@@ -67,20 +65,20 @@ class Passwords:
         self._seconds: float | None = None
 
     async def hash(self, password: str, client: Client = NOBODY) -> str:
-        """Return the hash to keep of a password of any length. Raises Unstorable, Busy."""
+        """Return a new hash of a password of any length. Raises Unstorable, Busy."""
         salt = bcrypt.gensalt(self._rounds)
         prepared = digest(_utf8(_composed(password)))
-        made = await self._workers.run(
+        made = await self._queue.run(
             lambda: bcrypt.hashpw(prepared, salt), client=client, share=HASH_SHARE
         )
         return NATIVE + made.decode()
 
     async def verify(self, password: str, kept: str | None, client: Client = NOBODY) -> Match:
-        """Tell whether the password is the one that `kept` was made of. Raises Unstorable, Busy.
+        """Return whether the password matches the hash `kept`. Raises Unstorable, Busy.
 
-        None, for an account that does not exist, is never right, and neither is a hash that no
-        password can have. Each costs one bcrypt at this object's cost, or more if `kept` does; two
-        if the password is not in NFC, whether or not the account exists.
+        None, for an account that does not exist, and an unusable hash match no password. Each call
+        takes at least one bcrypt of this object's cost, or two if the password is not in NFC,
+        whether or not the account exists. It takes longer only if `kept` costs more.
         """
         typed, composed = _utf8(password), _utf8(_composed(password))
         check = self._reader_of(kept)
@@ -90,7 +88,7 @@ class Passwords:
             native, possible = kept is not None and kept.startswith(NATIVE), True
         forms = [composed, typed] if native else [typed, composed]
         forms = list(dict.fromkeys(forms))
-        matched = await self._workers.run(lambda: self._first_match(check, forms), client=client)
+        matched = await self._queue.run(lambda: self._first_match(check, forms), client=client)
         if matched is None or not possible or kept is None:
             return Match.NO
         current = is_native(kept, self._rounds) and forms[matched] == composed
@@ -98,9 +96,9 @@ class Passwords:
 
     @contextlib.asynccontextmanager
     async def one_at_a_time(self, account_id: int) -> AsyncIterator[None]:
-        """Let one change of an account's password in at a time. Raises Busy.
+        """Serialize the changes of an account's password. Raises Busy after the longest wait.
 
-        Of many at once the first ends the session of the others, which then need no hash.
+        The first of several ends the sessions of the others, which then fail before they hash.
         """
         lock = self._changing.setdefault(account_id, asyncio.Lock())
         try:
@@ -114,17 +112,20 @@ class Passwords:
             lock.release()
 
     def close(self) -> None:
-        """Stop the threads; what has not begun is dropped."""
-        self._workers.close()
+        """Drop the calls that have not begun, and wait for those that have."""
+        self._queue.close()
 
     def _reader_of(self, kept: str | None) -> Check | None:
         if kept and is_usable(kept):
-            with contextlib.suppress(ValueError):  # no import lets one in, but SQL may
+            with contextlib.suppress(ValueError):  # imports reject such a hash, but SQL does not
                 return reader_of(kept)
         return None
 
     def _first_match(self, check: Check, forms: list[bytes]) -> int | None:
-        """Return which form is right, on a thread. A check never takes less than a dummy would."""
+        """Return the index of the form that matches, or None. Runs on a thread.
+
+        Each check takes at least the time of a dummy.
+        """
         for number, form in enumerate(forms):
             clock = time.perf_counter if check.is_parallel else time.thread_time
             begun = clock()
@@ -135,7 +136,7 @@ class Passwords:
         return None
 
     def _make_up(self, check: Check, spent: float, form: bytes) -> None:
-        """Do what a check at this object's cost would have done more: time must not tell."""
+        """Compute what one bcrypt takes beyond `spent` seconds, so that all checks take as long."""
         if check.rounds == self._rounds:
             self._seconds = spent if self._seconds is None else 0.9 * self._seconds + 0.1 * spent
         if check.rounds is not None:
@@ -166,13 +167,13 @@ class Passwords:
 
 
 def _dummy(rounds: int) -> Check:
-    """Return the check of a hash that no password is right for."""
+    """Return the check of a hash that no password matches."""
     salt = bcrypt.gensalt(rounds).decode()
     return reader_of(NATIVE + salt + secrets.token_hex(16)[:31])
 
 
 def _composed(password: str) -> str:
-    """Return a password in NFC, as it is if it is too long to have been typed."""
+    """Return a password in NFC, or unchanged if it is longer than MAX_COMPOSED."""
     if password.isascii() or len(password) > MAX_COMPOSED:
         return password
     return unicodedata.normalize("NFC", password)

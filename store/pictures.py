@@ -1,8 +1,8 @@
-"""Pictures in PostgreSQL: the gallery, accounts' own, and which of them an account shows.
+"""Pictures in PostgreSQL: the gallery, uploaded pictures, and the one that each account shows.
 
-This module owns the tables picture and gallery, and the account's `picture_id`. What changes an
-account's picture locks the account's row first and is one transaction, sent at once: of two
-uploads at a time the later one stands, and no row is left over.
+This module owns the tables picture and gallery, and the account's `picture_id`. A change of an
+account's picture is one transaction, sent at once, which first locks the account's row. Of two
+concurrent uploads the later one is kept, and no unused row is left.
 """
 
 import secrets
@@ -17,10 +17,10 @@ from store.names import is_valid_text
 from store.postgresql.database import Database
 
 NO_PICTURE = 0
-"""The gallery id that takes an account's picture away."""
+"""The gallery id that stands for no picture."""
 
 _MAX_GALLERY_ID = 2**31 - 1
-# An epoch never returns: once the lock is held, every statement sees the same account or none.
+# An epoch is used once: while the lock is held, each statement sees the same account or none.
 _CALLER = "id = %(account)s and session_epoch = %(epoch)s"
 _LOCK = f"select from account where {_CALLER} for update"
 _COLUMNS = {side: f"side_{side}" for side in SIDES}
@@ -37,20 +37,20 @@ class GalleryPicture:
 
 
 class Pictures:
-    """Every method raises Unavailable when PostgreSQL can't serve."""
+    """The pictures in one database. Every method raises Unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def gallery(self) -> list[GalleryPicture]:
-        """List what there is to choose from, in the order of its ids."""
+        """Return the gallery's pictures in the order of their ids."""
         rows = await self._database.rows(
             'select id, "group", name, picture_id from gallery order by id'
         )
         return [GalleryPicture(*row) for row in rows]
 
     async def choose(self, account_id: int, epoch: int, gallery_id: int) -> None:
-        """Make a gallery picture the account's, or with id 0 none.
+        """Set a gallery picture as the account's; with NO_PICTURE, remove the account's.
 
         Raises NoSuchPicture, and BadToken unless the account still has this epoch.
         """
@@ -68,16 +68,16 @@ class Pictures:
                    returning id""",
                 {"account": account_id, "epoch": epoch, "gallery": gallery_id},
             )
-        except psycopg2.errors.ForeignKeyViolation:  # it was removed in this very moment
+        except psycopg2.errors.ForeignKeyViolation:  # it was removed concurrently
             raise NoSuchPicture from None
         if row is None:
             await self._check_caller(account_id, epoch)
             raise NoSuchPicture
 
     async def keep(self, account_id: int, epoch: int, sides: Sequence[bytes]) -> str:
-        """Make a picture, as WebP in each of `SIDES`, the account's own; return its id.
+        """Store an uploaded picture, as WebP in each of `SIDES`, as the account's; return its id.
 
-        It replaces the one before. Raises BadToken unless the account still has this epoch.
+        The previous upload is deleted. Raises BadToken unless the account still has this epoch.
         """
         picture_id = secrets.token_urlsafe(16)
         row = await self._database.row(
@@ -114,12 +114,15 @@ class Pictures:
         return bytes(row[0]) if row else None
 
     async def exists(self, picture_id: str) -> bool:
-        """Tell whether there is such a picture, without reading it."""
+        """Return whether there is such a picture, without reading it."""
         row = await self._database.row("select 1 from picture where id = %s", (picture_id,))
         return row is not None
 
     async def add_to_gallery(self, group: str, name: str, sides: Sequence[bytes]) -> int:
-        """Add a picture to the gallery; return its id there. Raises Unstorable."""
+        """Add a picture, as WebP in each of `SIDES`, to the gallery; return its gallery id.
+
+        Raises Unstorable.
+        """
         for field, text in (("group", group), ("name", name)):
             if not is_valid_text(text):
                 raise Unstorable(field)
@@ -130,7 +133,7 @@ class Pictures:
     async def remove_from_gallery(self, gallery_id: int) -> int | None:
         """Remove a picture from the gallery and from the accounts that show it.
 
-        Return how many did; None when the gallery has no such picture.
+        Return the number of those accounts; None when the gallery has no such picture.
         """
         if not 0 < gallery_id <= _MAX_GALLERY_ID:
             return None
@@ -149,9 +152,9 @@ class Pictures:
 def insert_gallery_picture(
     group: str, name: str, sides: Sequence[bytes]
 ) -> tuple[str, tuple[object, ...]]:
-    """Return the statement, and its parameters, that adds a picture to the gallery.
+    """Return the statement that adds a picture to the gallery, and its parameters.
 
-    `sides` has it as WebP in each of `SIDES`. The statement returns its id in the gallery.
+    `sides` is the picture as WebP in each of `SIDES`. The statement returns the gallery id.
     """
     return (
         """with added as (

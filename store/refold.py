@@ -1,7 +1,7 @@
-"""Names that an older folding has kept, brought up to date; and those an operator should know of.
+"""Updates folded names after a change of the folding, and surveys unusual names for operators.
 
-Folding is in Python (store/names.py), so no migration of SQL can do it. What a database's names are
-folded by is in `schema_version`.
+Folding is in Python (store/names.py), so an SQL migration cannot do it. `schema_version` has the
+version of the folding of a database's names.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ BATCH = 1_000
 """Accounts in one transaction."""
 MAX_ATTEMPTS = 10
 SURVEY_SECONDS = 60.0
-"""What one statement of a survey may take."""
+"""The timeout of one statement of a survey."""
 
 _LOCK = 0x666F6C64  # "fold"
 _FIELDS = ("username", "email")
@@ -39,26 +39,26 @@ set local statement_timeout = 0; set local lock_timeout = 0"""
 
 @dataclass
 class Survey:
-    """What is odd about the names of accounts, by their ids."""
+    """Accounts with unusual names, by their ids."""
 
     unseen: list[int] = field(default_factory=list)
-    """Names that could not be registered now: a character of them can't be seen."""
+    """Names that could not be registered now: they contain an invisible character."""
     unasked: list[int] = field(default_factory=list)
-    """Names with white space around them, which the dialects trim from what a login sends."""
+    """Names with white space around them, which the dialects trim from a login's name."""
     twins: list[tuple[int, int]] = field(default_factory=list)
-    """Accounts with a name that is now another account's."""
+    """Accounts whose name, folded as in this release, is another account's."""
     stale: list[int] = field(default_factory=list)
-    """Accounts with a name that an older release has folded."""
+    """Accounts with a name that an older release folded."""
     borrowed: list[tuple[int, int]] = field(default_factory=list)
     """Accounts whose username is another account's e-mail."""
 
 
 async def refold(database: Database, *, again: bool = False) -> int:
-    """Fold names as this release does, where an older one has folded them; return how many.
+    """Fold the names that an older release folded; return how many were changed.
 
-    Nothing is done in a database where it was done before, unless `again`: a server of the older
-    release may have written since. A name whose form another account has stays as it is, and its
-    account logs in by it as before. Raises Unavailable.
+    A database in which this was done is skipped, unless `again`: a server of an older release may
+    have written since. If another account has the new form of a name, the name keeps its old form,
+    and its account can still log in by it. Raises Unavailable.
     """
     [(folding,)] = await database.rows("select folding from schema_version")
     if folding >= FOLDING and not again:
@@ -75,7 +75,7 @@ async def refold(database: Database, *, again: bool = False) -> int:
 
 
 async def survey(database: Database) -> Survey:
-    """Look through all accounts; among a million that may take seconds. Raises Unavailable."""
+    """Survey all accounts, which may take seconds for a million of them. Raises Unavailable."""
     found, last = Survey(), 0
     pattern = _pattern(f"{UNSEEN}|^{WHITE}|{WHITE}$")
     while rows := await _rows(
@@ -115,7 +115,7 @@ async def _look_at_forms(database: Database, found: Survey) -> None:
 
 
 async def _refold_batch(database: Database, after: int, pattern: str) -> tuple[int, int] | None:
-    """Refold the next accounts; return the last one's id and how many names, None for no more."""
+    """Refold the next accounts; return the last id and the number of names, None for no more."""
     for _ in range(MAX_ATTEMPTS):
         try:
             async with database.transaction() as run:
@@ -127,7 +127,7 @@ async def _refold_batch(database: Database, after: int, pattern: str) -> tuple[i
                     for name, ids in _by_form(rows).items()
                 ]
         except psycopg2.errors.UniqueViolation:
-            continue  # it was registered in this very moment: look again
+            continue  # a name was registered concurrently: try again
         except (psycopg2.Error, OSError) as error:
             reason = f"names cannot be folded: {first_line(error)}"
             raise Unavailable("postgresql", reason) from error
@@ -140,7 +140,7 @@ async def _rows(database: Database, sql: str, parameters: tuple[Any, ...]) -> li
 
 
 def _pattern(python: str) -> str:
-    """Return a regular expression as PostgreSQL writes it."""
+    """Return a regular expression in PostgreSQL's syntax."""
     return "".join(
         each if each.isascii() and each.isprintable() else f"\\U{max(1, ord(each)):08x}"
         for each in python
@@ -148,7 +148,7 @@ def _pattern(python: str) -> str:
 
 
 def _by_form(rows: list[Row]) -> dict[str, dict[str, int]]:
-    """Return by field which account gets which form: of several the one with the lowest id."""
+    """Return by field the account of each new form: of several, the one with the lowest id."""
     found: dict[str, dict[str, int]] = {name: {} for name in _FIELDS}
     for row in rows:
         for name, form in _changes(row):
@@ -157,7 +157,7 @@ def _by_form(rows: list[Row]) -> dict[str, dict[str, int]]:
 
 
 def _changes(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield the fields of a row whose names are folded otherwise now, each with its form."""
+    """Yield the fields of a row whose names this release folds differently, with the new forms."""
     for field_name, name, kept in zip(_FIELDS, row[1::2], row[2::2], strict=True):
         if name is not None and (form := FOLD[field_name](name)) != kept:
             yield field_name, form

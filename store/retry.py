@@ -1,4 +1,4 @@
-"""Connecting at the start: try until a store answers."""
+"""Retries while a store is unavailable at the start."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,11 @@ T = TypeVar("T")
 async def retry(
     connect: Callable[[], Awaitable[T]], seconds: float, report: Callable[[str], None]
 ) -> T:
-    """Call `connect` until it succeeds, for `seconds` seconds; then raise its Unavailable."""
+    """Call `connect` until it succeeds, and return its result.
+
+    `report` is called with each new reason for waiting. After `seconds` seconds, `connect`'s
+    Unavailable is raised; with 0 there is one attempt.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     pause, reported = 0.1, ""

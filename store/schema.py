@@ -1,6 +1,7 @@
-"""The database's schema: made where there is none, and brought up to date where it is older.
+"""Creates the database's schema, or migrates an older one.
 
-However many servers start together: one does it, the others wait. docs/migrations.md has the rules.
+When several servers start together, one does it and the others wait. docs/migrations.md has the
+rules.
 """
 
 import asyncio
@@ -25,32 +26,32 @@ Run = Callable[..., Awaitable[list[Row]]]
 SCHEMA = Path(__file__).parent.parent / "schema.sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
 FIRST = 1
-"""The version of the first release's schema, which does not say so itself."""
+"""The version of the first release's schema, which has no table schema_version."""
 
 MAX_ATTEMPTS = 10
 PAUSE = 1.0
-"""Seconds between two rounds, when a migration did not get its locks."""
+"""Seconds between two attempts, when a migration did not get its locks."""
 
-_LOCK = 0x6C61746368  # "latch": any number will do, as long as all servers use the same
+_LOCK = 0x6C61746368  # "latch": any number, as long as all servers use the same
 
-# Whatever the role or the database has been given: a server that waited must see what the others
-# did, and waiting, or drawing the gallery, must not be cut short.
+# Overrides settings of the role or the database. A server that waited must see what the others
+# committed, and a timeout must not end the wait.
 _PATIENTLY = """set transaction isolation level read committed;
 set local statement_timeout = 0;
 set local lock_timeout = 0;
 set local idle_in_transaction_session_timeout = 0"""
 
-# While a migration waits for its lock, whoever wants the table waits behind it. Not under
-# deadlock_timeout, 1 s: only after that does PostgreSQL end an autovacuum that is in the way.
+# While a migration waits for a lock on a table, all later statements on it wait as well, so the
+# wait is short. It is longer than deadlock_timeout, 1 s, after which PostgreSQL cancels an
+# autovacuum that holds the lock.
 _NOT_FOR_LONG = "set local lock_timeout = '2s'"
 
 
 async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
-    """Make the schema and the gallery, or run the migrations that are missing: all, or nothing.
+    """Create the schema and the gallery, or run the missing migrations, in one transaction.
 
-    Names that an older release has folded are refolded after that, in batches.
-    Takes a second or two the first time, to draw the gallery. A newer schema is left as it is.
-    Raises Unavailable, also when the database does not let us.
+    After that, names that an older release folded are refolded in batches. A newer schema is left
+    as it is. Raises Unavailable, also when the role lacks a privilege.
     """
     for left in reversed(range(MAX_ATTEMPTS)):
         try:
@@ -69,7 +70,7 @@ async def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
 
 
 async def version_of(execute: Run) -> int | None:
-    """Return the version of the schema that is there, None when there is none.
+    """Return the version of the database's schema, None when there is none.
 
     `execute` runs a statement and returns its rows, as `Database.rows` does. Raises Unavailable
     when another program created it.
@@ -113,7 +114,7 @@ async def _prepare(run: Run, migrations: Path) -> None:
 
 
 async def rehearse(database: Database) -> str | None:
-    """Make the schema in an empty database and undo it; return None, or why it can't be made.
+    """Create the schema in an empty database and roll back; return why that failed, or None.
 
     Raises Unavailable.
     """
@@ -129,7 +130,7 @@ async def rehearse(database: Database) -> str | None:
 
 
 class _UndoneError(Exception):
-    """Rolls a rehearsal back."""
+    """Rolls back the transaction of `rehearse`."""
 
 
 async def _migrate(run: Run, version: int, migrations: dict[int, Path]) -> None:

@@ -1,14 +1,14 @@
-"""A session: its record, its name, and where both stand in Redis.
+"""A session: its record, its name, and their keys in Redis.
 
-session:<sid>          the record: "<account> <dialect> <kind> <epoch> <key> <opened>", where
-epoch is the account's in microseconds, key names the secret key that
-signed the token and opened is in seconds since 1970.
-Lives for the lifetime of its kind. After a logout: the word `revoked`,
-with the time left kept, so that revoked, expired and never-made can be
-told apart; for two minutes if it was one too many for its account.
-sessions:<account>     sorted set, the account's: member "<dialect>:<kind>:<sid>", score the
-time at which it ends. Lives for the longest lifetime and a day, renewed
-by every register and extend.
+session:<sid>          string: "<account> <dialect> <kind> <epoch> <key> <opened>", where epoch
+                       is the account's in microseconds, key is the id of the secret key that
+                       signed the token and opened is in seconds since 1970. It expires after the
+                       lifetime of its kind. After a logout it is `revoked` for the rest of that
+                       time, which distinguishes revoked from expired; a session above its
+                       account's limit is `revoked` for two minutes.
+sessions:<account>     sorted set of the account: member "<dialect>:<kind>:<sid>", score the time
+                       at which that session ends. It expires after the longest lifetime and a
+                       day, counted from the last register or extend.
 
 The specification is docs/session-protocol.md#key-layout.
 """
@@ -21,10 +21,10 @@ REVOKED = b"revoked"
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """What a login opens: a session of this dialect and kind, with ids of `sid_bytes` bytes.
+    """The session that a login opens: its dialect, its kind, and the bytes of its id.
 
-    With `reuse` the account's session of this dialect and kind is it, if there is one; without,
-    each grant opens one more, up to the account's limit.
+    With `reuse`, a login returns the account's open session of this dialect and kind, if there is
+    one. Without it, each login opens one more, up to the account's limit.
     """
 
     dialect: str
@@ -33,7 +33,7 @@ class SessionSpec:
     reuse: bool = True
 
     def name(self, sid: str) -> str:
-        """Return how such a session is called in its account's set; without sid, the prefix."""
+        """Return such a session's name in its account's set; with sid "", the names' prefix."""
         return f"{self.dialect}:{self.kind}:{sid}"
 
 
@@ -50,11 +50,11 @@ class Session(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How the session is called in its account's set."""
+        """The session's name in its account's set."""
         return f"{self.dialect}:{self.kind}:{self.sid}"
 
     def record(self) -> str:
-        """Return what Redis keeps of it."""
+        """Return the record as Redis holds it."""
         return (
             f"{self.account_id} {self.dialect} {self.kind} {self.epoch} {self.key_id} {self.opened}"
         )
@@ -62,7 +62,7 @@ class Session(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A session that was handed out. `ends` is in seconds since 1970."""
+    """A token, and the name of its session. `ends` is in seconds since 1970."""
 
     token: str
     name: str
@@ -80,12 +80,12 @@ def set_key(account_id: int) -> str:
 
 
 def named_key(name: str) -> str:
-    """Return the key of the record that a name in an account's set stands for."""
+    """Return the key of the record of a session, by its name in an account's set."""
     return record_key(name.rpartition(":")[2])
 
 
 def parse(sid: str, record: bytes | None) -> Session | None:
-    """Read a record; None when it is gone or revoked."""
+    """Return the session of a record, None when it is gone or revoked."""
     if record is None or record == REVOKED:
         return None
     account_id, dialect, kind, epoch, key_id, opened = record.decode().split(" ")

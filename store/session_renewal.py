@@ -1,4 +1,4 @@
-"""Extending sessions by use: rarely, in batches, and never in the way of an answer.
+"""Extends sessions by use: rarely, in batches, and after the response.
 
 The rules are in docs/session-protocol.md#extend.
 """
@@ -14,14 +14,14 @@ from store.session_record import Session
 _log = logging.getLogger("latchkey.sessions")
 
 DELAY = 0.05
-"""Seconds in which uses gather before they are written."""
+"""Seconds for which uses are gathered before they are written."""
 BATCH = 256
 MEMORY = 100_000
-"""Sessions remembered as extended lately, at most twice this many."""
+"""At most twice this many sessions are remembered as extended."""
 
 
 class SessionRenewer:
-    """Gathers the sessions that were used and hands them to `write`, each once in a while."""
+    """Gathers the sessions that were used and passes them to `write` in batches."""
 
     def __init__(self, write: Callable[[Sequence[Session]], Awaitable[None]]) -> None:
         self._write = write
@@ -32,7 +32,7 @@ class SessionRenewer:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, session: Session, quiet: float) -> None:
-        """Have a session extended, unless this process did so within about `quiet` seconds."""
+        """Extend a session soon, unless this process did so within about `quiet` seconds."""
         now = time.monotonic()
         if now > self._turn or len(self._lately) >= MEMORY:
             self._before, self._lately = self._lately, set()
@@ -45,7 +45,7 @@ class SessionRenewer:
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
 
     async def close(self) -> None:
-        """Wait until everything gathered is written."""
+        """Wait until all gathered sessions are written."""
         if self._task:
             await self._task
 

@@ -1,11 +1,11 @@
-"""What Redis runs for a session. Each script touches one key, and makes no key's name.
+"""The Lua scripts of sessions. Each uses one key, which is passed to it.
 
 They are steps of docs/session-protocol.md#operations. Before you change one, change tests/model.
 """
 
 # KEYS: an account's set. ARGV: prefix of names, new score, the set's lifetime.
-# Answers the name with this prefix, its score raised; nil when there is none. Of several, which
-# grants without `reuse` have left, it is the one that ends last: each time the same.
+# Raises the score of the name with this prefix and returns the name; nil when there is none.
+# Of several, left by specs without `reuse`, it is always the one that ends last.
 FIND = """
 for _, name in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, -1)) do
   if string.sub(name, 1, #ARGV[1]) == ARGV[1] then
@@ -18,7 +18,7 @@ return false
 """
 
 # KEYS: an account's set. ARGV: prefix that must be unique ('' for none), name, score, the set's
-# lifetime, most names. Answers the name that stands there, then those that are one too many.
+# lifetime, maximum of names. Returns the set's name with this prefix, then the surplus names.
 REGISTER = """
 if ARGV[1] ~= '' then
   for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
@@ -27,18 +27,18 @@ if ARGV[1] ~= '' then
 end
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-local answer = {ARGV[2]}
+local names = {ARGV[2]}
 local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[5]
 if surplus > 0 then
   for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, surplus)) do
-    if name ~= ARGV[2] and #answer <= surplus then answer[#answer + 1] = name end
+    if name ~= ARGV[2] and #names <= surplus then names[#names + 1] = name end
   end
 end
-return answer
+return names
 """
 
-# KEYS: a record. ARGV: an epoch. Revokes the record if its epoch is older; answers 1 when the
-# record is revoked or gone, 0 when it is not older.
+# KEYS: a record. ARGV: an epoch. Revokes the record if its epoch is older. Returns 1 when the
+# record is revoked or gone, 0 when its epoch is not older.
 REVOKE_OLDER = """
 local record = redis.call('GET', KEYS[1])
 if not record or record == 'revoked' then return 1 end
@@ -48,7 +48,7 @@ redis.call('SET', KEYS[1], 'revoked', 'XX', 'KEEPTTL')
 return 1
 """
 
-# KEYS: an account's set. ARGV: name, new score, the set's lifetime. Creates nothing.
+# KEYS: an account's set. ARGV: name, new score, the set's lifetime. Adds no name.
 EXTEND = """
 redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], ARGV[1])
 return redis.call('EXPIRE', KEYS[1], ARGV[3])

@@ -1,9 +1,8 @@
-"""Opening, reading, extending and ending sessions in Redis, in the order that makes it safe.
+"""Opens, reads, extends and ends sessions in Redis.
 
-Every script touches one key only and makes no key's name, so the same code runs on one Redis and
-on a cluster. The order of the writes is the protocol of docs/session-protocol.md#operations. It is
-model-checked by tests/model: before you change a step here, change the model.
-What is kept, and under which keys: store/session_record.py.
+The order of the writes is the protocol of docs/session-protocol.md#operations. tests/model checks
+it: before you change a step here, change the model. Each script uses one key, which is passed to
+it, so the same code runs on one Redis and on a cluster. store/session_record.py documents the keys.
 """
 
 import asyncio
@@ -32,17 +31,17 @@ from telemetry.observer import UNOBSERVED, Observer
 DAY = 86_400
 MAX_ATTEMPTS = 8
 SURPLUS_SECONDS = 120
-"""How long a session is remembered as ended that was one too many for its account.
+"""How long the record of a surplus session, one above its account's limit, stays `revoked`.
 
-Longer than any write may still be on its way (STORE_TIMEOUT): one that comes late must find the
-record ended. Not longer, or what an account keeps in Redis would have no bound.
+Longer than a write can be in flight (STORE_TIMEOUT), so that a late write finds the record ended.
+Short, because the number of an account's records in Redis must be bounded.
 """
 BY_USE = frozenset({"token", imported_tokens.KIND})
-"""Kinds whose life is extended by use; the others are extended by what hands them out."""
+"""Kinds that are extended by use. The others are extended when they are issued again."""
 
 
 class StaleEpoch(AppError):
-    """What a session was to be opened under is older than the account's present epoch."""
+    """A session was to be opened under an epoch older than that of the account's open session."""
 
     code = "stale_epoch"
 
@@ -52,7 +51,7 @@ class StaleEpoch(AppError):
 
 
 class Sessions:
-    """Opens, reads, extends and ends sessions. `lifetimes` has the seconds of each kind."""
+    """The sessions in one Redis. Every method that awaits raises Unavailable."""
 
     def __init__(
         self,
@@ -64,7 +63,12 @@ class Sessions:
         imported_tokens: bool = False,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """Keep them in `redis`; with `imported_tokens`, look up tokens that are none of ours."""
+        """Use `redis`, which the caller closes after `close` of this.
+
+        `lifetimes` has the seconds that a session of each kind lives without use. An account has
+        at most `per_account` sessions. With `imported_tokens`, tokens that other applications made
+        are looked up as well.
+        """
         self._redis = redis
         self._tokens = tokens
         self._lifetimes = lifetimes
@@ -76,7 +80,7 @@ class Sessions:
         self._renewer = SessionRenewer(self._extend)
 
     def sid_of(self, token: str) -> str:
-        """Return the session that a token names, whether or not it is live. Raises BadToken."""
+        """Return the session id of a token, without I/O. Raises BadToken when no key made it."""
         sid = self._tokens.sid_of(token)
         if sid is None and self._imported_tokens:
             sid = imported_tokens.digest_of(token)
@@ -85,10 +89,10 @@ class Sessions:
         return sid
 
     async def read(self, sids: Sequence[str], deadline: float) -> dict[str, Session | None]:
-        """Return those of the sessions that have not run out, as Redis has them now.
+        """Return by id the sessions that have not expired, None for one that was ended.
 
-        One round trip. None stands for one that was ended; accounts and epochs are for the caller
-        to judge. Redis must have answered by the event loop's time `deadline`. Raises Unavailable.
+        One round trip; Redis must reply by the event loop's time `deadline`. Whether a session is
+        live depends on its account and epoch too, which the caller compares. Raises Unavailable.
         """
         records = await self._redis.get_many([record_key(sid) for sid in sids], deadline)
         return {
@@ -96,7 +100,10 @@ class Sessions:
         }
 
     def renew(self, session: Session) -> None:
-        """Note that a session was used: its life is extended soon, in the background."""
+        """Extend a session that was used, soon and in the background.
+
+        At most once in about a hundredth of its lifetime, and only for kinds in BY_USE.
+        """
         if session.kind in BY_USE:
             lifetime = self._lifetimes[session.kind]
             if time.time() - session.opened > lifetime / 100:
@@ -105,12 +112,12 @@ class Sessions:
     async def open(
         self, account_id: int, epoch: int, spec: SessionSpec, *, database_restored: bool = False
     ) -> IssuedToken:
-        """Return the account's live session of this dialect and kind, or a new one.
+        """Return the account's open session of the spec's dialect and kind, or open a new one.
 
-        A grant without `reuse` is always a new one.
-
-        `epoch` is what the login was entitled under. Raises StaleEpoch when a newer session stands
-        there, unless PostgreSQL is known to have `database_restored` behind it; Busy, Unavailable.
+        A spec without `reuse` always opens a new one. `epoch` is the account's, as it was read
+        with what justifies the session. Raises StaleEpoch when the account has a session of a
+        newer epoch, unless `database_restored`: then the epoch in PostgreSQL went back, and that
+        session is replaced. Raises Busy when concurrent logins win MAX_ATTEMPTS times.
         """
         for _ in range(MAX_ATTEMPTS):
             name = await self._find(account_id, spec) if spec.reuse else None
@@ -127,24 +134,24 @@ class Sessions:
             if session and session.epoch == epoch:
                 if self._tokens.knows(session.key_id):
                     return self._issue(spec, session.sid, session.key_id)
-                await self._revoke([name])  # its key is listed no more; it may be again one day
+                await self._revoke([name])  # its key is not listed now, but may be listed again
             await self._take_out(account_id, [name])
         raise Busy(1.0)
 
-    async def discard(self, account_id: int, opened: IssuedToken) -> None:
-        """Take back a session whose token was never handed out."""
-        await self._redis.execute(self._redis.client.delete(named_key(opened.name)))
-        await self._take_out(account_id, [opened.name])
+    async def discard(self, account_id: int, issued: IssuedToken) -> None:
+        """Delete a session whose token no client has received."""
+        await self._redis.execute(self._redis.client.delete(named_key(issued.name)))
+        await self._take_out(account_id, [issued.name])
 
     async def end(self, session: Session) -> None:
-        """End one session. The record first: a crash in between leaves a dead name, no more."""
+        """End one session. The record first: a crash in between leaves only a name without one."""
         await self._revoke([session.name])
         await self._take_out(session.account_id, [session.name])
 
     async def end_unknown(self, account_id: int) -> None:
-        """End the account's sessions that a key signed which is not listed.
+        """End the account's sessions whose signing key is not listed.
 
-        Their tokens are refused as it is; they must not return should the key be listed again.
+        Their tokens are rejected already. Ended, they stay so if the key is listed again.
         """
         names = [
             session.name
@@ -156,10 +163,10 @@ class Sessions:
             await self._take_out(account_id, names)
 
     async def end_older(self, account_id: int, epoch: int) -> None:
-        """End what the account's set names, if it is of an older epoch than this one.
+        """Revoke the account's sessions of epochs below `epoch`, and remove their names.
 
-        PostgreSQL must have raised the account's epoch before: then the sessions are over already,
-        whatever Redis forgets, and this only cleans up.
+        PostgreSQL must have raised the account's epoch before. That has ended the sessions, even
+        if Redis loses writes; this frees their memory and the places under the account's limit.
         """
         found: list[bytes] = await self._redis.execute(
             self._redis.client.zrange(set_key(account_id), 0, -1)
@@ -168,15 +175,15 @@ class Sessions:
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
             pipeline.eval(REVOKE_OLDER, 1, named_key(name), epoch)
-        ended = await self._redis.execute_pipeline(pipeline)
-        over = [name for name, is_over in zip(names, ended, strict=True) if is_over]
-        await self._take_out(account_id, over)
+        replies = await self._redis.execute_pipeline(pipeline)
+        ended = [name for name, has_ended in zip(names, replies, strict=True) if has_ended]
+        await self._take_out(account_id, ended)
 
     async def list_by_account(self, account_id: int) -> list[tuple[Session, float]]:
-        """Return those of the account's sessions whose records stand, those that end first first.
+        """Return the account's sessions that are neither revoked nor expired, by their ends.
 
-        Each comes with the time at which it ends, in seconds since 1970. Accounts and epochs are
-        for the caller to judge. Raises Unavailable.
+        Each comes with its end in seconds since 1970. Whether it is live depends on its account
+        and epoch too, which the caller compares. Raises Unavailable.
         """
         deadline = asyncio.get_running_loop().time() + self.timeout
         found: list[tuple[bytes, float]] = await self._redis.execute(
@@ -189,14 +196,17 @@ class Sessions:
     async def import_tokens(
         self, dialect: str, tokens: Sequence[imported_tokens.Imported]
     ) -> list[bool]:
-        """Open a session for each token that another application made: imported_tokens.adopt."""
+        """Open a session for each token that another application made.
+
+        Return for each whether it is open now: see `imported_tokens.import_tokens`.
+        """
         lifetime = self._lifetimes[imported_tokens.KIND]
         return await imported_tokens.import_tokens(
             self._redis, dialect, tokens, lifetime, self._set_lifetime
         )
 
     async def close(self) -> None:
-        """Write what is still to be extended."""
+        """Write the extensions that are pending."""
         await self._renewer.close()
 
     async def _find(self, account_id: int, spec: SessionSpec) -> str | None:
@@ -224,7 +234,10 @@ class Sessions:
         return sid
 
     async def _register(self, account_id: int, spec: SessionSpec, sid: str) -> str:
-        """Enter a session into its account's set; return the name that stands there."""
+        """Enter a session into its account's set; return the set's name of that dialect and kind.
+
+        That is the given one, unless a concurrent login entered another. Surplus ones are revoked.
+        """
         names: list[bytes] = await self._redis.execute(
             self._redis.client.eval(
                 REGISTER,
@@ -244,7 +257,7 @@ class Sessions:
         return registered
 
     async def _read_and_renew(self, name: str, spec: SessionSpec) -> Session | None:
-        """Read a session's record and extend it; None when it is gone or revoked."""
+        """Extend a session and return it, None when its record is gone or revoked."""
         lifetime = self._lifetimes[spec.kind]
         record: Any = await self._redis.execute(
             self._redis.client.getex(named_key(name), ex=lifetime)
@@ -252,7 +265,7 @@ class Sessions:
         return parse(name.rpartition(":")[2], record)
 
     async def _revoke(self, names: Sequence[str], seconds: int | None = None) -> None:
-        """Mark sessions as ended, for the time that they had left or for `seconds`."""
+        """Mark sessions as ended, for the rest of their lifetimes or for `seconds`."""
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
             pipeline.set(named_key(name), REVOKED, xx=True, keepttl=seconds is None, ex=seconds)
@@ -266,7 +279,7 @@ class Sessions:
             self._observer.session_closed(dialect, kind)
 
     async def _extend(self, sessions: Sequence[Session]) -> None:
-        """Extend sessions, first their names, then their records."""
+        """Extend the sessions' names, then their records."""
         names = self._redis.client.pipeline(transaction=False)
         records = self._redis.client.pipeline(transaction=False)
         for session in sessions:

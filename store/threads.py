@@ -1,4 +1,4 @@
-"""Threads for work that takes a core: bounded, below the event loop, refusing when full."""
+"""Threads for CPU-bound work: a limited number, with a limited wait, at a low priority."""
 
 import asyncio
 import os
@@ -6,22 +6,23 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from store.errors import Busy
-from telemetry.observer import UNOBSERVED, ObservedCall
+from telemetry.observer import UNOBSERVED, Call, ObservedCall
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _NICE = 10
-"""Below the event loop: reads kept 71 % of their throughput beside a full pool, 59 % without."""
+"""The threads' nice value. Beside a full pool, reads kept 71 % of their throughput, else 59 %."""
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores() -> int:
-    """Count the cores this process may use: its affinity, bounded by its cgroup's quota."""
+    """Return how many cores this process may use: its affinity, limited by its cgroup's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = _CGROUP_QUOTA.read_text().split()
@@ -30,12 +31,11 @@ def usable_cores() -> int:
         return cores or 1
 
 
-class Workers:
-    """Runs functions on `threads` threads.
+class MeasuredThreads:
+    """A pool of `threads` threads that measures how long its calls take.
 
-    A call that would wait longer than `max_wait` seconds for a thread raises `Busy` at once;
-    `seconds` is what one call takes, until it has been measured. A call whose caller is cancelled
-    before it begins is dropped.
+    A call that would wait longer than `max_wait` seconds for a thread raises Busy at once.
+    `seconds` is the first estimate of what one call takes, until calls were measured.
     """
 
     def __init__(
@@ -51,8 +51,32 @@ class Workers:
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, name, initializer=lower_priority)
         self._observe = observe
-        self._pending = 0
         self._begun: dict[object, float] = {}
+
+    def _measured(self, work: Callable[[], T], observed: Call) -> Callable[[], T]:
+        """Return the function that runs `work` on a thread and measures it."""
+        call = object()
+
+        def run() -> T:
+            begun = self._begun[call] = time.perf_counter()
+            observed.started()
+            try:
+                return work()
+            finally:
+                observed.finished()
+                del self._begun[call]
+                self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
+
+        return run
+
+
+class BoundedThreads(MeasuredThreads):
+    """Runs functions on threads, in the order of the calls.
+
+    A call that is cancelled before it begins never runs.
+    """
+
+    _pending = 0
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a thread and return its result. Raises Busy, and what it raises."""
@@ -60,42 +84,31 @@ class Workers:
             wait = self._expected_wait()
             if wait > self._max_wait:
                 raise Busy(wait)
-            call = object()
-
-            def timed() -> T:
-                begun = self._begun[call] = time.perf_counter()
-                observed.started()
-                try:
-                    return work(*args, **kwargs)
-                finally:
-                    observed.finished()
-                    del self._begun[call]
-                    self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
-
+            measured = self._measured(partial(work, *args, **kwargs), observed)
             self._pending += 1
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+                return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
             finally:
                 self._pending -= 1
 
     def _expected_wait(self) -> float:
-        """Return how long a call would wait, from what calls took and those at work have taken."""
-        rounds = self._pending // self._threads
-        if not rounds:
+        """Estimate in seconds how long a call would wait for a thread."""
+        turns = self._pending // self._threads
+        if not turns:
             return 0.0
         now = time.perf_counter()
-        # A call that has outlasted the others by so much may well take that long again.
+        # A call that has outlasted the mean by so much may well take that long again.
         late = sum(max(0.0, now - begun - self._seconds) for begun in list(self._begun.values()))
-        return rounds * self._seconds + late / self._threads
+        return turns * self._seconds + late / self._threads
 
     def close(self) -> None:
-        """Drop what has not begun. Nobody waits here for a call that is under way."""
+        """Drop the calls that have not begun, without waiting for those that have."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def lower_priority() -> None:
-    """Give the calling thread a lower priority than the event loop's."""
-    # On Linux a thread has a nice value of its own; elsewhere this would slow the whole process.
+    """Give the calling thread a lower priority than the event loop has."""
+    # On Linux each thread has its own nice value. Elsewhere this would slow the whole process.
     if os.uname().sysname == "Linux":
         thread = threading.get_native_id()
         own = os.getpriority(os.PRIO_PROCESS, thread)

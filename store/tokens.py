@@ -1,9 +1,9 @@
-"""Tokens: what names a session to a client.
+"""Tokens: the secret by which a client names its session.
 
     token = hex(sid ‖ mac)        mac = HMAC-SHA256(secret key, sid), cut to the length of sid
 
-Opaque and random to a client. A token that this server never made is told without any I/O, and a
-copy of everything in Redis holds no usable token, since Redis only knows the sid.
+A token is opaque and looks random to a client. A token that this server never made is recognized
+without any I/O. A copy of everything in Redis holds no usable token, since Redis holds only sids.
 """
 
 import hashlib
@@ -14,17 +14,21 @@ from collections.abc import Sequence
 
 MIN_KEY_BYTES = 32
 MIN_KEY_CHARACTERS = 8
-"""Different characters in a key. 32 random hex digits have fewer once in 28 million keys."""
+"""The minimum of different characters in a key. 32 random hex digits have fewer in one of 28
+million keys."""
 _TOKEN = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Tokens:
-    """Mints and verifies tokens under a list of secret keys: the first signs, all verify."""
+    """Makes and verifies tokens under a list of secret keys: the first signs, all verify.
+
+    Raises ValueError for an empty list or a key of less than MIN_KEY_BYTES.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) < MIN_KEY_BYTES for key in keys):
             raise ValueError(f"secret keys need {MIN_KEY_BYTES} bytes each, and there must be one")
-        # Keyed once: a copy of one takes two thirds of what making it takes.
+        # Copying a keyed HMAC takes two thirds of the time of making one.
         self._macs = {
             hashlib.sha256(key).hexdigest()[:8]: hmac.new(key, digestmod="sha256") for key in keys
         }
@@ -36,27 +40,27 @@ class Tokens:
         return secrets.token_hex(size)
 
     def knows(self, key_id: str) -> bool:
-        """Tell whether the key of this id is still listed."""
+        """Return whether the key of this id is still listed."""
         return key_id in self._macs
 
     def derive(self, sid: str, key_id: str) -> str:
-        """Return the token of a session that a listed key signed."""
+        """Return the token of a session, signed by a listed key."""
         return sid + _cut(self._macs[key_id], sid)
 
     def sid_of(self, token: str) -> str | None:
-        """Return the session that a token names, or None when no listed key made it."""
+        """Return the session id of a token, or None when no listed key made it."""
         if not _TOKEN.fullmatch(token):
             return None
         half = len(token) // 2
         sid, given = token[:half], token[half:]
         made = False
-        for keyed in self._macs.values():  # all of them, whichever made it
+        for keyed in self._macs.values():  # always all keys, so that time does not depend on which
             made |= hmac.compare_digest(_cut(keyed, sid), given)
         return sid if made else None
 
 
 def _cut(keyed: hmac.HMAC, sid: str) -> str:
-    """Return the MAC of a session's id, cut to its length, in hex as they all are."""
+    """Return the MAC of a session id in hex, cut to the length of the id."""
     mac = keyed.copy()
     mac.update(bytes.fromhex(sid))
     return mac.hexdigest()[: len(sid)]

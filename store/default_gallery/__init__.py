@@ -1,4 +1,4 @@
-"""The ten pictures that the gallery of a new database has; tools/draw_gallery.py drew the files."""
+"""The ten pictures of a new database's gallery. tools/draw_gallery.py drew the files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ DIRECTORY = Path(__file__).parent
 
 
 class GalleryPicture(NamedTuple):
-    """A picture: the group that it is shown in, its name, and WebP for each of `SIDES`."""
+    """A picture: its group, its name, and WebP for each of `SIDES`."""
 
     group: str
     name: str
@@ -18,7 +18,7 @@ class GalleryPicture(NamedTuple):
 
 
 def file_name(number: int, group: str, name: str, side: int) -> str:
-    """Return the name of a picture's file in one size; pictures are listed by their numbers."""
+    """Return the name of a picture's file of one side; the number is its place in the gallery."""
     return f"{number:02}-{group}-{name}-{side}.webp"
 
 

@@ -1,1 +1,1 @@
-"""PostgreSQL itself: hosts, connections, deadlines, prepared statements."""
+"""The client of PostgreSQL: hosts, connections, timeouts, prepared statements."""

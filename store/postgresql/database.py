@@ -1,6 +1,6 @@
-"""PostgreSQL: one deadline and one refusal for every statement.
+"""Statements to PostgreSQL: each has a timeout, and raises Unavailable when it cannot be served.
 
-A statement that is not answered in time, and a server that is up but can't serve, are Unavailable.
+That is when there is no reply in time, or when the server is up but cannot serve.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 _CANT_SERVE = re.compile(r"^(08|53|57P0|25006|42501)")
-"""SQLSTATE classes of a PostgreSQL that is up and can't serve: connections, resources, shutting
+"""SQLSTATE classes of a PostgreSQL that is up and cannot serve: connections, resources, shutting
 down, read-only, no privilege."""
 PROBE_SHARE = 4
-"""What part of a deadline a probe may take: the rest is for a new connection."""
+"""A probe may take the timeout divided by this. The rest is for a new connection."""
 
 
 def _poll_readable(
     read: Sequence[int], _write: Sequence[int], _error: Sequence[int], _timeout: float
 ) -> None:
-    """Do what aiopg wants of select.select: raise OSError when a descriptor is closed."""
+    """Raise OSError when a descriptor is closed, which is what aiopg uses select.select for."""
     poller = select.poll()
     for descriptor in read:
         poller.register(descriptor, select.POLLIN)
@@ -46,13 +46,16 @@ def _poll_readable(
         raise OSError(9, "Bad file descriptor")
 
 
-# aiopg calls select.select on a failed query's descriptor. That can't see beyond 1023: with many
-# clients connected, a mere unique violation would leave its query waiting for ever.
+# aiopg calls select.select on a failed query's descriptor, which fails for descriptors above 1023.
+# With many clients connected, a unique violation would leave its query waiting without an end.
 setattr(aiopg.connection, "select", types.SimpleNamespace(select=_poll_readable))  # noqa: B010
 
 
 class Database:
-    """PostgreSQL: rows in, rows out, each call within `timeout` seconds, pool wait included."""
+    """A database: runs statements and returns rows.
+
+    Each call ends within `timeout` seconds, the wait for a connection included.
+    """
 
     def __init__(self, pool: Pool, timeout: float, observer: Observer = UNOBSERVED) -> None:
         self._pool = pool
@@ -64,7 +67,7 @@ class Database:
     async def rows(
         self, sql: str, parameters: Parameters = (), deadline: float | None = None
     ) -> list[Row]:
-        """Run one statement and return its rows; one that is Prepared, as connections keep it.
+        """Run one statement and return its rows. A Prepared statement is prepared if possible.
 
         It must end by the event loop's time `deadline`, or else within the timeout. Raises
         Unavailable, and psycopg2's own errors for what the statement itself did wrong.
@@ -75,7 +78,7 @@ class Database:
             return await self._run(sql, parameters, deadline)
 
     async def _run(self, sql: str, parameters: Parameters, deadline: float) -> list[Row]:
-        """Run one statement; as plain text if connections can't keep it."""
+        """Run one statement, as plain text if it cannot be prepared."""
         try:
             return await self._execute(sql, parameters, deadline)
         except NOT_KEPT:
@@ -85,7 +88,7 @@ class Database:
             return await self._run(str(sql), parameters, deadline)
         except TimeoutError:
             self._pool.doubt(deadline - self.timeout)
-            raise Unavailable("postgresql", "no answer in time") from None
+            raise Unavailable("postgresql", "no reply in time") from None
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
             raise Unavailable("postgresql", first_line(error)) from error
         except psycopg2.Error as error:
@@ -99,12 +102,12 @@ class Database:
         return rows[0] if rows else None
 
     async def one(self, sql: str, parameters: Parameters = ()) -> Row:
-        """Run one statement that always has a row, and return it."""
+        """Run one statement that always returns a row, and return that row."""
         rows = await self.rows(sql, parameters)
         return rows[0]
 
     async def is_pooled(self) -> bool:
-        """Return whether a pooler such as PgBouncer stands between: it names a process of its own.
+        """Return whether a pooler such as PgBouncer is in between: it reports another process id.
 
         Raises psycopg2's errors.
         """
@@ -117,7 +120,7 @@ class Database:
             self._pool.give_back(cursor)
 
     async def ping(self) -> str | None:
-        """Return None when the server answers, else why it does not."""
+        """Return None when the server responds, else why it does not."""
         try:
             await self.row("select 1")
         except Unavailable as error:
@@ -126,9 +129,9 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Callable[..., Awaitable[list[Row]]]]:
-        """Give a function that runs statements in one transaction, with no deadline.
+        """Begin a transaction and yield a function that runs statements in it, without a timeout.
 
-        It is committed at the end, or rolled back when anything is raised.
+        The transaction is committed at the end, or rolled back when anything is raised.
         """
         cursor = await self._pool.take()
         try:
@@ -141,14 +144,14 @@ class Database:
             yield run
             await run("commit")
         except BaseException:
-            await cursor.connection.close()  # the server rolls back what nobody will commit
+            await cursor.connection.close()  # the server rolls the transaction back
             raise
         finally:
             self._pool.give_back(cursor)
 
     async def _execute(self, sql: str, parameters: Parameters, deadline: float) -> list[Row]:
         cursor = await self._pool.take(deadline)
-        # A timer that ends the connection costs a quarter of a timeout around the statement.
+        # A timer that closes the connection costs a quarter of asyncio.timeout.
         timer = self._loop.call_at(deadline, cursor.connection.close)
         kept = sql if self._prepares and isinstance(sql, Prepared) else None
         try:
@@ -158,7 +161,7 @@ class Database:
         except psycopg2.Error as error:
             if cursor.connection.closed and self._loop.time() >= deadline:
                 raise TimeoutError from None
-            # Its server goes away, or is no primary; or who knows what the connection keeps.
+            # The server shuts down or is not a primary, or the connection's state is unknown.
             doubtful = kept and not isinstance(error, NOT_KEPT)
             if doubtful or _CANT_SERVE.match(error.pgcode or "08"):
                 await cursor.connection.close()
@@ -167,7 +170,7 @@ class Database:
             task = asyncio.current_task()
             if task and task.cancelling():
                 raise
-            # aiopg says so when it was PostgreSQL that cancelled the statement.
+            # aiopg raises this when PostgreSQL cancelled the statement.
             if kept:
                 await cursor.connection.close()
             raise Unavailable("postgresql", "the statement was cancelled") from None
@@ -181,7 +184,7 @@ class Database:
         self._prepares = False
 
     async def close(self) -> None:
-        """Close the pool; queries under way are given up."""
+        """Close the pool. Statements in flight fail."""
         await self._pool.close()
 
 
@@ -192,9 +195,10 @@ async def connect_database(
     idle_seconds: float = IDLE_SECONDS,
     observer: Observer = UNOBSERVED,
 ) -> Database:
-    """Open a pool at its full size. Raises Unavailable when the server can't be reached.
+    """Open a pool of `pool_size` connections. Raises Unavailable when the server is unreachable.
 
-    A connection that was idle for `idle_seconds` is probed before it is used.
+    Each statement gets `statement_timeout` seconds. A connection that was idle for `idle_seconds`
+    is probed before it is used.
     """
     connect = functools.partial(hosts.connect, url, statement_timeout)
     pool = Pool(connect, pool_size, statement_timeout / PROBE_SHARE, idle_seconds)

@@ -1,9 +1,8 @@
-"""Connecting to PostgreSQL at any of several hosts.
+"""Connects to PostgreSQL at one of several hosts.
 
-libpq can do so by itself, but not under aiopg: it moves on to the next address on another
-descriptor than the one that aiopg watches, and a refused one leaves uvloop with a dead handle. So
-every address is knocked at first, libpq is given one that opened, and what `target_session_attrs`
-asks for is asked by query.
+libpq can do so, but not under aiopg: for the next address it opens another descriptor than the one
+that aiopg watches, and a refused connection leaves uvloop with a dead handle. So each address is
+probed by TCP before libpq connects to it, and `target_session_attrs` is checked by a query.
 """
 
 import asyncio
@@ -31,8 +30,9 @@ _KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-"""TCP's own probes keep an idle connection known to NATs and balancers, and end a dead one within
-a minute. The connection string may say otherwise. libpq ignores what a system does not have."""
+"""TCP keepalive keeps an idle connection known to NATs and load balancers, and closes a dead one
+within a minute. The connection string may set other values. libpq ignores options that the system
+does not support."""
 _CHOICES = {
     "target_session_attrs": tuple(_WANTED),
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -53,7 +53,7 @@ _OTHERS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "http",
 
 
 def check_database_url(url: str) -> str:
-    """Return a libpq connection string as it is. Raises ValueError when it can't be used."""
+    """Return a libpq connection string unchanged. Raises ValueError when it is invalid."""
     scheme, separator, rest = url.partition("://")
     if separator and scheme.lower() in _OTHERS:
         raise BadValue(f"it begins with {scheme.lower()}://")
@@ -63,7 +63,7 @@ def check_database_url(url: str) -> str:
     except psycopg2.ProgrammingError:  # its own text shows the password
         raise BadValue(_ENCODE) if is_url else ValueError from None
     if is_url and "@" in rest.partition("?")[0].partition("/")[2]:
-        raise BadValue(_ENCODE)  # a password with a / ends where libpq takes it to end
+        raise BadValue(_ENCODE)  # libpq ends a password at a /
     _check_places(parameters)
     for name, choices in _CHOICES.items():
         if parameters.get(name, choices[0]) not in choices:
@@ -98,13 +98,13 @@ def _check_places(parameters: Mapping[str, str]) -> None:
 class Connection(aiopg.Connection):
     """A connection that can be closed twice.
 
-    aiopg's own touches its descriptor again each time, and by then that may be a client's.
+    aiopg's own uses its descriptor each time, which may then belong to a client's connection.
     """
 
     _is_ended = False
 
     def close(self) -> "asyncio.Future[None]":
-        """Close the connection, unless that is done."""
+        """Close the connection, unless it is closed."""
         if not self._is_ended:
             self._is_ended = True
             return super().close()
@@ -114,9 +114,9 @@ class Connection(aiopg.Connection):
 
 
 async def connect(url: str, seconds: float) -> aiopg.Connection:
-    """Connect to the first host that answers and is what the URL wants.
+    """Connect to the first host that responds and has the URL's `target_session_attrs`.
 
-    All of them together get `seconds`. Raises psycopg2.Error, OSError, TimeoutError.
+    All hosts together get `seconds`. Raises psycopg2.Error, OSError, TimeoutError.
     """
     parameters = parse_dsn(url)
     wanted = parameters.pop("target_session_attrs", "any")
@@ -144,12 +144,12 @@ def _hosts(parameters: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 async def _connect(parameters: dict[str, str], attributes: str) -> aiopg.Connection | None:
-    """Connect to one host; None when it is not what is wanted."""
-    if address := await _knock(parameters):
+    """Connect to one host; return None when it does not have these attributes."""
+    if address := await _probe(parameters):
         parameters = {**parameters, "hostaddr": address}
     connection = await Connection(
         make_dsn(**{**_KEEPALIVE, **parameters, "client_encoding": "UTF8"}),
-        None,  # type: ignore[arg-type]  # no deadline of aiopg's: whoever calls has one already
+        None,  # type: ignore[arg-type]  # no timeout of aiopg's: each caller has one
         enable_hstore=False,
         enable_json=False,
         enable_uuid=False,
@@ -166,7 +166,7 @@ async def _connect(parameters: dict[str, str], attributes: str) -> aiopg.Connect
     return connection
 
 
-async def _knock(parameters: dict[str, str]) -> str | None:
+async def _probe(parameters: dict[str, str]) -> str | None:
     """Open a connection to a host and close it; return its address if it has one.
 
     Raises OSError.
@@ -174,7 +174,7 @@ async def _knock(parameters: dict[str, str]) -> str | None:
     host = parameters.get("hostaddr") or parameters.get("host", "")
     port = parameters.get("port") or "5432"
     if not host:
-        return None  # libpq's default, or the environment's
+        return None  # libpq's default, or the environment variable PGHOST
     on_socket = host.startswith(("/", "@"))
     if on_socket:
         _, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")

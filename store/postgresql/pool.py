@@ -1,12 +1,12 @@
 """A pool of PostgreSQL connections.
 
-aiopg's own hands out connections that have just ended, and forgets to wake who waits when one does:
-after a failover everybody in its queue would wait for their deadlines. This one asks for a place
-first and looks for a connection then.
+aiopg's pool returns connections that have just ended, and does not wake its waiters when one ends:
+after a failover each of them would wait until its deadline. This pool first reserves a place, then
+looks for a connection.
 
-A connection that was idle for a minute may lead nowhere by now: a NAT or a balancer forgets it and
-tells neither end. It has to answer before it is used again, within a part of the deadline, and one
-that does not answer takes all those with it that were idle as long.
+A NAT or a load balancer may drop an idle connection without notice to either end. So a connection
+that was idle for a minute is probed before it is used, within a part of the timeout. If the probe
+fails, all connections that were idle for as long are closed with it.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from aiopg.connection import Cursor
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 IDLE_SECONDS = 60.0
-"""The shortest limits of NATs and balancers are some minutes."""
+"""The shortest idle timeouts of NATs and load balancers are some minutes."""
 
 
 class Pool:
-    """At most `size` connections, made by `connect`, used again last in, first out.
+    """At most `size` connections, opened by `connect` and reused last in, first out.
 
-    They are handed out by the one cursor that each has: opening one for every statement would
-    cost a fifth of the statement.
+    Each connection has one cursor, which is what `take` returns: opening a cursor for each
+    statement would cost a fifth of the statement.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._places = asyncio.Semaphore(size)
         self._idle: list[tuple[float, Cursor]] = []
-        """Each with the event loop's time when it was given back; the latest are last."""
+        """Each with the event loop's time when it was given back, in that order."""
         self._busy: set[Cursor] = set()
         self._loop = asyncio.get_running_loop()
         self._doubted = -math.inf
 
     async def fill(self) -> None:
-        """Open every connection. What was opened is closed again when one can't be."""
+        """Open every connection. If one fails, those already open are closed."""
         try:
             for _ in range(self._size):
                 self._idle.append((self._loop.time(), await self._open()))
@@ -59,13 +59,13 @@ class Pool:
             raise
 
     async def take(self, deadline: float | None = None) -> Cursor:
-        """Return a cursor that is nobody else's until it is given back.
+        """Return a cursor for exclusive use until it is given back.
 
         Raises TimeoutError when there is none by the event loop's time `deadline`, and what
         opening a connection raises.
         """
         if not self._places.locked() and (cursor := self._trusted_one()):
-            await self._places.acquire()  # at once: there is a place
+            await self._places.acquire()  # returns at once: a place is free
         else:
             async with asyncio.timeout_at(deadline):
                 cursor = await self._wait()
@@ -73,7 +73,7 @@ class Pool:
         return cursor
 
     def give_back(self, cursor: Cursor) -> None:
-        """Take a cursor back; a connection in the middle of something is closed."""
+        """Take a cursor back. Its connection is closed if a transaction is open."""
         self._busy.discard(cursor)
         connection = cursor.connection
         if connection.closed or connection.raw.get_transaction_status() != TRANSACTION_STATUS_IDLE:
@@ -83,11 +83,11 @@ class Pool:
         self._places.release()
 
     def doubt(self, since: float) -> None:
-        """Have what is idle since before this time answer first: a statement was not answered."""
+        """Probe each connection that is idle since before this time: a statement got no reply."""
         self._doubted = since
 
     async def close(self) -> None:
-        """Close every connection; what is under way is given up."""
+        """Close every connection. Statements in flight fail."""
         for cursor in [*(cursor for _, cursor in self._idle), *self._busy]:
             await cursor.connection.close()
         self._idle.clear()
@@ -109,17 +109,17 @@ class Pool:
         trusted = max(self._doubted, self._loop.time() - self._idle_seconds)
         while self._idle and self._idle[-1][0] >= trusted:
             cursor = self._idle.pop()[1]
-            if _stands(cursor.connection):
+            if _is_alive(cursor.connection):
                 return cursor
         return None
 
     async def _probed_one(self) -> Cursor | None:
-        """Return an idle connection that has answered, None when there is none."""
+        """Return an idle connection whose probe succeeded, None when there is none."""
         while self._idle:
             cursor = self._idle.pop()[1]
-            if not _stands(cursor.connection):
+            if not _is_alive(cursor.connection):
                 continue
-            if await self._answers(cursor):
+            if await self._responds(cursor):
                 return cursor
             # Those below have been idle for as long or longer.
             for _, other in self._idle:
@@ -127,7 +127,7 @@ class Pool:
             self._idle.clear()
         return None
 
-    async def _answers(self, cursor: Cursor) -> bool:
+    async def _responds(self, cursor: Cursor) -> bool:
         timer = self._loop.call_later(self._probe_timeout, cursor.connection.close)
         try:
             await cursor.execute("select 1")
@@ -143,8 +143,8 @@ class Pool:
         return not cursor.connection.closed
 
 
-def _stands(connection: Connection) -> bool:
-    """Return whether an idle connection has not ended; one that has is closed."""
+def _is_alive(connection: Connection) -> bool:
+    """Return whether an idle connection is open; close it when its server ended it."""
     if not connection.closed and not _is_readable(connection):
         return True
     connection.close()
@@ -152,7 +152,7 @@ def _stands(connection: Connection) -> bool:
 
 
 def _is_readable(connection: Connection) -> bool:
-    """Tell whether an idle connection has something to say: it can only be that it ends."""
+    """Return whether an idle connection has data to read, which means that the server ended it."""
     poller = select.poll()
     poller.register(connection.raw.fileno(), select.POLLIN)
     return bool(poller.poll(0))

@@ -1,6 +1,6 @@
-"""Statements that PostgreSQL keeps parsed and planned: that takes longer than to look a row up.
+"""Prepared statements: parsing and planning take longer than looking up a row.
 
-One row by its key took 154 µs, 114 once it was prepared.
+One row by its key took 154 µs, and 114 µs when prepared.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ NOT_KEPT = (
     errors.DuplicatePreparedStatement,
     errors.FeatureNotSupported,
 )
-"""What PostgreSQL says when it does not have the statement, when it had it already, and when the
-table has changed since. Nothing has happened then, and the plain text may be sent."""
+"""The errors when PostgreSQL does not have the statement, when it has it already, and when the
+table has changed since. The statement was not executed, and may be sent as plain text."""
 
 
 class Prepared(str):
-    """A statement with one parameter of this type, which each connection keeps once it had it.
+    """A statement with one parameter, which each connection prepares at its first use.
 
-    A pooler that gives each statement another connection (PgBouncer in transaction mode) leads to
-    ones that never had it, and after a migration its plan may be of no more use: NOT_KEPT.
+    It raises one of NOT_KEPT behind a pooler that gives each statement another connection
+    (PgBouncer in transaction mode), and after a migration that invalidates its plan.
     """
 
     _execute: str
@@ -30,10 +30,10 @@ class Prepared(str):
     _having: "weakref.WeakSet[Connection]"
 
     def __new__(cls, sql: str, parameter_type: str) -> "Prepared":
-        """Take a statement with one `%s`."""
+        """Make a statement from SQL with one `%s`, of this type."""
         statement = super().__new__(cls, sql)
         prepared = f"({parameter_type}) as {sql.replace('%s', '$1')}"
-        # The name of another text is another: beside this version, an older one may be running.
+        # The name depends on the text, because a pooler may share connections with other releases.
         name = f"latchkey_{hashlib.sha256(prepared.encode()).hexdigest()[:16]}"
         statement._execute = f"execute {name}(%s)"
         statement._prepare = f"prepare {name}{prepared}; "
@@ -41,9 +41,10 @@ class Prepared(str):
         return statement
 
     def on(self, connection: Connection) -> str:
-        """Return what is to be sent over this connection, in one round trip either way.
+        """Return the SQL to send over this connection, which takes one round trip.
 
-        If that fails, but for NOT_KEPT, the connection must end: it may have it or not.
+        If it fails with another error than NOT_KEPT, the connection must be closed: it is not
+        known whether the statement was prepared.
         """
         if connection in self._having:
             return self._execute

@@ -1,1 +1,1 @@
-"""Redis itself: one server, behind Sentinel, or a cluster; its deadline and its refusals."""
+"""The client of Redis: one server, a primary behind Sentinels, or a cluster."""

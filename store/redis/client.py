@@ -1,6 +1,7 @@
-"""Redis: one deadline and one refusal for every command; the driver never retries.
+"""Commands to Redis: each has a timeout, and raises Unavailable when it cannot be served.
 
-A command that is not answered in time, and a server that is up but can't serve, are Unavailable.
+That is when there is no reply in time, or when the server is up but cannot serve. The driver never
+retries.
 """
 
 import asyncio
@@ -35,11 +36,11 @@ _LIVE: dict[type, Any] = {
     UnixDomainSocketConnection: LiveUnixConnection,
 }
 WATCH = 1.0
-"""Seconds between two questions to the Sentinels: how long an old primary may be read from."""
+"""Seconds between two queries to the Sentinels, and so how long an old primary may be read."""
 
 
 class Redis:
-    """Redis: each call within `timeout` seconds, pool wait included; the driver never retries."""
+    """One Redis. Each call ends within `timeout` seconds, the wait for a connection included."""
 
     def __init__(
         self,
@@ -57,7 +58,9 @@ class Redis:
         self._readers: list[Reader] = []
 
     async def execute(self, command: Awaitable[Any], deadline: float | None = None) -> Any:
-        """Await one command or pipeline, by the event loop's time `deadline` or within the timeout.
+        """Execute one command or pipeline of `client`, and return its reply.
+
+        It must end by the event loop's time `deadline`, or else within the timeout.
 
         Raises Unavailable.
         """
@@ -74,13 +77,13 @@ class Redis:
         task = asyncio.ensure_future(command)
         task.add_done_callback(_forget)
         try:
-            # Not a timeout around it: now and then redis-py keeps a cancellation to itself.
+            # Not asyncio.timeout: redis-py sometimes swallows a cancellation.
             await asyncio.wait(
                 (task,), timeout=self.timeout if deadline is None else deadline - now
             )
             if not task.done():
                 self._trust.doubt(now)
-                raise Unavailable("redis", "no answer in time")
+                raise Unavailable("redis", "no reply in time")
             return task.result()
         except (redis.exceptions.RedisError, OSError) as error:
             raise to_app_error(error) from error
@@ -88,15 +91,15 @@ class Redis:
             task.cancel()
 
     async def fill(self) -> None:
-        """Reach the server, and open what look-ups will need. Raises Unavailable."""
+        """Connect to the server, and open the connections of look-ups. Raises Unavailable."""
         await self._execute(self._ping())
         for _ in range(IN_FLIGHT):
             self._readers.append(await self._execute(self._new_reader()))
 
     async def get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
-        """Return the values of the keys in their order, None for one that is not there.
+        """Return the values of the keys in their order, None for a key that does not exist.
 
-        Redis must have answered by the event loop's time `deadline`. Raises Unavailable.
+        Redis must reply by the event loop's time `deadline`. Raises Unavailable.
         """
         with self._observer.redis_lookup("MGET", len(keys)):
             return await self._get_many(keys, deadline)
@@ -123,7 +126,7 @@ class Redis:
         return self._reader(connection)
 
     async def ping(self) -> str | None:
-        """Return None when the server answers, else why it does not."""
+        """Return None when the server responds, else why it does not."""
         try:
             await self.execute(self._ping())
         except Unavailable as error:
@@ -131,8 +134,8 @@ class Redis:
         return None
 
     def _ping(self) -> Awaitable[Any]:
-        answer: Awaitable[Any] = self.client.ping()
-        return answer
+        reply: Awaitable[Any] = self.client.ping()
+        return reply
 
     async def close(self) -> None:
         """Close every connection."""
@@ -142,7 +145,7 @@ class Redis:
 
 
 class SentinelRedis(Redis):
-    """The primary of a service that Sentinels watch."""
+    """The primary of a service, as Sentinels name it."""
 
     def __init__(
         self, at: Sentinels, pool_size: int, timeout: float, trust: Trust, observer: Observer
@@ -152,14 +155,14 @@ class SentinelRedis(Redis):
         self._watching: asyncio.Task[None] | None = None
 
     async def fill(self) -> None:
-        """Find the primary, and go on asking for it. Raises Unavailable."""
+        """Connect to the primary, and start to query the Sentinels. Raises Unavailable."""
         await super().fill()
         self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH)
-            with contextlib.suppress(Unavailable):  # whoever needs Redis is told
+            with contextlib.suppress(Unavailable):  # commands raise it themselves
                 await self.execute(self.client.connection_pool.get_master_address())
 
     async def close(self) -> None:
@@ -171,17 +174,17 @@ class SentinelRedis(Redis):
 
 
 class ClusterRedis(Redis):
-    """A cluster: look-ups go to all nodes at once."""
+    """A cluster. A look-up goes to all nodes that have its keys at once."""
 
     def __init__(
         self, at: Nodes, pool_size: int, timeout: float, trust: Trust, observer: Observer
     ) -> None:
         client = Cluster(at, pool_size, timeout, trust, observer)
         super().__init__(client, timeout, trust, observer=observer)
-        self._turns = asyncio.Semaphore(pool_size)  # redis-py refuses where its pools wait
+        self._turns = asyncio.Semaphore(pool_size)  # redis-py's cluster pools raise, do not wait
 
     async def _execute(self, command: Awaitable[Any], deadline: float | None = None) -> Any:
-        """As on one Redis. After a failure the cluster's slots are read again."""
+        """Do as on one Redis, and after a failure read the table of slots again."""
         try:
             return await super()._execute(self._in_turn(command), deadline)
         except Unavailable:
@@ -194,19 +197,19 @@ class ClusterRedis(Redis):
                 return await command
         finally:
             if asyncio.iscoroutine(command):
-                command.close()  # else Python complains of one that never began
+                command.close()  # otherwise Python warns if it was never awaited
 
     async def fill(self) -> None:
-        """Learn the nodes, and reach each primary. Raises Unavailable."""
+        """Learn the nodes, and connect to each primary. Raises Unavailable."""
         await self._execute(self.client.initialize())
         await self._execute(self._ping())
 
     def _ping(self) -> Awaitable[Any]:
-        answer: Awaitable[Any] = self.client.ping(target_nodes=Cluster.PRIMARIES)
-        return answer
+        reply: Awaitable[Any] = self.client.ping(target_nodes=Cluster.PRIMARIES)
+        return reply
 
     async def _get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
-        """As on one Redis: the keys of each node in one round trip."""
+        """Read the keys of each node in one round trip."""
         values: list[bytes | None] = await self._execute(
             self.client.get_many(keys, deadline), deadline
         )
@@ -222,10 +225,10 @@ async def connect_redis(
     idle_seconds: float = IDLE_SECONDS,
     observer: Observer = UNOBSERVED,
 ) -> Redis:
-    """Make a client and reach the server once. Raises Unavailable when it can't be reached.
+    """Return a client that is connected to a server. Raises Unavailable when it is unreachable.
 
-    Unless `at_once`, it is only reached when it is first asked. A connection that was idle for
-    `idle_seconds` is probed before it is used.
+    Unless `at_once`, it connects at the first command. Each command gets `command_timeout`
+    seconds. A connection that was idle for `idle_seconds` is probed before it is used.
     """
     client: Redis
     trust = Trust(command_timeout, idle_seconds)
@@ -243,7 +246,7 @@ async def connect_redis(
     except Unavailable:
         await client.close()
         raise
-    except redis.exceptions.RedisError as error:  # what the URL names is not what it says
+    except redis.exceptions.RedisError as error:  # the server is of another kind than the URL says
         await client.close()
         raise Unavailable("redis", first_line(error)) from error
     return client
@@ -262,7 +265,7 @@ def _single(url: str, pool_size: int, timeout: float, trust: Trust, observer: Ob
         client_name="latchkey",
         **PLAIN,
     )
-    # What the URL says comes last in from_url, its class of connections too.
+    # from_url replaces the class of connections by the one of the URL's scheme.
     pool.connection_class = _LIVE[pool.connection_class]
     client: Any = ObservedRedis.from_pool(pool)
     client.observer = observer
@@ -270,11 +273,11 @@ def _single(url: str, pool_size: int, timeout: float, trust: Trust, observer: Ob
 
 
 def check_redis_url(url: str) -> str:
-    """Return a Redis URL as it is. Raises ValueError for what is none."""
+    """Return a Redis URL unchanged. Raises ValueError when it is invalid."""
     parse_redis_url(url)
     return url
 
 
 def _forget(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled():
-        task.exception()  # else asyncio complains when nobody waited for it
+        task.exception()  # otherwise asyncio logs that it was never retrieved

@@ -1,10 +1,10 @@
-"""A client of Redis Cluster: redis-py's, with what it lacks to serve while slots and nodes move.
+"""A client of Redis Cluster: redis-py's, extended to serve while slots and nodes move.
 
-redis-py 8 sends ASKING on any connection of a node and the command on another, knows no node that
-has no slot yet, closes every connection when it reads the table of slots anew, and hands out idle
-connections that have ended. Here a command that is redirected follows at once, and the table is
-read anew in the background, by `refresh`. Look-ups have connections of their own, as on one Redis:
-through redis-py's pipeline each key of a batch takes 20 µs of CPU.
+redis-py 8 sends ASKING on one connection of a node and the command on another, does not know a node
+that has no slot yet, closes every connection when it reads the table of slots again, and uses idle
+connections that have ended. This client follows a redirection at once, and `refresh` reads the
+table again in the background. Look-ups have separate connections, as on one Redis: redis-py's
+pipeline takes 20 µs of CPU for each key. docs/redis-cluster.md lists the issues of redis-py.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ REDIRECTIONS = 8
 PAUSE = 0.25
 """Seconds between two readings of the table of slots, at least: one takes 10 ms of CPU."""
 SPARE = 4
-"""Connections to a node beside those of the pool: for redirected commands, and for the table."""
+"""Connections to a node in addition to the pool's: for redirected commands and the table."""
 
 
 class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py's bases
@@ -62,7 +62,7 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         places = [ClusterNode(host, port) for host, port in at.places]
         super().__init__(startup_nodes=places, **options)
         live = LiveTLSConnection if options.get("ssl") else LiveConnection
-        # Of the nodes that will be found; the first ones are made already.
+        # For nodes that will be found. The first ones exist already.
         self.connection_kwargs |= {"connection_class": live, "trust": trust}
         for node in self.startup_nodes:
             node.connection_class = live
@@ -72,17 +72,17 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         self._readers: dict[str, list[Reader]] = {}
 
     async def initialize(self, *args: Any, **kwargs: Any) -> "Cluster":
-        """Reach a node and learn the others, unless that is done."""
+        """Connect to a node and learn the others, unless that is done."""
         try:
             await super().initialize(*args, **kwargs)
-        except RedisClusterException as error:  # no RedisError of redis-py's
+        except RedisClusterException as error:  # not a RedisError
             raise ConnectionError(str(error)) from error
         return self
 
     async def get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
-        """Return the values of keys: one round trip to each node that has some.
+        """Return the values of keys, with one round trip to each node that has some.
 
-        The nodes must have answered by the event loop's time `deadline`.
+        The nodes must reply by the event loop's time `deadline`.
         """
         shares: dict[ClusterNode, list[str]] = {}
         for key in keys:
@@ -111,18 +111,19 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
         return values
 
     def refresh(self) -> None:
-        """Have the table of slots read anew soon: a node failed, or slots have moved."""
+        """Read the table of slots again soon: a node failed, or slots have moved."""
         known = self.nodes_manager.default_node is not None
         if known and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.create_task(self._refresh())
 
     async def _refresh(self) -> None:
-        with contextlib.suppress(RedisError, RedisClusterException, OSError):  # whoever fails next
+        # The next command that fails calls `refresh` again.
+        with contextlib.suppress(RedisError, RedisClusterException, OSError):
             await self.nodes_manager.initialize()
         await asyncio.sleep(PAUSE)
 
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **kwargs: Any) -> Any:
-        """Have a node execute a command, or the one that it names. redis-py calls this."""
+        """Execute a command on a node, or on the one it redirects to. redis-py calls this."""
         node, asking = target_node, False
         for _ in range(REDIRECTIONS):
             try:
@@ -133,12 +134,12 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
                 await self.nodes_manager.move_slot(moved)
                 self.refresh()
                 node, asking = self._node_of(moved), False
-            except AskError as ask:
-                node, asking = self._node_of(ask), True
+            except AskError as redirection:
+                node, asking = self._node_of(redirection), True
         raise ClusterError("redirected too often")
 
     def _node_of(self, redirection: AskError) -> ClusterNode:
-        """Return the node that a redirection names: one that has no slot yet is new to us."""
+        """Return the node that a redirection names, which is new when it has no slot yet."""
         node = self.get_node(redirection.host, redirection.port)
         if node is None:
             node = ClusterNode(
@@ -159,7 +160,7 @@ class Cluster(Observed, RedisCluster):  # type: ignore[misc]  # so are redis-py'
 
 
 async def _execute_asking(node: ClusterNode, args: Any, kwargs: Any) -> Any:
-    """Send a command to the node that a slot moves to: ASKING counts for the next one only."""
+    """Send ASKING and a command to the node that a slot moves to, on one connection."""
     command = PipelineCommand(1, *args, **kwargs)
     await node.execute_pipeline([PipelineCommand(0, "ASKING"), command])
     if isinstance(command.result, Exception):

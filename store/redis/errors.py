@@ -1,4 +1,4 @@
-"""What redis-py raises, told apart: a Redis that can't serve, or a bug of ours."""
+"""Converts redis-py's errors: a Redis that cannot serve is Unavailable, others are bugs."""
 
 import re
 
@@ -20,9 +20,9 @@ _SAYS_SO = re.compile(
 
 
 def to_app_error(error: Exception) -> Exception:
-    """Return the refusal that an error of the driver's amounts to; itself when it is a bug's."""
+    """Return Unavailable when an error of the driver means so, else the error itself."""
     if isinstance(error, TimeoutError | redis.exceptions.TimeoutError):
-        return Unavailable("redis", "no answer in time")
+        return Unavailable("redis", "no reply in time")
     if isinstance(error, OSError | redis.exceptions.ConnectionError | _CANT_SERVE):
         return Unavailable("redis", first_line(error))
     if isinstance(error, redis.exceptions.ResponseError) and _SAYS_SO.search(str(error)):

@@ -1,4 +1,4 @@
-"""redis-py's clients, each command of which is reported to an observer."""
+"""redis-py's clients, with an observer that is called for each command."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from telemetry.observer import UNOBSERVED, Observer
 
 
 class Observed:
-    """A client of redis-py whose `execute_command` reports. Pipelines do not pass through it."""
+    """A client of redis-py that observes `execute_command`, which pipelines do not use."""
 
     observer: Observer = UNOBSERVED
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Execute a command. redis-py calls this for each."""
+        """Execute a command. redis-py calls this for each command."""
         with self.observer.redis_command(args[0]):
             return await super().execute_command(*args, **options)  # type: ignore[misc]
 

@@ -1,7 +1,7 @@
-"""Reading from Redis: MGET on a connection of its own, in two system calls.
+"""Reads from Redis by MGET on a separate connection, in two system calls.
 
-redis-py opens the connection, with all that a URL may ask for; then this takes it over. redis-py's
-own way from a command to its answer takes twice the CPU, and look-ups are what most requests are.
+redis-py opens the connection, with all options of the URL; then a Reader takes it over. redis-py's
+own path from a command to its reply takes twice the CPU, and most requests are look-ups.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _ROLE: bytes = hiredis.pack_command(("ROLE",))
 
 
 class Reader(asyncio.Protocol):
-    """A connection that answers one MGET at a time."""
+    """A connection for one MGET at a time."""
 
     def __init__(self, connection: Any) -> None:
         """Take over an open connection of redis-py's."""
@@ -26,12 +26,12 @@ class Reader(asyncio.Protocol):
         self._parser = hiredis.Reader()
         self._loop = asyncio.get_running_loop()
         self.used_at = self._loop.time()
-        self._answer: asyncio.Future[Any] | None = None
+        self._reply: asyncio.Future[Any] | None = None
         self._transport.set_protocol(self)
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the connection still stands."""
+        """Return whether the connection is open."""
         return not self._transport.is_closing()
 
     @property
@@ -40,16 +40,16 @@ class Reader(asyncio.Protocol):
         return self._loop.time()
 
     async def mget(self, keys: list[str], deadline: float) -> list[bytes | None]:
-        """Return the values of keys; the server must have replied by the loop's time `deadline`.
+        """Return the values of keys; the server must reply by the loop's time `deadline`.
 
-        Raises TimeoutError, redis.exceptions.ConnectionError or ResponseError; the connection is
-        then closed, since a late answer would be taken for another's.
+        Raises TimeoutError, redis.exceptions.ConnectionError or ResponseError. The connection is
+        then closed, because a late reply would be taken for that of the next command.
         """
-        answer = self._answer = self._loop.create_future()
+        reply = self._reply = self._loop.create_future()
         timer = self._loop.call_at(deadline, self._fail, TimeoutError())
         try:
             self._transport.write(self._pack(keys))
-            values: list[bytes | None] = await answer
+            values: list[bytes | None] = await reply
         except BaseException:
             self.close()
             raise
@@ -63,39 +63,39 @@ class Reader(asyncio.Protocol):
         return command
 
     def data_received(self, data: bytes) -> None:
-        """Take what Redis sends."""
+        """Parse a part of the reply."""
         self._parser.feed(data)
         reply = self._parser.gets()
         if isinstance(reply, hiredis.ReplyError):
             self._fail(redis.exceptions.ResponseError(str(reply)))
-        elif reply is not False and self._answer and not self._answer.done():
-            self._answer.set_result(reply)
+        elif reply is not False and self._reply and not self._reply.done():
+            self._reply.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits that there will be no answer."""
-        self._connection._close()  # else redis-py complains that nobody did
+        """Fail the MGET in flight."""
+        self._connection._close()  # otherwise redis-py warns that it was not closed
         self._fail(redis.exceptions.ConnectionError("the connection was closed"))
 
     def close(self) -> None:
-        """Close the connection; whoever waits for its answer is told."""
+        """Close the connection. An MGET in flight fails."""
         self._transport.abort()
 
     def _fail(self, error: Exception) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(error)
+        if self._reply and not self._reply.done():
+            self._reply.set_exception(error)
 
 
 class PrimaryReader(Reader):
-    """Reads from a primary only: a replica would answer too, from old data.
+    """Reads from a primary only: a replica would reply too, from old data.
 
-    Each MGET is followed by ROLE. Who is a primary after it was one when it answered.
+    Each MGET is followed by ROLE. A server that is a primary then was one at the MGET.
     """
 
     _values: list[bytes | None] | None = None
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the connection still stands and leads to the latest primary known."""
+        """Return whether the connection is open and leads to the latest known primary."""
         end = self._connection
         return super().is_open and (end.host, end.port) == end.connection_pool.master_address
 
@@ -103,7 +103,7 @@ class PrimaryReader(Reader):
         return super()._pack(keys) + _ROLE
 
     def data_received(self, data: bytes) -> None:
-        """Take what Redis sends: the values, then its role."""
+        """Parse a part of the replies: the values, then the role."""
         self._parser.feed(data)
         while (reply := self._parser.gets()) is not False:
             if isinstance(reply, hiredis.ReplyError):
@@ -112,15 +112,15 @@ class PrimaryReader(Reader):
                 self._values = reply
             elif reply[0] != b"master":
                 self._fail(redis.exceptions.ReadOnlyError("the primary has become a replica"))
-            elif self._answer and not self._answer.done():
-                self._answer.set_result(self._values)
+            elif self._reply and not self._reply.done():
+                self._reply.set_result(self._values)
                 self._values = None
 
 
 class NodeReader(Reader):
-    """Reads from a node of a cluster, which takes no MGET over several slots: a GET for each key.
+    """Reads from a node of a cluster by a GET for each key, since MGET may not span slots.
 
-    An answer may be a hiredis.ReplyError: it is its key's alone.
+    A value may be a hiredis.ReplyError, which is of its key alone.
     """
 
     _expected = 0
@@ -131,16 +131,16 @@ class NodeReader(Reader):
         return b"".join([hiredis.pack_command(("GET", key)) for key in keys])  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        """Take what the node sends, until there is an answer for each key."""
+        """Parse a part of the replies, until there is one for each key."""
         self._parser.feed(data)
         while (reply := self._parser.gets()) is not False:
             self._replies.append(reply)
-        if len(self._replies) == self._expected and self._answer and not self._answer.done():
-            self._answer.set_result(self._replies)
+        if len(self._replies) == self._expected and self._reply and not self._reply.done():
+            self._reply.set_result(self._replies)
 
 
 def take_open(readers: list[Reader]) -> Reader | None:
-    """Take a reader whose connection still stands: one may have ended while it was idle."""
+    """Remove and return a reader whose connection is open, None when there is none."""
     while readers:
         reader = readers.pop()
         if reader.is_open:
@@ -152,7 +152,10 @@ def take_open(readers: list[Reader]) -> Reader | None:
 async def take_trusted(
     reader: Reader, readers: list[Reader], trust: Trust, keys: Sequence[str]
 ) -> Reader | None:
-    """Return the reader if it answers; else None, and those that were idle as long are closed."""
+    """Return the reader if its probe succeeds.
+
+    Otherwise return None, and close those of `readers` that were idle for as long.
+    """
     try:
         if not trust.is_lost(reader.used_at):
             await reader.mget(list(keys[:1]), reader.now + trust.probe_timeout)

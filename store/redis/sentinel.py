@@ -1,8 +1,8 @@
-"""A primary behind Redis Sentinel: redis-py's client, and what keeps replicas from answering.
+"""A primary behind Redis Sentinel: redis-py's client, extended so that no replica is used.
 
-The Sentinels are asked whenever a connection is made, and once a second besides: a primary that
-was frozen or cut off believes in itself until a Sentinel tells it otherwise. Whoever connects asks
-the server for its own role too, since a Sentinel's news may be old.
+The Sentinels are queried for each new connection, and once a second: a primary that was frozen or
+cut off remains a primary in its own view until a Sentinel demotes it. Each new connection checks
+the server's role too, since a Sentinel's data may be old.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ from telemetry.observer import UNOBSERVED, Observer
 
 
 class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
-    """Connections to the present primary; who wants one when all are in use waits."""
+    """Connections to the present primary. When all are in use, callers wait for one."""
 
     async def get_master_address(self) -> Place:
-        """Ask the Sentinels. When there is a new primary, no connection to the old is kept."""
+        """Query the Sentinels. Connections to a previous primary are replaced."""
         before: Place | None = self.master_address
         try:
             address: Place = await super().get_master_address()  # type: ignore[no-untyped-call]
@@ -44,17 +44,20 @@ class PrimaryPool(SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
 def watch_primary(
     at: Sentinels, pool_size: int, timeout: float, trust: Trust, observer: Observer = UNOBSERVED
 ) -> tuple[Sentinel, Any]:
-    """Return a client of the Sentinels, and a client of the primary that they name."""
+    """Return a client of the Sentinels, and a client of the primary that they name.
+
+    `timeout` is in seconds, for one command.
+    """
     share = timeout / (len(at.places) + 1)  # a Sentinel that hangs must not use up all the time
-    asking = {
+    sentinel_options = {
         "socket_timeout": share,
         "socket_connect_timeout": share,
         "retry": Retry(NoBackoff(), 0),
         "client_name": "latchkey",
         **PLAIN,
-        **at.asking,
+        **at.sentinel_options,
     }
-    sentinel = Sentinel(at.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(at.places, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
     options = {
         "max_connections": pool_size,
         "timeout": timeout,
@@ -63,7 +66,7 @@ def watch_primary(
         "retry": None,
         "retry_on_error": [],
         "client_name": "latchkey",
-        "redis_connect_func": _greet,
+        "redis_connect_func": _log_in_to_primary,
         "trust": trust,
         **PLAIN,
         **at.options,
@@ -75,8 +78,8 @@ def watch_primary(
     return sentinel, client
 
 
-async def _greet(connection: Any) -> None:
-    """Do what redis-py does with a new connection; refuse a server that is no primary."""
+async def _log_in_to_primary(connection: Any) -> None:
+    """Log in as redis-py does, and raise ConnectionError when the server is not a primary."""
     await connection.on_connect()
     await connection.send_command("ROLE", check_health=False)
     try:

@@ -1,14 +1,14 @@
-"""What `REDIS_URL` names: one Redis, a primary that Sentinels know, or a cluster.
+"""Parses `REDIS_URL`: one Redis, a primary behind Sentinels, or a cluster.
 
     redis://, rediss://, unix://                                            as redis-py reads them
     redis+sentinel://[user:password@]host:port[,host:port...]/<service>[/<db>][?options]
     redis+cluster://[user:password@]host:port[,host:port...][?options]
 
-User and password are those of the Redis servers; Sentinels that want any take them from the options
-`sentinel_username` and `sentinel_password`. What else may stand behind the `?` is the same for all:
+User and password are those of the Redis servers. Sentinels that require them get the options
+`sentinel_username` and `sentinel_password`. The other options are the same for all:
 `username`, `password`, `client_name`, `health_check_interval`, `socket_timeout`,
 `socket_connect_timeout`, `socket_keepalive`, and `ssl_...` where the connection is TLS. TLS is on
-with rediss://, and with `ssl=true` for Sentinels and clusters. `db` is for what has a database.
+with rediss://, and with `ssl=true` for Sentinels and clusters. `db` is for redis:// and rediss://.
 """
 
 import inspect
@@ -34,9 +34,9 @@ PLAIN = {
     "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     "driver_info": None,
 }
-"""For every client. With the notifications of Redis Enterprise, on by default, redis-py hands out
-pooled connections that have ended: after a restart of Redis the next login was a 503. And it looks
-its own version up for each connection, 2 ms, to tell Redis of it."""
+"""Options of every client. With the notifications of Redis Enterprise, on by default, redis-py uses
+pooled connections that have ended: after a restart of Redis the next login was a 503. With
+`driver_info`, it looks up its own version for each connection, which takes 2 ms."""
 
 _PLACE = re.compile(r"(?:\[([\da-fA-F:.]+)\]|([^\s\[\]:]+)):(\d{1,5})")
 _OPTIONS = {
@@ -58,38 +58,38 @@ _DRIVER_OPTIONS = {
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 _OTHERS = ("postgres", "postgresql", "http", "https", "mysql", "memcached", "sqlite", "amqp")
 ENCODE = "in a user name or password write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
-"""Why most URLs with a password can't be read."""
+"""The advice for a URL that cannot be parsed: most often its password is not encoded."""
 
 
 @dataclass(frozen=True)
 class Single:
-    """One Redis, by a URL that redis-py reads itself."""
+    """One Redis, by a URL that redis-py parses."""
 
     url: str
 
 
 @dataclass(frozen=True)
 class Sentinels:
-    """The primary of a service, to be asked of Sentinels."""
+    """The primary of a service, which Sentinels name."""
 
     places: tuple[Place, ...]
     service: str
     options: Mapping[str, Any]
-    """Of connections to the primary."""
-    asking: Mapping[str, Any]
-    """Of connections to the Sentinels."""
+    """For connections to the primary."""
+    sentinel_options: Mapping[str, Any]
+    """For connections to the Sentinels."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Some nodes of a cluster; they know the others."""
+    """Some nodes of a cluster, from which the others are learned."""
 
     places: tuple[Place, ...]
     options: Mapping[str, Any]
 
 
 def parse_redis_url(url: str) -> Single | Sentinels | Nodes:
-    """Return what a URL names. Raises ValueError when it can't be read."""
+    """Return the servers that a URL names. Raises ValueError when it is invalid."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         if separator and scheme.lower() in _OTHERS:
@@ -126,19 +126,19 @@ def _single(url: str, parts: SplitResult) -> Single:
 
 
 def has_credentials(url: str) -> bool:
-    """Return whether a URL gives a password, or a certificate of the client."""
+    """Return whether a URL has a password or a client certificate."""
     at = parse_redis_url(url)
     options = parse_url(at.url) if isinstance(at, Single) else at.options
     return bool(options.get("password") or options.get("ssl_certfile"))
 
 
 def is_on_socket(url: str) -> bool:
-    """Return whether a URL names a unix socket, whose file says who may connect."""
+    """Return whether a URL names a unix socket, where file permissions restrict access."""
     return url.startswith("unix://")
 
 
 def is_on_loopback(url: str) -> bool:
-    """Return whether a URL names servers that only programs of this machine reach."""
+    """Return whether a URL names only servers that are reachable from this machine alone."""
     at = parse_redis_url(url)
     if isinstance(at, Single):
         return _is_loopback(str(parse_url(at.url).get("host", "localhost")))
@@ -161,16 +161,16 @@ def _sentinels(parts: SplitResult) -> Sentinels:
         raise BadValue("after the Sentinels, /service or /service/database is required")
     credentials = {"sentinel_username", "sentinel_password"}
     options, places = _listed(parts, {"ssl", *credentials, *_TLS_OPTIONS})
-    asking = {
+    sentinel_options = {
         name.removeprefix("sentinel_"): options.pop(name)
         for name in sorted(credentials & options.keys())
     }
-    asking |= {name: value for name, value in options.items() if name.startswith("ssl")}
-    return Sentinels(places, service, options | {"db": int(db or 0)}, asking)
+    sentinel_options |= {name: value for name, value in options.items() if name.startswith("ssl")}
+    return Sentinels(places, service, options | {"db": int(db or 0)}, sentinel_options)
 
 
 def _listed(parts: SplitResult, more: set[str]) -> tuple[dict[str, Any], tuple[Place, ...]]:
-    """Return the options and the places of a URL that may name several."""
+    """Return the options and the addresses of a URL that may name several."""
     userinfo, _, places = parts.netloc.rpartition("@")
     options = _options(f"redis://{userinfo}@x/?{parts.query}", parts, more)
     del options["host"]
@@ -188,7 +188,7 @@ def _listed(parts: SplitResult, more: set[str]) -> tuple[dict[str, Any], tuple[P
 
 
 def _options(url: str, parts: SplitResult, more: set[str]) -> dict[str, Any]:
-    """Return what redis-py reads in a URL; its options must be known to be of use here."""
+    """Return the options of a URL as redis-py parses them. Raises BadValue for others."""
     if parts.query:
         try:
             names = [name for name, _ in parse_qsl(parts.query, True, True, errors="strict")]
@@ -196,7 +196,7 @@ def _options(url: str, parts: SplitResult, more: set[str]) -> dict[str, Any]:
             raise BadValue(f"the part after ? is not a list of name=value; {ENCODE}") from None
         if unknown := set(names) - _OPTIONS - more:
             allowed = sorted(_OPTIONS | more)
-            # Any other name may be a part of a password that was not encoded.
+            # A name that redis-py does not know may be part of a password, and is not shown.
             known = min(unknown & _DRIVER_OPTIONS, default="")
             shown = f"option {known}" if known else "options"
             raise BadValue(f"its {shown} is not allowed; allowed are {', '.join(allowed)}")
@@ -216,7 +216,7 @@ def _options(url: str, parts: SplitResult, more: set[str]) -> dict[str, Any]:
 
 
 def _check_connection(options: Mapping[str, Any], *, has_tls: bool) -> None:
-    """Make a connection, without opening it: redis-py refuses values that it can't use."""
+    """Make a connection without opening it: redis-py raises for invalid values."""
     try:
         kind = SSLConnection if has_tls else Connection
         kind(**{name: value for name, value in options.items() if name != "path"})

@@ -341,7 +341,7 @@ async def test_a_login_whose_client_disconnects_is_not_verified(
 ):
     """What it waits for would hold up the others; bcrypt that has begun is finished."""
     client = await aiohttp_client(create_app(settings))
-    workers, gate, begun, writers = client.app[ACCESS]._passwords._workers, Event(), [], []
+    workers, gate, begun, writers = client.app[ACCESS]._passwords._queue, Event(), [], []
 
     def check(*given: bytes) -> bool:
         begun.append(given)
@@ -361,11 +361,11 @@ async def test_a_login_whose_client_disconnects_is_not_verified(
             writer.write(head.encode() + body)
             await writer.drain()
             writers.append(writer)
-        while sum(map(len, workers._lines.values())) < 20:  # noqa: ASYNC110
+        while sum(map(len, workers._queues.values())) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         for writer in writers:
             writer.close()
-        for place in workers._lines["127.0.0.1"]:
+        for place in workers._queues["127.0.0.1"]:
             while not place.client.is_gone():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
     gate.set()

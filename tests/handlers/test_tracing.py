@@ -469,11 +469,11 @@ def called_by(app: web.Application) -> list[object]:
         access._accounts._by_name,
         access._accounts._database,
         access._authentication._callers,
-        access._passwords._workers,
+        access._passwords._queue,
         access._sessions,
         access._sessions._redis,
         access._sessions._redis.client,
-        *app[app_keys.IMAGES].workers,
+        *app[app_keys.IMAGES].threads,
     ]
 
 

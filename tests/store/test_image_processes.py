@@ -47,8 +47,8 @@ async def until(condition):
     pytest.fail("it did not come to that")
 
 
-async def under_way(workers):
-    await until(lambda: workers._begun)
+async def under_way(threads):
+    await until(lambda: threads._begun)
 
 
 async def test_one_process_is_started_and_kept(pictures):

@@ -489,7 +489,7 @@ async def test_an_unknown_outcome_of_the_registration_deletes_nothing(
 
     async def lose_the_answer(*parts: object) -> None:
         await register(*parts)
-        raise Unavailable("redis", "no answer in time")
+        raise Unavailable("redis", "no reply in time")
 
     with monkeypatch.context() as patch:
         patch.setattr(sessions, "_register", lose_the_answer)

@@ -8,7 +8,7 @@ import pytest
 
 from store import threads as module
 from store.errors import Busy
-from store.threads import Workers, usable_cores
+from store.threads import BoundedThreads, usable_cores
 
 SECONDS = 2.0
 """What a call is said to take."""
@@ -22,37 +22,37 @@ def gate() -> Iterator[threading.Event]:
     gate.set()
 
 
-def crowd(workers: Workers, gate: threading.Event, size: int) -> list["asyncio.Task[bool]"]:
+def crowd(threads: BoundedThreads, gate: threading.Event, size: int) -> list["asyncio.Task[bool]"]:
     """Give the threads so much work, and none of it is done before the gate opens."""
-    return [asyncio.create_task(workers.run(gate.wait)) for _ in range(size)]
+    return [asyncio.create_task(threads.run(gate.wait)) for _ in range(size)]
 
 
 async def test_the_event_loop_runs_on_while_a_thread_works(gate):
-    workers = Workers("test", 1, SECONDS, SECONDS)
-    [working] = crowd(workers, gate, 1)
+    threads = BoundedThreads("test", 1, SECONDS, SECONDS)
+    [working] = crowd(threads, gate, 1)
     await asyncio.sleep(0.01)
     gate.set()
     assert await working is True
-    workers.close()
+    threads.close()
 
 
 async def test_what_the_work_answers_or_raises_is_passed_on():
-    workers = Workers("test", 1, SECONDS, SECONDS)
-    assert await workers.run(int, "ff", base=16) == 255
+    threads = BoundedThreads("test", 1, SECONDS, SECONDS)
+    assert await threads.run(int, "ff", base=16) == 255
     with pytest.raises(ValueError, match="invalid literal"):
-        await workers.run(int, "x")
-    workers.close()
+        await threads.run(int, "x")
+    threads.close()
 
 
 async def test_as_many_work_at_once_as_there_are_threads():
-    workers = Workers("test", 3, SECONDS, SECONDS)
+    threads = BoundedThreads("test", 3, SECONDS, SECONDS)
     together = threading.Barrier(3, timeout=30)
-    await asyncio.gather(*(workers.run(together.wait) for _ in range(3)))
-    workers.close()
+    await asyncio.gather(*(threads.run(together.wait) for _ in range(3)))
+    threads.close()
 
 
 @pytest.mark.parametrize(
-    ("threads", "max_wait", "room", "wait"),
+    ("size", "max_wait", "room", "wait"),
     [
         (1, 0.0, 1, SECONDS),
         (1, SECONDS, 2, 2 * SECONDS),
@@ -60,42 +60,42 @@ async def test_as_many_work_at_once_as_there_are_threads():
         (2, 3.5 * SECONDS, 8, 4 * SECONDS),
     ],
 )
-async def test_who_would_wait_too_long_is_told_at_once(gate, threads, max_wait, room, wait):
+async def test_a_call_that_would_wait_too_long_is_busy_at_once(gate, size, max_wait, room, wait):
     """With the time after which to come back; those before it are served."""
-    workers = Workers("test", threads, max_wait, SECONDS)
-    waiting = crowd(workers, gate, room)
+    threads = BoundedThreads("test", size, max_wait, SECONDS)
+    waiting = crowd(threads, gate, room)
     await asyncio.sleep(0)
     with pytest.raises(Busy) as refusal:
-        await asyncio.wait_for(workers.run(pytest.fail, "there was no room"), 10)
+        await asyncio.wait_for(threads.run(pytest.fail, "there was no room"), 10)
     assert refusal.value.retry_after == wait
     gate.set()
     assert await asyncio.gather(*waiting) == [True] * room
-    assert await workers.run(gate.wait) is True
-    workers.close()
+    assert await threads.run(gate.wait) is True
+    threads.close()
 
 
 async def test_what_a_call_has_taken_already_counts(gate):
     """The mean knows nothing yet of a call that is still under way."""
-    workers = Workers("test", 1, SECONDS, 0.01)
-    [working] = crowd(workers, gate, 1)
-    while not workers._begun:  # noqa: ASYNC110
+    threads = BoundedThreads("test", 1, SECONDS, 0.01)
+    [working] = crowd(threads, gate, 1)
+    while not threads._begun:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
-    [call] = workers._begun
-    workers._begun[call] -= 100
+    [call] = threads._begun
+    threads._begun[call] -= 100
     with pytest.raises(Busy) as refusal:
-        await workers.run(pytest.fail, "there was no room")
+        await threads.run(pytest.fail, "there was no room")
     assert 99 < refusal.value.retry_after < 110
     gate.set()
     assert await working is True
-    workers.close()
+    threads.close()
 
 
 async def test_a_stop_does_not_wait_for_a_call(gate):
-    workers = Workers("test", 1, SECONDS, 0.01)
-    working, waiting = crowd(workers, gate, 2)
-    while not workers._begun:  # noqa: ASYNC110
+    threads = BoundedThreads("test", 1, SECONDS, 0.01)
+    working, waiting = crowd(threads, gate, 2)
+    while not threads._begun:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
-    workers.close()
+    threads.close()
     assert not working.done()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -105,18 +105,18 @@ async def test_a_stop_does_not_wait_for_a_call(gate):
 
 async def test_who_leaves_the_queue_makes_room(gate):
     """And what nobody waits for is not done."""
-    workers = Workers("test", 1, SECONDS, SECONDS)
-    [working] = crowd(workers, gate, 1)
+    threads = BoundedThreads("test", 1, SECONDS, SECONDS)
+    [working] = crowd(threads, gate, 1)
     await asyncio.sleep(0)
-    left = asyncio.create_task(workers.run(pytest.fail, "nobody waits for it"))
+    left = asyncio.create_task(threads.run(pytest.fail, "nobody waits for it"))
     await asyncio.sleep(0)
     left.cancel()
     await asyncio.wait([left])
-    [instead] = crowd(workers, gate, 1)
+    [instead] = crowd(threads, gate, 1)
     await asyncio.sleep(0)
     gate.set()
     assert await asyncio.gather(working, instead) == [True, True]
-    workers.close()
+    threads.close()
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_threads_never_have_a_higher_priority_than_the_server(own, working):
 
     def serve() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), own)
-        workers = Workers("test", 1, SECONDS, SECONDS)
-        seen.append(asyncio.run(workers.run(niceness)))
-        workers.close()
+        threads = BoundedThreads("test", 1, SECONDS, SECONDS)
+        seen.append(asyncio.run(threads.run(niceness)))
+        threads.close()
 
     server = threading.Thread(target=serve)
     server.start()
@@ -177,7 +177,7 @@ def test_threads_never_have_a_higher_priority_than_the_server(own, working):
 @linux_only
 async def test_the_event_loop_keeps_its_priority():
     before = niceness()
-    workers = Workers("test", 1, SECONDS, SECONDS)
-    await workers.run(niceness)
+    threads = BoundedThreads("test", 1, SECONDS, SECONDS)
+    await threads.run(niceness)
     assert niceness() == before
-    workers.close()
+    threads.close()

@@ -28,7 +28,7 @@ def test_sentinels_may_want_a_password_of_their_own():
     given = "redis+sentinel://:p@a:1/s?sentinel_username=su&sentinel_password=sp&ssl=true"
     at = parse_redis_url(given)
     assert at.options == {"password": "p", "db": 0, "ssl": True}
-    assert at.asking == {"username": "su", "password": "sp", "ssl": True}
+    assert at.sentinel_options == {"username": "su", "password": "sp", "ssl": True}
 
 
 def test_a_cluster_url_has_nodes():
