@@ -130,6 +130,8 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
         f"serving on {url}",
         f"dialects: {dialects}",
         "in kust every account can read all accounts, as its contract requires",
+        f"mail is written to {cold_start.data.path.resolve()}/mail: "
+        "`python server.py mail show` prints the newest",
         f"try the API at {url}/docs",
     ]
     assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 1 == 3
