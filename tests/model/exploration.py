@@ -35,7 +35,8 @@ from tests.model.stores import Account, Command, State, execute
 
 NOT_STARTED, RUNNING, RETURNED, CRASHED = range(4)
 MOST_STATES = 250_000
-CHANGED = ("token", "changed, no session")
+CHANGING = ("change_password", "end_others")
+CHANGED = ("token", "changed, no session", "others ended")
 
 
 @dataclass(frozen=True)
@@ -209,11 +210,13 @@ class Explorer:
             if self.scenario.same_token and len(tokens) > 1:
                 self._report([(Invariant.ONE_SESSION, f"logins differ: {tokens}")], path)
             changes = [
-                result
+                (step.operation, step.token)
                 for step, result in zip(self.run.steps, node.results, strict=True)
-                if step.operation == "change_password" and result and result.outcome in CHANGED
+                if step.operation in CHANGING and result and result.outcome in CHANGED
             ]
-            if len(changes) > 1:  # each of them ends the session of the other
+            # Each of them ends the session of the other; one that keeps its own may be followed.
+            ended = [change for change in changes if change[0] != "end_others"]
+            if len(ended) > 1 or len({token for _, token in changes}) > 1:
                 self._report([(Invariant.ENDED, f"ended sessions change: {changes}")], path)
         self._add(node, count, path)
 
@@ -227,7 +230,12 @@ def begin(run: Run, history: History, index: int, beside: Iterator[int]) -> Hist
     """Return the history after an operation has begun beside these others."""
     step = run.steps[index]
     if step.operation in ENDING_ALL:
-        sids = {token.sid for token in history.handed_out if token.account_id == step.account}
+        sids = {
+            token.sid
+            for token in history.handed_out
+            if token.account_id == step.account
+            and not (step.operation == "end_others" and token == step.token)
+        }
         history = history._replace(at_start=(*history.at_start, (index, frozenset(sids))))
     overlapped = set()
     for other in beside:

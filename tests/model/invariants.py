@@ -1,14 +1,23 @@
 """What must hold in every state, after every operation, and when everything has come to rest.
 
-FINDABLE, LOGGED_OUT, ONE_SESSION, USABLE, BOUNDED and NO_REVIVAL are promised for as long as Redis
-keeps what it acknowledged. ENDED and OWN_ACCOUNT are promised whatever Redis forgets.
+ENDED and OWN_ACCOUNT are promised whatever Redis forgets, the others for as long as Redis keeps
+what it acknowledged.
 """
 
 from enum import Enum
 from typing import Any, NamedTuple
 
 from tests.model import stores
-from tests.model.operations import Result, Rules, Step, Token, start, verdict
+from tests.model.operations import (
+    Result,
+    Rules,
+    Step,
+    Token,
+    is_kept,
+    may_end,
+    start,
+    verdict,
+)
 from tests.model.stores import (
     REVOKED,
     SINGLE_KINDS,
@@ -35,6 +44,7 @@ class Invariant(Enum):
     BOUNDED = "I6: retries, names in a set and lifetimes are bounded"
     NO_REVIVAL = "I7: a session that has ended or run out does not come back"
     OWN_ACCOUNT = "I8: a session authenticates the account that it was opened for, and no other"
+    KEPT = "I9: a session that nothing ended stays live, and no request with it is refused"
 
 
 Violation = tuple[Invariant, str]
@@ -73,18 +83,20 @@ class Run(NamedTuple):
         return any(step.operation == operation for step in self.steps)
 
 
-def is_live(rules: Rules, state: State, record: Any) -> bool:
+def is_live(rules: Rules, state: State, sid: str, record: Any) -> bool:
+    """Tell whether a session would be live if this were its record."""
     if not isinstance(record, Record):
         return False
-    return verdict(rules, record, find_id(state, record.account_id)) == "live"
+    return verdict(rules, sid, record, find_id(state, record.account_id)) == "live"
+
+
+def stands(rules: Rules, state: State, sid: str) -> bool:
+    """Tell whether a session is live."""
+    return is_live(rules, state, sid, value_at(state, record_key(sid)))
 
 
 def live_tokens(rules: Rules, state: State, history: History) -> list[Token]:
-    return [
-        token
-        for token in history.handed_out
-        if is_live(rules, state, value_at(state, record_key(token.sid)))
-    ]
+    return [token for token in history.handed_out if stands(rules, state, token.sid)]
 
 
 def check(run: Run, state: State, history: History) -> list[Violation]:
@@ -102,7 +114,7 @@ def check(run: Run, state: State, history: History) -> list[Violation]:
         if len(single) > len(set(single)):
             found.append((Invariant.ONE_SESSION, f"two of one kind are live: {live}"))
     for sid, record in history.records:
-        if record != REVOKED and is_live(rules, state, record):
+        if record != REVOKED and is_live(rules, state, sid, record):
             row = find_id(state, record.account_id)
             if sid in history.ended:
                 found.append((Invariant.ENDED, f"{sid} {record} is good at {row}"))
@@ -122,6 +134,20 @@ def check_revival(
     return None
 
 
+def check_loss(
+    run: Run, before: State, state: State, history: History, index: int
+) -> list[Violation]:
+    """Return what a command of an operation ended that the operation is not to end."""
+    if before.redis is state.redis and before.accounts == state.accounts:
+        return []
+    return [
+        (Invariant.KEPT, f"{token} was ended by {run.steps[index].operation}")
+        for token in live_tokens(run.rules, before, history)
+        if not stands(run.rules, state, token.sid)
+        and not may_end(run.rules, run.steps[index], token)
+    ]
+
+
 def check_result(
     run: Run, state: State, history: History, index: int, result: Result
 ) -> list[Violation]:
@@ -129,15 +155,22 @@ def check_result(
     step, found = run.steps[index], []
     if result.outcome == "busy":
         found.append((Invariant.BOUNDED, f"{step.operation} used up its rounds"))
+    sound = not history.redis_lost_writes
+    refused = result.outcome == "401" or (result.outcome == "refused" and step.token)
+    if refused and sound and step.token and stands(run.rules, state, step.token.sid):
+        found.append((Invariant.KEPT, f"{step.operation} is refused, and {step.token} is live"))
     if result.outcome != "token":
         return found
     record = value_at(state, record_key(result.sid))
-    live, sound = is_live(run.rules, state, record), not history.redis_lost_writes
+    live = is_live(run.rules, state, result.sid, record)
     by_password = step.operation in ("log_in", "log_in_again", "change_password")
     if sound and not live and index not in history.overlapped:
         found.append((Invariant.USABLE, f"{step.operation} returned a dead token {result}"))
     row = find_id(state, record.account_id) if live else None
-    if sound and row and by_password and row.password != step.password:
+    # Of a login that ran beside a change of password, the session that this keeps is as good as
+    # one that was handed out before it.
+    earlier = row and index in history.overlapped and is_kept(run.rules, result.sid, row)
+    if sound and row and by_password and row.password != step.password and not earlier:
         found.append((Invariant.ENDED, f"{step.operation} by an old password: {result}"))
     if live and step.operation == "refresh" and step.token.sid in history.ended:
         found.append((Invariant.ENDED, "an ended refresh token opened a live session"))
@@ -162,6 +195,11 @@ def check_at_rest(run: Run, state: State, history: History) -> list[Violation]:
         for step in run.steps
         if step.operation in ("log_in", "log_in_again", "register_account")
     }
+    sound = not (run.crashes or history.redis_lost_writes or history.postgresql_went_back)
+    for token in live_tokens(run.rules, state, history) if sound else ():
+        record, row = value_at(state, record_key(token.sid)), find_id(state, token.account_id)
+        if row and record.epoch != row.epoch:  # an older release goes by this alone
+            found.append((Invariant.KEPT, f"{token} is live at {row} and stays as {record}"))
     for row in state.accounts:
         if row.is_active:
             found += _later_logins(run, state, history, row, sorted(kinds))
@@ -185,8 +223,7 @@ def _later_logins(
     for dialect, kind in kinds:
         step = Step("log_in", dialect, kind, password=row.password, username=row.username)
         once, first = run_alone(rules, state, step, "Q1")
-        record = value_at(once, record_key(first.sid))
-        if first.outcome != "token" or not is_live(rules, once, record):
+        if first.outcome != "token" or not stands(rules, once, first.sid):
             found.append((Invariant.USABLE, f"a later login of {row.username}: {first}"))
         if first.outcome != "token" or kind not in SINGLE_KINDS or run.several:
             continue
@@ -220,12 +257,12 @@ def _reused_ids(
         stranger = Account(account_id, "stranger", epoch, True, 0, "stranger")
         later = stores.with_row(taken, stranger)
         for sid, record in records:
-            if record.account_id == account_id and is_live(run.rules, later, record):
+            if record.account_id == account_id and is_live(run.rules, later, sid, record):
                 found.append((Invariant.OWN_ACCOUNT, f"{sid} {record} lives under a reused id"))
         for dialect, kind in kinds:
             step = Step("log_in", dialect, kind, username="stranger")
             after, opened = run_alone(run.rules, later, step, "Q4")
-            if not is_live(run.rules, after, value_at(after, record_key(opened.sid))):
+            if not stands(run.rules, after, opened.sid):
                 found.append((Invariant.USABLE, f"a login under a reused id: {opened}"))
     return found
 
@@ -254,6 +291,8 @@ def remember(
     revived = check_revival(before, state, history, command)
     if revived and not history.redis_lost_writes and command[0] is not stores.fail_over:
         found.append(revived)
+    if not history.redis_lost_writes and not history.postgresql_went_back:
+        found += check_loss(run, before, state, history, index)
     return history, found
 
 
@@ -270,6 +309,6 @@ def conclude(run: Run, history: History, index: int, result: Result) -> History:
         return history._replace(handed_out=history.handed_out | {token})
     if result.outcome == "logged out":
         return history._replace(logged_out=history.logged_out | {result.sid})
-    if result.outcome == "all ended":
+    if result.outcome in ("all ended", "others ended"):
         return _all_ended(history, index)
     return history

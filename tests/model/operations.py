@@ -66,6 +66,18 @@ class Rules:
     """What ends all sessions takes out the names of dead records; else all that it read."""
     change_compares_epoch: bool = True
     """A new password is written only under the epoch that the request was authenticated under."""
+    kept_session_is_live: bool = True
+    """The session that the account's row keeps under its present epoch is live."""
+    kept_under_one_epoch: bool = True
+    """It is kept under the epoch that it is named with, and under no later one."""
+    keeping_compares_epoch: bool = True
+    """A session is kept only under the epoch that the request was authenticated under."""
+    kept_session_may_write: bool = True
+    """The session that is kept may write under an epoch that was raised for it meanwhile."""
+    login_returns_kept: bool = True
+    """A login that meets the record of the session that is kept returns it."""
+    kept_record: Literal["moved", "written", "left", "revoked"] = "moved"
+    """What the clean-up does to the record of the session that was kept: give it the new epoch."""
     epoch_from_clock: bool = True
     """Epochs come from PostgreSQL's clock; else they are counted from 0."""
 
@@ -116,6 +128,7 @@ class Result(NamedTuple):
 REFUSED = Result("refused")
 UNAUTHORIZED = Result("401")
 ALL_ENDED = Result("all ended")
+OTHERS_ENDED = Result("others ended")
 BUSY = Result("busy")
 OK = Result("ok")
 NEW_IDENTITY = "new identity"
@@ -125,13 +138,23 @@ Operation = Generator[Command, Any, Result]
 Reading = Generator[Command, Any, Any]
 
 
-def verdict(rules: Rules, record: Any, account: Account | None) -> str:
+def is_kept(rules: Rules, sid: str, account: Account) -> bool:
+    """Tell whether an account's row keeps this session under its present epoch."""
+    if account.kept is None or not rules.kept_session_is_live:
+        return False
+    epoch, kept = account.kept
+    return kept == sid and (epoch == account.epoch or not rules.kept_under_one_epoch)
+
+
+def verdict(rules: Rules, sid: str, record: Any, account: Account | None) -> str:
     """Return "live", "inactive" or "401" for a session. Activity is judged before the epoch."""
     if record is None or record == REVOKED or account is None:
         return "401"
     if not account.is_active:
         return "inactive"
-    return "live" if record.epoch == account.epoch or not rules.epoch_decides else "401"
+    if record.epoch == account.epoch or not rules.epoch_decides:
+        return "live"
+    return "live" if is_kept(rules, sid, account) else "401"
 
 
 def authenticated(rules: Rules, token: Token) -> Reading:
@@ -140,7 +163,7 @@ def authenticated(rules: Rules, token: Token) -> Reading:
     if record is None or record == REVOKED:
         return None, "401"
     account = yield (stores.account_by_id, record.account_id)
-    return account, verdict(rules, record, account)
+    return account, verdict(rules, token.sid, record, account)
 
 
 # Opening
@@ -187,6 +210,8 @@ def open_session(
                 account = again
                 if not (rules.drops_newer_after_restore and record.epoch > account.epoch):
                     continue
+            if rules.login_returns_kept and is_kept(rules, standing.sid, account):
+                return Result("token", standing.sid, account.id)
         yield (stores.take_out, key, (standing,))
     return BUSY
 
@@ -333,10 +358,21 @@ def log_in_and_out(rules: Rules, pid: str, step: Step) -> Operation:
     return (yield from log_out(rules, pid, Step("log_out", token=token)))
 
 
-def _clean_up(rules: Rules, account_id: int, epoch: int) -> Reading:
-    """Revoke what the set names if its epoch is older, and take out the names of dead records."""
-    dead = []
-    for name, _ in (yield (stores.list_names, set_key(account_id))):
+def _clean_up(rules: Rules, account_id: int, epoch: int, keeper: Account | None = None) -> Reading:
+    """Revoke what the set names if its epoch is older, and take out the names of dead records.
+
+    `keeper` is the row that was written to keep a session: its record gets the new epoch instead.
+    """
+    kept = keeper.kept[1] if keeper and keeper.kept and rules.kept_record != "revoked" else None
+    names, dead = (yield (stores.list_names, set_key(account_id))), []
+    if kept and rules.kept_record == "moved":
+        yield (stores.move, record_key(kept), epoch)
+    elif kept and rules.kept_record == "written":
+        record = Record(account_id, epoch, keeper.person)
+        yield (stores.set_again, record_key(kept), record, LIFETIMES["token"])
+    for name, _ in names:
+        if name.sid == kept:
+            continue
         reply = yield (stores.revoke, record_key(name.sid), epoch)
         if reply != "not older" or rules.names_taken_out == "all":
             dead.append(name)
@@ -344,9 +380,33 @@ def _clean_up(rules: Rules, account_id: int, epoch: int) -> Reading:
         yield (stores.take_out, set_key(account_id), tuple(dead))
 
 
-def _end_all(rules: Rules, account_id: int, under: int | None) -> Operation:
-    raising = (stores.raise_epoch, account_id, under, None, None, rules.epoch_from_clock)
-    row = yield raising
+def _raise(
+    rules: Rules,
+    account: Account,
+    token: Token,
+    password: int | None = None,
+    is_active: bool | None = None,
+    *,
+    compares: bool = True,
+    keeps: bool = False,
+) -> Reading:
+    """Raise the epoch of a caller's account, under what its session was authenticated under."""
+    return (
+        yield (
+            stores.raise_epoch,
+            account.id,
+            account.epoch if compares else None,
+            password,
+            is_active,
+            rules.epoch_from_clock,
+            token.sid if rules.kept_session_may_write else None,
+            token.sid if keeps else None,
+        )
+    )
+
+
+def _end_all(rules: Rules, account_id: int) -> Operation:
+    row = yield (stores.raise_epoch, account_id, None, None, None, rules.epoch_from_clock)
     if row is None:
         return UNAUTHORIZED
     yield from _clean_up(rules, account_id, row.epoch)
@@ -355,7 +415,7 @@ def _end_all(rules: Rules, account_id: int, under: int | None) -> Operation:
 
 def end_all(rules: Rules, pid: str, step: Step) -> Operation:
     """End all sessions of an account, as an operator."""
-    return (yield from _end_all(rules, step.account_id, None))
+    return (yield from _end_all(rules, step.account_id))
 
 
 def log_out_everywhere(rules: Rules, pid: str, step: Step) -> Operation:
@@ -363,18 +423,42 @@ def log_out_everywhere(rules: Rules, pid: str, step: Step) -> Operation:
     account, found = yield from authenticated(rules, step.token)
     if found != "live":
         return UNAUTHORIZED
-    return (yield from _end_all(rules, account.id, account.epoch))
+    row = yield from _raise(rules, account, step.token)
+    if row is None:
+        return UNAUTHORIZED
+    yield from _clean_up(rules, row.id, row.epoch)
+    return ALL_ENDED
+
+
+def end_others(rules: Rules, pid: str, step: Step) -> Operation:
+    """End all sessions of the account but the caller's, with another password if one is given."""
+    account, found = yield from authenticated(rules, step.token)
+    if found != "live":
+        return UNAUTHORIZED
+    row = yield from _raise(
+        rules,
+        account,
+        step.token,
+        step.password or None,
+        compares=rules.keeping_compares_epoch,
+        keeps=True,
+    )
+    if row is None:
+        return UNAUTHORIZED
+    yield from _clean_up(rules, row.id, row.epoch, row)
+    return OTHERS_ENDED
 
 
 def disable(rules: Rules, pid: str, step: Step) -> Operation:
     """Disable an account, as an operator or as its caller. Its records are left as they are."""
-    account_id, under = step.account_id, None
     if step.token:
         account, found = yield from authenticated(rules, step.token)
         if found != "live":
             return UNAUTHORIZED
-        account_id, under = account.id, account.epoch
-    row = yield (stores.raise_epoch, account_id, under, None, False, rules.epoch_from_clock)
+        row = yield from _raise(rules, account, step.token, is_active=False)
+    else:
+        clock = rules.epoch_from_clock
+        row = yield (stores.raise_epoch, step.account_id, None, None, False, clock)
     return ALL_ENDED if row else UNAUTHORIZED
 
 
@@ -397,15 +481,8 @@ def change_password(rules: Rules, pid: str, step: Step) -> Operation:
         account, found = yield from authenticated(rules, step.token)
         if found != "live":
             return Result(found)
-    under = account.epoch if rules.change_compares_epoch else None
-    row = yield (
-        stores.raise_epoch,
-        account.id,
-        under,
-        step.password,
-        None,
-        rules.epoch_from_clock,
-    )
+    compares = rules.change_compares_epoch
+    row = yield from _raise(rules, account, step.token, step.password, compares=compares)
     if row is None:
         return UNAUTHORIZED
     yield from _clean_up(rules, row.id, row.epoch)
@@ -476,6 +553,7 @@ OPERATIONS: dict[str, Callable[[Rules, str, Step], Operation]] = {
         log_out,
         log_in_and_out,
         end_all,
+        end_others,
         log_out_everywhere,
         disable,
         enable,
@@ -490,8 +568,9 @@ OPERATIONS: dict[str, Callable[[Rules, str, Step], Operation]] = {
     )
 }
 ENDING_ALL = frozenset(
-    {"end_all", "log_out_everywhere", "disable", "delete_account", "change_password"}
+    {"end_all", "end_others", "log_out_everywhere", "disable", "delete_account", "change_password"}
 )
+"""They end all sessions of an account; `end_others` all but one."""
 OPENING = frozenset({"log_in", "log_in_again", "refresh", "register_account", "change_password"})
 DISTURBING = ENDING_ALL | {
     "enable",
@@ -509,6 +588,23 @@ DISTURBING = ENDING_ALL | {
 
 def start(rules: Rules, pid: str, step: Step) -> Operation:
     return OPERATIONS[step.operation](rules, pid, step)
+
+
+def may_end(rules: Rules, step: Step, token: Token) -> bool:
+    """Tell whether an operation may end the session of a token."""
+    if step.operation == "end_others" and step.token == token:
+        return False
+    if step.operation in ENDING_ALL or step.operation == "enable":
+        return token.account_id == step.account
+    if step.operation == "log_out":
+        return token == step.token
+    if step.operation == "log_in_and_out":
+        return token.name[:2] == (step.dialect, step.kind)
+    if step.operation == "end_unlisted":
+        return token.dialect == step.dialect
+    if step.operation in OPENING and rules.cap < 50:
+        return True
+    return step.operation in ("wait", "fail_over", "restore_postgresql")
 
 
 def disturbs(rules: Rules, step: Step) -> bool:

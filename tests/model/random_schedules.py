@@ -67,6 +67,7 @@ _OFTEN = {
     "end_all": 1,
     "log_out_everywhere": 1,
     "change_password": 2,
+    "end_others": 2,
     "use": 4,
     "authenticate": 2,
     "refresh": 2,
@@ -160,7 +161,7 @@ class Schedule:
         token = pick(tokens)
         if name == "refresh":
             return Step(name, pick("AB"), pick(("access", "token")), token=token)
-        if name == "change_password":
+        if name == "change_password" or (name == "end_others" and pick((True, False))):
             self.passwords.append(len(self.passwords))
             return Step(name, pick("AB"), password=self.passwords[-1], token=token)
         return Step(name, token=token)

@@ -27,6 +27,11 @@ def new_password(token: Token, password: int) -> Step:
     return Step("change_password", password=password, token=token)
 
 
+def keep(token: Token, password: int = 0) -> Step:
+    """End all sessions but this one, with another password if one is given."""
+    return Step("end_others", password=password, token=token)
+
+
 def logout(token: Token) -> Step:
     return Step("log_out", token=token)
 
@@ -279,6 +284,63 @@ PER_LOGIN = {
     "cap, one more, time, one more": _several([MORE, wait(2, 3), MORE], M2, crashes=1, cap=2),
 }
 
+KEEP, KEEP_B, KEEP_NEW = keep(A), keep(B), keep(A, 1)
+KEEPING = {
+    "keep, request": Scenario([KEEP, USE], TWO, crashes=1),
+    "keep, request with another": Scenario([KEEP, use(B)], TWO, crashes=1),
+    "keep, login": Scenario([KEEP, LOGIN], TWO, crashes=1),
+    "keep, two logins": Scenario([KEEP, LOGIN, LOGIN_B], TWO, crashes=1),
+    "keep, request, login": Scenario([KEEP, USE, LOGIN], TWO, crashes=1),
+    "keep twice by one token": Scenario([KEEP, KEEP], TWO, crashes=1),
+    "keep twice by one token, login": Scenario([KEEP, KEEP, LOGIN], TWO, crashes=1),
+    "keep by two devices": Scenario([KEEP, KEEP_B], TWO, crashes=1),
+    "keep by two devices, request": Scenario([KEEP, KEEP_B, USE], TWO),
+    "keep by two devices, login": Scenario([KEEP, KEEP_B, LOGIN], TWO),
+    "keep, logout, login": Scenario([KEEP, LOGOUT, LOGIN], TWO, crashes=1),
+    "keep, logout, request": Scenario([KEEP, LOGOUT, USE], TWO),
+    "keep, logout of another, login": Scenario([KEEP, logout(B), LOGIN_B], TWO),
+    "keep, end all": Scenario([KEEP, END_ALL], TWO, crashes=1),
+    "keep, end all, login": Scenario([KEEP, END_ALL, LOGIN], TWO),
+    "keep, logoutall": Scenario([KEEP, logoutall(A)], TWO, crashes=1),
+    "keep, logoutall by another, login": Scenario([KEEP, logoutall(B), LOGIN], TWO),
+    "keep, change": Scenario([KEEP, CHANGE], TWO, crashes=1),
+    "keep, change, login": Scenario([KEEP, CHANGE, NEW_LOGIN], ONE),
+    "keep, change by another": Scenario([KEEP, CHANGE_B], TWO, crashes=1),
+    "keep with a new password, change": Scenario([KEEP_NEW, new_password(A, 2)], TWO, crashes=1),
+    "keep with two new passwords": Scenario([KEEP_NEW, keep(A, 2)], TWO, crashes=1),
+    "keep with a new password, logins by old and new": Scenario([KEEP_NEW, LOGIN, NEW_LOGIN], ONE),
+    "keep with a new password, logins in B": Scenario(
+        [KEEP_NEW, LOGIN_B, login("B", password=1)], TWO
+    ),
+    "keep, disable, enable": Scenario([KEEP, DISABLE, ENABLE], ONE),
+    "keep, disable oneself, enable": Scenario([KEEP, DISABLE_SELF, ENABLE], ONE),
+    "keep, delete": Scenario([KEEP, DELETE], TWO, crashes=1),
+    "keep, time, login": Scenario([KEEP, wait(1, 2, 1, 1), LOGIN], ONE, crashes=1),
+    "keep, request, time": Scenario([KEEP, USE, wait(1, 2, 2)], TWO),
+    "keep, repeated write, login": Scenario([KEEP, REPEAT, LOGIN], TWO),
+    "keep twice, repeated write": Scenario([KEEP, KEEP, REPEAT], TWO),
+    "keep, logout, repeated write": Scenario([KEEP, LOGOUT, REPEAT], TWO),
+    "keep, failover, login": Scenario([KEEP, FAILOVER, LOGIN], TWO),
+    "keep, failover, request": Scenario([KEEP, FAILOVER, USE], TWO, crashes=1),
+    "keep, end all, failover": Scenario([KEEP, END_ALL, FAILOVER], TWO),
+    "keep by two devices, failover": Scenario([KEEP, KEEP_B, FAILOVER], TWO),
+    "restore, keep, login": Scenario([KEEP, RESTORE, LOGIN], TWO, crashes=1),
+    "restore, keep twice": Scenario([KEEP, KEEP, RESTORE], TWO),
+    "keep, refresh": Scenario([KEEP_B, refresh("access")], (REFRESH, LOGIN_B), crashes=1),
+    "keep the refresh token, refresh": Scenario(
+        [keep(A_REFRESH), refresh("access"), LOGIN_B], (REFRESH, LOGIN_B)
+    ),
+    "cap, keep, login": Scenario([KEEP, login("C")], TWO, crashes=1, cap=2),
+    "sweep, keep, login": Scenario([SWEEP, KEEP_B, LOGIN_B], TWO, cap=2),
+    "one more, keep": _several([MORE, KEEP], M2, crashes=1),
+    "one more, keep, login": _several([MORE, KEEP, LOGIN], M2),
+    "keep by two of several": _several([KEEP, keep(A_SECOND)], M2, crashes=1),
+    "keep twice by one token, request, login": Scenario([KEEP, KEEP, USE, LOGIN], TWO, slow=True),
+    "keep, end all, request, login": Scenario([KEEP, END_ALL, USE, LOGIN], TWO, slow=True),
+    "keep by two devices, logins": Scenario([KEEP, KEEP_B, LOGIN, LOGIN_B], TWO, slow=True),
+    "keep, logout, request, login": Scenario([KEEP, LOGOUT, USE, LOGIN], TWO, slow=True),
+}
+
 SCENARIOS: dict[str, Scenario] = {
     **SESSIONS,
     **REGISTERING,
@@ -287,6 +349,7 @@ SCENARIOS: dict[str, Scenario] = {
     **CAPPED,
     **UNLISTED,
     **PER_LOGIN,
+    **KEEPING,
 }
 CLOCK_SET_BACK = Scenario(
     [join("bob"), RESTORE, Step("set_clock_back", ticks=(3,)), join("cat"), login(who="cat")],

@@ -29,6 +29,8 @@ class Account(NamedTuple):
     is_active: bool
     password: int
     person: str
+    kept: tuple[int, str] | None = None
+    """An epoch, and the session that is live under it although its record may be older."""
 
 
 class Record(NamedTuple):
@@ -139,6 +141,16 @@ def revoke(state: State, key: str, epoch: int | None) -> tuple[State, Any]:
     return _put(state, key, REVOKED, state.redis[key][1]), "OK"
 
 
+def move(state: State, key: str, epoch: int) -> tuple[State, Any]:
+    """Give a record a newer epoch and keep its time: it creates nothing."""
+    value = value_at(state, key)
+    if value is None or value == REVOKED:
+        return state, "gone"
+    if value.epoch >= epoch:
+        return state, "not older"
+    return _put(state, key, value._replace(epoch=epoch), state.redis[key][1]), "OK"
+
+
 def revoke_briefly(state: State, key: str) -> tuple[State, Any]:
     """Mark a surplus record as ended, for a short time of its own."""
     if value_at(state, key) is None:
@@ -208,6 +220,7 @@ REDIS_WRITES = frozenset(
         get_and_extend,
         expire,
         revoke,
+        move,
         revoke_briefly,
         delete,
         take_out,
@@ -262,17 +275,25 @@ def raise_epoch(
     password: int | None,
     is_active: bool | None,
     from_clock: bool,
+    session: str | None = None,
+    keeps: str | None = None,
 ) -> tuple[State, Any]:
     """Raise an account's epoch; set its password and activity when they are given.
 
-    One statement. With `under`, only where the epoch is this one. Return the row, None for none.
+    One statement. With `under`, only where the epoch is this one or `session` is the one that is
+    kept. Name the session that it `keeps`; else what stands there stays. Return the row, None for
+    none.
     """
     row = find_id(state, account_id)
-    if row is None or (under is not None and row.epoch != under):
+    if row is None:
+        return state, None
+    if under not in (None, row.epoch) and (session is None or row.kept != (row.epoch, session)):
         return state, None
     clock = state.clock + 1
+    epoch = max(row.epoch + 1, clock) if from_clock else row.epoch + 1
     row = row._replace(
-        epoch=max(row.epoch + 1, clock) if from_clock else row.epoch + 1,
+        epoch=epoch,
+        kept=(epoch, keeps) if keeps else row.kept,
         is_active=row.is_active if is_active is None else is_active,
         password=row.password if password is None else password,
     )

@@ -7,7 +7,7 @@ import pytest
 from tests.model import stores
 from tests.model.exploration import explore
 from tests.model.invariants import Invariant, run_alone
-from tests.model.operations import PROTOCOL, Rules, Step
+from tests.model.operations import PROTOCOL, Rules, Step, Token
 from tests.model.random_schedules import CONFIGURATIONS, Faults, Schedule
 from tests.model.scenarios import CAP_REPEATED, CLOCK_SET_BACK, SCENARIOS
 from tests.model.stores import Account, State
@@ -25,6 +25,10 @@ QUICK = (
     "cap, access, end all",
     "sweep, request, login",
     "one more, end all, crash",
+    "keep, request, login",
+    "keep by two devices",
+    "keep, logout, repeated write",
+    "keep, failover, login",
 )
 """Of every kind one or two; together they take a second."""
 
@@ -98,6 +102,46 @@ MUTATIONS = {
         replace(PROTOCOL, change_compares_epoch=False),
         "two changes",
         Invariant.ENDED,
+    ),
+    "the session that is kept is not live": (
+        replace(PROTOCOL, kept_session_is_live=False),
+        "keep, request",
+        Invariant.KEPT,
+    ),
+    "a session is kept under every later epoch": (
+        replace(PROTOCOL, kept_under_one_epoch=False),
+        "keep, end all",
+        Invariant.ENDED,
+    ),
+    "a session is kept under any epoch": (
+        replace(PROTOCOL, keeping_compares_epoch=False),
+        "keep by two devices",
+        Invariant.ENDED,
+    ),
+    "the session that is kept may not write under the epoch raised for it": (
+        replace(PROTOCOL, kept_session_may_write=False),
+        "keep twice by one token",
+        Invariant.KEPT,
+    ),
+    "a login takes the session that is kept out": (
+        replace(PROTOCOL, login_returns_kept=False),
+        "keep, login",
+        Invariant.FINDABLE,
+    ),
+    "the clean-up revokes the session that is kept": (
+        replace(PROTOCOL, kept_record="revoked"),
+        "keep, request",
+        Invariant.KEPT,
+    ),
+    "the record of the session that is kept is written": (
+        replace(PROTOCOL, kept_record="written"),
+        "keep, logout, request",
+        Invariant.NO_REVIVAL,
+    ),
+    "the record of the session that is kept keeps its epoch": (
+        replace(PROTOCOL, kept_record="left"),
+        "keep by two devices, request",
+        Invariant.KEPT,
     ),
     "epochs are counted from 0": (
         replace(PROTOCOL, epoch_from_clock=False),
@@ -175,6 +219,17 @@ def test_a_login_where_postgresql_went_back_and_no_epoch_was_raised(drops: bool,
     assert opened.outcome == "token"
     state = state._replace(accounts=before.accounts)
     assert run_alone(rules, state, Step("log_in"), "P2")[1].outcome == outcome
+
+
+def test_a_login_where_postgresql_went_back_to_an_earlier_keeping():
+    """The session that the row keeps is live although its record has the later epoch."""
+    state = State({}, (Account(1, "ann", 5, True, 0, "ann"),), 2, 5, 0)
+    state, opened = run_alone(PROTOCOL, state, Step("log_in"), "P0")
+    keep = Step("end_others", token=Token("A", "token", opened.sid, 1))
+    before, _ = run_alone(PROTOCOL, state, keep, "P1")
+    state, _ = run_alone(PROTOCOL, before, keep, "P2")
+    state = state._replace(accounts=before.accounts)
+    assert run_alone(PROTOCOL, state, Step("log_in"), "P3")[1] == opened
 
 
 def play(faults: Faults, first: int, count: int) -> None:
