@@ -183,6 +183,7 @@ class Settings:
         access = self.access_token_lifetime
         return {
             "token": self.session_lifetime,
+            "device": self.session_lifetime,
             "imported": self.session_lifetime,
             "fresh": access,
             "access": access,

@@ -20,6 +20,7 @@ from store.errors import (
     BadToken,
     Busy,
     Inactive,
+    StaleEpoch,
     Taken,
     TokenProblem,
     Unavailable,
@@ -28,8 +29,9 @@ from store.errors import (
 from store.limits import Limits
 from store.names import FOLD, is_valid_name
 from store.passwords import Match, Passwords
-from store.session_record import IssuedToken, SessionSpec
-from store.sessions import Sessions, StaleEpoch
+from store.session_list import SessionList
+from store.session_record import IssuedToken, Session, SessionSpec
+from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 _log = logging.getLogger("latchkey.access")
@@ -57,6 +59,8 @@ class Access:
         self._authentication = Authentication(accounts, sessions, observer)
         self.authenticate = self._authentication.authenticate
         self.confirm = self._authentication.confirm
+        listed = SessionList(sessions, self._authentication)
+        self.sessions_of, self.end_session = listed.sessions_of, listed.end_session
 
     def close(self) -> None:
         """End the tasks that look up tokens."""
@@ -174,18 +178,32 @@ class Access:
         Raises BadToken when the account's epoch is no longer the one that the caller was
         authenticated under: then the caller's session has ended.
         """
-        account = caller.account
-        epoch = await self._accounts.raise_epoch(account.id, account.epoch)
+        await self._end_all(caller, keep=False)
+
+    async def end_others(self, caller: Caller) -> None:
+        """End every session of the caller's account but the caller's, whose token stays the same.
+
+        No request with that token is refused meanwhile. Raises BadToken when the caller's session
+        has ended.
+        """
+        await self._end_all(caller, keep=True)
+
+    async def _end_all(self, caller: Caller, *, keep: bool) -> None:
+        account, session = caller
+        epoch = await self._accounts.raise_epoch(
+            account.id, account.epoch, session.public_id, keeps_session=keep
+        )
         if epoch is None:
             raise BadToken(TokenProblem.REVOKED)
-        await end_older_sessions(self._sessions, account.id, epoch)
+        await end_older_sessions(self._sessions, account.id, epoch, session if keep else None)
 
     async def refresh(self, caller: Caller, spec: SessionSpec) -> IssuedToken:
         """Open a session for the caller, who has a refresh session. Raises RateLimited."""
         account = caller.account
         if self._limits:
             await self._limits.refresh(account.id)
-        return await self._sessions.open(account.id, account.epoch, spec)
+        [issued] = await self._open(account, [spec], database_restored=False)
+        return issued
 
     async def change(
         self,
@@ -194,12 +212,15 @@ class Access:
         password: str | None = None,
         specs: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
+        *,
+        keep: bool = False,
     ) -> tuple[Account, list[IssuedToken]]:
         """Change the caller's account: columns by name, and its password if one is given.
 
         Return the account, and a session for each spec if the password was changed. A new password
-        ends every session of the account, the caller's included. Raises BadToken when the caller's
-        session has ended; Taken, Unstorable, Busy, RateLimited.
+        ends every session of the account; with `keep`, every session but the caller's, as
+        `end_others` does. Raises BadToken when the caller's session has ended; Taken, Unstorable,
+        Busy, RateLimited.
         """
         if self._limits and _is_another(changes.get("email"), caller.account.email):
             await self._limits.change_email(caller.account.id, client)
@@ -210,24 +231,30 @@ class Access:
             if self._limits:
                 await self._limits.change_password(caller.account.id, client)
             hash = await self._passwords.hash(password, client)
-            account = await self._write(caller, {**changes, "password": hash})
-        await end_older_sessions(self._sessions, account.id, account.epoch)
+            account = await self._write(caller, {**changes, "password": hash}, keep=keep)
+        await end_older_sessions(
+            self._sessions, account.id, account.epoch, caller.session if keep else None
+        )
         try:
             return account, await self._open(account, specs, database_restored=False)
         except StaleEpoch:  # a concurrent request raised the epoch again
             raise BadToken(TokenProblem.REVOKED) from None
 
-    async def _write(self, caller: Caller, changes: Mapping[str, Any]) -> Account:
-        account = (await self.confirm(caller)).account
-        changed = await self._accounts.change(account.id, changes, account.epoch)
+    async def _write(
+        self, caller: Caller, changes: Mapping[str, Any], *, keep: bool = False
+    ) -> Account:
+        account, session = await self.confirm(caller)
+        changed = await self._accounts.change(
+            account.id, changes, account.epoch, session.public_id, keeps_session=keep
+        )
         if changed is None:
             raise BadToken(TokenProblem.REVOKED)
         return changed
 
     async def delete(self, caller: Caller) -> None:
         """Delete the caller's account, its pictures and its sessions. Raises BadToken."""
-        account = (await self.confirm(caller)).account
-        if not await self._accounts.delete(account.id, account.epoch):
+        account, session = await self.confirm(caller)
+        if not await self._accounts.delete(account.id, account.epoch, session.public_id):
             raise BadToken(TokenProblem.REVOKED)
         await end_older_sessions(self._sessions, account.id, account.epoch + 1)
 
@@ -236,7 +263,11 @@ class Access:
     ) -> list[IssuedToken]:
         return [
             await self._sessions.open(
-                account.id, account.epoch, spec, database_restored=database_restored
+                account.id,
+                account.epoch,
+                spec,
+                account.kept_session,
+                database_restored=database_restored,
             )
             for spec in specs
         ]
@@ -246,13 +277,16 @@ class Access:
             await self._sessions.discard(account_id, session)
 
 
-async def end_older_sessions(sessions: Sessions, account_id: int, epoch: int) -> None:
+async def end_older_sessions(
+    sessions: Sessions, account_id: int, epoch: int, kept: Session | None = None
+) -> None:
     """Revoke in Redis an account's sessions of epochs below `epoch`, which PostgreSQL has now.
 
     They have ended already, by the epoch, so a Redis that is unavailable is logged and not raised.
+    The session that PostgreSQL kept gets the epoch instead.
     """
     try:
-        await sessions.end_older(account_id, epoch)
+        await sessions.end_older(account_id, epoch, kept)
     except Unavailable as error:
         _log.warning(
             "sessions of account %d have ended but are still in Redis: %s", account_id, error

@@ -24,6 +24,8 @@ class Account(NamedTuple):
     epoch: int
     created: datetime.datetime
     picture_id: str | None
+    kept_session: str | None
+    """`Session.kept_under` of the session that is live although its epoch is an older one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,21 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import psycopg2.errors
 
 from store.account import CHANGEABLE, Account, Credentials, Details, Login, NewAccount
+from store.account_sql import (
+    CLOCK,
+    COLUMNS,
+    DETAILS,
+    ENTITLED,
+    KEPT,
+    NAMES,
+    RAISED,
+    assignments,
+)
 from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
 from store.names import FOLD, forms, is_seen, is_valid_name, is_valid_text
@@ -19,19 +28,7 @@ MAX_ID = 2**63 - 1
 BATCH_SECONDS = 60.0
 """The timeout in seconds of one statement about many accounts, which only operators run."""
 
-_NAMES = ("username", "email")
 _TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
-
-_COLUMNS = """id, username, email, first_name, last_name, is_active, is_staff, is_admin, group_name,
-    session_epoch, created, picture_id"""
-
-_CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
-_RAISED = f"greatest(session_epoch + 1, {_CLOCK})"
-"""The next session epoch. No epoch is used twice."""
-
-_DETAILS = ", ".join(each.name for each in fields(Details))
-
-_CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"), "::bigint[]")
 
 
 class Accounts:
@@ -40,9 +37,9 @@ class Accounts:
     def __init__(self, database: Database, observer: Observer = UNOBSERVED) -> None:
         self._database = database
         # Given one id as an array, PostgreSQL plans the statement at each execution.
-        self._one = Prepared(f"select {_COLUMNS} from account where id = %s", "bigint")
+        self._one = Prepared(f"select {COLUMNS} from account where id = %s", "bigint")
         self._many = Prepared(
-            f"select {_COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
+            f"select {COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
         )
         self._by_name: BatchLoader[tuple[str, str], Credentials] = BatchLoader(
             self._fetch_by_name, database.timeout, observer=observer, name="login"
@@ -69,7 +66,7 @@ class Accounts:
         if not 0 < account_id <= MAX_ID:
             return None
         row = await self._database.row(
-            f"select {_DETAILS} from account where id = %s", (account_id,)
+            f"select {DETAILS} from account where id = %s", (account_id,)
         )
         return Details(*row) if row else None
 
@@ -80,9 +77,9 @@ class Accounts:
         """
         if not is_valid_name(name):
             return []
-        wanted = [forms(field, name) if field in (fields or _NAMES) else [] for field in _NAMES]
+        wanted = [forms(field, name) if field in (fields or NAMES) else [] for field in NAMES]
         rows = await self._database.rows(
-            f"""select {_DETAILS} from account
+            f"""select {DETAILS} from account
                 where username_folded = any(%s::text[]) or email_folded = any(%s::text[])
                 order by id""",
             wanted,
@@ -91,7 +88,7 @@ class Accounts:
 
     async def ids_of(self, field: str, names: Iterable[str]) -> dict[str, int]:
         """Return the ids of the accounts of these names, by name; `field` is username or email."""
-        if field not in _NAMES:
+        if field not in NAMES:
             raise ValueError(f"not a name of an account: {field!r}")
         wanted = {name: forms(field, name) for name in names if is_valid_name(name)}
         rows = await self._database.rows(
@@ -119,7 +116,7 @@ class Accounts:
 
     async def new_identity(self) -> tuple[int, int]:
         """Reserve an id and a session epoch for a new account; return both."""
-        row = await self._database.one(f"select nextval('account_id'), {_CLOCK}")
+        row = await self._database.one(f"select nextval('account_id'), {CLOCK}")
         return row[0], row[1]
 
     async def insert(
@@ -141,37 +138,38 @@ class Accounts:
                     email_folded, id, session_epoch, password, towns, last_login)
                 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
                     case when %s then now() end)
-                on conflict (id) do nothing returning {_COLUMNS}""",
+                on conflict (id) do nothing returning {COLUMNS}""",
             values,
             (*identity, hash, list(new.towns), logged_in),
         )
         return Account(*rows[0]) if rows else None
 
     async def change(
-        self, account_id: int, changes: Mapping[str, Any], epoch: int | None = None
+        self,
+        account_id: int,
+        changes: Mapping[str, Any],
+        epoch: int | None = None,
+        session_id: str | None = None,
+        *,
+        keeps_session: bool = False,
     ) -> Account | None:
         """Set columns of an account and return it as it is afterwards.
 
-        `changes` has values by column; `password` is a hash. When the account does not exist or
-        has another epoch than the given one, nothing changes and None is returned. A new password
-        or a changed `is_active` raises the epoch in the same statement, which ends every session
-        of the account. Raises Taken, Unstorable; ValueError for a column not in CHANGEABLE.
+        `changes` has values by column; `password` is a hash. When the account does not exist, or
+        neither has the given epoch nor keeps the session of the given public id, nothing changes
+        and None is returned. A new password or a changed `is_active` raises the epoch in the same
+        statement, which ends every session of the account; with `keeps_session`, every session but
+        that one. Another e-mail is unverified. Raises Taken, Unstorable; ValueError for a column
+        not in CHANGEABLE.
         """
         if unknown := changes.keys() - CHANGEABLE:
             raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
-        sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
-        sets += [f"{field}_folded = %s" for field in _NAMES if field in changes]
-        if "password" in changes:
-            sets.append(f"session_epoch = {_RAISED}")
-        elif "is_active" in changes:
-            same = f"is_active is {'true' if changes['is_active'] else 'false'}"
-            sets.append(f"session_epoch = case when {same} then session_epoch else {_RAISED} end")
+        sets, parameters = assignments(changes, session_id if keeps_session else None)
         rows = await self._write(
-            f"""update account set {", ".join(sets)}, modified = now()
-                where id = %s and session_epoch = coalesce(%s, session_epoch)
-                returning {_COLUMNS}""",
+            f"""update account set {sets}, modified = now()
+                where {ENTITLED} returning {COLUMNS}""",
             changes,
-            (account_id, epoch),
+            (*parameters, account_id, epoch, session_id),
             account_id,
         )
         return Account(*rows[0]) if rows else None
@@ -192,17 +190,25 @@ class Accounts:
             (fresh, account_id, kept),
         )
 
-    async def raise_epoch(self, account_id: int, epoch: int | None = None) -> int | None:
+    async def raise_epoch(
+        self,
+        account_id: int,
+        epoch: int | None = None,
+        session_id: str | None = None,
+        *,
+        keeps_session: bool = False,
+    ) -> int | None:
         """Raise the account's epoch, which ends its sessions, and return the new epoch.
 
-        When the account does not exist or has another epoch than the given one, nothing changes
-        and None is returned.
+        With `keeps_session`, the session of the given public id stays live. When the account does
+        not exist, or neither has the given epoch nor keeps that session, nothing changes and None
+        is returned.
         """
+        kept = f", {KEPT}" if keeps_session else ""
         row = await self._database.row(
-            f"""update account set session_epoch = {_RAISED}
-                 where id = %s and session_epoch = coalesce(%s, session_epoch)
-                returning session_epoch""",
-            (account_id, epoch),
+            f"""update account set session_epoch = {RAISED}{kept}
+                 where {ENTITLED} returning session_epoch""",
+            (*([session_id] if keeps_session else []), account_id, epoch, session_id),
         )
         return row[0] if row else None
 
@@ -214,7 +220,7 @@ class Accounts:
         """
         [(last, ended)] = await self._database.rows(
             f"""with raised as (
-                    update account set session_epoch = {_RAISED}
+                    update account set session_epoch = {RAISED}
                      where id > %(after)s and id <= (select max(id) from (
                            select id from account where id > %(after)s
                             order by id limit %(count)s) as batch)
@@ -231,11 +237,13 @@ class Accounts:
         [(count,)] = await self._database.rows("select count(*) from account", (), deadline)
         return int(count)
 
-    async def delete(self, account_id: int, epoch: int) -> bool:
-        """Delete the account and its pictures; return False if it has another epoch or is gone."""
+    async def delete(self, account_id: int, epoch: int, session_id: str | None = None) -> bool:
+        """Delete the account and its pictures; return False if nothing matches.
+
+        The account must have this epoch or keep the session of this public id.
+        """
         row = await self._database.row(
-            "delete from account where id = %s and session_epoch = %s returning id",
-            (account_id, epoch),
+            f"delete from account where {ENTITLED} returning id", (account_id, epoch, session_id)
         )
         return row is not None
 
@@ -246,7 +254,7 @@ class Accounts:
 
         Raises Taken, Unstorable.
         """
-        folded = {field: _folded(field, values[field]) for field in _NAMES if field in values}
+        folded = {field: _folded(field, values[field]) for field in NAMES if field in values}
         for field, value in values.items():
             if isinstance(value, str) and not is_valid_text(value):
                 raise Unstorable(field)
@@ -261,9 +269,9 @@ class Accounts:
         row = await self._database.one(
             """select exists (select from account where username_folded = %s and id <> %s),
                       exists (select from account where email_folded = %s and id <> %s)""",
-            [part for field in _NAMES for part in (folded.get(field), own_id)],
+            [part for field in NAMES for part in (folded.get(field), own_id)],
         )
-        return frozenset(field for field, taken in zip(_NAMES, row, strict=True) if taken)
+        return frozenset(field for field, taken in zip(NAMES, row, strict=True) if taken)
 
     async def _fetch_by_name(
         self, names: list[tuple[str, str]], deadline: float
@@ -271,10 +279,10 @@ class Accounts:
         usernames = [name for field, name in names if field == "username"]
         emails = [name for field, name in names if field == "email"]
         rows = await self._database.rows(
-            f"""select 'username', username_folded, password, {_COLUMNS} from account
+            f"""select 'username', username_folded, password, {COLUMNS} from account
                  where username_folded = any(%s::text[])
                 union all
-                select 'email', email_folded, password, {_COLUMNS} from account
+                select 'email', email_folded, password, {COLUMNS} from account
                  where email_folded = any(%s::text[])""",
             (usernames, emails),
             deadline,

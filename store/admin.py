@@ -58,7 +58,9 @@ class Admin:
         """
         accounts = await self._read_accounts({account_id for account_id, _ in owned})
         tokens = [
-            Imported(token, account_id, accounts[account_id].epoch)
+            Imported(
+                token, account_id, accounts[account_id].epoch, accounts[account_id].kept_session
+            )
             for account_id, token in owned
             if account_id in accounts
         ]

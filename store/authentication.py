@@ -18,7 +18,7 @@ from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "fresh", "access", imported_tokens.KIND})
+ACCESS_KINDS = frozenset({"token", "device", "fresh", "access", imported_tokens.KIND})
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 
@@ -101,6 +101,6 @@ def resolve_caller(session: Session | None, accounts: Mapping[int, Account]) -> 
         return BadToken(TokenProblem.REVOKED)
     if not account.is_active:
         return BadToken(TokenProblem.INACTIVE)
-    if session.epoch != account.epoch:
+    if session.epoch != account.epoch and session.kept_under(account.epoch) != account.kept_session:
         return BadToken(TokenProblem.REVOKED)
     return Caller(account, session)

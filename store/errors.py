@@ -160,6 +160,16 @@ class Unavailable(AppError):
         self.store = store
 
 
+class StaleEpoch(AppError):
+    """A session was to be opened under an epoch older than that of the account's open session."""
+
+    code = "stale_epoch"
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(str(epoch))
+        self.epoch = epoch
+
+
 class BadValue(ValueError):
     """A setting's value is invalid. The text says why, and contains no part of the value."""
 

@@ -33,6 +33,8 @@ class Imported:
     token: str
     account_id: int
     epoch: int
+    kept_session: str | None = None
+    """From the account's row, like the epoch."""
 
 
 def digest_of(token: str) -> str | None:
@@ -67,7 +69,11 @@ async def import_tokens(
     for each, sid, record in zip(tokens, sids, await redis.execute_pipeline(reads), strict=True):
         found = parse(sid, record)
         # A session of an older epoch has ended, although its record is still there.
-        if found and found.account_id == each.account_id and found.epoch >= each.epoch:
+        if (
+            found
+            and found.account_id == each.account_id
+            and (found.epoch >= each.epoch or found.kept_under(each.epoch) == each.kept_session)
+        ):
             key = set_key(each.account_id)
             names.eval(_ENTER, 1, key, found.name, now + lifetime, set_lifetime)
             opened.append(True)

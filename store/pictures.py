@@ -21,7 +21,8 @@ NO_PICTURE = 0
 
 _MAX_GALLERY_ID = 2**31 - 1
 # An epoch is used once: while the lock is held, each statement sees the same account or none.
-_CALLER = "id = %(account)s and session_epoch = %(epoch)s"
+_CALLER = """id = %(account)s and (session_epoch = %(epoch)s
+    or kept_session = session_epoch || ' ' || %(session)s)"""
 _LOCK = f"select from account where {_CALLER} for update"
 _COLUMNS = {side: f"side_{side}" for side in SIDES}
 
@@ -49,10 +50,13 @@ class Pictures:
         )
         return [GalleryPicture(*row) for row in rows]
 
-    async def choose(self, account_id: int, epoch: int, gallery_id: int) -> None:
+    async def choose(
+        self, account_id: int, epoch: int, gallery_id: int, session_id: str | None = None
+    ) -> None:
         """Set a gallery picture as the account's; with NO_PICTURE, remove the account's.
 
-        Raises NoSuchPicture, and BadToken unless the account still has this epoch.
+        Raises NoSuchPicture, and BadToken unless the account still has this epoch or keeps the
+        session of this public id.
         """
         if not 0 <= gallery_id <= _MAX_GALLERY_ID:
             raise NoSuchPicture
@@ -66,18 +70,26 @@ class Pictures:
                     where {_CALLER}
                       and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s))
                    returning id""",
-                {"account": account_id, "epoch": epoch, "gallery": gallery_id},
+                {
+                    "account": account_id,
+                    "epoch": epoch,
+                    "session": session_id,
+                    "gallery": gallery_id,
+                },
             )
         except psycopg2.errors.ForeignKeyViolation:  # it was removed concurrently
             raise NoSuchPicture from None
         if row is None:
-            await self._check_caller(account_id, epoch)
+            await self._check_caller(account_id, epoch, session_id)
             raise NoSuchPicture
 
-    async def keep(self, account_id: int, epoch: int, sides: Sequence[bytes]) -> str:
+    async def keep(
+        self, account_id: int, epoch: int, sides: Sequence[bytes], session_id: str | None = None
+    ) -> str:
         """Store an uploaded picture, as WebP in each of `SIDES`, as the account's; return its id.
 
-        The previous upload is deleted. Raises BadToken unless the account still has this epoch.
+        The previous upload is deleted. Raises BadToken unless the account still has this epoch or
+        keeps the session of this public id.
         """
         picture_id = secrets.token_urlsafe(16)
         row = await self._database.row(
@@ -91,6 +103,7 @@ class Pictures:
             {
                 "account": account_id,
                 "epoch": epoch,
+                "session": session_id,
                 "picture": picture_id,
                 **dict(zip(("large", "middle", "small"), sides, strict=True)),
             },
@@ -99,9 +112,10 @@ class Pictures:
             raise BadToken(TokenProblem.REVOKED)
         return picture_id
 
-    async def _check_caller(self, account_id: int, epoch: int) -> None:
+    async def _check_caller(self, account_id: int, epoch: int, session_id: str | None) -> None:
         row = await self._database.row(
-            f"select 1 from account where {_CALLER}", {"account": account_id, "epoch": epoch}
+            f"select 1 from account where {_CALLER}",
+            {"account": account_id, "epoch": epoch, "session": session_id},
         )
         if row is None:
             raise BadToken(TokenProblem.REVOKED)

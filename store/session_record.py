@@ -2,7 +2,8 @@
 
 session:<sid>          string: "<account> <dialect> <kind> <epoch> <key> <opened>", where epoch
                        is the account's in microseconds, key is the id of the secret key that
-                       signed the token and opened is in seconds since 1970. It expires after the
+                       signed the token and opened is in seconds since 1970. A device's label
+                       follows, which may contain spaces. The key expires after the
                        lifetime of its kind. After a logout it is `revoked` for the rest of that
                        time, which distinguishes revoked from expired; a session above its
                        account's limit is `revoked` for two minutes.
@@ -13,6 +14,7 @@ sessions:<account>     sorted set of the account: member "<dialect>:<kind>:<sid>
 The specification is docs/session-protocol.md#key-layout.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +33,8 @@ class SessionSpec:
     kind: str = "token"
     sid_bytes: int = 10
     reuse: bool = True
+    device: str | None = None
+    """What to call the device in a list of sessions; storable text, not empty."""
 
     def name(self, sid: str) -> str:
         """Return such a session's name in its account's set; with sid "", the names' prefix."""
@@ -47,6 +51,16 @@ class Session(NamedTuple):
     epoch: int
     key_id: str
     opened: int
+    device: str | None = None
+
+    @property
+    def public_id(self) -> str:
+        """The session's id outside of the store: 16 hex digits of the SHA-256 of its sid."""
+        return hashlib.sha256(self.sid.encode()).hexdigest()[:16]
+
+    def kept_under(self, epoch: int) -> str:
+        """Return what the account's row has if it keeps this session under this epoch."""
+        return f"{epoch} {self.public_id}"
 
     @property
     def name(self) -> str:
@@ -55,9 +69,10 @@ class Session(NamedTuple):
 
     def record(self) -> str:
         """Return the record as Redis holds it."""
-        return (
+        record = (
             f"{self.account_id} {self.dialect} {self.kind} {self.epoch} {self.key_id} {self.opened}"
         )
+        return f"{record} {self.device}" if self.device else record
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +103,8 @@ def parse(sid: str, record: bytes | None) -> Session | None:
     """Return the session of a record, None when it is gone or revoked."""
     if record is None or record == REVOKED:
         return None
-    account_id, dialect, kind, epoch, key_id, opened = record.decode().split(" ")
-    return Session(sid, int(account_id), dialect, kind, int(epoch), key_id, int(opened))
+    field = record.decode().split(" ", 6)
+    device = field[6] if len(field) > 6 else None
+    return Session(
+        sid, int(field[0]), field[1], field[2], int(field[3]), field[4], int(field[5]), device
+    )

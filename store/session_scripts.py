@@ -48,6 +48,18 @@ redis.call('SET', KEYS[1], 'revoked', 'XX', 'KEEPTTL')
 return 1
 """
 
+# KEYS: a record. ARGV: an epoch. Gives the record this epoch if its own is older. Returns 1 when
+# the record is revoked or gone, else 0.
+MOVE = """
+local record = redis.call('GET', KEYS[1])
+if not record or record == 'revoked' then return 1 end
+local before, epoch, after = string.match(record, '^(%S+ %S+ %S+ )(%d+)(.*)$')
+if tonumber(epoch) < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], before .. ARGV[1] .. after, 'XX', 'KEEPTTL')
+end
+return 0
+"""
+
 # KEYS: an account's set. ARGV: name, new score, the set's lifetime. Adds no name.
 EXTEND = """
 redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], ARGV[1])

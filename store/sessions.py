@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from store import imported_tokens
-from store.errors import AppError, BadToken, Busy, TokenProblem
+from store.errors import BadToken, Busy, StaleEpoch, TokenProblem
 from store.redis.client import Redis
 from store.session_record import (
     REVOKED,
@@ -24,7 +24,7 @@ from store.session_record import (
     set_key,
 )
 from store.session_renewal import SessionRenewer
-from store.session_scripts import EXTEND, FIND, REGISTER, REVOKE_OLDER
+from store.session_scripts import EXTEND, FIND, MOVE, REGISTER, REVOKE_OLDER
 from store.tokens import Tokens
 from telemetry.observer import UNOBSERVED, Observer
 
@@ -36,18 +36,8 @@ SURPLUS_SECONDS = 120
 Longer than a write can be in flight (STORE_TIMEOUT), so that a late write finds the record ended.
 Short, because the number of an account's records in Redis must be bounded.
 """
-BY_USE = frozenset({"token", imported_tokens.KIND})
+BY_USE = frozenset({"token", "device", imported_tokens.KIND})
 """Kinds that are extended by use. The others are extended when they are issued again."""
-
-
-class StaleEpoch(AppError):
-    """A session was to be opened under an epoch older than that of the account's open session."""
-
-    code = "stale_epoch"
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__(str(epoch))
-        self.epoch = epoch
 
 
 class Sessions:
@@ -110,14 +100,21 @@ class Sessions:
                 self._renewer.add(session, lifetime / 100)
 
     async def open(
-        self, account_id: int, epoch: int, spec: SessionSpec, *, database_restored: bool = False
+        self,
+        account_id: int,
+        epoch: int,
+        spec: SessionSpec,
+        kept_session: str | None = None,
+        *,
+        database_restored: bool = False,
     ) -> IssuedToken:
         """Return the account's open session of the spec's dialect and kind, or open a new one.
 
-        A spec without `reuse` always opens a new one. `epoch` is the account's, as it was read
-        with what justifies the session. Raises StaleEpoch when the account has a session of a
-        newer epoch, unless `database_restored`: then the epoch in PostgreSQL went back, and that
-        session is replaced. Raises Busy when concurrent logins win MAX_ATTEMPTS times.
+        A spec without `reuse` always opens a new one. `epoch` and `kept_session` are the account's,
+        as they were read with what justifies the session. Raises StaleEpoch when the account has a
+        session of a newer epoch, unless `database_restored`: then the epoch in PostgreSQL went
+        back, and that session is replaced unless it is the kept one. Raises Busy when concurrent
+        logins win MAX_ATTEMPTS times.
         """
         for _ in range(MAX_ATTEMPTS):
             name = await self._find(account_id, spec) if spec.reuse else None
@@ -131,7 +128,7 @@ class Sessions:
             session = await self._read_and_renew(name, spec)
             if session and session.epoch > epoch and not database_restored:
                 raise StaleEpoch(session.epoch)
-            if session and session.epoch == epoch:
+            if session and (session.epoch == epoch or session.kept_under(epoch) == kept_session):
                 if self._tokens.knows(session.key_id):
                     return self._issue(spec, session.sid, session.key_id)
                 await self._revoke([name])  # its key is not listed now, but may be listed again
@@ -162,19 +159,21 @@ class Sessions:
             await self._revoke(names)
             await self._take_out(account_id, names)
 
-    async def end_older(self, account_id: int, epoch: int) -> None:
+    async def end_older(self, account_id: int, epoch: int, kept: Session | None = None) -> None:
         """Revoke the account's sessions of epochs below `epoch`, and remove their names.
 
         PostgreSQL must have raised the account's epoch before. That has ended the sessions, even
         if Redis loses writes; this frees their memory and the places under the account's limit.
+        The session that PostgreSQL kept is given the epoch instead.
         """
         found: list[bytes] = await self._redis.execute(
             self._redis.client.zrange(set_key(account_id), 0, -1)
         )
-        names = [name.decode() for name in found]
+        names = list(dict.fromkeys([*([kept.name] if kept else ()), *map(bytes.decode, found)]))
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
-            pipeline.eval(REVOKE_OLDER, 1, named_key(name), epoch)
+            script = MOVE if kept and name == kept.name else REVOKE_OLDER
+            pipeline.eval(script, 1, named_key(name), epoch)
         replies = await self._redis.execute_pipeline(pipeline)
         ended = [name for name, has_ended in zip(names, replies, strict=True) if has_ended]
         await self._take_out(account_id, ended)
@@ -192,6 +191,10 @@ class Sessions:
         ends = {name.decode().rpartition(":")[2]: score for name, score in found}
         sessions = await self.read(list(ends), deadline) if ends else {}
         return [(session, ends[sid]) for sid, session in sessions.items() if session]
+
+    def last_used(self, session: Session, ends: float) -> float:
+        """Return when a session that has this end was last extended, in seconds since 1970."""
+        return max(session.opened, ends - self._lifetimes[session.kind])
 
     async def import_tokens(
         self, dialect: str, tokens: Sequence[imported_tokens.Imported]
@@ -226,7 +229,7 @@ class Sessions:
         sid = self._tokens.new_sid(spec.sid_bytes)
         key_id = self._tokens.signing_key
         now = int(time.time())
-        session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now)
+        session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now, spec.device)
         lifetime = self._lifetimes[spec.kind]
         await self._redis.execute(
             self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)

@@ -174,11 +174,11 @@ async def set_picture(request: web.Request, caller: Caller) -> Response:
     sent = await read_upload(request)
     await access.confirm(caller)
     if isinstance(sent, int):
-        await pictures.choose(account.id, account.epoch, sent)
+        await pictures.choose(account.id, account.epoch, sent, caller.session.public_id)
     else:
         sides = await request.app[IMAGES].square(sent, account.id, client_of(request))
         await access.confirm(caller)
-        await pictures.keep(account.id, account.epoch, sides)
+        await pictures.keep(account.id, account.epoch, sides, caller.session.public_id)
     return json_response({"success": True})
 
 

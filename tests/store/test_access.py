@@ -392,9 +392,9 @@ async def test_a_change_overtaken_by_end_all_changes_nothing(access, core, monke
     caller = await access.authenticate(token)
     write = getattr(core.accounts, change)
 
-    async def write_late(*parts: Any) -> Any:
+    async def write_late(*parts: Any, **more: Any) -> Any:
         await core.admin.end_all(caller.account.id)
-        return await write(*parts)
+        return await write(*parts, **more)
 
     monkeypatch.setattr(core.accounts, change, write_late)
     overtaken = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from store.errors import BadToken, TokenProblem, Unavailable
+from store.errors import BadToken, StaleEpoch, TokenProblem, Unavailable
 from store.redis.client import connect_redis
 from store.session_record import (
     REVOKED,
@@ -18,7 +18,7 @@ from store.session_record import (
     record_key,
     set_key,
 )
-from store.sessions import DAY, SURPLUS_SECONDS, Sessions, StaleEpoch
+from store.sessions import DAY, SURPLUS_SECONDS, Sessions
 
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
 KUST, WICARE = SessionSpec("kust"), SessionSpec("wicare", sid_bytes=16)

@@ -1,0 +1,49 @@
+"""Parts of the statements about accounts: columns, epochs and what a change sets."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from store.account import Details
+
+NAMES = ("username", "email")
+
+COLUMNS = """id, username, email, first_name, last_name, is_active, is_staff, is_admin, group_name,
+    session_epoch, created, picture_id, kept_session"""
+DETAILS = ", ".join(each.name for each in fields(Details))
+
+CLOCK = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
+RAISED = f"greatest(session_epoch + 1, {CLOCK})"
+"""The next session epoch. No epoch is used twice. It is the same wherever a statement has it."""
+KEPT = f"kept_session = {RAISED} || ' ' || %s"
+"""Keeps the session of this public id under the next session epoch."""
+ENTITLED = """id = %s and (session_epoch = coalesce(%s, session_epoch)
+    or kept_session = session_epoch || ' ' || %s)"""
+"""The account has this epoch, or keeps the session of this public id under its present one."""
+
+_VERIFIED = """email_verified_at =
+    case when email is not distinct from %s then email_verified_at end"""
+"""Marks another e-mail as unverified."""
+_CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"), "::bigint[]")
+
+
+def assignments(changes: Mapping[str, Any], kept: str | None) -> tuple[str, list[Any]]:
+    """Return what an UPDATE sets, and its parameters after the values and the folded names.
+
+    `kept` is the public id of the session that a new password leaves live, None for none.
+    """
+    sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
+    sets += [f"{field}_folded = %s" for field in NAMES if field in changes]
+    parameters = []
+    if "email" in changes:
+        sets.append(_VERIFIED)
+        parameters.append(changes["email"])
+    if "password" in changes:
+        sets.append(f"session_epoch = {RAISED}")
+        if kept:
+            sets.append(KEPT)
+            parameters.append(kept)
+    elif "is_active" in changes:
+        same = f"is_active is {'true' if changes['is_active'] else 'false'}"
+        sets.append(f"session_epoch = case when {same} then session_epoch else {RAISED} end")
+    return ", ".join(sets), parameters
