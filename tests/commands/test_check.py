@@ -2,13 +2,12 @@
 
 import asyncio
 import re
+import resource
 import socket
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import redis
 
 import commands
+import server
 from commands.check import startup_warnings
 from commands.findings import judge_database, judge_redis, judge_secrets, judge_settings
 from commands.serving import run_loop
@@ -28,7 +28,7 @@ from store.errors import Unavailable
 from store.postgresql.database import connect_database
 from store.redis.client import connect_redis
 from store.schema import newest
-from tests.program import KEY, ROOT, Program
+from tests.program import KEY, Program
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
 from tests.store.test_schema import prepare_at
@@ -49,29 +49,12 @@ def where(stores, clean):
 
 
 @pytest.fixture
-def start(where):
-    with ExitStack() as stack:
-        yield lambda **other: stack.enter_context(Program("check", **(where | other)))
-
-
-@pytest.fixture
 def check(settings, clean, capsys):
     """Run `check` in this process, with some other settings; return what it says by level."""
 
     def run(**other):
         where = replace(settings, **{"port": 0, "rate_limits": "on", **other})
         return judged(commands.run(["check"], where), *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def check_alone(start):
-    """Run `check` as a program, with some other settings; return what it says by level."""
-
-    def run(**other):
-        ran = start(**other)
-        return judged(ran.wait(), ran.out, ran.err)
 
     return run
 
@@ -94,9 +77,10 @@ def levels(out):
     return found
 
 
-def test_all_is_well(check_alone, check, stores, durable):
+def test_all_is_well(where, check, stores, durable):
     asyncio.run(prepare_at(stores[0]))
-    found = check_alone()
+    with Program("check", **where) as ran:
+        found = judged(ran.wait(), ran.out, ran.err)
     assert found.keys() - {"ok", "note", "warning"} == set()
     assert [each for each in found.get("warning", []) if "files" not in each] == []
     said = "\n".join(found["ok"])
@@ -112,10 +96,10 @@ def test_all_is_well(check_alone, check, stores, durable):
     assert "note" not in check(dialects={"lumotist": Mount("/")}, **sends)
 
 
-def test_both_stores_are_away(check_alone):
-    found = check_alone(
-        DATABASE_URL=f"postgresql://{SECRET}:{SECRET}@127.0.0.1:1/x",
-        REDIS_URL=f"redis://{SECRET}:{SECRET}@127.0.0.1:1",
+def test_both_stores_are_away(check):
+    found = check(
+        database_url=f"postgresql://{SECRET}:{SECRET}@127.0.0.1:1/x",
+        redis_url=f"redis://{SECRET}:{SECRET}@127.0.0.1:1",
     )
     postgresql, other = found["WRONG"]
     assert postgresql.startswith("postgresql: ")
@@ -132,10 +116,12 @@ def test_a_password_that_is_wrong_is_not_shown(check, stores):
     assert SECRET not in str(found)
 
 
-def test_a_bad_setting(start):
-    ran = start(PORT="x")
-    assert (ran.wait(), ran.out) == (2, "")
-    assert ran.err == "latchkey: PORT must be a whole number from 0 to 65535 (got 'x')\n"
+def test_a_bad_setting(monkeypatch, capsys):
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setattr(sys, "argv", ["server.py", "check"])
+    assert server.main() == 2
+    line = "latchkey: PORT must be a whole number from 0 to 65535 (got 'x')\n"
+    assert capsys.readouterr() == ("", line)
 
 
 VERSIONS = {
@@ -307,18 +293,13 @@ def test_embedded_stores_that_can_not_run(check, tmp_path):
     assert "data directory" in wrong
 
 
-def test_few_open_files(where):
-    line = f"ulimit -n 256; exec '{sys.executable}' server.py check"
-    ran = subprocess.run(
-        ["bash", "-c", line],
-        check=False,
-        cwd=ROOT,
-        env={**where, "PORT": "0"},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
-    [files] = [each for each in levels(ran.stdout)["warning"] if "files" in each]
+def test_few_open_files(check):
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+    try:
+        [files] = [each for each in check()["warning"] if "files" in each]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
     assert files.startswith("only 256 open files are allowed")
 
 

@@ -249,25 +249,22 @@ async def test_texts_that_can_not_be_stored(files, gallery, option):
     is_one_line(err)
 
 
-EXIT_1 = {
-    "bad file, by a setting": (
-        ("add", "{}/good.png", *GIVEN),
-        {"PICTURE_MAX_PIXELS": "5000"},
-        "pixels",
-    ),
-    "unknown id": (("remove", "99"), {}, "the gallery has no picture 99"),
-}
-
-
-@pytest.mark.parametrize(("words", "where", "said"), EXIT_1.values(), ids=EXIT_1)
-def test_exit_status_1(start, files, words, where, said):
-    ran = start(*(word.format(files) for word in words), **where)
-    assert (ran.wait(), ran.out) == (1, "")
-    is_one_line(ran.err, said)
+def test_a_setting_limits_what_is_added(settings, files, capsys):
+    where = replace(settings, picture_max_pixels=5000)
+    assert commands.run(["gallery", "add", f"{files}/good.png", *GIVEN], where) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    is_one_line(err, "pixels")
 
 
 @pytest.mark.slow
-def test_as_a_program(start, file):
+def test_as_a_program(start, file, files):
+    ran = start("add", f"{files}/good.png", *GIVEN, PICTURE_MAX_PIXELS="5000")
+    assert (ran.wait(), ran.out) == (1, "")
+    is_one_line(ran.err, "pixels")
+    ran = start("remove", "99")
+    assert (ran.wait(), ran.out) == (1, "")
+    is_one_line(ran.err, "the gallery has no picture 99")
     adds = start("add", str(file), *GIVEN)
     assert (adds.wait(), adds.out, adds.err) == (0, "Mika was added as picture 11\n", "")
     removes = start("remove", "11")

@@ -1,6 +1,7 @@
 """`sessions`: which an account has, ending them, and ending all that there are."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -153,13 +154,11 @@ async def test_end_ends_all_that_an_account_has_and_says_how_many(client, sessio
     assert await sessions("end", ADA) == f"ended 1 session of {ADA}\n"
 
 
-async def test_end_needs_no_redis(client, start):
+async def test_end_needs_no_redis(client, sessions):
     """The records are still in Redis when it is back, and of no use."""
     names = await play(client, [SIGN_UP])
-    ran = start("end", "test", REDIS_URL=NOWHERE)
-    assert ran.wait() == 0, ran.err
     said = "test has no sessions now; Redis is unavailable, so their number is unknown\n"
-    assert ran.out == said
+    assert await sessions("end", "test", redis_url=NOWHERE) == said
     await play(client, [INVALID], names)
 
 
@@ -232,12 +231,14 @@ async def test_end_all_of_nobody(client, sessions):
     assert await sessions("end", "--all", "--yes") == "the sessions of 0 accounts have ended\n"
 
 
-async def test_end_all_does_not_go_on_unasked(client, start, database):
+async def test_end_all_does_not_go_on_unasked(client, settings, database, capsys, monkeypatch):
     await play(client, [SIGN_UP])
     before = epochs(database)[0][:2]
-    ran = start("end", "--all")
-    assert (ran.wait(), ran.out) == (2, "")
-    is_one_line(ran.err, "--yes")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert await asyncio.to_thread(commands.run, ["sessions", "end", "--all"], settings) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    is_one_line(err, "--yes")
     assert epochs(database)[0][:2] == before
 
 

@@ -23,8 +23,9 @@ def data() -> Iterator[Data]:
         yield Data(Path(directory) / "data")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(data: Data) -> Iterator[Program]:
+    """A server that the tests share, until the last of them stops it."""
     with Program(DATA_DIR=str(data.path), WORKERS="2", DRAIN_SECONDS="2") as program:
         yield program.serve()
 
@@ -77,35 +78,6 @@ class Reader(threading.Thread):
     def stop(self) -> None:
         self._enough.set()
         self.join()
-
-
-def test_two_processes_serve_one_base_of_accounts(server: Program, data: Data):
-    """A token from one is good at the other, and no id of a request comes from both."""
-    both_serve(server)
-    token = server.register("shared")
-    prefixes = set()
-
-    def ask() -> bool:
-        answer = server.ask("GET", "/account/profile", None, token)
-        assert answer.status == 200
-        prefixes.add(answer.headers["X-Request-ID"].partition("-")[0])
-        return len(prefixes) == 2
-
-    assert wait_for(ask)
-    stores = data.pids()
-    server.process.send_signal(signal.SIGTERM)
-
-    def drains() -> bool:
-        """Ask ten times, on new connections, while no other is open."""
-        answers = [server.ask("GET", "/account/profile", None, token) for _ in range(10)]
-        assert {answer.status for answer in answers} == {200}
-        return all(answer.headers["Connection"] == "close" for answer in answers)
-
-    assert wait_for(drains)
-    assert server.ask("GET", "/readyz").status == 503
-    assert server.wait() == 0
-    assert not any(is_running(pid) for pid in stores.values())
-    assert "Traceback" not in server.err
 
 
 def test_workers_are_replaced_under_load_and_no_request_is_lost(server: Program):
@@ -163,12 +135,44 @@ def test_whichever_worker_is_asked_its_metrics_are_those_of_all(server: Program)
 
 
 def test_a_worker_that_dies_is_replaced(server: Program):
-    old = both_serve(server)
-    one = min(old)
+    server.register("survivor")
+    one = min(both_serve(server))
     psutil.Process(one).kill()
     assert wait_for(lambda: one not in (now := workers_of(server)) and len(now) == 2)
     assert server.ask("GET", "/healthz").status == 200
-    assert server.log_in("reload", PASSWORD)
+    assert server.log_in("survivor", PASSWORD)
+
+
+def test_two_processes_serve_one_base_of_accounts(server: Program, data: Data):
+    """A token from one is good at the other, and no id of a request comes from both.
+
+    The last test of this server: after SIGTERM it drains, and stops the stores.
+    """
+    both_serve(server)
+    token = server.register("shared")
+    prefixes = set()
+
+    def ask() -> bool:
+        answer = server.ask("GET", "/account/profile", None, token)
+        assert answer.status == 200
+        prefixes.add(answer.headers["X-Request-ID"].partition("-")[0])
+        return len(prefixes) == 2
+
+    assert wait_for(ask)
+    stores = data.pids()
+    server.process.send_signal(signal.SIGTERM)
+
+    def drains() -> bool:
+        """Ask ten times, on new connections, while no other is open."""
+        answers = [server.ask("GET", "/account/profile", None, token) for _ in range(10)]
+        assert {answer.status for answer in answers} == {200}
+        return all(answer.headers["Connection"] == "close" for answer in answers)
+
+    assert wait_for(drains)
+    assert server.ask("GET", "/readyz").status == 503
+    assert server.wait() == 0
+    assert not any(is_running(pid) for pid in stores.values())
+    assert "Traceback" not in server.err
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from store.account import Account, NewAccount
 from store.core import Core, open_core
 from telemetry.mail_metrics import MailMetrics
 from tests.mail.smtp import Inbox, smtp_server
-from tests.program import wait_for_async
+from tests.program import PATIENCE, wait_for_async
 
 QUICK = 0.05
 
@@ -123,7 +123,7 @@ def account(core: Core) -> Callable[..., Awaitable[Account]]:
 
 
 @pytest.fixture
-def emptied(database: Any) -> Callable[[], Awaitable[bool]]:
+def emptied(database: Any) -> Callable[..., Awaitable[bool]]:
     """Wait until the queue is empty."""
 
     def is_empty() -> bool:
@@ -131,4 +131,4 @@ def emptied(database: Any) -> Callable[[], Awaitable[bool]]:
             cursor.execute("select count(*) from mail")
             return cursor.fetchone() == (0,)
 
-    return lambda: wait_for_async(is_empty)
+    return lambda patience=PATIENCE: wait_for_async(is_empty, patience)
