@@ -1,27 +1,27 @@
-// Shows the descriptions of the dialects in Swagger UI. What is changed of them here makes this
-// page easier to use; /openapi.json stays the contract.
+// Shows the descriptions of the dialects in Swagger UI. The changes that this script makes to them
+// make this page easier to use; /openapi.json is the contract.
 "use strict";
 
 const page = document.getElementById("page");
-// Behind a proxy, all of this server may be below a path that only the browser knows.
+// Behind a proxy, this server may be below a path that only the browser knows.
 const root = new URL("..", document.currentScript.src);
 
 const intro =
-  "Log in or register, choose **Authorize**, and paste the token of the answer: it is good in every " +
-  "dialect. What you try out is done by this server, for real.";
+  "Log in or register, choose **Authorize**, and paste the token of the response. It is valid in " +
+  "every dialect. Requests from this page change real data on this server.";
 
-// In the dialog the last field has the cursor.
+// In the dialog the last field has the focus.
 const schemes = {
   "Refresh token": {
     type: "http",
     scheme: "bearer",
-    description: "A refresh token of fardel's.",
+    description: "A refresh token of fardel.",
   },
   "Token": {
     type: "http",
     scheme: "bearer",
-    description: "The token of any register or login; of fardel's, the access token. " +
-      "It is sent as `Authorization: Bearer <token>`; `Token <token>` is as good.",
+    description: "The token of a registration or login; fardel's access token. " +
+      "It is sent as `Authorization: Bearer <token>`; `Token <token>` is equivalent.",
   },
 };
 
@@ -30,8 +30,8 @@ function schemeFor(requirement) {
   return name.endsWith(".Refresh") ? "Refresh token" : name && "Token";
 }
 
-// Each dialect names its schemes apart, and has two for one token: nine fields to fill in. A token
-// is good in all dialects, so here it has one field.
+// Each dialect has its own security schemes, two for one token: nine fields to fill in. A token is
+// valid in all dialects, so here it has one field.
 function oneFieldForTokens(description) {
   const used = new Set();
   const operations = Object.values(description.paths).flatMap((path) => Object.values(path));
@@ -45,14 +45,14 @@ function oneFieldForTokens(description) {
 }
 
 function serversFromHere({ servers }) {
-  const told = servers ?? (root.pathname === "/" ? [] : [{ url: "/" }]);
-  return told.map((each) => ({ ...each, url: new URL(`.${each.url}`, root).pathname }));
+  const listed = servers ?? (root.pathname === "/" ? [] : [{ url: "/" }]);
+  return listed.map((each) => ({ ...each, url: new URL(`.${each.url}`, root).pathname }));
 }
 
 function forThisPage(description) {
   const { info, tags = [] } = description;
   info.description = info.description ? `${intro}\n\n${info.description}` : intro;
-  // The rest is there when the dialect is chosen.
+  // The full text is shown when the dialect is chosen.
   tags.forEach((tag) => { tag.description = tag.description.replace(/\. .*/s, "."); });
   description.servers = serversFromHere(description);
   oneFieldForTokens(description);
@@ -61,8 +61,8 @@ function forThisPage(description) {
 
 const names = page.dataset.dialects.split(" ");
 const everything = { name: "all dialects", url: new URL("openapi.json", root).href };
-const apart = names.map((name) => ({ name, url: new URL(`${name}/openapi.json`, root).href }));
-const urls = apart.length > 1 ? [everything, ...apart] : apart;
+const single = names.map((name) => ({ name, url: new URL(`${name}/openapi.json`, root).href }));
+const urls = single.length > 1 ? [everything, ...single] : apart;
 
 function prepare(response) {
   if (urls.some(({ url }) => url === response.url) && response.ok) {
@@ -73,7 +73,7 @@ function prepare(response) {
 
 const ours = ({ React }) => ({
   components: { Logo: () => React.createElement("span", null, "Latchkey") },
-  // Another dialect is chosen: the token is good there, too, and stays.
+  // The token is kept when another dialect is chosen: it is valid there, too.
   statePlugins: { auth: { wrapActions: { restoreAuthorization: () => () => undefined } } },
 });
 

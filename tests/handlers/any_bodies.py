@@ -1,6 +1,6 @@
-"""Bodies of every kind that there is, for hypothesis to choose from.
+"""Bodies of every kind, for hypothesis to choose from.
 
-What is likely to be taken is among them, and so is what once broke a server of this kind.
+They include valid bodies, and bodies that once broke a server of this kind.
 """
 
 import json
@@ -44,7 +44,7 @@ VALUES = st.recursive(
     lambda each: st.lists(each, max_size=3) | st.dictionaries(TEXTS, each, max_size=3),
     max_leaves=6,
 )
-"""Any value that JSON has, and the NaN and Infinity that Python takes for JSON."""
+"""Any JSON value, and the NaN and Infinity that Python accepts as JSON."""
 
 LIKELY: dict[str, list[Any]] = {
     "username": ["ada", "Ada", "grace", "linus@example.com", 5],
@@ -61,7 +61,7 @@ _NAMES = st.sampled_from(list(LIKELY))
 
 @st.composite
 def fields(draw: st.DrawFn) -> dict[str, Any]:
-    """Give every field something likely; then have some that are odd, and some missing."""
+    """Fill each field with a likely value, then replace some fields and leave out others."""
     given = {name: draw(st.sampled_from(likely)) for name, likely in LIKELY.items()}
     for name in draw(st.lists(_NAMES, max_size=2)):
         given[name] = draw(VALUES)
@@ -74,13 +74,13 @@ CHARSETS = ["utf-8", "utf-16", "utf-7", "latin-1", "idna", "rot13", "hex", "nons
 
 
 def written(value: Any) -> bytes:
-    """Write a value as JSON, lone surrogates as the escapes they can be."""
+    """Return a value as JSON, with lone surrogates as escapes."""
     return json.dumps(value).encode()
 
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Leave bytes as they are, cut them off, or put others in their midst."""
+    """Return bytes unchanged, cut off, or with other bytes inserted."""
     how = draw(st.sampled_from(["whole", "whole", "cut", "other"]))
     if how == "whole" or not whole:
         return whole
@@ -150,4 +150,4 @@ BYTES = (
     | form_bytes()
     | multipart_bytes()
 )
-"""A content type, None for no such header, and what comes under it."""
+"""A content type, None for no header, and a body for it."""

@@ -1,4 +1,4 @@
-"""What the tests of the handlers need besides: stores that go away, and bytes on the wire."""
+"""Fixtures of the tests of the handlers: stores that become unavailable, and raw requests."""
 
 import asyncio
 import re
@@ -17,10 +17,10 @@ Raw = Callable[[TestClient, bytes], Awaitable[bytes]]
 
 
 class Outages:
-    """Takes the real stores away from a server that runs on `settings`, and brings them back.
+    """Makes the stores of a server that runs on `settings` unavailable, and available again.
 
-    The server reaches each store's socket through a symbolic link. Without the link nobody can
-    connect, and who was connected is thrown out.
+    The server reaches each store's socket through a symbolic link. Without the link no
+    connection can be opened, and open ones are closed.
     """
 
     def __init__(self, settings: Settings, links: Path, database, redis_client) -> None:
@@ -57,14 +57,14 @@ class Outages:
 
 @pytest.fixture
 def outages(settings: Settings, database, redis_client) -> Iterator[Outages]:
-    """Settings of a server whose stores can be taken away, and how to."""
+    """Settings of a server whose stores can be made unavailable, and what does that."""
     with tempfile.TemporaryDirectory(prefix="lk-") as directory:
         yield Outages(settings, Path(directory), database, redis_client)
 
 
 @pytest.fixture
 def raw() -> Raw:
-    """Send bytes that no HTTP client would, and return the answer to them."""
+    """Send bytes that no HTTP client sends, and return the response."""
 
     async def send(client: TestClient, request: bytes) -> bytes:
         reader, writer = await asyncio.open_connection(client.host, client.port)

@@ -3,15 +3,15 @@
     Row("POST /account/login", {"username": "test", "password": "test"},
         200, {"token": "<token = 40 hex>"})
 
-A body of None is none, bytes are sent as they are, anything else goes as JSON. An answer of None
-is an empty body; every other one is JSON that must be the same to the last key, in this order.
+A body of None is no body, bytes are sent unchanged, anything else is sent as JSON. A response of
+None is an empty body; any other response is JSON that must be equal, with its keys in this order.
 
-In an answer `<40 hex>` stands for any text of that pattern, and `<token = 40 hex>` gives it a name:
-from then on `<token>` is that very text, in answers and in what is sent. Two names never stand for
-the same text, so `<new token = 40 hex>` is not the old one.
+In a response `<40 hex>` matches any text of that pattern, and `<token = 40 hex>` names the text:
+from then on `<token>` is this text, in responses and in requests. Two names never have the same
+text, so `<new token = 40 hex>` differs from the old token.
 
-`play(client, rows)` sends rows in their order to one server. What holds for every answer of every
-dialect (CORS, Content-Type, request id, no hash) is looked at in each.
+`play(client, rows)` sends rows in their order to one server. It checks in each response what all
+dialects share: CORS, Content-Type, request id, no hash.
 """
 
 import io
@@ -36,7 +36,7 @@ PATTERNS = {
     "milliseconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "day-month-year": r"(?:0[1-9]|[12]\d|3[01])-(?:0[1-9]|1[0-2])-20\d\d",
 }
-"""What may stand between < and >: no groups but (?:…). A dialect that needs another adds a line."""
+"""The patterns between < and >, without capturing groups. A dialect may add a pattern."""
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -49,7 +49,7 @@ Names = dict[str, str]
 
 @dataclass(frozen=True)
 class Row:
-    """One request and its exact answer. In `returned` a header of None must not be there."""
+    """One request and its exact response. In `returned`, a header of None must be absent."""
 
     request: str
     body: Any
@@ -60,14 +60,14 @@ class Row:
 
 
 def places(dialect: str) -> list[str]:
-    """Return where a path of a contract answers: at / and under the name, with a slash or not."""
+    """Return the forms of a contract's path: at / and under the name, with and without a slash."""
     return ["{path}", "{path}/", f"/{dialect}{{path}}", f"/{dialect}{{path}}/"]
 
 
 async def play(
     client: TestClient, rows: Iterable[Row], names: Names | None = None, at: str = "{path}"
 ) -> Names:
-    """Send the rows in their order; return the names that their answers gave."""
+    """Send the rows in their order; return the named texts of their responses."""
     names = {} if names is None else names
     for row in rows:
         await _play_one(client, row, names, at)
@@ -75,12 +75,12 @@ async def play(
 
 
 def urlencoded(**fields: str) -> bytes:
-    """Write fields as a form: send it with the headers FORM."""
+    """Return fields as a form, to be sent with the headers FORM."""
     return urlencode(fields).encode()
 
 
 def multipart(**fields: str) -> bytes:
-    """Write fields as multipart form data: send it with the headers MULTIPART."""
+    """Return fields as multipart form data, to be sent with the headers MULTIPART."""
     head = '--seam\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
     return ("".join(head.format(*pair) for pair in fields.items()) + "--seam--\r\n").encode()
 
@@ -128,11 +128,11 @@ ALLOW_METHODS = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Max-Age": "7200",
 }
-"""What the answer to OPTIONS has besides, on every path."""
+"""The additional headers of the response to OPTIONS, on every path."""
 
 
 def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, summary: str) -> None:
-    """Look at what contracts say of every answer."""
+    """Check what the contracts say of every response."""
     kind = None if row.status == 204 else "application/json"
     assert headers.get("Content-Type") == kind, f"{summary}\nas {headers.get('Content-Type')}"
     assert headers.get("Access-Control-Allow-Origin") == "*", summary
@@ -143,7 +143,7 @@ def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, summary:
 
 
 def _resolve(wanted: Any, got: Any, names: Names) -> Any:
-    """Return what is wanted, each placeholder replaced by what was got if that will do."""
+    """Return the expected value, with placeholders replaced by the text that they match."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         return {key: _resolve(value, got.get(key), names) for key, value in wanted.items()}
     if isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):

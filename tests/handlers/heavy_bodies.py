@@ -1,6 +1,6 @@
-"""Bodies, within their limits, that are made to take long: what the event loop must not stop for.
+"""Bodies within the limits that are made to take long and must not block the event loop.
 
-Each was the worst of its kind when it was found, or is one that used to be.
+Each was the slowest of its kind when it was found.
 """
 
 import gzip
@@ -15,7 +15,7 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=seam"
 VALUES = 10_000
-"""What handlers/body.py takes at most."""
+"""The limit of handlers/body.py."""
 
 GOOD = {"username": "ada", "email": "ada@example.com", "password": "Analytical-Engine-1843"}
 
@@ -33,7 +33,7 @@ def filled(pattern: bytes, size: int = MIB) -> bytes:
 
 
 def in_field(name: str, pattern: bytes, size: int = MIB) -> bytes:
-    """Return JSON in which one field is as long as it may be, the others good."""
+    """Return JSON with one field of maximum length and valid others."""
     others = json.dumps({key: value for key, value in GOOD.items() if key != name}).encode()[:-1]
     head = others + b', "%b": "' % name.encode()
     return head + filled(pattern, size - len(head) - 2) + b'"}'
@@ -62,7 +62,7 @@ EMAILS = {
 
 
 def texts() -> Iterator[tuple[str, Heavy]]:
-    """JSON with a field that is as long as a body may be, in each field."""
+    """JSON with one field as long as the body's limit, for each field."""
     patterns = {
         "letters": b"a",
         "spaces": b" ",
@@ -89,7 +89,7 @@ def texts() -> Iterator[tuple[str, Heavy]]:
 
 
 def structures() -> Iterator[tuple[str, Heavy]]:
-    """JSON of very many values, of numbers, and JSON that is no JSON."""
+    """JSON with very many values or numbers, and malformed JSON."""
     good = json.dumps(GOOD).encode()[:-1]
     bodies = {
         "lists": LISTS,
@@ -137,7 +137,7 @@ def structures() -> Iterator[tuple[str, Heavy]]:
 
 
 def compressed() -> Iterator[tuple[str, Heavy]]:
-    """What a few bytes unpack to."""
+    """Compressed bodies that are large when decompressed."""
     for name, (coding, body) in {
         "gzip": ("gzip", gzip.compress(LISTS)),
         "deflate": ("deflate", zlib.compress(LISTS)),
@@ -150,7 +150,7 @@ def compressed() -> Iterator[tuple[str, Heavy]]:
 
 
 def headers() -> Iterator[tuple[str, Heavy]]:
-    """Headers that are parsed for a body's sake, as long as a header may be."""
+    """Headers that are parsed with a body, as long as a header may be."""
     good = json.dumps(GOOD).encode()
     for name, parameters in {
         "parameters": "a=b;" * 1990,
@@ -248,7 +248,7 @@ BODY_BYTES = PICTURE_BYTES * 4 // 3 + 65_536
 
 
 def pictures() -> Iterator[tuple[str, Heavy]]:
-    """What set_picture takes, in each of its forms, as long as it may be."""
+    """The formats that set_picture accepts, each of maximum length."""
     room = BODY_BYTES - 100
     yield "picture: zeros", Heavy("image/png", bytes(PICTURE_BYTES))
     yield "picture: markup", Heavy("image/png", filled(b"<", PICTURE_BYTES))

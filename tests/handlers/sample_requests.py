@@ -1,4 +1,4 @@
-"""One request for each kind of answer that there is."""
+"""One request for each kind of response."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Any body at all, to every endpoint: a success or a documented refusal, and never a 5xx."""
+"""Any body, sent to every endpoint: success or a documented error, never a 5xx."""
 
 import gzip
 import io
@@ -31,7 +31,7 @@ def fixed(examples: int) -> settings:
 
 
 def is_drf(status: int, data: Mapping[str, Any]) -> bool:
-    """Tell whether this is a refusal of the framework's: one detail, or sentences by field."""
+    """Return whether this is an error of the framework: one detail, or messages by field."""
     if list(data) == ["detail"]:
         return status in (400, 415) and isinstance(data["detail"], str)
     return (
@@ -84,7 +84,7 @@ READ = {
     "POST /api/auth/register": is_either,
     "POST /api/auth/login": is_either,
 }
-"""What reads its body, and what its refusals look like."""
+"""The endpoints that read their body, and the form of their errors."""
 
 IGNORE = (
     "GET /lumotist/account/profile",
@@ -97,7 +97,7 @@ IGNORE = (
     "POST /fardel/api/auth/refresh-token",
     "POST /fardel/api/auth/logout-refresh",
 )
-"""What does not, in an order in which one account's tokens are good for all."""
+"""Those that do not, in an order in which one account's tokens remain valid."""
 
 END = (
     "POST /wicare/api/auth/logout",
@@ -109,11 +109,11 @@ END = (
     "POST /fardel/api/auth/logout",
     "POST /api/auth/logout",
 )
-"""What does not either, and ends the session it comes with."""
+"""Those that do not and that end the session of their token."""
 
 
 async def send(client, line, body, kind, token=None):
-    """Send any body; return the status and what was said, looked at as every answer is."""
+    """Send any body; return the status and the JSON, after the checks of every response."""
     method, path = line.split()
     headers = {} if kind is None else {"Content-Type": kind}
     if token:
@@ -134,7 +134,7 @@ async def send(client, line, body, kind, token=None):
 
 
 async def new_tokens(client) -> tuple[str, str]:
-    """Make an account that nobody else is, and return its access and its refresh token."""
+    """Create another account; return its access and its refresh token."""
     new = NewAccount()
     session_specs = [SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")]
     _, [fresh, refresh] = await client.app[app_keys.ACCESS].register(new, "secret", session_specs)
@@ -142,7 +142,7 @@ async def new_tokens(client) -> tuple[str, str]:
 
 
 async def send_everywhere(client, database, body, kind, first):
-    """Send a body to whatever reads it, as if nobody had registered; begin with this one."""
+    """Send a body to every endpoint that reads it, without a registered account."""
     with database.cursor() as cursor:
         cursor.execute("delete from account where username is not null or email is not null")
     token, _ = await new_tokens(client)
@@ -195,7 +195,7 @@ async def test_what_needs_no_body_takes_any(client, sent):
 
 
 async def test_a_compressed_body_does_no_harm_to_the_next(client, caplog):
-    """The connection stays usable, or the answer says that it closes; no bug is logged."""
+    """The connection stays usable, or the response announces its end; no bug is logged."""
     status, _ = await send(client, SIGN_UP.request, written(ADA), "application/json")
     assert status == 200
     packed = JSON | {"Content-Encoding": "gzip"}

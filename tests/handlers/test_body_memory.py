@@ -50,7 +50,7 @@ async def test_a_body_for_which_there_is_no_room_is_refused(client, little_memor
     writer.close()
     short = json.dumps(LOGIN).encode()
     reader, writer = await send(client, "/account/login", "application/json", short, len(short))
-    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")  # a short one always has room
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")  # a short one is always accepted
     for _, gone in [*waiting, (reader, writer)]:
         gone.close()
     await until(lambda: memory.held == 0)

@@ -1,4 +1,4 @@
-"""The client of a range API, against a server that speaks as Have I Been Pwned's does."""
+"""The client of a range API, against a server like Have I Been Pwned's."""
 
 import asyncio
 import hashlib

@@ -1,8 +1,8 @@
-"""No request holds the event loop for longer than the promise, whatever its body.
+"""No request blocks the event loop for longer than promised, whatever its body.
 
-What is measured is the CPU time of the loop's thread across one callback, the longest while a
-request is answered. Other programs on the machine do not count, and the best of several runs does.
-A body is sent over a socket by another thread: all that the loop does for it is the server's work.
+The measure is the CPU time of the loop's thread in its longest callback during a request. Other
+programs of the machine do not count. The best of several runs is used. Another thread sends the
+body over a socket, so that the loop does only the server's work.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.handlers.heavy_bodies import Heavy
 
 PROMISED = 0.025
 RUNS = 5
-"""How often a body is sent until it is within the promise; the rest of it is the machine's."""
+"""How often a body is sent until it is within the promise; other runs measure the machine."""
 
 TAKE_JSON = (
     "POST /wicare/api/auth/register",
@@ -45,7 +45,7 @@ SET_PICTURE = "POST /lumotist/account/set_picture"
 
 
 class Stops:
-    """The longest stop of the event loop since it was last asked for."""
+    """The longest block of the event loop since the last call of `take`."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -70,9 +70,9 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
 
 
 def exchange(port: int, request: bytes) -> int:
-    """Send a request, as far as it is read; return the status of the answer."""
+    """Send a request as far as it is read; return the status of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        with contextlib.suppress(OSError):  # refused before its end, and closed
+        with contextlib.suppress(OSError):  # rejected before its end, and closed
             connection.sendall(request)
         response = b""
         while not (status := re.match(rb"HTTP/1\.1 (\d+) .*\r\n\r\n", response, re.DOTALL)):
@@ -83,7 +83,7 @@ def exchange(port: int, request: bytes) -> int:
 
 
 async def longest_stop(client, stops: Stops, line: str, heavy: Heavy, token: str) -> float:
-    """Return for how long a request held the event loop, the best of several runs."""
+    """Return how long a request blocked the event loop, the best of several runs."""
     head = f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{heavy.headers}"
     head += f"Content-Type: {heavy.content_type}\r\nContent-Length: {len(heavy.body)}\r\n"
     head += token
@@ -101,7 +101,7 @@ async def longest_stop(client, stops: Stops, line: str, heavy: Heavy, token: str
 async def measure(
     client, stops: Stops, corpus: Iterable[tuple[str, Heavy]], lines: tuple[str, ...]
 ) -> None:
-    """Send each body to each endpoint; none may hold the event loop for too long."""
+    """Send each body to each endpoint; none may block the event loop for too long."""
     found: dict[str, float] = {}
     for name, heavy in corpus:
         for line in lines:
@@ -152,7 +152,7 @@ WORST_PICTURES = (
 
 
 async def test_the_worst_bodies_that_are_known(client, stops):
-    """The worst of each kind, to every endpoint that reads a body."""
+    """The slowest body of each kind, for every endpoint that reads a body."""
     for corpus, names, lines in (
         (all_json(), WORST_JSON, TAKE_JSON),
         (all_forms(), WORST_FORMS, TAKE_FORMS),

@@ -1,7 +1,7 @@
-"""Bodies in the forms that client libraries write them, read as Django REST framework reads them.
+"""Bodies as client libraries write them are parsed as Django REST framework parses them.
 
-Three of the dialects are those of servers in that framework. `DIFFERENT` lists where this server
-does otherwise, and why.
+Three of the dialects are contracts of servers in that framework. `DIFFERENT` lists the differences
+and their reasons.
 """
 
 import base64
@@ -115,7 +115,7 @@ BODIES: dict[str, tuple[str, bytes]] = {
     "octets without a filename": multipart(
         f"{NAME.replace('username', 'picture')}\r\nContent-Type: application/octet-stream", JPEG
     ),
-    # multipart forms: what is around the parts
+    # multipart forms: text around the parts
     "a preamble": ("multipart/form-data; boundary=seam", b"hello\r\n" + part(NAME, b"ada")),
     "an epilogue": ("multipart/form-data; boundary=seam", part(NAME, b"ada") + b"hello\r\n"),
     "no line break at the end": ("multipart/form-data; boundary=seam", part(NAME, b"ada")[:-2]),
@@ -147,7 +147,7 @@ DIFFERENT: dict[str, tuple[object, str]] = {
 
 
 def django_reads(content_type: str, body: bytes) -> object:
-    """Return the fields that Django REST framework finds, or that it refuses the body."""
+    """Return the fields that Django REST framework finds, or that it rejects the body."""
     request = APIRequestFactory().generic("POST", "/", body, content_type)
     parsers = [JSONParser(), FormParser(), MultiPartParser()]
     try:

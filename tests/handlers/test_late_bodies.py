@@ -1,6 +1,6 @@
-"""A token that ends while a request's body is still on its way: the request changes nothing.
+"""A request whose token ends before its body arrives changes nothing.
 
-The head is sent and authenticated, then the session is ended, then the body follows.
+The head is sent and authenticated, then the session ends, then the body follows.
 """
 
 import asyncio
@@ -63,10 +63,10 @@ CHANGES = [
     Late(f"POST {PICTURE}", b'{"id": 6}'),
     Late(f"POST {PICTURE}", PNG, "image/png"),
 ]
-READS_FIRST = [  # at shared paths: the body tells the dialect, and then the token is looked at
+READS_FIRST = [  # on shared paths the body chooses the dialect, and then the token is checked
     Late("POST /api/auth/logout", b"{ }"),
 ]
-AT_ONCE = [  # these do not wait for their body: the token was good when they did what they do
+AT_ONCE = [  # these do not wait for their body: the token was valid when they took effect
     "POST /wicare/api/auth/logout",
     "POST /wicare/api/auth/logoutall",
     "POST /lumotist/account/logout",
@@ -95,7 +95,7 @@ async def sign_up(client: TestClient, number: int) -> str:
 
 @pytest.fixture
 def state(database, redis_client) -> Any:
-    """Tell what both stores hold; records that are extended stay the same."""
+    """Return the content of both stores, without the time to which records are extended."""
 
     def state() -> tuple[Any, ...]:
         with database.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Too many logins and registrations: 429 in each dialect's shape, and nobody else is touched."""
+"""Too many logins and registrations: 429 in each dialect's format, and no effect on others."""
 
 import asyncio
 from collections.abc import Callable
@@ -47,7 +47,7 @@ Limited = Callable[..., Any]
 
 @pytest.fixture
 def limited(aiohttp_client, settings, clean) -> Limited:
-    """Make clients of a server with limits, behind a proxy on this machine."""
+    """Create clients of a server with limits, behind a proxy on this machine."""
 
     async def make(
         login: str = "3/hour",
@@ -124,7 +124,7 @@ async def test_too_many_registrations_are_a_429(limited, dialect):
 
 
 async def test_an_address_has_a_limit_of_its_own(limited):
-    """Whoever tries one password on many accounts is stopped, too."""
+    """A client that tries one password on many accounts is limited, too."""
     client = await limited(address="5/hour")
     await register(client)
     for number in range(5):
@@ -142,7 +142,7 @@ async def test_the_limit_is_the_same_for_every_spelling_and_dialect(limited):
 
 
 async def test_an_unknown_name_is_counted_like_a_known_one(limited):
-    """A limit must not tell who has an account."""
+    """A limit must not reveal whether an account exists."""
     client = await limited()
     await register(client)
     statuses = {
@@ -178,7 +178,7 @@ async def test_what_counts_as_one_address(limited, addresses, status):
 
 
 async def test_a_forged_address_changes_nothing(limited):
-    """What a client puts before the proxy's own word is not believed."""
+    """Addresses that a client puts before the proxy's are not trusted."""
     client = await limited()
     await register(client)
     for number in range(3):
@@ -256,7 +256,7 @@ async def test_new_passwords_are_counted_like_logins(limited):
 
 
 async def test_new_emails_are_counted_like_registrations(limited):
-    """By account and by address; the account's own e-mail is no new one."""
+    """By account and by address. The account's present e-mail does not count."""
     client = await limited(register="3/hour")
     token = await fardel(client)
     for number in range(3):
@@ -276,7 +276,7 @@ async def test_new_emails_are_counted_like_registrations(limited):
 async def test_one_account_that_changes_its_password_all_the_time_stops_nobody(
     aiohttp_client, settings, clean, monkeypatch
 ):
-    """Also without limits: of fifty at a time one is hashed, and the others' token has ended."""
+    """Also without limits: one of fifty concurrent changes is hashed; the others' token ended."""
     client = await aiohttp_client(create_app(settings))
     token, hashed, really = await fardel(client), [], bcrypt.hashpw
     await fardel(client, 1)
@@ -292,9 +292,9 @@ async def test_one_account_that_changes_its_password_all_the_time_stops_nobody(
 
 
 async def test_an_accounts_two_names_are_not_two_sets_of_attempts(limited):
-    """Past the limit the other name's right password is refused as a wrong one, and tells nothing.
+    """Past the limit the other name's correct password gets the same error as a wrong one.
 
-    At another address it is right, and there is as much to try under a name that nobody has.
+    From another address it is accepted. A name without an account has the same limit.
     """
     client = await limited(login="3/hour")
     await register(client)
@@ -339,7 +339,7 @@ async def test_refreshes_are_counted_by_account(limited):
 async def test_a_login_whose_client_disconnects_is_not_verified(
     aiohttp_client, settings, clean, monkeypatch
 ):
-    """What it waits for would hold up the others; bcrypt that has begun is finished."""
+    """A waiting hash would delay others, so it is dropped. A hash in progress is finished."""
     client = await aiohttp_client(create_app(settings))
     workers, gate, begun, writers = client.app[ACCESS]._passwords._queue, Event(), [], []
 

@@ -1,4 +1,4 @@
-"""What is logged, and what is not: a line for each request, and what nobody expected."""
+"""What is logged and what is not: a line for each request, and unexpected errors."""
 
 import asyncio
 import contextlib
@@ -116,7 +116,7 @@ async def test_a_line_has_the_time_of_its_request(monkeypatch):
 
 
 async def test_which_requests_have_a_line(settings, monkeypatch):
-    """LOG_REQUESTS; what else happens is logged all the same."""
+    """LOG_REQUESTS. All other messages are logged with every value."""
     for which, expected in (
         ("all", [200, 404, 503]),
         ("errors", [404, 503]),
@@ -132,7 +132,7 @@ async def test_which_requests_have_a_line(settings, monkeypatch):
 
 
 def test_every_line_is_json_where_the_log_is(monkeypatch, capsys):
-    """What is said of the start, why there is none, and what ends the program."""
+    """The lines of a start, of a start that fails, and of a crash."""
     root, hook, stream = logging.getLogger(), sys.excepthook, io.StringIO()
     handlers, level = root.handlers[:], root.level
     assert status_line("serving") == "latchkey: serving"
@@ -166,7 +166,7 @@ def full() -> Iterator[TextIO]:
 async def test_a_log_that_cannot_be_written_fails_no_request(
     aiohttp_client, settings, monkeypatch, full
 ):
-    """Nor the end of the program: there is nobody left to be told."""
+    """Nor does it fail the end of the program."""
     monkeypatch.setattr(sys, "stderr", full)
     client = await aiohttp_client(create_app(settings))
     for _ in range(FLUSH_LINES + 1):
@@ -218,7 +218,7 @@ warnings.warn_explicit("Corrupt EXIF", UserWarning, "Tiff.py", 1, module="PIL.Ti
 
 
 def test_warnings_are_lines_like_others_and_those_about_pictures_none():
-    """Pillow has one for each entry of EXIF that is wrong: thousands, for one upload."""
+    """Pillow has one for each invalid EXIF entry: thousands for one upload."""
     ran = subprocess.run(
         [sys.executable, "-c", WARN], check=True, capture_output=True, text=True, cwd=ROOT
     )

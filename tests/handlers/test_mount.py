@@ -1,4 +1,4 @@
-"""Who answers where: one owner for each method and path, and nobody who was not asked for."""
+"""Mounts: one owner for each method and path, and no dialect that DIALECTS does not name."""
 
 import json
 from collections import defaultdict
@@ -42,7 +42,7 @@ def test_each_method_and_path_has_one_owner():
 
 
 def test_no_route_is_mounted_twice(settings):
-    """The web framework gives a duplicate to the first owner, and says nothing."""
+    """The framework silently gives a duplicate route to its first owner."""
     app = create_app(settings)
     paths = [resource.canonical for resource in app.router.resources()]
     assert len(paths) > 10
@@ -86,7 +86,7 @@ BAD_MOUNTS = {
 
 @pytest.mark.parametrize(("text", "reason"), BAD_MOUNTS.items(), ids=BAD_MOUNTS)
 def test_what_dialects_may_not_say(text, reason):
-    """One line that names the setting, and the reason if the form alone does not tell it."""
+    """One line with the setting, and the reason if it is not the format."""
     with pytest.raises(BadSetting, match=r"\ADIALECTS [^\n]*\Z") as caught:
         read_settings({"DIALECTS": text})
     assert reason in str(caught.value)
@@ -119,7 +119,7 @@ def test_options_of_every_type():
 
 
 MOVED = [replace(row, request=row.request.replace("/api/", "/api/auth/")) for row in EXAMPLES]
-"""The examples of cellars as its published client sends them."""
+"""The examples of cellars with the paths of its published client."""
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_cellars_answers_where_its_client_asks(serve, database, dialects, 
 
 
 async def test_what_another_dialect_claims_is_not_cellars(serve):
-    """At the same mount; under its own name it always answers."""
+    """At the same mount. Under its name it has all its paths."""
     for other in ("wicare", "fardel"):
         client = await serve(cellars="/", **{other: "/"})
         status, data = await says(client, "/api/auth/login")
@@ -151,7 +151,7 @@ async def test_what_another_dialect_claims_is_not_cellars(serve):
 
 
 def tiny(name, *paths, method="POST"):
-    """A dialect that answers its own name, and says no with it."""
+    """A dialect whose response and error are its name."""
 
     async def say(request):
         return json_response({"dialect": name})
@@ -165,7 +165,7 @@ def tiny(name, *paths, method="POST"):
 
 @pytest.fixture
 def two(monkeypatch):
-    """Two dialects that share a path, and have one each to themselves."""
+    """Two dialects that share a path and have one separate path each."""
     dialects = {"one": tiny("one", "/both", "/first"), "two": tiny("two", "/both", "/second")}
     monkeypatch.setattr(handlers, "DIALECTS", dialects)
 
@@ -266,7 +266,7 @@ async def test_prefix(serve, prefix):
 
 
 async def test_a_session_for_each_login(aiohttp_client, settings, clean):
-    """Wicare as django-rest-knox has it: a logout ends one device, and logoutall all of them."""
+    """As in django-rest-knox: a logout ends one device's session, logoutall all of them."""
     text = "wicare=/?sessions=per-login lumotist=/"
     dialects = read_settings({"DIALECTS": text}).dialects
     client = await aiohttp_client(

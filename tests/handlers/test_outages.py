@@ -1,4 +1,4 @@
-"""When something is away: a store, a body, this server soon, or HTTP itself."""
+"""Unavailable stores, missing bodies, a draining server, and input that is not HTTP."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ from tests.handlers.sample_requests import NAMES, OF_EVERY_KIND, ask
 
 @pytest.fixture
 async def client(aiohttp_client, settings, clean):
-    """A client of an application that no other test has asked: it may drain."""
+    """A client of a new application, which may drain."""
     return await aiohttp_client(create_app(settings))
 
 
@@ -53,7 +53,7 @@ async def test_a_store_that_is_away_is_a_503_and_never_a_401(
     names = await play(client, [SIGN_UP])
     outages.take_away(store)
     await play(client, NEEDS, names)
-    # A token that nobody made is told without asking a store.
+    # A token that no key made is recognized without a store.
     await play(client, [Row("GET /account/profile", None, 401, INVALID_TOKEN, NOBODYS)])
     health = await client.get("/healthz")
     assert (health.status, await health.json()) == (200, {"status": "ok"})
@@ -69,7 +69,7 @@ async def test_a_store_that_is_away_is_a_503_and_never_a_401(
     outages.bring_back(store)
     assert (await client.get("/readyz")).status == 200
     assert f"ready again: {store}" in caplog.text
-    await play(client, [profile(), LOG_IN], names)  # the session lived through it
+    await play(client, [profile(), LOG_IN], names)  # the session is still valid
 
 
 async def test_a_store_that_does_not_answer_is_a_503(aiohttp_client, outages, clean, database):
@@ -92,7 +92,7 @@ async def test_ready(client):
 async def test_draining_closes_each_connection_behind_its_answer(
     client, method, path, body, status
 ):
-    """All but the 413: it closes its connection anyway."""
+    """All except the 413, which always closes its connection."""
     response = await ask(client, method, path, body)
     assert (response.status, response.headers.get("Connection")) == (status, None)
     client.app[app_keys.DRAINING].set()
@@ -101,7 +101,7 @@ async def test_draining_closes_each_connection_behind_its_answer(
 
 
 async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
-    """A burst makes one, and so does what is asked within the time a result is good for."""
+    """Concurrent requests share one, and so do requests while a result is reused."""
     counts, gate = Counter(), asyncio.Event()
 
     async def ping(name, reason):
@@ -112,7 +112,7 @@ async def test_whoever_asks_readyz_shares_one_trip_to_each_store():
     readiness = Readiness({"a": partial(ping, "a", None), "b": partial(ping, "b", "why")})
     asking = [asyncio.create_task(readiness.check()) for _ in range(50)]
     await asyncio.sleep(0)
-    asking.pop(0).cancel()  # the one that began it
+    asking.pop(0).cancel()  # the one that started it
     gate.set()
     assert await asyncio.gather(*asking) == [{"a": True, "b": False}] * 49
     assert await readiness.check() == {"a": True, "b": False}

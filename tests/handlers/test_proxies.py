@@ -1,4 +1,4 @@
-"""Who asks, and under which URL: only a proxy that is trusted is believed."""
+"""The client's address and the server's URL: only a trusted proxy's headers are used."""
 
 import re
 from dataclasses import replace
@@ -68,7 +68,7 @@ ADDRESSES = {
     "octal": ("10.0.0.1", ["198.051.100.7"], "10.0.0.1"),
     "very long": ("10.0.0.1", ["1" * 8000], "10.0.0.1"),
 }
-"""Who is connected, what X-Forwarded-For says, and who asks."""
+"""The peer, X-Forwarded-For, and the client's address."""
 
 
 def proxies(networks):
@@ -100,7 +100,7 @@ def test_a_mapped_network_is_one_of_ipv4():
 
 
 def test_a_trusted_proxy_that_sends_no_address_is_logged_once(caplog):
-    """Without the header's text, which may be anything that a client sent."""
+    """Without the header's text, which may have any content of a client."""
     some = proxies(TRUSTED)
     for _ in range(3):
         assert some.address(request("10.0.0.1", [("X-Forwarded-For", "some-secret")])) == "10.0.0.1"
@@ -129,7 +129,7 @@ def test_base_url(headers, base):
 
 
 def test_what_was_forwarded_for_decides_nothing_about_urls():
-    """A client behind nobody that says it is a proxy is none."""
+    """A direct client that claims to be a proxy is not one."""
     forged = [("X-Forwarded-For", "10.0.0.1"), *FORWARDED.items()]
     asked = request("198.51.100.1", forged)
     assert proxies(TRUSTED).base_url(asked) == "http://inner:8000"
@@ -140,7 +140,7 @@ CHAINED = {
     "a list of hosts": {"X-Forwarded-Host": "app.example, inner:8000"},
     "nothing in them": {"X-Forwarded-Proto": "", "X-Forwarded-Host": ""},
 }
-"""What comes of two proxies in a row, Apache's for one, and of a proxy that says nothing."""
+"""Two proxies in a row, such as Apache's, and a proxy that sends no headers."""
 
 
 @pytest.mark.parametrize("headers", CHAINED.values(), ids=CHAINED)
@@ -150,7 +150,7 @@ def test_base_url_is_always_one(headers):
 
 
 async def urls(aiohttp_client, settings, headers):
-    """Upload a picture; return what its URL, and that of one of the gallery, begin with."""
+    """Upload a picture; return the beginnings of its URL and of the gallery's URLs."""
     client = await aiohttp_client(create_app(settings))
     by_token = token("<token>")
     upload = Row("POST /account/set_picture", PNG, 200, SUCCESS, by_token)
@@ -190,6 +190,6 @@ HERE = (ip_network("127.0.0.0/8"),)
 async def test_urls_begin_as_clients_see_them(
     aiohttp_client, settings, clean, changes, headers, base
 ):
-    """An own picture's URL, and those of the gallery."""
+    """The URL of an uploaded picture, and those of the gallery."""
     own, gallery, here = await urls(aiohttp_client, replace(settings, **changes), headers)
     assert (own, gallery) == (base or here, base or here)

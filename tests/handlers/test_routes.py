@@ -1,4 +1,4 @@
-"""How endpoints are declared: which check comes first, and which methods a path has."""
+"""Declared endpoints: the order of checks, and the methods of a path."""
 
 import asyncio
 import re
@@ -101,7 +101,7 @@ def test_a_path_has_a_handler_for_each_method():
 
 
 def test_but_not_where_the_token_is_checked_first():
-    """A path has one way to find its caller, which runs before the method is known."""
+    """A path has one function that finds its caller, which runs before the method is checked."""
     with pytest.raises(ValueError, match="/path"):
         two(declare())
 
@@ -115,7 +115,7 @@ def test_nothing_is_declared_twice(methods):
 
 
 async def test_the_methods_of_the_endpoints_without_a_dialect(client):
-    """/healthz, /readyz and /metrics are in http/test_middleware.py: they are for no web page."""
+    """/healthz, /readyz and /metrics are in http/test_middleware.py: web pages cannot read them."""
     allow = {"Allow": "GET, HEAD, OPTIONS"}
     paths = ["/openapi.json", "/lumotist/openapi.json", "/docs", "/docs/", "/docs/page.js"]
     for path in [*paths, "/pictures/any"]:

@@ -1,4 +1,4 @@
-"""TRACING=on: what stands in a request's spans, how they hang together, and what never does."""
+"""TRACING=on: the content of a request's spans, their relations, and what they must not have."""
 
 import asyncio
 import gc
@@ -33,7 +33,7 @@ BATCH = "db.operation.batch.size"
 
 @dataclass(frozen=True)
 class Traced:
-    """A client of a server that makes spans, and the spans that it has made."""
+    """A client of a server that records spans, and the recorded spans."""
 
     client: TestClient
     memory: InMemorySpanExporter
@@ -70,7 +70,7 @@ class Traced:
 
 
 def id_of(span: object) -> tuple[int, int]:
-    """Return what names a span, in itself or in a link to it."""
+    """Return the identity of a span or of a link's target."""
     context = getattr(span, "context", span)
     return context.trace_id, context.span_id
 
@@ -90,7 +90,7 @@ def collector_url() -> Iterator[str]:
 
 @pytest.fixture
 def trace(aiohttp_client, settings: Settings, clean, monkeypatch, collector_url) -> Trace:
-    """Start a server that makes spans; what is given replaces its settings."""
+    """Start a server that records spans, with these changes of its settings."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector_url)
 
     async def trace(base: Settings = settings, **changes: object) -> Traced:
@@ -198,7 +198,7 @@ async def test_behind_sentinels_and_on_a_cluster_it_looks_the_same(trace: Trace,
 
 
 async def test_requests_share_the_span_of_their_batch(traced: Traced):
-    """Each request leads to what was done for it, and a batch to all that it was done for."""
+    """Each request links to the batch that served it, and a batch to all its requests."""
     tokens = [await traced.register(f"ada{n}") for n in range(16)]
     traced.memory.clear()
 
@@ -328,7 +328,7 @@ async def test_a_refusal_is_named_and_is_no_error(traced: Traced):
     [request] = traced.requests
     assert request.attributes["error.type"] == "token_unknown"
     assert request.status.status_code is StatusCode.UNSET
-    assert len(traced.spans) == 1  # nobody was asked
+    assert len(traced.spans) == 1  # no store was used
 
 
 @pytest.mark.parametrize(("store", "failed"), [("redis", "MGET"), ("postgresql", "select account")])
@@ -340,7 +340,7 @@ async def test_a_store_that_is_away_is_an_error(trace: Trace, outages, store: st
     for span in (*traced.requests, *traced.named(failed)):
         assert span.attributes["error.type"] == "unavailable"
         assert span.status.status_code is StatusCode.ERROR
-    for span in traced.spans:  # what an error says may hold anything
+    for span in traced.spans:  # an error's message may have any content
         assert span.status.description is None
         assert not span.events
 
@@ -359,7 +359,7 @@ async def test_a_fault_of_ours_is_an_error(traced: Traced, monkeypatch):
 
 
 async def test_a_name_that_is_taken_is_no_secret_that_a_span_tells(traced: Traced):
-    """PostgreSQL's error quotes the name; its kind and its code are all that is kept of it."""
+    """PostgreSQL's message quotes the name; only the error's type and code are recorded."""
     await traced.register("mallory")
     body = {"username": "mallory", "email": "m@example.com", "password": PASSWORD}
     assert await traced.ask("POST", "/account/register", json=body) == 400
@@ -371,7 +371,7 @@ async def test_a_name_that_is_taken_is_no_secret_that_a_span_tells(traced: Trace
 
 
 async def test_no_span_holds_a_secret(traced: Traced):
-    """All dialects register, log in, fail to, read, change and log out; WATCH knows the tokens."""
+    """In all dialects: register, log in, fail to log in, read, change and log out."""
     for name, calls in DIALECT_CALLS.items():
         await every_call(traced.client, name, calls)
     text = "".join(span.to_json() for span in traced.spans)
@@ -383,7 +383,7 @@ async def test_no_span_holds_a_secret(traced: Traced):
 
 
 async def every_call(client: TestClient, name: str, calls: DialectCalls) -> None:
-    """Send what an app of this dialect sends, with words in it that can be looked for."""
+    """Send the requests of an app of this dialect, with words that the test searches for."""
     account = {"username": f"Zaubertrank_{name}", "email": f"Zaubertrank_{name}@example.com"}
     secret = {"password": "Correct-Battery-Staple"}
     tokens = [""]
@@ -405,7 +405,7 @@ READ = ("/account/profile", "/auth/users/me", "/user/1", "/fardel/api/auth/profi
 async def tokens_in(
     client: TestClient, request: str, body: dict[str, object], token: str = ""
 ) -> list[str]:
-    """Send a request; return the tokens that are handed out."""
+    """Send a request; return the tokens of the response."""
     method, path = request.split()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     sent = None if method == "GET" else body
@@ -458,7 +458,7 @@ async def test_the_line_of_a_request_names_its_trace(trace: Trace, capsys, log_f
 
 
 def called_by(app: web.Application) -> list[object]:
-    """Return the handlers that are mounted, and the objects that report to an observer."""
+    """Return the route handlers, and the objects that report to an observer."""
     access = app[app_keys.ACCESS]
     return [
         *(route.handler for route in app.router.routes()),
@@ -504,7 +504,7 @@ async def test_on_the_test_above_sees_it(traced: Traced):
 
 
 async def test_no_method_is_replaced(traced: Traced):
-    """Neither for metrics nor for traces: no object has a method of its own beside its class's."""
+    """Neither for metrics nor for traces: no object has an attribute that shadows a method."""
     for each in called_by(traced.client.server.app):
         shadowed = {
             name

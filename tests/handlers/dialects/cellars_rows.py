@@ -1,4 +1,4 @@
-"""What the tests of cellars send, and what it answers."""
+"""Rows and values of the tests of cellars."""
 
 from tests.handlers.contract import FORM, JSON, MULTIPART, Row, multipart, urlencoded
 from tests.handlers.dialects.lumotist_rows import token
@@ -51,7 +51,7 @@ def register(username: str, password: str = PASSWORD, hands_out: str = "<token =
 
 
 def log_in(username: str, password: str = PASSWORD, hands_out: str = "<token>", **changed) -> Row:
-    """Log in. An account that is shown under another name says so: `shown="…"`."""
+    """Log in. `shown` is the username in the response, if it differs."""
     fields = {"username": username, "password": password}
     shown = user(changed.pop("shown", username), **changed)
     return Row("POST /api/login", fields, 200, {"token": hands_out, "user": shown})

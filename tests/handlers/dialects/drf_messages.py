@@ -1,4 +1,4 @@
-"""What Django REST framework says, as wicare, lumotist and kust repeat it."""
+"""The messages of Django REST framework, which wicare, lumotist and kust use."""
 
 REQUIRED = ["This field is required."]
 BLANK = ["This field may not be blank."]

@@ -1,7 +1,7 @@
 """The five dialects side by side: each call that all of them have, in the words of each.
 
-All of them under their own names. A token is called as the dialect that it was made in; fardel has
-`refresh` and `access` besides, the latter the one that is not fresh.
+All paths are under the dialects' names. A token is named after the dialect that issued it. fardel
+also has `refresh`, and `access` for the access token that is not fresh.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ PASSWORD = "Analytical-Engine-1843"
 
 @dataclass(frozen=True)
 class DialectCalls:
-    """The calls that all dialects have, as one has them. `asks` are the names a register takes."""
+    """One dialect's form of the calls that all have. `asks` are a registration's names."""
 
     register: str
     asks: tuple[str, ...]
@@ -123,11 +123,11 @@ DIALECT_CALLS = {
 }
 
 SESSIONS = [*DIALECT_CALLS, "access"]
-"""What a token that gives access can be called."""
+"""The names of the tokens that give access."""
 
 
 def account_of(maker: str) -> Account:
-    """Return the names that Ada has when she registers there."""
+    """Return Ada's account after a registration in this dialect."""
     return {name: ADA[name] for name in DIALECT_CALLS[maker].asks}
 
 
@@ -142,7 +142,7 @@ def register(maker: str) -> Row:
 
 
 def taken(other: str, clash: Iterable[str]) -> Row:
-    """Register with these names of Ada's in capitals, and new ones for what else is asked."""
+    """Register with these of Ada's names in upper case, and with other values for the rest."""
     calls = DIALECT_CALLS[other]
     names = {name: ADA[name].upper() if name in clash else ANOTHER[name] for name in calls.asks}
     status, response = calls.taken([name for name in ("username", "email") if name in clash])
@@ -150,9 +150,9 @@ def taken(other: str, clash: Iterable[str]) -> Row:
 
 
 def log_in(name: str, by: str, account: Account = ADA, *, again: bool = False) -> Row:
-    """Log in and call the token by the dialect; `again`, it must be the one called so before.
+    """Log in and name the token after the dialect. With `again` it must be the token of that name.
 
-    The second time it is done in capitals.
+    The second login uses upper case.
     """
     calls = DIALECT_CALLS[name]
     token = f"<{name}>" if again else f"<{name} = {calls.pattern}>"
@@ -166,7 +166,7 @@ def cannot_log_in(name: str, by: str, password: str = PASSWORD) -> Row:
 
 
 def renew() -> Row:
-    """Have fardel make the access token that is not fresh."""
+    """Issue fardel's access token that is not fresh."""
     response = {"access_token": "<access = 40 hex>"}
     return Row("POST /fardel/api/auth/refresh-token", None, 200, response, brings("refresh"))
 
@@ -176,13 +176,13 @@ def open_again(session: str) -> Row:
 
 
 def log_out(name: str, session: str, scheme: str = "Bearer") -> Row:
-    """End a session in this dialect, whichever it was opened in."""
+    """End a session in this dialect, whichever dialect opened it."""
     request, status, response = DIALECT_CALLS[name].logout
     return Row(request, None, status, response, brings(session, scheme))
 
 
 def who(session: str, account: Account = ADA, scheme: str = "Bearer") -> list[Row]:
-    """Ask in every dialect that can tell who a token stands for."""
+    """Request the token's account in every dialect that returns it."""
     mine, names = brings(session, scheme), _names(account)
     profile = {"id": 1, **names, "created": "<day-month-year>", "picture": ""}
     me = {"email": names["email"], "id": 1, "username": names["username"]}
@@ -225,7 +225,7 @@ FARDEL_REFRESHING = (
 
 
 def refused(session: str, status: int, message: Mapping[str, str]) -> list[Row]:
-    """Ask everything that needs an access token; fardel says why it is none, the others do not."""
+    """Request everything that needs an access token; only fardel's message gives the reason."""
     mine = brings(session)
     bad = (401, INVALID_TOKEN, mine, CHALLENGE)
     return [
@@ -236,7 +236,7 @@ def refused(session: str, status: int, message: Mapping[str, str]) -> list[Row]:
 
 
 def over(session: str) -> list[Row]:
-    """Ask everything with a token whose session has been ended."""
+    """Request everything with a token whose session has ended."""
     return refused(session, 401, fardel_rows.REVOKED)
 
 

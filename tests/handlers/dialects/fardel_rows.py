@@ -48,7 +48,7 @@ NOT_LOGIN = {"message": "Not login", "user": None}
 
 
 def bearer(name: str) -> dict[str, str]:
-    """Return the header that brings a token: `bearer("<access>")` brings SIGN_UP's."""
+    """Return the Authorization header of a token: `bearer("<access>")` for SIGN_UP's."""
     return {"Authorization": f"Bearer {name}"}
 
 
@@ -65,7 +65,7 @@ def log_in(fields=ADA, access="<access>", refresh="<refresh>") -> Row:
 
 
 def renew(name: str, refresh: str = "<refresh>") -> Row:
-    """Have a new access token made, and call it so."""
+    """Issue a new access token and give it this name."""
     return Row(REFRESH, None, 200, {"access_token": f"<{name} = 40 hex>"}, bearer(refresh))
 
 
@@ -79,7 +79,7 @@ def log_out_refresh(refresh: str = "<refresh>") -> Row:
 
 
 def user(**changed) -> dict[str, object]:
-    """Return how the account of SIGN_UP is shown."""
+    """Return the JSON of the account of SIGN_UP."""
     fields = {"id": 1, "first_name": None, "last_name": None, "email": "ada@example.com"}
     return {**fields, **changed}
 
@@ -98,7 +98,7 @@ def updated(fields, access: str = "<access>", **changed) -> Row:
 
 
 def new_password(fields, access: str = "<access>", **changed) -> Row:
-    """Change the password, which answers <new access> and <new refresh>."""
+    """Change the password; the response has <new access> and <new refresh>."""
     row = updated(fields, access, **changed)
     row.response["access_token"] = "<new access = 40 hex>"
     row.response["refresh_token"] = "<new refresh = 40 hex>"
@@ -351,7 +351,7 @@ def unvalid_updates() -> list[Row]:
 
 
 def wrong_methods() -> list[Row]:
-    """Return them with every kind of token: the method comes before authentication."""
+    """Return rows with every kind of token: the method is checked before authentication."""
     methods = [(line, ("GET", "PUT", "PATCH", "DELETE"), "POST, OPTIONS") for line in POST_ONLY]
     methods.append((SHOW, ("POST", "PATCH", "DELETE"), "GET, PUT, HEAD, OPTIONS"))
     return [

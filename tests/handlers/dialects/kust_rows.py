@@ -1,4 +1,4 @@
-"""What most tests of kust begin with."""
+"""The rows that most tests of kust use."""
 
 from tests.handlers.contract import Row
 
@@ -28,12 +28,12 @@ LOG_IN_AGAIN = log_in("kust2", "k12345678", "<token>")
 
 
 def token(name: str = "<token>", scheme: str = "Token") -> dict[str, str]:
-    """Return the header that brings a token: the one of LOG_IN, unless told otherwise."""
+    """Return the Authorization header of a token, by default LOG_IN's."""
     return {"Authorization": f"{scheme} {name}"}
 
 
 def log_out(body=None, name: str = "<token>", **headers: str) -> Row:
-    """End a session. An empty answer has nothing that could be described."""
+    """End a session. The response has no body, and no header that describes one."""
     headers = {key.replace("_", "-"): value for key, value in headers.items()} | token(name)
     nothing = {"Content-Type": None, "Content-Length": None}
     return Row("POST /auth/token/logout", body, 204, None, headers, nothing)
@@ -53,7 +53,7 @@ def me(
 
 
 def user(id: int = 1, *, method: str = "GET", name: str = "<token>", **changed) -> Row:
-    """Look at an account as <token>: the first account by default."""
+    """Read an account with <token>, by default the first account."""
     response = {
         "id": id,
         "last_login": "<text>",

@@ -1,4 +1,4 @@
-"""What most tests of lumotist begin with."""
+"""The rows that most tests of lumotist use."""
 
 from tests.handlers.contract import Row
 
@@ -11,12 +11,12 @@ LOG_IN = Row("POST /account/login", LOGIN, 200, {"token": "<token>"})
 
 
 def token(name: str) -> dict[str, str]:
-    """Return the header that brings a token: `token("<token>")` brings the one of SIGN_UP."""
+    """Return the Authorization header of a token: `token("<token>")` for SIGN_UP's."""
     return {"Authorization": f"Token {name}"}
 
 
 def profile(username: str = "test", email: str = "test@test.com", **changed) -> Row:
-    """Ask who <token> is: the first account, unless told otherwise."""
+    """Read the account of <token>, by default the first account."""
     data = {
         "id": 1,
         "username": username,

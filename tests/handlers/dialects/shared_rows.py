@@ -1,4 +1,4 @@
-"""What is sent to the paths that wicare and fardel share, and how each of them answers it."""
+"""Requests to the paths that wicare and fardel share, with the response of each dialect."""
 
 import json
 

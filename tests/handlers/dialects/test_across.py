@@ -1,4 +1,4 @@
-"""What the dialects share: one base of accounts, and sessions that hold in all of them."""
+"""All dialects share one account database, and a session is valid in each of them."""
 
 import unicodedata
 
@@ -34,14 +34,14 @@ LOGINS = [(name, by) for name, calls in DIALECT_CALLS.items() for by in calls.lo
 
 
 async def everywhere(client):
-    """Make an account that all five can log in, and do it; return its tokens by their names."""
+    """Create an account, log it in in all five dialects, and return its tokens by name."""
     rows = [register("wicare"), *[log_in(*login) for login in LOGINS], renew()]
     return await play(client, rows)
 
 
 @pytest.mark.parametrize("maker", DIALECT_CALLS)
 async def test_registered_in_one_and_logged_in_through_each_other_that_can(client, maker):
-    """One can that asks for a name which the account has."""
+    """A dialect can whose login uses a name that the account has."""
     account = account_of(maker)
     names = await play(client, [register(maker)])
     for other, by in LOGINS:
@@ -114,7 +114,7 @@ async def everything_is_over(client, names):
 
 
 async def log_in_anew(client, names, account=ADA):
-    """Log in everywhere again: no token is one of the old ones, and the old ones stay over."""
+    """Log in everywhere again: every token is new, and the old ones remain invalid."""
     new: dict[str, str] = {}
     for name, calls in DIALECT_CALLS.items():
         await play(client, [log_in(name, calls.logs_in_by[0], account)], new)
@@ -233,7 +233,7 @@ async def test_no_name_holds_what_can_not_be_seen_and_letters_are_those_of_any_s
 
 
 async def test_one_mailbox_is_one_account(client):
-    """However its host is written; what can't be seen is refused."""
+    """In every form of its host; invisible characters are rejected."""
     path = "/fardel/api/auth/register/"
     statuses = {
         "victim@example.com": 200,

@@ -59,7 +59,7 @@ async def test_examples(client, at):
 
 @pytest.mark.parametrize("at", places("cellars"))
 async def test_published_client(client, at):
-    """It sends its logout as JSON with nothing in it, and reads `.error` as a string."""
+    """It sends its logout as JSON without a body, and reads `.error` as a string."""
     rows = [SIGN_UP, LOG_IN, log_out(body=b"", **JSON)]
     names = await play(client, rows, at=at)
     response = await client.post(

@@ -1,4 +1,4 @@
-"""docs/contracts/: the pages list every endpoint and error, and their examples are true."""
+"""docs/contracts/: the pages list every endpoint and error, and their examples are correct."""
 
 import ast
 import json
@@ -127,7 +127,7 @@ def split(block: str) -> tuple[str, dict[str, str], str]:
 
 
 def sent(seen: set[str]) -> Any:
-    """Return what a token of a request becomes: the real one, if a response has shown it."""
+    """Return a function that replaces a token by its placeholder, if a response has shown it."""
     return lambda match: f"<{match[0]}>" if match[0] in seen else match[0]
 
 
@@ -234,9 +234,9 @@ def test_the_renderer_of_every_dialect_is_compared(name: str):
 
 
 def test_no_error_is_forgotten():
-    """A new class of error needs a line in the lists above, and so a row in the pages.
+    """A new class of error needs a line in the lists above, and therefore a row in the pages.
 
-    Nobody receives the two that are left: one is for a client that has left, one is retried.
+    The others are not sent: the client of one has disconnected, and the other is retried.
     """
     tables = [*(errors for _, _, errors in TABLES.values()), OF_PICTURES]
     known = {type(error) for errors in tables for error in errors}

@@ -57,7 +57,7 @@ from tests.handlers.dialects.fardel_rows import (
     updated,
 )
 
-UNDER_ITS_NAME = "/fardel{path}"  # at / the scheme Token would speak wicare
+UNDER_ITS_NAME = "/fardel{path}"  # at / the scheme Token chooses wicare
 
 
 @pytest.mark.parametrize("at", places("fardel"))
@@ -67,7 +67,7 @@ async def test_examples(client, at):
 
 @pytest.mark.parametrize("at", places("fardel"))
 async def test_published_client(client, at):
-    """It sends all four fields, whatever they are, and logs the refresh token out first."""
+    """It sends all four fields, empty ones too, and logs out the refresh token first."""
     await play(client, PUBLISHED_CLIENT, at=at)
 
 
@@ -174,7 +174,7 @@ async def test_lifetimes(client, redis_client):
 
 
 async def test_sessions_are_extended_by_what_hands_them_out_and_never_by_use(client, redis_client):
-    """Beside them a session of wicare, which use does extend: that much time is given."""
+    """A session of wicare, which is extended by use, shows that there was enough time for it."""
     beside = Row(
         "POST /wicare/api/auth/register",
         {"username": "ada", "password": "secret"},

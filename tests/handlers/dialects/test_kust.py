@@ -86,7 +86,7 @@ def cannot_log_in(fields, **more):
 
 
 def over(request, name="<token>"):
-    """Ask with the token of a session that has ended."""
+    """Send a request with the token of a session that has ended."""
     return Row(request, None, 401, INVALID_TOKEN, token(name), CHALLENGE)
 
 
@@ -139,7 +139,7 @@ async def test_examples(client, at):
 
 @pytest.mark.parametrize("at", ["{path}/", "/kust{path}/"])
 async def test_the_published_clients_sequence(client, at):
-    """It asks who it is by GET, its scheme is in lower case, and its logout has no body."""
+    """It reads its account by GET, its scheme is in lower case, and its logout has no body."""
     login = Row(LOG, LOGIN, 200, {"auth_token": "<token = 40 hex>"})
     lower = token(scheme="token")
     rows = [
@@ -376,7 +376,7 @@ async def post(client, path, fields, key):
 
 
 async def test_accounts_and_sessions_of_other_dialects(client):
-    """A name that kust would not register logs in; a session of another dialect is one here."""
+    """A name that kust would not register can log in; another dialect's session is valid here."""
     odd = {"username": "no body!", "email": "odd@gmail.com", "password": "y"}
     named = {"email": "kust@gmail.com", "password": "y", "first_name": "Ku", "last_name": "St"}
     wicare = {"username": "wicare", "password": "y"}
@@ -393,10 +393,10 @@ async def test_accounts_and_sessions_of_other_dialects(client):
         me("no body!", "odd@gmail.com", name="<odd>"),
         me("", "kust@gmail.com", name="<fardel>", id=2),
         me("wicare", "", name="<wicare>", id=3),
-        over(f"GET {ME}", "<refresh>"),  # it is no access token
+        over(f"GET {ME}", "<refresh>"),  # it is not an access token
         user(1, name="<fardel>", username="no body!", email="odd@gmail.com", towns=[]),
         user(2, name="<wicare>", first_name="Ku", last_name="St", **nobody),
-        user(3, username="wicare", email="", towns=[]),  # its register handed out a token
+        user(3, username="wicare", email="", towns=[]),  # its registration returned a token
         log_out(name="<odd>"),
         over(f"GET {ME}", "<odd>"),
         me("no body!", "odd@gmail.com"),
@@ -462,11 +462,11 @@ REFUSED = [
 
 
 async def test_register_refuses_fields_together_in_their_order(client):
-    await play(client, [*REFUSED, SIGN_UP])  # and nothing was made
+    await play(client, [*REFUSED, SIGN_UP])  # and nothing was created
 
 
 async def test_lone_surrogates_are_a_400(client):
-    """UTF-7 can say what UTF-8 cannot: there the surrogate gets as far as the fields."""
+    """UTF-7 can encode a surrogate, which then reaches the fields; UTF-8 cannot."""
     utf_7 = {"Content-Type": f"{FORM['Content-Type']}; charset=utf-7"}
     broken = {"detail": "JSON parse error - <text>"}
     for name in fields():
@@ -499,7 +499,7 @@ async def test_taken_names_every_field_that_is(client):
         refused(fields("new"), email=EMAIL_TAKEN),
         refused(fields("new", " KUST2@Gmail.com "), email=EMAIL_TAKEN),
         refused(fields(), username=USERNAME_TAKEN, email=EMAIL_TAKEN),
-        # What is taken is only told when every field is valid.
+        # A taken name is reported only if every field is valid.
         refused(fields(password="short"), password=[SHORT]),
         refused(fields(towns=[None]), towns=["<text>"]),
     ]
@@ -559,7 +559,7 @@ async def test_each_password_rule_alone(client):
         refused({"username": username, "password": password}, password=[sentence])
         for username, password, sentence in ALONE
     ]
-    await play(client, [*rows, SIGN_UP])  # and nothing was made
+    await play(client, [*rows, SIGN_UP])  # and nothing was created
 
 
 async def test_all_password_rules_that_fail_are_in_one_list(client):
@@ -587,7 +587,7 @@ async def test_a_password_is_not_similar_to_a_username_that_is_none(client):
 
 
 async def test_a_username_of_very_many_words_costs_no_time(client):
-    """The password would have to be compared with each, while every other request waits."""
+    """The password would be compared with each, while every other request waits."""
     row = refused(
         {"username": "ab " * 340_000, "password": "wxyz"}, username=too_long(150), password=[SHORT]
     )
@@ -610,7 +610,7 @@ COMMON_WORDS = """
 
 @pytest.mark.parametrize("words", [COMMON_PASSWORDS, COMMON_WORDS], ids=["passwords", "words"])
 async def test_common_passwords_are_those_of_a_list_of_thousands(client, words):
-    """Some are in every list, some far down in it; many are names and words as well."""
+    """Some are in every list, some near its end; many are also names and words."""
     common = [refused(fields("mika", password=word), password=[COMMON]) for word in words.split()]
     await play(client, common)
 
@@ -718,7 +718,7 @@ async def test_wrong_towns(client):
     rows += [
         refused(fields(towns=None), towns=NULL),
         refused({"towns": [1.5]}, username=REQUIRED, password=REQUIRED, towns=["<text>"]),
-        SIGN_UP,  # nothing was made
+        SIGN_UP,  # nothing was created
     ]
     await play(client, rows)
 
@@ -747,7 +747,7 @@ async def test_wrong_password_unknown_and_inactive_are_one_answer(client, databa
     rows = [
         cannot_log_in({**LOGIN, "password": "K12345678"}),
         cannot_log_in({**LOGIN, "password": " k12345678"}),
-        cannot_log_in({**LOGIN, "password": "x"}),  # no rule of the register's is asked
+        cannot_log_in({**LOGIN, "password": "x"}),  # a login checks no rules
         cannot_log_in({**LOGIN, "username": "nobody"}),
         cannot_log_in({**LOGIN, "username": "no body!"}),
         cannot_log_in({**LOGIN, "username": "kust2@gmail.com"}),

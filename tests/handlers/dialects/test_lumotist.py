@@ -121,7 +121,7 @@ async def test_bad_token_is_a_401_even_where_none_is_needed(client, database, he
     names = await disabled(client, database)
     headers, response = {"Authorization": header}, BAD_HEADERS[header]
     for path, method in (NEED_A_TOKEN | NEED_NONE).items():
-        wrong = "PUT"  # the token is looked at before the method and the body
+        wrong = "PUT"  # the token is checked before the method and the body
         rows = [
             Row(f"{method} {path}", None, 401, response, headers, CHALLENGE),
             Row(f"{wrong} {path}", b"{", 401, response, headers | JSON, CHALLENGE),
@@ -137,7 +137,7 @@ async def test_missing_token(client, headers):
             Row(f"PUT {path}", b"{", 401, MISSING_TOKEN, headers | JSON, CHALLENGE),
         ]
         await play(client, rows)
-    await play(client, [SIGN_UP, LOG_IN])  # they need none
+    await play(client, [SIGN_UP, LOG_IN])  # they require no token
 
 
 async def test_good_token_is_ignored_where_none_is_needed(client):

@@ -1,4 +1,4 @@
-"""lumotist: bodies of every kind, those that no client should send among them."""
+"""lumotist: bodies of every kind, including those that no client should send."""
 
 import encodings
 import gzip
@@ -57,9 +57,9 @@ async def test_malformed_json(client, body):
 
 
 async def test_a_charset_that_is_not_one_of_text_counts_as_utf_8(client):
-    """Clients send such names, and Django ignores them; none is looked up, or decoded with.
+    """Clients send such names, and Django ignores them. None is looked up or used to decode.
 
-    Python remembers each name that it does not know, and decodes punycode in quadratic time.
+    Python keeps each unknown name, and decodes punycode in quadratic time.
     """
     await play(client, [SIGN_UP])
     known = len(encodings._cache)
@@ -153,7 +153,7 @@ async def test_malformed_forms(client, body, headers):
 
 
 async def test_lone_surrogate_that_is_no_escape(client):
-    """UTF-7 can say what UTF-8 cannot, so the surrogate gets as far as the fields."""
+    """UTF-7 can encode a surrogate, which then reaches the fields; UTF-8 cannot."""
     headers = {"Content-Type": f"{FORM['Content-Type']}; charset=utf-7"}
     body = b"username=+2AA-&email=test@test.com&password=test"
     response = {"success": False, "errors": {"username": ["<text>"]}}
@@ -206,7 +206,7 @@ CODINGS = ("gzip", "deflate", "br", "zstd", "x-gzip", "GZIP", "gzip, gzip", "ide
 
 
 async def test_a_compressed_body_is_refused_and_identity_is_none(client):
-    """Neither is it decompressed where nobody reads it: 2 KB can hold a megabyte of JSON."""
+    """It is not decompressed either if it is not read: 2 KB can hold a megabyte of JSON."""
     body = gzip.compress(json.dumps(TEST).encode())
     refused = {"detail": "The request body must not be compressed."}
     accepts = {"Accept-Encoding": "identity"}

@@ -1,4 +1,4 @@
-"""lumotist: the gallery, and the picture an account shows."""
+"""lumotist: the gallery, and the picture of an account."""
 
 import io
 from dataclasses import replace
@@ -98,7 +98,7 @@ async def test_digits_and_forms(client):
 
 
 async def test_an_input_that_was_left_empty_is_not_there(client):
-    """A form of HTML sends every input, an empty file and an empty text among them."""
+    """An HTML form sends every input, including an empty file and an empty text."""
     names = await play(client, [SIGN_UP, GALLERY])
     file = FILE.replace(b"me.jpg", b"").replace(b'"me"', b'"picture"').replace(b"no picture", b"")
     number = multipart(id="6").replace(b"--seam--\r\n", b"")
@@ -217,7 +217,7 @@ async def test_public_url_is_what_pictures_begin_with(aiohttp_client, settings, 
 
 
 async def test_host_that_is_no_utf_8(client, raw):
-    """No input gives a 500, a Host header that can't be told in JSON neither."""
+    """No input causes a 500, not even a Host header that JSON cannot represent."""
     names = await play(client, [SIGN_UP, choose({"id": 1})])
     for path in ("get_pictures", "profile"):
         head = f"GET /account/{path} HTTP/1.1\r\nConnection: close\r\n"

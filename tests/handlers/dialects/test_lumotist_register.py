@@ -1,4 +1,4 @@
-"""lumotist: what may be called how, and what a password may be."""
+"""lumotist: which usernames, e-mails and passwords a registration accepts."""
 
 import json
 
@@ -75,7 +75,7 @@ FIELDS = {
 
 @pytest.mark.parametrize("row", FIELDS.values(), ids=FIELDS)
 async def test_fields_are_refused_together_in_their_order(client, row):
-    await play(client, [row, register(user())])  # and nothing was made
+    await play(client, [row, register(user())])  # and nothing was created
 
 
 async def test_login_fields(client):
@@ -132,11 +132,11 @@ async def test_taken_names_every_field_that_is(client):
         refused(user(email="new@test.com"), username=USERNAME_TAKEN),
         refused(user("new"), email=EMAIL_TAKEN),
         refused(user(), username=USERNAME_TAKEN, email=EMAIL_TAKEN),
-        # What is taken is only told when every field is valid.
+        # A taken name is reported only if every field is valid.
         refused(user(password=""), password=BLANK),
         refused(user("other", "no"), email=INVALID_EMAIL),
         register(user("new", "new@test.com")),
-        # Each by somebody else.
+        # Each by another account.
         refused(user("NEW", "TEST@test.com"), username=USERNAME_TAKEN, email=EMAIL_TAKEN),
     ]
     await play(client, rows)
@@ -238,7 +238,7 @@ async def test_numbers_beyond_64_bits_are_refused(client, number):
     await play(client, rows)
 
 
-NUL = ["Null characters are not allowed."]  # Django's words
+NUL = ["Null characters are not allowed."]  # Django's message
 
 
 async def test_nul_in_a_name(client):

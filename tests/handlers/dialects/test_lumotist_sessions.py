@@ -1,4 +1,4 @@
-"""lumotist: how sessions begin and end, and accounts with them."""
+"""lumotist: how sessions begin and end, and how accounts are deleted."""
 
 from dataclasses import replace
 from urllib.parse import quote
@@ -106,7 +106,7 @@ async def test_last_login_is_set(client, database, row):
 
 
 async def test_accounts_and_sessions_of_other_dialects(client):
-    """A name that lumotist would not register logs in; a session of another dialect is one here."""
+    """A name that lumotist rejects can log in; another dialect's session is valid here."""
     session_specs = [
         SessionSpec("wicare", sid_bytes=16),
         SessionSpec("fardel", "fresh"),

@@ -1,4 +1,4 @@
-"""POST /api/auth/{register,login,logout}/ at /: what makes a request speak wicare, or fardel."""
+"""POST /api/auth/{register,login,logout}/ at /: which requests choose wicare, which fardel."""
 
 import asyncio
 import gzip
@@ -106,7 +106,7 @@ async def test_the_scheme_token_speaks_wicare(client, scheme):
 
 
 async def test_json_in_another_charset_speaks_wicare(client):
-    """It reads them, and a `username` stands in that body."""
+    """It reads such bodies, and this one has a `username`."""
     for charset in ("utf-16", "latin-1"):
         body = json.dumps({**BY_NAME, "password": "ä"}, ensure_ascii=False).encode(charset)
         headers = {"Content-Type": f"application/json; charset={charset}"}
@@ -146,7 +146,7 @@ async def test_an_email_speaks_fardel(client):
 
 
 async def test_logout_that_speaks_wicare(client):
-    """A session of fardel's ends there like one of its own."""
+    """It ends a session of fardel like one of wicare."""
     names = await play(client, [MADE_BY_WICARE])
     form, name = urlencoded(x="y"), b'{"username": "ada"}'
     for count, (body, headers) in enumerate(
@@ -174,7 +174,7 @@ async def test_logout_that_speaks_wicare(client):
 
 
 async def test_logout_that_speaks_fardel(client):
-    """A session of wicare's ends there like one of its own."""
+    """It ends a session of wicare like one of fardel."""
     logged_out = message("Access token has been revoked")
     names = await play(client, [MADE_BY_WICARE])
     await play(client, [Row(LOGOUT, None, 200, logged_out, bearer("<token>"))], names)
@@ -204,7 +204,7 @@ async def test_a_body_that_is_too_large_speaks_fardel(client):
 
 
 async def test_what_follows_a_body_that_was_too_large_is_no_body(client):
-    """The dialect reads the body a second time: that must not begin where the first time ended."""
+    """The dialect reads the body a second time, from its beginning."""
 
     async def body():
         yield b" " * (MIB + 1)

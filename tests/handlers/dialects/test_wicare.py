@@ -55,7 +55,7 @@ from tests.handlers.dialects.wicare_rows import (
 REGISTER, LOGIN = "POST /api/auth/register", "POST /api/auth/login"
 LOGOUT, LOGOUT_ALL = "POST /api/auth/logout", "POST /api/auth/logoutall"
 NAMED = "/wicare{path}"
-"""Where nothing can be mistaken: at / three of the four paths are fardel's as well."""
+"""Where the dialect is certain: at / fardel has three of the four paths, too."""
 
 USERNAME_TAKEN = ["A user with that username already exists."]
 EMAIL_TAKEN = ["A user with that email already exists."]
@@ -80,7 +80,7 @@ def cannot_log_in(fields):
 
 
 def over(request, name="<token>"):
-    """Ask with the token of a session that has ended."""
+    """Send a request with the token of a session that has ended."""
     return Row(request, None, 401, {"detail": "Invalid token."}, token(name), CHALLENGE)
 
 
@@ -142,7 +142,7 @@ async def test_expiry_is_the_end_of_the_session(client):
     first, second = [
         datetime.fromisoformat(names[name]).timestamp() for name in ("first", "second")
     ]
-    assert before - 0.01 < first < second < after + 0.01  # each login extends the session's life
+    assert before - 0.01 < first < second < after + 0.01  # each login extends the session
 
 
 async def test_expiry_follows_the_setting(aiohttp_client, settings, clean):
@@ -342,7 +342,7 @@ async def test_wrong_methods(client):
 async def test_options(client, at):
     for path in (*OPEN, *GUARDED):
         if at == "{path}" and path.startswith("//"):
-            continue  # a URL that begins so names a host
+            continue  # a URL that begins like this has a host
         response = await client.options(at.format(path=path))
         assert response.status == 200
         assert response.headers["Access-Control-Allow-Origin"] == "*"
@@ -432,11 +432,11 @@ REFUSED = [
 
 async def test_register_refuses_fields_together_in_their_order(client):
     await play(client, REFUSED, at=NAMED)
-    await play(client, [register(fields(), user(**EMAIL))])  # and nothing was made
+    await play(client, [register(fields(), user(**EMAIL))])  # and nothing was created
 
 
 async def test_lone_surrogates_are_a_400(client):
-    """UTF-7 can say what UTF-8 cannot: there the surrogate gets as far as the fields."""
+    """UTF-7 can encode a surrogate, which then reaches the fields; UTF-8 cannot."""
     utf_7 = {"Content-Type": f"{FORM['Content-Type']}; charset=utf-7"}
     broken = {"detail": "JSON parse error - <text>"}
     for name in fields():
@@ -463,7 +463,7 @@ USERNAMES = ["p" * 150, "Åsa", "日本語", "Ελλάδα", "٣٤٥", "a@b.+-_9
 
 
 async def test_usernames_hold_letters_of_any_script(client):
-    """They are trimmed; passwords are not, and one of spaces only is a password."""
+    """Names are trimmed. Passwords are not, and spaces alone are a password."""
     for id, username in enumerate(USERNAMES, 1):
         body = {"username": f"  {username}\n", "password": "  "}
         rows = [
@@ -507,7 +507,7 @@ async def test_taken_names_every_field_that_is(client):
         refused(fields("new", " PITA@Bot.COM "), email=EMAIL_TAKEN),
         refused(fields(), username=USERNAME_TAKEN, email=EMAIL_TAKEN),
         refused(fields(" Pita "), username=USERNAME_TAKEN, email=EMAIL_TAKEN),
-        # What is taken is only told when every field is valid.
+        # A taken name is reported only if every field is valid.
         refused(fields(password=""), password=BLANK),
         refused(fields(email="no"), email=INVALID_EMAIL),
     ]
@@ -555,14 +555,14 @@ async def test_login_by_username_or_by_email(client):
             headers=FORM,
         ),
         log_in({"email": " Pita@BOT.com\n", **secret}, "<token>"),
-        # With both, the username counts, whatever the e-mail.
+        # With both, the username is used, whatever the e-mail.
         log_in(fields(), "<token>"),
         log_in(fields(email="nobody@bot.com"), "<token>"),
         log_in(fields(email=None), "<token>"),
         cannot_log_in(fields("nobody")),
         login_refused(fields(""), username=BLANK),
         login_refused(fields(None), username=NULL),
-        # Each is only compared with its own kind.
+        # Usernames and e-mails are compared separately.
         cannot_log_in({"username": "pita@bot.com", **secret}),
         cannot_log_in({"email": "pita", **secret}),
     ]
@@ -606,7 +606,7 @@ async def test_wrong_password_unknown_and_inactive_are_one_answer(client, databa
         cannot_log_in(fields(password=" password123")),
         cannot_log_in({"email": "pita@bot.com", "password": "Password123"}),
         cannot_log_in({"email": "nobody@bot.com", "password": "password123"}),
-        # A login looks the name up as it is, whatever register would say of it.
+        # A login does not validate the name.
         cannot_log_in({"email": "no e-mail", "password": "password123"}),
         cannot_log_in({"username": "no body!", "password": "password123"}),
         cannot_log_in({"username": "n" * 10_000, "password": "password123"}),
@@ -619,7 +619,7 @@ async def test_wrong_password_unknown_and_inactive_are_one_answer(client, databa
 
 
 async def test_accounts_of_other_dialects_log_in_by_what_they_have(client):
-    """One without a username by its e-mail, one with a name that would be no username here."""
+    """An account without a username by its e-mail; another by a name that is invalid here."""
     names = {"email": "pita@bot.com", "password": "x"}
     await hand_out(client, "/fardel/api/auth/register/", names, "access_token")
     odd = {"username": "no body!", "email": "odd@bot.com", "password": "y"}

@@ -1,4 +1,4 @@
-"""What most tests of wicare begin with."""
+"""The rows that most tests of wicare use."""
 
 from tests.handlers.contract import Row
 
@@ -10,7 +10,7 @@ EMAIL = {"email": "pita@bot.com"}
 
 
 def user(username: str = "pita", email: str = "", **changed) -> dict:
-    """Say who registered: the first account, unless told otherwise."""
+    """Return the user of a registration, by default the first account."""
     return {"id": 1, "username": username, "email": email, **changed}
 
 
@@ -28,12 +28,12 @@ LOG_IN = log_in(PITA, "<token>")
 
 
 def token(name: str, scheme: str = "Token") -> dict[str, str]:
-    """Return the header that brings a token: `token("<token>")` brings the one of SIGN_UP."""
+    """Return the Authorization header of a token: `token("<token>")` for SIGN_UP's."""
     return {"Authorization": f"{scheme} {name}"}
 
 
 def log_out(name: str = "<token>", body=None, **headers: str) -> Row:
-    """End a session. An empty answer has nothing that could be described."""
+    """End a session. The response has no body, and no header that describes one."""
     headers = {key.replace("_", "-"): value for key, value in headers.items()} | token(name)
     return Row("POST /api/auth/logout", body, 204, None, headers, NOTHING)
 

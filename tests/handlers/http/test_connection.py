@@ -1,4 +1,4 @@
-"""Below the level of requests: what is on the wire when a request is odd, early or cut short."""
+"""Connections: unusual, early and incomplete requests at the level of bytes."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ def json_of(response: bytes) -> object:
     return json.loads(response.partition(b"\r\n\r\n")[2])
 
 
-# What the HTTP parser refuses
+# What the HTTP parser rejects
 
 LONG = "X-Long: " + "x" * 9_000
 MANY = tuple(f"X-{number}: x" for number in range(150))
@@ -110,7 +110,7 @@ async def test_http_2_on_a_connection_of_http_1_is_refused(client):
 
 
 async def test_the_response_to_an_unreadable_request_arrives_before_its_body_has_been_sent(client):
-    """The connection is not reset by what comes behind, and it ends when the client ends it."""
+    """Further input does not reset the connection. It ends when the client closes it."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(head("POST /account/login HTTP/1.1", "Host: a", LONG, "Content-Length: 9000000"))
     for _ in range(20):
@@ -121,11 +121,11 @@ async def test_the_response_to_an_unreadable_request_arrives_before_its_body_has
     writer.close()
 
 
-# Targets that are odd
+# Unusual targets
 
 
 async def test_doubled_slashes_count_once_in_the_paths_of_dialects(client):
-    """A base URL that ends in `/`, and a path; no other path gets a second spelling."""
+    """Clients join a base URL that ends in `/` and a path. Other paths have one form only."""
     for path, status in {
         "//account/login": 405,
         "/lumotist//account/login": 405,
@@ -166,7 +166,7 @@ async def test_connect_is_answered_like_any_unknown_path(aiohttp_client, setting
         assert json.loads(second[second.index(b"{") :]) == NOT_FOUND
 
 
-# Bodies that are on the way
+# Bodies that are incomplete
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def upload(*headers: str, path: str = PICTURE, length: int = 1_000_000) -> bytes
 
 
 async def test_a_client_that_waits_to_send_gets_the_refusal_itself(client, token):
-    """RFC 9110, 10.1.1: no 100 for a body that is not wanted, none to HTTP/1.0."""
+    """RFC 9110, 10.1.1: no 100 for a body that is not read, and none to HTTP/1.0."""
     expects, good = "Expect: 100-continue", f"Authorization: Token {token}"
     json_body = ("Content-Type: application/json", f"Content-Length: {len(LOGIN)}", expects)
     for sent, status in (
@@ -220,7 +220,7 @@ async def test_a_client_that_waits_to_send_is_told_to_when_the_body_is_wanted(cl
 
 @pytest.mark.parametrize("length", [4_000_000, 12_000_000])
 async def test_an_early_refusal_reaches_a_client_that_reads_at_the_end(client, token, length):
-    """As OkHttp and requests send: a 401 and a 413 are there, once all is sent."""
+    """OkHttp and requests read after they have sent everything: they get the 401 and the 413."""
     good = f"Authorization: Token {token}"
     loop = asyncio.get_running_loop()
     with socket.socket() as plug:
@@ -229,7 +229,7 @@ async def test_an_early_refusal_reaches_a_client_that_reads_at_the_end(client, t
         sent = upload(*((good,) if length > 8_000_000 else ()), length=length)
         await loop.sock_sendall(plug, sent)
         for _ in range(0, length, 100_000):
-            await asyncio.sleep(0)  # the refusal is written, and what comes is dropped
+            await asyncio.sleep(0)  # the error is written, and further input is discarded
             await loop.sock_sendall(plug, bytes(100_000))
         async with asyncio.timeout(5):
             response = await loop.sock_recv(plug, 65_536)
@@ -237,13 +237,13 @@ async def test_an_early_refusal_reaches_a_client_that_reads_at_the_end(client, t
 
 
 async def test_what_is_dropped_has_limits(aiohttp_client, settings, clean, monkeypatch):
-    """Of time without a byte, of time at all, and of bytes.
+    """Limits of silence, of time, and of bytes.
 
     A stop does not wait for it, nor for a client that does not read.
     """
-    client = await aiohttp_client(create_app(settings))  # of its own, since it is stopped
+    client = await aiohttp_client(create_app(settings))  # a separate server, because it is stopped
     monkeypatch.setattr(connection, "MAX_SILENCE", 0.1)
-    assert (await exchange(client, upload())).startswith(b"HTTP/1.1 401 ")  # silent, and closed
+    assert (await exchange(client, upload())).startswith(b"HTTP/1.1 401 ")  # no input, then closed
     monkeypatch.setattr(connection, "MAX_SILENCE", 30.0)
     monkeypatch.setattr(connection, "MAX_SECONDS", 0.1)
 
@@ -291,8 +291,8 @@ async def until_closed(server: Server) -> None:
 async def test_what_follows_an_unreadable_request_has_limits(
     aiohttp_client, settings, clean, monkeypatch
 ):
-    """The same ones. The response is sent first, and so is the end of what the server sends."""
-    client = await aiohttp_client(create_app(settings))  # of its own, since it is stopped
+    """The same limits. The response and the end of the server's output are sent first."""
+    client = await aiohttp_client(create_app(settings))  # a separate server, because it is stopped
     unreadable = head("GET /account/profile HTTP/1.1", "Host: a", LONG)
 
     async def send_unreadable() -> asyncio.StreamWriter:
@@ -326,7 +326,7 @@ async def test_what_follows_an_unreadable_request_has_limits(
 
 @pytest.mark.parametrize("waits_for", ["the body", "the client to read"])
 async def test_a_stop_ends_what_does_not_end(aiohttp_client, settings, clean, waits_for):
-    """When its time is up: a request without its body, and a response that nobody reads."""
+    """At its timeout: a request without its body, and a response that is not read."""
     client = await aiohttp_client(create_app(settings))
     sent = (
         head("POST /account/login HTTP/1.1", "Host: a", f"Content-Length: {len(LOGIN)}")
@@ -347,7 +347,7 @@ async def test_a_stop_ends_what_does_not_end(aiohttp_client, settings, clean, wa
 
 
 async def test_a_body_may_be_slow_but_not_silent(aiohttp_client, settings, clean, monkeypatch):
-    """It comes steadily for longer than BODY_TIMEOUT, and is read; not so a trickle."""
+    """A body that arrives steadily for longer than BODY_TIMEOUT is read; a trickle is not."""
     client = await aiohttp_client(create_app(replace(settings, body_timeout=0.3)))
     monkeypatch.setattr("handlers.body.MIN_BYTES_PER_SECOND", 20)
     lines = ("Host: a", "Content-Type: application/json", f"Content-Length: {len(LOGIN)}")
@@ -374,7 +374,7 @@ async def test_a_body_may_be_slow_but_not_silent(aiohttp_client, settings, clean
 
 
 async def test_an_upgrade_whose_body_is_late_leaves_no_connection_deaf(client):
-    """Its response says that the connection ends, and it does; with the body there it goes on."""
+    """The response announces the connection's end. With the whole body it stays open."""
     asks = ("Host: a", "Connection: Upgrade", "Upgrade: websocket", "Content-Length: 2")
     start = head("POST /account/logout HTTP/1.1", *asks)
     after = head("GET /healthz HTTP/1.1", "Host: a", "Connection: close")
@@ -390,11 +390,11 @@ async def test_an_upgrade_whose_body_is_late_leaves_no_connection_deaf(client):
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"401", b"200"]
 
 
-# Responses that nobody reads
+# Responses that are not read
 
 
 async def test_a_client_that_reads_nothing_for_long_is_cut_off(settings, clean):
-    """Also within a response that is sent at once; one that reads slowly is not."""
+    """Also within a response that is sent at once. A client that reads slowly is not cut off."""
     server = Server(create_app(settings))
     await server.start_server(keepalive_timeout=0.5)
     try:

@@ -1,4 +1,4 @@
-"""Answers on the wire: in the order of their requests, whole, and with no header that is two."""
+"""Encoded responses: in the order of their requests, complete, and without duplicate headers."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ def get(number: int, path: str = "/healthz", more: str = "") -> bytes:
     ids=["plain", "slow", "unknown", "query", "HEAD", "Expect", "slashes"],
 )
 async def test_answers_come_in_the_order_of_their_requests(client, odd):
-    """Also where some are written by aiohttp, and some are there before others."""
+    """Also if aiohttp writes some of them, and if some are ready before others."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(get(1) + odd + get(3) + get(4, more="Connection: close\r\n"))
     async with asyncio.timeout(5):
@@ -46,7 +46,7 @@ def test_a_header_with_a_line_break_is_never_sent(value):
 
 
 async def test_json_is_kept_by_nobody_and_taken_for_nothing_else(client):
-    """RFC 9111, 5.2.2.5; the version of what runs is nobody's business."""
+    """RFC 9111, 5.2.2.5. The versions of the software are not disclosed."""
     for path in ("/healthz", "/account/profile", "/nowhere"):
         async with client.get(path) as response:
             assert response.headers["Cache-Control"] == "no-store"
@@ -56,7 +56,7 @@ async def test_json_is_kept_by_nobody_and_taken_for_nothing_else(client):
 
 @pytest.mark.parametrize("status", [200, 204, 304, 404])
 async def test_both_ways_of_writing_say_the_same(status):
-    """What aiohttp is told is what is written without it."""
+    """The response of aiohttp has the same headers as the one that is encoded here."""
     body, media_type = (b"", "") if status in (204, 304) else (b"{}", "application/json")
     response = Response(
         status, body, media_type, {"ETag": '"a"'}, SharedHeaders({"Server": "b"}), "c"
@@ -76,11 +76,11 @@ PIPELINED = [
     ("/openapi.json", "identity", 180),
     ("/healthz", "identity", 4_000),
 ]
-"""What a client asks for without reading, and how often: 188, 26, 72 KB and 320 bytes."""
+"""Requests of a client that does not read, and how many: 188, 26, 72 KB and 320 bytes."""
 
 
 async def some_turns() -> None:
-    """Let the event loop run until nothing new happens for a client that does not read."""
+    """Run the event loop until nothing changes for a client that does not read."""
     for _ in range(3_000):
         await asyncio.sleep(0)
 
@@ -89,8 +89,8 @@ async def some_turns() -> None:
 async def test_a_client_that_pipelines_and_does_not_read_has_little_held(
     client, path, encoding, times
 ):
-    """The transport's flow control sees every answer, on Python 3.12 and later too."""
-    async with client.get(path) as response:  # read once, so that the files are there
+    """The transport's flow control sees every response, also on Python 3.12 and later."""
+    async with client.get(path) as response:  # read once, so that the files are loaded
         await response.read()
     request = get(1, path, f"Accept-Encoding: {encoding}\r\n")
     with socket.socket() as greedy:
@@ -108,7 +108,7 @@ async def test_a_client_that_pipelines_and_does_not_read_has_little_held(
 
 
 async def test_a_client_that_pipelines_does_not_keep_others_waiting(client):
-    """Requests are numbered in their order; on 3.13 all 190 were answered before the other's."""
+    """Request ids count requests; on 3.13 all 190 were handled before the other client's."""
     loop, ids = asyncio.get_running_loop(), re.compile(rb"X-Request-ID: \w+-(\w+)")
     with socket.socket() as greedy, socket.socket() as other:
         for each in (greedy, other):

@@ -1,4 +1,4 @@
-"""What every answer passes on its way out: the CORS headers, JSON, and an id."""
+"""The middleware: CORS headers, JSON errors, and request ids."""
 
 import json
 from dataclasses import replace
@@ -54,7 +54,7 @@ ASKS = "Access-Control-Request-Headers"
     ],
 )
 async def test_options_answer_200_everywhere(client, path):
-    """With every method, so that a page sees the dialect's 405 and no network error."""
+    """With every method, so that a page sees the dialect's 405 instead of a network error."""
     everywhere = {name: value for name, [value] in EVERYWHERE.items()} | ALLOW_METHODS
     more = everywhere | {
         "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Request-ID, "
@@ -77,7 +77,7 @@ async def test_options_answer_200_everywhere(client, path):
 
 
 async def test_probes_and_metrics_are_for_no_web_page(client, narrow):
-    """Not even to say that they are there, whether or not origins are narrowed."""
+    """Not even their existence is disclosed, with and without CORS_ORIGINS."""
     for path in PROBES:
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
             for each in (client, narrow):
@@ -110,7 +110,7 @@ async def narrow(aiohttp_client, settings, clean):
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), OF_EVERY_KIND, ids=NAMES)
 async def test_narrowed_origins(narrow, method, path, body, status):
-    """An allowed origin is echoed, another learns nothing; caches are told of the difference."""
+    """An allowed origin is echoed, another is not; Vary tells caches of the difference."""
     for origin, allowed in [
         ("https://app.example", ["https://app.example"]),
         ("http://localhost:3000", ["http://localhost:3000"]),
@@ -158,7 +158,7 @@ async def test_request_ids(client):
 
 
 async def test_an_expectation_that_cannot_be_met(client, raw):
-    """RFC 9110, 10.1.1 lets it be ignored or answered 417; either way the headers are there."""
+    """RFC 9110, 10.1.1 allows to ignore it or to return 417. Both have the headers."""
     request = b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: wonders\r\n\r\n"
     response = await raw(client, request)
     assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in response

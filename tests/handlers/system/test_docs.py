@@ -1,4 +1,4 @@
-"""The page at /docs: it is all there, nothing of it is elsewhere, and nothing else is served."""
+"""The page at /docs: complete, without files of other hosts, and nothing else is served."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ POLICY = {
 
 
 class Page(HTMLParser):
-    """What a page names, and what a browser runs or shows without fetching it."""
+    """The URLs of a page, and what a browser runs or shows without a request."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ async def test_all_that_the_page_names_is_served_and_kept_for_ever(client, path)
 
 
 async def test_nothing_is_named_below_the_root(client):
-    """A proxy may serve all of this below a path of its own."""
+    """A proxy may serve all of this below another path."""
     for path in PAGES:
         assert not [name for name in (await page(client, path)).names if name.startswith("/")]
     _, script = await get(client, "/docs/page.js")
@@ -120,7 +120,7 @@ async def test_nothing_is_fetched_from_elsewhere(client):
 
 
 async def test_the_script_asks_nobody_for_a_verdict(client):
-    """Left alone, Swagger UI sends the address of what it shows to a validator of its makers."""
+    """By default Swagger UI sends the description's address to a validator on the Internet."""
     _, script = await get(client, "/docs/page.js")
     assert b'validatorUrl: "none"' in script
 
@@ -164,7 +164,7 @@ async def test_what_is_known_is_not_sent_again(client):
 
 
 async def test_a_file_of_another_version_is_not_kept(client):
-    """A page of the new version may ask a server of the old one while they change."""
+    """During an update a page of the new version may load a file of the old one."""
     tag = (await get(client, LARGEST))[0].headers["ETag"].strip('W/"')
     for version, kept in ((tag, True), ("0123456789abcdef", False), ("", False)):
         response, _ = await get(client, f"{LARGEST}?v={version}")
@@ -241,7 +241,7 @@ async def test_the_files_are_read_once_and_not_before_they_are_asked_for(
 
 
 async def ask_and_do_not_read(client, stack, request):
-    """Ask for a file, again and again: a system's buffers have room for a few megabytes."""
+    """Request a file repeatedly: the system's buffers hold a few megabytes."""
     slow = stack.enter_context(socket.socket())
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.setblocking(False)
@@ -258,7 +258,7 @@ async def ask_and_do_not_read(client, stack, request):
     ids=["1.5 MB", "188 KB", "26 KB, sent at once"],
 )
 async def test_a_client_that_does_not_read_costs_little(client, path, encoding, times):
-    """Else a thousand clients that do so hold gigabytes."""
+    """Otherwise a thousand such clients hold gigabytes."""
     _, content = await get(client, path, Accept_Encoding="identity")
     content = gzip.compress(content, mtime=0) if encoding == "gzip" else content
     head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {encoding}\r\n\r\n"
@@ -269,7 +269,7 @@ async def test_a_client_that_does_not_read_costs_little(client, path, encoding, 
         slow = [await ask_and_do_not_read(client, stack, request) for _ in range(10)]
         await asyncio.sleep(1)
         held = tracemalloc.get_traced_memory()[0]
-        assert held < len(slow) * 4 * CHUNK_BYTES  # what a transport has, and an answer behind it
+        assert held < len(slow) * 4 * CHUNK_BYTES  # the transport's buffer, and the next response
         slow[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
         received = bytearray()
         while len(received) < times * len(content) or received.count(content) < times:

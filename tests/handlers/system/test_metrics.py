@@ -1,4 +1,4 @@
-"""GET /metrics: what is counted, and who may see it."""
+"""GET /metrics: what is counted, and who may read it."""
 
 import asyncio
 import platform
@@ -23,7 +23,7 @@ from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP, TEST, profile,
 
 @pytest.fixture
 async def client(aiohttp_client, settings, clean):
-    """A client of an application that no other test has asked: its counters are at 0."""
+    """A client of a new application, whose counters are at 0."""
     return await aiohttp_client(create_app(settings))
 
 
@@ -75,7 +75,7 @@ async def test_requests_are_counted_by_route_dialect_method_and_status(client):
 async def test_however_often_they_are_shown_they_are_counted_as_often_as_before(
     client, monkeypatch
 ):
-    """Each scrape once left a timer behind that went on for as long as requests came."""
+    """Each scrape once left a timer that continued as long as requests arrived."""
     for _ in range(20):
         await scrape(client)
     flushes = []
@@ -104,7 +104,7 @@ def test_many_values_are_counted_as_one_by_one():
 
 
 async def test_what_is_known_in_advance_begins_at_0(aiohttp_client, settings, clean, raw):
-    """Else the first event of a kind is none to rate(), and an alert misses it."""
+    """Otherwise rate() does not see the first event of a kind, and an alert misses it."""
     dialects = {"wicare": Mount("/"), "fardel": Mount("/")}
     client = await aiohttp_client(create_app(replace(settings, dialects=dialects)))
     samples = await scrape(client)
@@ -167,7 +167,7 @@ async def test_a_shared_path_is_counted_for_the_dialect_that_was_spoken(client):
 
 
 async def test_what_a_client_makes_up_makes_no_series(client):
-    """Neither its path nor its method is a label: it could make any number of them."""
+    """Its path and its method are not labels: a client could make any number of them."""
     for number in range(3):
         await client.request("PROPFIND", f"/made/up/{number}")
     text = await (await client.get("/metrics")).text()
@@ -211,7 +211,7 @@ async def test_registrations_are_counted_by_outcome(client):
 
 
 async def test_sessions_are_counted_once_when_they_begin_and_end(client):
-    """A login that returns the session that is there opens none."""
+    """A login that returns an existing session does not open one."""
     await play(client, [SIGN_UP])
     given = await (await client.post("/account/login", json=LOGIN)).json()
     await client.post("/kust/auth/token/login/", json=LOGIN)
@@ -281,7 +281,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("proxies", ["", "127.0.0.1"])
 async def test_who_may_see_them(aiohttp_client, settings, clean, raw, proxies):
-    """Behind a proxy everybody has its address: nobody may, trusted or not."""
+    """Behind a proxy all clients have its address, so none may read them, trusted or not."""
     trusted = tuple(map(ip_network, proxies.split()))
     for name, (allow, headers, status) in ALLOWED.items():
         allowed = tuple(map(ip_network, allow.split()))

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: an account's own one is sent, kept, served, and gone when it is to go."""
+"""Pictures over HTTP: an account's picture is uploaded, stored, served and deleted."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ def in_a_form(sent, kind="image/png"):
     return f"--seam\r\n{head}\r\nContent-Type: {kind}\r\n\r\n".encode() + sent + b"\r\n--seam--\r\n"
 
 
-FORMS = {  # how a picture is sent; what that says of its type counts for nothing
+FORMS = {  # how a picture is sent; the stated type is ignored
     "multipart": lambda sent: (in_a_form(sent), MULTIPART),
     "multipart, of another type": lambda sent: (in_a_form(sent, "text/html"), MULTIPART),
     "raw": lambda sent: (sent, RAW),
@@ -108,7 +108,7 @@ async def is_gone(client, url):
 
 @pytest.fixture
 def state(database):
-    """Look up which picture the one account shows, and which are its own."""
+    """Return which picture the one account shows, and which pictures it has uploaded."""
 
     def look():
         with database.cursor() as cursor:
@@ -143,7 +143,7 @@ async def test_choosing_takes_the_own_picture_away(client, state, choice):
     await play(client, [profile(picture="<chosen = url>") if choice else profile()], names)
     assert await is_gone(client, names["own"])
     assert state() == (names["chosen"][-22:] if choice else None, [])
-    if choice:  # and a gallery picture is not taken away with the account's choice
+    if choice:  # and a gallery picture is not deleted with the account's choice
         await play(client, [upload(GIF)], names)
         read(await served(client, names["chosen"]), 256)
 
@@ -160,7 +160,7 @@ async def test_a_deleted_accounts_pictures_are_gone(client, database):
 
 
 async def test_a_caller_of_an_older_epoch_changes_nothing(client, state, database):
-    """Its token was ended while its body was under way, or its picture decoded."""
+    """Its session ended while its body arrived or its picture was decoded."""
     await play(client, [SIGN_UP, upload(PNG), OWN])
     pictures, before = client.app[PICTURES], state()
     with database.cursor() as cursor:
@@ -199,7 +199,7 @@ async def test_text_that_is_no_picture_is_refused(client, sent):
 
 @pytest.fixture
 async def small(aiohttp_client, settings, clean):
-    """A client of a server that takes pictures as long as JPEG."""
+    """A client of a server whose limit is the length of JPEG."""
     return await aiohttp_client(create_app(replace(settings, picture_max_bytes=len(JPEG))))
 
 
@@ -217,7 +217,7 @@ def first_lines(names, kind, *more):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_too_many_bytes_are_refused_unread(client, raw, kind):
-    """The answer is there before the first of them is sent."""
+    """The response arrives before the first of them is sent."""
     names = await play(client, [SIGN_UP])
     length = 5_242_881 if kind == "image/png" else 9_999_999
     response = await raw(client, first_lines(names, kind, f"Content-Length: {length}"))
@@ -228,7 +228,7 @@ async def test_too_many_bytes_are_refused_unread(client, raw, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_chunks_are_refused_once_they_are_too_many(small, raw, kind):
-    """The answer is there before the last of them is sent."""
+    """The response arrives before the last of them is sent."""
     names = await play(small, [SIGN_UP, upload(JPEG), OWN])
     most = len(JPEG) if kind == "image/png" else len(JPEG) * 4 // 3 + 65_536
     chunk = b"%x\r\n" % (most + 1) + bytes(most + 1)
@@ -238,14 +238,14 @@ async def test_chunks_are_refused_once_they_are_too_many(small, raw, kind):
 
 
 async def test_a_form_without_files_has_the_limit_of_any_body(client):
-    """Percent signs by the megabyte would keep the event loop for a second."""
+    """A megabyte of percent signs would block the event loop for a second."""
     await play(client, [SIGN_UP, refused(urlencoded(picture="%" * 400_000), FORM, 413)])
 
 
 @pytest.mark.parametrize("how", ["Transfer-Encoding: chunked", f"Content-Length: {len(JPEG)}"])
 @pytest.mark.parametrize("kind", ["image/png", MULTIPART["Content-Type"]])
 async def test_an_upload_cut_off_leaves_the_old_picture(client, state, monkeypatch, how, kind):
-    """Even if what has come is a whole picture."""
+    """Even if the received part is a complete picture."""
     names, log = await play(client, [SIGN_UP, upload(PNG), OWN]), asyncio.Queue()
     client.server.handler.handler_cancellation = False  # as it is when no test runs
     monkeypatch.setattr(client.app[REQUEST_LOG], "add", lambda *line: log.put_nowait(line))
@@ -255,14 +255,14 @@ async def test_an_upload_cut_off_leaves_the_old_picture(client, state, monkeypat
     writer.write(first_lines(names, kind, how, "Expect: 100-continue"))
     await reader.readuntil(b"100 Continue\r\n\r\n")
     writer.write(body)
-    await asyncio.sleep(0.05)  # so that it is read before the end comes
+    await asyncio.sleep(0.05)  # so that it is read before the end arrives
     writer.close()
     assert (await asyncio.wait_for(log.get(), 10))[2] == 400
     assert state() == (names["own"][-22:], [names["own"][-22:]])
 
 
 async def test_the_event_loop_goes_on_while_a_picture_is_converted(client):
-    """Ticks are counted, of a millisecond: without threads there were a handful."""
+    """Ticks of a millisecond are counted: without threads there were a few."""
     names, ticks = await play(client, [SIGN_UP]), []
 
     async def tick():
@@ -277,7 +277,7 @@ async def test_the_event_loop_goes_on_while_a_picture_is_converted(client):
 
 
 async def test_a_picture_whose_client_leaves_is_given_up(client):
-    """Its process is ended, though it does not answer; and the next picture has another."""
+    """Its process is killed although it does not respond, and the next picture has a new one."""
     names = await play(client, [SIGN_UP, upload(PNG)])
     [decoder] = client.app[IMAGES]._decoders._all
     os.kill(decoder._process.pid, signal.SIGSTOP)
@@ -290,7 +290,7 @@ async def test_a_picture_whose_client_leaves_is_given_up(client):
 
 
 async def test_an_account_may_not_fill_the_queue(client):
-    """Of its pictures one is decoded and one waits."""
+    """One of its pictures is decoded and one waits."""
     names = await play(client, [SIGN_UP, upload(PNG)])
     [decoder] = client.app[IMAGES]._decoders._all
     os.kill(decoder._process.pid, signal.SIGSTOP)
@@ -314,7 +314,7 @@ async def test_uploads_at_once_leave_one_picture(client, state):
 
 
 async def test_changes_at_once_leave_the_picture_that_is_shown(client, state, database):
-    """Without a lock on the account's row, each would miss the rows of those before it."""
+    """Without a lock on the account's row, each would miss the rows of the previous ones."""
     await play(client, [SIGN_UP])
     pictures = client.app[PICTURES]
     with database.cursor() as cursor:
@@ -331,7 +331,7 @@ async def test_changes_at_once_leave_the_picture_that_is_shown(client, state, da
 
 @pytest.fixture
 async def url(client):
-    """The URL of an account's own picture."""
+    """The URL of an account's uploaded picture."""
     return (await play(client, [SIGN_UP, upload(PNG), OWN]))["own"]
 
 
@@ -373,7 +373,7 @@ async def test_what_a_client_has_is_not_read_again(client, url, monkeypatch, met
         assert (await ask(known, nowhere)).status == 404
 
 
-ACCEPTED = {  # what each Accept is answered with
+ACCEPTED = {  # the format for each Accept
     "image/webp": "WEBP",
     "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8": "WEBP",
     "image/*": "WEBP",
@@ -398,7 +398,7 @@ ACCEPTED = {  # what each Accept is answered with
 
 
 async def test_each_client_is_sent_a_form_that_it_takes(client, url, monkeypatch):
-    """By `Accept`; each form has its own ETag, and a JPEG is made once."""
+    """By `Accept`. Each format has its own ETag, and a JPEG is made once."""
     made, make = [], decoder.jpeg
     monkeypatch.setattr(decoder, "jpeg", lambda webp: made.append(webp) or make(webp))
     etags: dict[str, set[str]] = {"WEBP": set(), "JPEG": set()}
