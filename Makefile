@@ -12,7 +12,7 @@ BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
 LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test coverage faults slow deploy-check check audit diagrams format lock bench load clean
+.PHONY: run test coverage faults slow deploy-check check audit diagrams mail-pictures format lock bench load clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -52,6 +52,10 @@ audit: $(VENV)/dev
 # Draws docs/diagrams/*.svg again from their sources. Needs Graphviz.
 diagrams: $(VENV)/run
 	$(BIN)/python tools/diagrams.py
+
+# Takes docs/images/mail/*.png again, of the e-mails as Chromium shows them. Needs chromium.
+mail-pictures: $(VENV)/dev
+	$(BIN)/python -m tools.mail_pictures
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

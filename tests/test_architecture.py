@@ -9,7 +9,7 @@ from tools.diagrams import DIAGRAMS
 
 PAGES = [ROOT / "docs/architecture.md", ROOT / "docs/session-protocol.md"]
 FILE = re.compile(r"\b[\w/]+\.(?:py|sql)\b|\b[a-z][\w/]*/(?=[\n\"`:,])")
-DIRECTORIES = ("commands", "embedded", "handlers", "store", "telemetry", "tests", "tools")
+DIRECTORIES = ("commands", "embedded", "handlers", "mail", "store", "telemetry", "tests", "tools")
 
 
 def files_of(text: str) -> list[str]:
