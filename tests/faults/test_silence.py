@@ -171,6 +171,17 @@ async def test_one_silent_connection_to_postgresql_ends_those_that_were_idle_as_
         await until_open(postgresql, 1)
 
 
+async def test_one_silent_reader_of_redis_ends_those_that_were_idle_as_long(redis):
+    """The connection of the pool stays: it is looked at when it is used."""
+    async with connected(redis, idle_seconds=0.2) as client:
+        assert redis.opened > 2
+        redis.silence()
+        await asyncio.sleep(0.25)
+        deadline = asyncio.get_running_loop().time() + DEADLINE
+        assert await client.get_many(["none"], deadline) == [None]
+        await until_open(redis, 2)
+
+
 async def test_a_client_that_leaves_during_a_probe_of_postgresql_takes_no_place(postgresql):
     async with asking_postgresql(postgresql, idle_seconds=0.2) as ask:
         await asyncio.gather(*ask())

@@ -28,6 +28,12 @@ SHARED = {
 }
 
 
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_list_without_a_dialect_is_refused(text):
+    with pytest.raises(ValueError, match=repr(text)[1:-1] or "^$"):
+        parse_mounts(text, handlers.DIALECTS)
+
+
 def test_each_method_and_path_has_one_owner():
     owners = defaultdict(set)
     for name, mount in Settings().dialects.items():

@@ -385,6 +385,27 @@ async def test_a_login_that_is_overtaken_every_time_is_refused_as_busy(access, c
     assert isinstance(await refusal(log_in(access)), Busy)
 
 
+async def test_a_session_that_redis_has_lost_is_not_confirmed(access, redis_client):
+    """As when it has run out while its request waited for its body."""
+    [token] = await register(access, KUST)
+    caller = await access.authenticate(token)
+    redis_client.flushdb()
+    error = await refusal(access.confirm(caller))
+    assert isinstance(error, BadToken)
+    assert error.problem is TokenProblem.EXPIRED
+
+
+async def test_end_all_of_a_session_that_has_ended_ends_no_other(access):
+    [token] = await register(access, KUST)
+    caller = await access.authenticate(token)
+    await access.end_all(caller)
+    later = await log_in(access)
+    error = await refusal(access.end_all(caller))
+    assert isinstance(error, BadToken)
+    assert error.problem is TokenProblem.REVOKED
+    assert await flaw(access, later) is None
+
+
 @pytest.mark.parametrize("change", ["change", "delete"])
 async def test_a_change_overtaken_by_end_all_changes_nothing(access, core, monkeypatch, change):
     """The token is confirmed in one statement and the account changed in another."""

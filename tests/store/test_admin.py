@@ -28,6 +28,27 @@ async def test_an_account_is_registered_without_a_session(core):
     assert logged_in.id == account.id
 
 
+async def test_an_id_that_is_somebody_elses_is_not_used_twice(core, monkeypatch):
+    """As when an import gives it away between the two statements; at most so often."""
+    ann = await core.admin.register(NewAccount("ann"), "password")
+    new_identity = core.accounts.new_identity
+
+    async def taken() -> tuple[int, int]:
+        return ann.id, (await new_identity())[1]
+
+    async def taken_once() -> tuple[int, int]:
+        monkeypatch.setattr(core.accounts, "new_identity", new_identity)
+        return await taken()
+
+    monkeypatch.setattr(core.accounts, "new_identity", taken_once)
+    ben = await core.admin.register(NewAccount("ben"), "password")
+    assert ben.id != ann.id
+    monkeypatch.setattr(core.accounts, "new_identity", taken)
+    for register in (core.admin.register, core.access.register):
+        with pytest.raises(Busy):
+            await register(NewAccount("cem"), "password")
+
+
 async def test_a_new_password_ends_every_session(core):
     account, [issued] = await core.access.register(NewAccount("ben"), "old", [KUST])
     assert await core.admin.set_password(account.id, "new") is True

@@ -17,10 +17,11 @@ from app import create_app
 from store import refold
 from store.errors import Unavailable
 from store.names import FOLDING
+from store.postgresql.database import connect_database
 from store.schema import MIGRATIONS, newest
 from tests.program import KEY, PASSWORD, Program
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
-from tests.store.test_schema import prepare_at, version_at
+from tests.store.test_schema import PATIENCE, prepare_at, version_at
 
 SERVERS = 10
 ONCE = "create table done_once (number integer); insert into done_once values (1)"
@@ -196,6 +197,47 @@ def keep(url, rows):
 def forms_of(url):
     found = ask(url, "select id, username_folded, email_folded from account where id > 10")
     return {row[0]: row[1:] for row in found}
+
+
+LATE = [(20, "late\u2764\ufe0f", "late\u2764\ufe0f", None, None)]
+"""An account that a server of the first release has registered beside this one."""
+
+
+async def refold_at(url):
+    database = await connect_database(url, 1, PATIENCE)
+    try:
+        return await refold.refold(database, again=True)
+    finally:
+        await database.close()
+
+
+async def test_a_name_that_is_registered_while_names_are_refolded_is_left_to_its_account(old):
+    """The other account is not committed when the form is looked for, and is when it is written."""
+    await prepare_at(old)
+    keep(old, LATE)
+    with contextlib.closing(psycopg2.connect(old)) as other:
+        other.cursor().execute(
+            """insert into account (id, username, username_folded, password, session_epoch)
+               values (21, 'late\u2764', 'late\u2764', '!', 1)"""
+        )
+        refolding = asyncio.create_task(refold_at(old))
+        done, _ = await asyncio.wait([refolding], timeout=0.5)
+        assert not done
+        other.commit()
+    assert await refolding == 0
+    assert forms_of(old) == {20: (LATE[0][2], None), 21: ("late\u2764", None)}
+
+
+async def test_a_role_that_may_not_write_is_told_that_names_cannot_be_refolded(old):
+    await prepare_at(old)
+    keep(old, LATE)
+    ask(old, "create role reader login; grant select on all tables in schema public to reader")
+    try:
+        with pytest.raises(Unavailable, match="names cannot be folded: permission denied"):
+            await refold_at(old.replace("user=postgres", "user=reader"))
+    finally:
+        ask(old, "drop owned by reader; drop role reader")
+    assert forms_of(old) == {20: (LATE[0][2], None)}
 
 
 async def test_names_are_refolded_in_batches_and_no_account_is_lost(

@@ -175,6 +175,7 @@ def test_these_look_like_an_email(email):
         '"\x1b[31mred"@x.com',
         '"a\x7f"@x.com',
         "a@" + "\u00fc" * 254 + ".com",
+        "\u00fc" * 254,
     ],
 )
 def test_these_do_not_look_like_an_email(email):
