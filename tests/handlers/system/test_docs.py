@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import re
 import socket
 import tracemalloc
@@ -216,6 +217,15 @@ async def test_nothing_else_is_there(client, raw):
 async def test_only_what_is_mounted(aiohttp_client, settings, clean):
     client = await aiohttp_client(create_app(replace(settings, dialects={"kust": Mount("/v1")})))
     assert (await page(client, "/docs")).dialects == ["kust"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "urls"), [("/kust", ["/kust"]), ("/v1", ["/kust", "/v1"]), ("/", ["/kust", "/"])]
+)
+async def test_a_description_names_each_place_once(aiohttp_client, settings, clean, prefix, urls):
+    client = await aiohttp_client(create_app(replace(settings, dialects={"kust": Mount(prefix)})))
+    _, body = await get(client, "/kust/openapi.json")
+    assert [each["url"] for each in json.loads(body)["servers"]] == urls
 
 
 async def test_off(aiohttp_client, settings, clean):
