@@ -71,7 +71,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     observer = tracing.store_spans(metrics.stores) if tracing else metrics.stores
     handlers.mount(app, settings.dialects, with_docs=settings.docs == "on")
     if not all_origins:
-        cors.narrow(app, settings.cors_origins)
+        cors.restrict_origins(app, settings.cors_origins)
     # Opened in this order at the start, closed in the reverse order.
     if tracing:
         app.cleanup_ctx.append(partial(_send_spans, tracing))

@@ -38,12 +38,12 @@ def _parse_dialects(text: str) -> dict[str, Mount]:
     return parse_mounts(text, handlers.DIALECTS)
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
 def _parse_keys(text: str) -> tuple[str, ...]:
-    found = _words(text)
+    found = _split(text)
     if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
         raise ValueError
     if any(len(set(key)) < MIN_KEY_CHARACTERS for key in found):
@@ -62,7 +62,7 @@ def _parse_host(text: str) -> str:
 
 
 def _parse_networks(text: str) -> tuple[Network, ...]:
-    return tuple(map(parse_network, _words(text)))
+    return tuple(map(parse_network, _split(text)))
 
 
 def _parse_proxies(text: str) -> tuple[Network, ...]:
@@ -199,7 +199,7 @@ def setting_fields() -> list["Field[Any]"]:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings of an environment. Raises BadSetting."""
     files = tuple(file for name in _SECRET if (file := _file(environment, name)))
-    texts = {each.name: _given(environment, each.name) for each in setting_fields()}
+    texts = {each.name: _text_of(environment, each.name) for each in setting_fields()}
     given = {
         each.name: _parse(each, texts[each.name]) for each in setting_fields() if texts[each.name]
     }
@@ -230,7 +230,7 @@ def _file(environment: Mapping[str, str], name: str) -> Path | None:
     return Path(named) if named else None
 
 
-def _given(environment: Mapping[str, str], name: str) -> str:
+def _text_of(environment: Mapping[str, str], name: str) -> str:
     """Return the text of a setting, from its variable or its file."""
     variable = name.upper()
     text = environment.get(variable, "").strip()
@@ -249,7 +249,7 @@ def _given(environment: Mapping[str, str], name: str) -> str:
         reason = "it is empty"
     raise BadSetting(
         f"{variable}_FILE must name a readable file that has the value "
-        f"(got {_shown(str(file))}: {reason})"
+        f"(got {_quoted(str(file))}: {reason})"
     )
 
 
@@ -263,7 +263,7 @@ def _parse(each: "Field[Any]", text: str) -> Any:
         reason = f": {str(problem)[:_LONGEST_REASON]}"
     except ValueError:
         pass
-    shown = "its value is not shown" if each.name in _SECRET else f"got {_shown(text)}"
+    shown = "its value is not shown" if each.name in _SECRET else f"got {_quoted(text)}"
     must = f"{each.name.upper()} must be {each.metadata['allowed']}"
     raise BadSetting(f"{must} ({shown}){reason}")
 
@@ -272,6 +272,6 @@ _LONGEST_SHOWN = 80
 _LONGEST_REASON = 500
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     """Return a value on one line, in printable characters, cut when it is long."""
     return ascii(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!a}..."

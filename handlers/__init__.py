@@ -48,13 +48,13 @@ def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool 
     ids = RequestIds()
     routes = app[ROUTES] = {}
 
-    counting, tracing = app[METRICS], app.get(TRACING)
-    counting.expect_dialect("")
+    request_metrics, tracing = app[METRICS], app.get(TRACING)
+    request_metrics.expect_dialect("")
     for name in mounts:
-        counting.expect_dialect(name, {grant.kind for grant in DIALECTS[name].session_specs})
+        request_metrics.expect_dialect(name, {spec.kind for spec in DIALECTS[name].session_specs})
 
     def wrap(endpoint: Endpoint, route: str, *dialects: str) -> RouteHandler:
-        counting.expect_route(dialects or ("",), route, endpoint.methods)
+        request_metrics.expect_route(dialects or ("",), route, endpoint.methods)
         dialect = dialects[0] if len(dialects) == 1 else ""
         handler = apply_middleware(app, endpoint, route, dialect, ids)
         if tracing and route not in UNTRACED:

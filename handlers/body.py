@@ -36,15 +36,15 @@ async def read_body(
     request: web.Request,
     limit: int = MAX_BODY,
     seconds: float | None = None,
-    stated: int | None = None,
+    reported_limit: int | None = None,
     memory: web.AppKey[BodyMemory] = BODY_MEMORY,
 ) -> bytes:
     """Return the whole body. It is read once; later calls return or raise the same.
 
     At most `limit` bytes are read. The client may pause for `seconds`, by default BODY_TIMEOUT,
     and the body may take that long plus one second for each MIN_BYTES_PER_SECOND received bytes.
-    `stated` is the limit that an error names, if it differs from `limit`; `memory` counts long
-    bodies. Raises PayloadTooLarge, RequestTimeout, Malformed, UnsupportedEncoding, Busy.
+    An error names `reported_limit` if it is given, otherwise `limit`. `memory` counts long bodies.
+    Raises PayloadTooLarge, RequestTimeout, Malformed, UnsupportedEncoding, Busy.
     """
     if BODY not in request:
         try:
@@ -52,7 +52,7 @@ async def read_body(
             seconds = seconds or request.app[BODY_TIMEOUT]
             request[BODY] = await _read(request, limit, seconds, held)
         except PayloadTooLarge:
-            request[BODY] = PayloadTooLarge(stated or limit)
+            request[BODY] = PayloadTooLarge(reported_limit or limit)
         except AppError as error:
             request[BODY] = error
     body = request[BODY]

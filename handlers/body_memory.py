@@ -2,7 +2,7 @@
 
 from store.errors import Busy
 
-FREE = 64 * 1024
+UNCOUNTED_BYTES = 64 * 1024
 """The bytes of each body that are not counted, so that a login never fails for other bodies."""
 
 BODY_BYTES = 64 * 1024 * 1024
@@ -10,10 +10,10 @@ BODY_BYTES = 64 * 1024 * 1024
 
 
 class BodyMemory:
-    """Counts the bytes of the long bodies that are held: at most `most`."""
+    """Counts the bytes of the long bodies that are held: at most `limit`."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.held = 0
 
 
@@ -26,10 +26,10 @@ class HeldBytes:
 
     def grow(self, length: int) -> None:
         """Count a body of `length` bytes. Raises Busy when that exceeds the limit."""
-        more = max(0, length - FREE) - self._bytes
+        more = max(0, length - UNCOUNTED_BYTES) - self._bytes
         if more <= 0:
             return
-        if self._memory.held + more > self._memory.most:
+        if self._memory.held + more > self._memory.limit:
             raise Busy(1.0)
         self._memory.held += more
         self._bytes += more

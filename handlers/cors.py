@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp_cors import CorsConfig, ResourceOptions
 from aiohttp_cors.abc import AbstractRouterAdapter
 
-from handlers.http.middleware import EXPOSED
+from handlers.http.middleware import EXPOSED_HEADERS
 
 WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
 """The paths of the endpoints that are mounted with `cors=False`."""
@@ -52,18 +52,18 @@ class AllRoutes(AbstractRouterAdapter):
         return self._origins
 
 
-def narrow(app: web.Application, origins: Sequence[str]) -> None:
+def restrict_origins(app: web.Application, origins: Sequence[str]) -> None:
     """Allow only these origins to read responses.
 
     No origin may send credentials (cookies), because tokens are in the Authorization header.
     """
     options = {origin: ResourceOptions() for origin in origins}
     CorsConfig(app, router_adapter=AllRoutes(options))
-    app.on_response_prepare.append(_complete)
+    app.on_response_prepare.append(_add_shared_headers)
 
 
-async def _complete(request: web.Request, response: web.StreamResponse) -> None:
+async def _add_shared_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers that do not depend on the origin; aiohttp-cors requires this order."""
     if request.path not in WITHOUT_CORS:
-        response.headers.update(EXPOSED)
+        response.headers.update(EXPOSED_HEADERS)
         response.headers.add(hdrs.VARY, "Origin")

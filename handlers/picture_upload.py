@@ -29,7 +29,7 @@ _LONG = 16 * 1024
 _MAX_SHORT = 16
 """The most strings that may precede the long one; a body has two fields."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_PLACE = "\0the long string"
+_PLACEHOLDER = "\0the long string"
 
 
 class NotBase64(AppError):
@@ -52,36 +52,36 @@ async def read_upload(request: web.Request) -> bytes | int:
     """
     sent = await _read(request)
     request[BODY] = b""  # while the picture waits for a thread, it is in memory once
-    most = request.app[PICTURE_LIMITS].bytes
-    if isinstance(sent, bytes) and len(sent) > most:
-        raise PayloadTooLarge(most)
+    limit = request.app[PICTURE_LIMITS].bytes
+    if isinstance(sent, bytes) and len(sent) > limit:
+        raise PayloadTooLarge(limit)
     return sent
 
 
 async def _read(request: web.Request) -> bytes | int:
     content_type, limits = content_type_of(request), request.app[PICTURE_LIMITS]
-    is_itself = content_type.media_type.startswith("image/") or content_type.media_type == BINARY
-    if not is_itself and content_type.media_type not in (JSON, MULTIPART, URLENCODED):
+    is_raw = content_type.media_type.startswith("image/") or content_type.media_type == BINARY
+    if not is_raw and content_type.media_type not in (JSON, MULTIPART, URLENCODED):
         if request.body_exists:
             raise UnsupportedMediaType(safe_header_value(request.headers.get("Content-Type", "")))
         raise NoSuchPicture
-    most = limits.bytes if is_itself else limits.body_bytes
+    limit = limits.bytes if is_raw else limits.body_bytes
     if content_type.media_type == URLENCODED:
-        most = MAX_BODY  # no client sends a picture in this form
-    stated = min(most, limits.bytes)
-    body = await read_body(request, most, limits.seconds, stated, PICTURE_MEMORY)
-    if is_itself:
+        limit = MAX_BODY  # no client sends a picture in this form
+    reported_limit = min(limit, limits.bytes)
+    body = await read_body(request, limit, limits.seconds, reported_limit, PICTURE_MEMORY)
+    if is_raw:
         return body
     if content_type.media_type == MULTIPART:
-        return await _of_form(await parse_multipart(body, content_type))
+        return await _from_form(await parse_multipart(body, content_type))
     if content_type.media_type == URLENCODED:
-        return await _of_form(parse_urlencoded(body, content_type.charset))
+        return await _from_form(parse_urlencoded(body, content_type.charset))
     if not body:
         raise NoSuchPicture
-    return await _of_json(body, content_type.charset)
+    return await _from_json(body, content_type.charset)
 
 
-async def _of_form(form: Form) -> bytes | int:
+async def _from_form(form: Form) -> bytes | int:
     match form.get("picture"):
         case bytes() as file:
             return file
@@ -95,18 +95,18 @@ async def _of_form(form: Form) -> bytes | int:
     return _picture_id(form["id"])
 
 
-async def _of_json(body: bytes, charset: str | None) -> bytes | int:
+async def _from_json(body: bytes, charset: str | None) -> bytes | int:
     """Read JSON whose long string may be a picture. Only the rest is parsed at once."""
     long, rest = b"", body
     if charset is None and (span := _find_long_string(body)):
         start, end = span
         long = body[start:end]
-        rest = body[:start] + orjson.dumps(_PLACE)[1:-1] + body[end:]
+        rest = body[:start] + orjson.dumps(_PLACEHOLDER)[1:-1] + body[end:]
     if len(rest) > MAX_BODY:
         raise Malformed("JSON", "it is too long")
     data = check_object(parse_json(rest, charset))
     picture: Any = data.get("picture")
-    if picture == _PLACE and long:
+    if picture == _PLACEHOLDER and long:
         return await from_base64(await _unescape(long))
     if isinstance(picture, str) and picture:
         return await from_base64(picture.encode(errors="replace"))

@@ -106,13 +106,13 @@ class Metrics:
 
         `reason` begins with the code of its error, or is "". `seconds` is its duration.
         """
-        what = dialect, route, method, status, reason
-        if (alike := self._noted.get(what)) is None:
-            alike = self._noted[what] = []
+        key = dialect, route, method, status, reason
+        if (durations := self._noted.get(key)) is None:
+            durations = self._noted[key] = []
             if not self._is_due:
                 self._is_due = True
                 asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_in_time)
-        alike.append(seconds)
+        durations.append(seconds)
 
     def _flush_in_time(self) -> None:
         self._is_due = False

@@ -105,7 +105,7 @@ class StoreSpans(Observer):
         batch = self._tracer.start_span(name, parent, attributes=attributes, links=links)
         for request in requests[1:]:
             request.add_link(batch.get_span_context())
-        with observed, ending(batch), below(batch):
+        with observed, ending(batch), as_parent(batch):
             yield
 
 
@@ -140,7 +140,7 @@ def ending(span: Span) -> Iterator[Span]:
         span.end()
 
 
-def below(span: Span) -> contextlib.AbstractContextManager[Span]:
+def as_parent(span: Span) -> contextlib.AbstractContextManager[Span]:
     """Make this span the parent of those that are made in the block."""
     return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 

@@ -25,7 +25,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from telemetry.observer import Observer
-from telemetry.store_spans import StoreSpans, below, ending, fail
+from telemetry.store_spans import StoreSpans, as_parent, ending, fail
 
 FLUSH_SECONDS = 3.0
 """How long sending the last spans may take when the process ends."""
@@ -37,7 +37,7 @@ OTHER = "_OTHER"
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 )
-_NOISY = ("opentelemetry.exporter", "opentelemetry.trace")
+_VERBOSE_LOGGERS = ("opentelemetry.exporter", "opentelemetry.trace")
 """Loggers with a line for each failure and each invalid header, which quotes what was sent."""
 
 _log = logging.getLogger("latchkey.tracing")
@@ -73,7 +73,7 @@ class Tracing:
         if not span.is_recording():
             yield INVALID_SPAN
             return
-        with ending(span), below(span):
+        with ending(span), as_parent(span):
             yield span
 
     @staticmethod
@@ -99,7 +99,7 @@ class Tracing:
     @contextlib.asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
         """Send spans to the collector from a thread; send the last ones at the end."""
-        for name in _NOISY:
+        for name in _VERBOSE_LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.provider.add_span_processor(BatchSpanProcessor(QuietExporter(OTLPSpanExporter())))
         try:

@@ -79,7 +79,7 @@ def test_every_endpoint_and_nothing_else(name: str):
 
 @pytest.mark.parametrize("name", [*DIALECTS, "all"])
 def test_valid(name: str):
-    document = DOCUMENTS[name] if name in DOCUMENTS else openapi.together(DOCUMENTS, BASES)
+    document = DOCUMENTS[name] if name in DOCUMENTS else openapi.combine(DOCUMENTS, BASES)
     schemathesis.openapi.from_dict(document).validate()
     named = [op["operationId"] for _, _, op in operations(document)]
     assert len(named) == len(set(named))
@@ -102,7 +102,7 @@ def test_one_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert {document["info"]["version"] for document in DOCUMENTS.values()} == {version}
     assert version == VERSION
-    assert openapi.together(DOCUMENTS, BASES)["info"]["version"] == version
+    assert openapi.combine(DOCUMENTS, BASES)["info"]["version"] == version
 
 
 async def test_served(client):
@@ -119,7 +119,7 @@ async def test_served(client):
         assert document == written
         assert response.headers["Access-Control-Allow-Origin"] == "*"
     everything = await (await client.get("/openapi.json")).json()
-    assert everything == openapi.together(DOCUMENTS, BASES)
+    assert everything == openapi.combine(DOCUMENTS, BASES)
     paths = {f"/{name}{path}" for name, document in DOCUMENTS.items() for path in document["paths"]}
     assert set(everything["paths"]) == paths
 

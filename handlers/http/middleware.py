@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 _SERVER: dict[str, str] = {hdrs.SERVER: "Latchkey"}
 _ALLOWED_HEADERS = "Content-Type, Authorization"
-SHARED: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED_HEADERS, **_SERVER}
-EXPOSED: dict[str, str] = {hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Retry-After, X-Request-ID"}
+SHARED_HEADERS: dict[str, str] = {hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED_HEADERS, **_SERVER}
+EXPOSED_HEADERS: dict[str, str] = {hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Retry-After, X-Request-ID"}
 """The headers that a page may read. handlers/cors.py adds them where it decides the origin."""
 _PREFLIGHT: dict[str, str] = {
     # All methods, or a page would see a network error instead of the dialect's 405.
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     hdrs.ACCESS_CONTROL_MAX_AGE: "7200",  # Chrome's maximum
 }
-_MORE: dict[str, str] = {
+_MORE_HEADERS: dict[str, str] = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: f"{_ALLOWED_HEADERS}, X-Request-ID, X-Requested-With, "
     "traceparent, tracestate, baggage, sentry-trace"
 }
@@ -61,7 +61,7 @@ class RequestIds:
         self._prefix = secrets.token_hex(6)
         self._count = itertools.count(1)
 
-    def of(self, request: web.Request) -> str:
+    def for_request(self, request: web.Request) -> str:
         """Return the request's X-Request-ID if it is valid, otherwise a new id.
 
         An id that could be a token is not used: it would be logged and sent back.
@@ -90,7 +90,7 @@ def apply_middleware(
     async def wrapped(request: web.Request) -> Response:
         started = time.perf_counter()
         method = request.method
-        request_id = request[REQUEST_ID] = ids.of(request)
+        request_id = request[REQUEST_ID] = ids.for_request(request)
         if method == hdrs.METH_OPTIONS:
             response = json_response({})
             common = longer_preflight if _requests_more_headers(request) else preflight
@@ -138,12 +138,12 @@ def _common_headers(
         options = SharedHeaders({**_SERVER, hdrs.ALLOW: allow_header(endpoint.methods)})
         return SharedHeaders(_SERVER), options, options
     origin = app[ALLOW_ORIGIN]
-    everyone = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin, **EXPOSED} if origin else {}
-    common = {**everyone, **SHARED}
+    origin_headers = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin, **EXPOSED_HEADERS} if origin else {}
+    common = {**origin_headers, **SHARED_HEADERS}
     return (
         SharedHeaders(common),
         SharedHeaders({**common, **_PREFLIGHT}),
-        SharedHeaders({**common, **_PREFLIGHT, **_MORE}),
+        SharedHeaders({**common, **_PREFLIGHT, **_MORE_HEADERS}),
     )
 
 

@@ -45,7 +45,7 @@ def with_path_lookup(app: web.Application, resolve: Handle) -> Handle:
         if type(resource) is PlainResource:
             known[resource.canonical] = _match(app, resource)
         elif isinstance(resource, CatchAll):
-            anywhere = _match(app, resource)
+            catch_all = _match(app, resource)
 
     def handle(request: web.Request) -> Awaitable[Any]:
         if request._version not in (HttpVersion11, HttpVersion10):
@@ -53,7 +53,7 @@ def with_path_lookup(app: web.Application, resolve: Handle) -> Handle:
         found = known.get(request.raw_path)
         if found is None:
             if request.method == hdrs.METH_CONNECT:  # its target is not a path, so no route matches
-                found = anywhere
+                found = catch_all
             elif "//" in request.raw_path:
                 return _collapse_slashes(app, resolve, request)
             else:

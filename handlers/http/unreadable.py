@@ -22,7 +22,7 @@ MAX_LINE = 8190
 MAX_HEADERS = 128
 """aiohttp's limits, which this server does not change."""
 
-_ONCE = (
+_UNIQUE_HEADERS = (
     "Content-Length",
     "Content-Location",
     "Content-Range",
@@ -35,7 +35,7 @@ _ONCE = (
     "User-Agent",
 )
 """Headers that must be unique: aiohttp's parser rejects a second one."""
-_OF_NO_USE = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"}
+_IGNORED = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"}
 """Headers that are left out when the request is parsed again: no body follows."""
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) (/[!-~]*)(?: HTTP/1\.[01])?")
@@ -73,7 +73,7 @@ def read_unreadable(
     method, target = request_line.groups()
     if len(target) > MAX_LINE:
         target = target.partition(b"?")[0][: MAX_LINE // 2]
-    kept = {each[1].lower(): each[0] for each in headers if _is_of_use(each)}
+    kept = {each[1].lower(): each[0] for each in headers if _is_kept(each)}
     head = b"%b %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (
         method,
         target,
@@ -86,8 +86,8 @@ def read_unreadable(
     return Unreadable(message, error)
 
 
-def _is_of_use(header: re.Match[bytes]) -> bool:
-    return header[1].decode().lower() not in _OF_NO_USE and len(header[0]) <= MAX_LINE
+def _is_kept(header: re.Match[bytes]) -> bool:
+    return header[1].decode().lower() not in _IGNORED and len(header[0]) <= MAX_LINE
 
 
 def _find_error(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppError | None:
@@ -96,7 +96,7 @@ def _find_error(request_line: bytes, headers: list[tuple[str, bytes]]) -> AppErr
     if len(headers) > MAX_HEADERS or any(len(line) > MAX_LINE for _, line in headers):
         return HeadersTooLarge()
     names = [name.lower() for name, _ in headers]
-    for name in _ONCE:
+    for name in _UNIQUE_HEADERS:
         if names.count(name.lower()) > 1:
             return Malformed("Header", f"more than one {name}")
     return None

@@ -18,13 +18,13 @@ VENDORED = {
     "swagger-ui-bundle.js": SCRIPT,
     "swagger-ui-standalone-preset.js": SCRIPT,
 }
-OURS = {"page.css": CSS, "page.js": SCRIPT, "page.svg": SVG}
+PAGE_FILES = {"page.css": CSS, "page.js": SCRIPT, "page.svg": SVG}
 
 
 def routes(dialects: Iterable[str]) -> Routes:
     """Return the endpoints of the page for these dialects."""
     files = FileCache(partial(_read_all, " ".join(dialects)))
-    paths = ["/docs", "/docs/", *(f"/docs/{name}" for name in [*VENDORED, *OURS])]
+    paths = ["/docs", "/docs/", *(f"/docs/{name}" for name in [*VENDORED, *PAGE_FILES])]
     found = Routes(drf.render_error, Checks(method_first=True))
     for path in paths:
         found.open(path, methods=GET)(serve(files, path))
@@ -34,7 +34,7 @@ def routes(dialects: Iterable[str]) -> Routes:
 def _read_all(dialects: str) -> dict[str, File]:
     files = {
         name: make_file((directory / name).read_bytes(), media_type)
-        for directory, names in ((SWAGGER_UI, VENDORED), (DIRECTORY, OURS))
+        for directory, names in ((SWAGGER_UI, VENDORED), (DIRECTORY, PAGE_FILES))
         for name, media_type in names.items()
     }
     html = (DIRECTORY / "page.html").read_text().replace("{dialects}", dialects)

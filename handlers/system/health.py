@@ -77,7 +77,7 @@ async def ready(request: web.Request) -> Response:
     """GET /readyz: return whether each store is available; 503 if not, and while draining."""
     stores = await request.app[READINESS].check()
     draining = request.app[DRAINING].is_set()
-    good = all(stores.values()) and not draining
+    is_ready = all(stores.values()) and not draining
     report = {name: "ok" if is_up else "unavailable" for name, is_up in stores.items()}
-    status = "draining" if draining else "ok" if good else "unavailable"
-    return json_response({"status": status, **report}, 200 if good else 503)
+    status = "draining" if draining else "ok" if is_ready else "unavailable"
+    return json_response({"status": status, **report}, 200 if is_ready else 503)

@@ -14,7 +14,7 @@ from handlers.routes import GET, Checks, Routes
 from store.addresses import Network, parse_address
 from telemetry.metrics import OPENMETRICS
 
-BY_A_PROXY = (
+PROXY_HEADERS = (
     "forwarded",
     "via",
     "x-forwarded-",
@@ -67,7 +67,7 @@ def _is_allowed(request: web.Request) -> bool:
     peer = parse_address(peer_of(request))
     if peer is None or not is_within(str(peer), request.app[METRICS_ALLOW]):
         return False
-    if any(name.lower().startswith(BY_A_PROXY) for name in request.headers):
+    if any(name.lower().startswith(PROXY_HEADERS) for name in request.headers):
         return False
     if request.version < HttpVersion11:
         return False

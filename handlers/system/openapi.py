@@ -25,9 +25,9 @@ def routes(mounts: Mapping[str, Mount]) -> Routes:
     """Return the endpoints of the descriptions of these dialects."""
     bases = tuple((name, mount.base) for name, mount in mounts.items() if _read(name))
     found = Routes(drf.render_error, Checks(method_first=True))
-    found.open("/openapi.json", methods=GET)(_serve(_together(bases)))
+    found.open("/openapi.json", methods=GET)(_serve(_combined(bases)))
     for name, base in bases:
-        found.open(f"/{name}/openapi.json", methods=GET)(_serve(_apart(name, base)))
+        found.open(f"/{name}/openapi.json", methods=GET)(_serve(_single(name, base)))
     return found
 
 
@@ -38,18 +38,18 @@ def _read(name: str) -> bytes:
 
 
 @cache
-def _apart(name: str, base: str) -> bytes:
-    return orjson.dumps(mounted(orjson.loads(_read(name)), name, base))
+def _single(name: str, base: str) -> bytes:
+    return orjson.dumps(with_servers(orjson.loads(_read(name)), name, base))
 
 
 @cache
-def _together(bases: tuple[tuple[str, str], ...]) -> bytes:
+def _combined(bases: tuple[tuple[str, str], ...]) -> bytes:
     return orjson.dumps(
-        together({name: orjson.loads(_read(name)) for name, _ in bases}, dict(bases))
+        combine({name: orjson.loads(_read(name)) for name, _ in bases}, dict(bases))
     )
 
 
-def mounted(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:
+def with_servers(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:
     """Return a dialect's description with its name and its mount as servers."""
     servers = [{"url": f"/{name}", "description": "The dialect's name: always available."}]
     if base != f"/{name}":
@@ -58,7 +58,7 @@ def mounted(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:
     return {**document, "servers": servers}
 
 
-def together(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str, Any]:
+def combine(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str, Any]:
     """Return one description of several dialects that names their mounts."""
     also = ", ".join(f"{name} at {bases[name] or '/'}" for name in documents)
     versions = [document["info"]["version"] for document in documents.values()]

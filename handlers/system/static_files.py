@@ -32,7 +32,7 @@ class File:
     """The file of one path; `tag` changes with its content."""
 
     content: bytes
-    packed: bytes
+    compressed: bytes
     media_type: str
     tag: str
 
@@ -80,7 +80,7 @@ def _respond(request: web.Request, file: File) -> Response:
     if not _takes_gzip(request):
         return Response(body=file.content, media_type=file.media_type, headers=headers)
     headers[hdrs.CONTENT_ENCODING] = "gzip"
-    return Response(body=file.packed, media_type=file.media_type, headers=headers)
+    return Response(body=file.compressed, media_type=file.media_type, headers=headers)
 
 
 def _takes_gzip(request: web.Request) -> bool:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from handlers import app_keys
-from handlers.body_memory import FREE
+from handlers.body_memory import UNCOUNTED_BYTES
 from tests.handlers.contract import play
 from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP
 
@@ -18,7 +18,7 @@ HEAD = "POST {} HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\
 def little_memory(client, monkeypatch):
     """Room for two bodies of 200 KiB, and for two pictures."""
     for key in (app_keys.BODY_MEMORY, app_keys.PICTURE_MEMORY):
-        monkeypatch.setattr(client.app[key], "most", 300 * KIB)
+        monkeypatch.setattr(client.app[key], "limit", 300 * KIB)
     return client.app[app_keys.BODY_MEMORY], client.app[app_keys.PICTURE_MEMORY]
 
 
@@ -41,7 +41,7 @@ async def test_a_body_for_which_there_is_no_room_is_refused(client, little_memor
     kind = "image/png" if path.endswith("picture") else "application/json"
     mine = f"Authorization: Token {names['token']}\r\n"
     waiting = [await send(client, path, kind, b" " * 200 * KIB, 999_999, mine) for _ in range(2)]
-    await until(lambda: memory.held == 2 * (200 * KIB - FREE))
+    await until(lambda: memory.held == 2 * (200 * KIB - UNCOUNTED_BYTES))
     reader, writer = await send(client, path, kind, b" " * 200 * KIB, 200 * KIB, mine)
     refused = await reader.readuntil(b"\r\n\r\n")
     assert refused.startswith(b"HTTP/1.1 503 ")

@@ -22,7 +22,7 @@ from handlers.mounts import Mount
 from handlers.system import docs
 
 PAGES = ("/docs", "/docs/")
-FILES = [f"/docs/{name}" for name in [*docs.VENDORED, *docs.OURS]]
+FILES = [f"/docs/{name}" for name in [*docs.VENDORED, *docs.PAGE_FILES]]
 EVERYTHING = [*PAGES, *FILES]
 LARGEST = "/docs/swagger-ui-bundle.js"
 MIDDLE = "/docs/swagger-ui.css"
