@@ -132,6 +132,25 @@ async def test_a_crash_after_the_statement_changes_nothing(
     )
 
 
+async def test_an_older_release_accepts_it_once_its_record_has_the_epoch(
+    access, core, database, redis_client, monkeypatch
+):
+    """It reads six fields and compares the epoch; a login of its own may have removed the name."""
+    [kept] = await register(access, KUST)
+
+    def older_release_accepts() -> bool:
+        _, _, _, epoch, _, _ = record(access, redis_client, kept).split(" ")
+        return int(epoch) == row(database, "session_epoch")[0]
+
+    with crash_after_the_statement(core, monkeypatch):
+        await access.end_others(await access.authenticate(kept))
+    assert not older_release_accepts()
+    caller = await access.authenticate(kept)
+    redis_client.zrem(set_key(1), caller.session.name)
+    await access.end_others(caller)
+    assert older_release_accepts()
+
+
 async def test_a_login_with_an_older_row_reads_it_again(access, core, monkeypatch):
     """It was verified before all others ended, and meets the record that has the new epoch."""
     [kept] = await register(access, KUST)
