@@ -135,7 +135,7 @@ class Explorer:
                 self.outcome.violations[invariant] = (text, unwind(path))
 
     def _resume(self, index: int, replies: tuple[Any, ...]) -> tuple[Operation, Any]:
-        """Return an operation as it is after these replies, and its next command or its result."""
+        """Return an operation after these replies, and its next command or its result."""
         operation = start(self.run.rules, f"P{index}", self.run.steps[index])
         try:
             command: Any = next(operation)

@@ -71,7 +71,7 @@ class History(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What is run: rules, operations, and what of the past is to be remembered for them."""
+    """A run: rules, operations, and the facts of the past that the invariants need."""
 
     rules: Rules
     steps: list[Step]

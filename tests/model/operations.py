@@ -41,7 +41,7 @@ class Rules:
     one_name_per_kind: bool = True
     """The script that registers a name looks for another one of its dialect and kind."""
     extending_creates_nothing: bool = True
-    """Extending is EXPIRE, which leaves alone what is gone or ended."""
+    """Extending is EXPIRE, which does not change a missing or an ended record."""
     revoke_before_name: bool = True
     """A logout marks the record first and takes its name out second."""
     logout_leaves_tombstone: bool = True
@@ -132,7 +132,7 @@ OTHERS_ENDED = Result("others ended")
 BUSY = Result("busy")
 OK = Result("ok")
 NEW_IDENTITY = "new identity"
-"""What an open starts again from when there is no account yet to read again."""
+"""The result from which an open starts again when its account does not exist yet."""
 
 Operation = Generator[Command, Any, Result]
 Reading = Generator[Command, Any, Any]
@@ -185,22 +185,22 @@ def open_session(
     dialect, kind, lifetime = step.dialect, step.kind, LIFETIMES[step.kind]
     unique = reuse and kind in SINGLE_KINDS
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        key, standing = set_key(account.id), None
+        key, registered = set_key(account.id), None
         if unique:
             names = yield (stores.list_names, key)
             alike = [(ends, name) for name, ends in names if name[:2] == (dialect, kind)]
-            standing = max(alike)[1] if alike else None
-        if standing is None:
+            registered = max(alike)[1] if alike else None
+        if registered is None:
             own = Name(dialect, kind, f"{pid}.{attempt}")
-            standing = yield from _write_and_register(rules, account, own, unique)
-            if standing == own:
+            registered = yield from _write_and_register(rules, account, own, unique)
+            if registered == own:
                 return Result("token", own.sid, account.id)
             yield (stores.delete, record_key(own.sid))
-        yield (stores.extend_name, key, standing, lifetime)
-        record = yield (stores.get_and_extend, record_key(standing.sid), lifetime)
+        yield (stores.extend_name, key, registered, lifetime)
+        record = yield (stores.get_and_extend, record_key(registered.sid), lifetime)
         if record is not None and record != REVOKED:
             if record.epoch == account.epoch or not rules.older_record_is_replaced:
-                return Result("token", standing.sid, account.id)
+                return Result("token", registered.sid, account.id)
             if record.epoch > account.epoch and rules.newer_record_restarts:
                 again = yield from read_again()
                 if again is None:
@@ -210,21 +210,21 @@ def open_session(
                 account = again
                 if not (rules.drops_newer_after_restore and record.epoch > account.epoch):
                     continue
-            if rules.login_returns_kept and is_kept(rules, standing.sid, account):
-                return Result("token", standing.sid, account.id)
-        yield (stores.take_out, key, (standing,))
+            if rules.login_returns_kept and is_kept(rules, registered.sid, account):
+                return Result("token", registered.sid, account.id)
+        yield (stores.take_out, key, (registered,))
     return BUSY
 
 
 def _write_and_register(rules: Rules, account: Account, own: Name, unique: bool) -> Reading:
-    """Write a new session; return the name that stands in the set, its own or another's."""
+    """Write a new session; return the set's name of its kind, its own or another's."""
     key, lifetime = set_key(account.id), LIFETIMES[own.kind]
     record = Record(account.id, account.epoch, account.person)
     in_script = rules.surplus == "dropped in the script"
     write = (stores.set_new, record_key(own.sid), record, lifetime)
     if rules.record_before_name:
         yield write
-    standing, surplus = yield (
+    registered, surplus = yield (
         stores.register,
         key,
         own,
@@ -245,7 +245,7 @@ def _write_and_register(rules: Rules, account: Account, own: Name, unique: bool)
             yield (stores.revoke, record_key(name.sid), None)
     if surplus and not in_script:
         yield (stores.take_out, key, surplus)
-    return standing
+    return registered
 
 
 def log_in(rules: Rules, pid: str, step: Step, *, reuse: bool = True) -> Operation:
@@ -450,7 +450,7 @@ def end_others(rules: Rules, pid: str, step: Step) -> Operation:
 
 
 def disable(rules: Rules, pid: str, step: Step) -> Operation:
-    """Disable an account, as an operator or as its caller. Its records are left as they are."""
+    """Disable an account, as an operator or as its caller. Its records do not change."""
     if step.token:
         account, found = yield from authenticated(rules, step.token)
         if found != "live":
@@ -490,15 +490,15 @@ def change_password(rules: Rules, pid: str, step: Step) -> Operation:
 
     def read_again() -> Reading:
         again = yield (stores.account_by_id, row.id)
-        ours = again is not None and again.is_active and again.password == step.password
-        return again if ours else None
+        own = again is not None and again.is_active and again.password == step.password
+        return again if own else None
 
     opened = yield from open_session(rules, pid, step, row, read_again)
     return Result("changed, no session") if opened == REFUSED else opened
 
 
 def end_unlisted(rules: Rules, pid: str, step: Step) -> Operation:
-    """End what the set names under a key that is no longer listed, after a login.
+    """End the set's sessions under a key that is no longer listed, after a login.
 
     Here these are the sessions of one dialect.
     """

@@ -355,6 +355,6 @@ CLOCK_SET_BACK = Scenario(
     [join("bob"), RESTORE, Step("set_clock_back", ticks=(3,)), join("cat"), login(who="cat")],
     crashes=1,
 )
-"""It breaks an assumption: PostgreSQL is restored, and its clock stands before the backup."""
+"""It breaks an assumption: PostgreSQL is restored, and its clock is before the backup."""
 CAP_REPEATED = Scenario([ACCESS, ACCESS, REPEAT], FULL, cap=2)
 """Its one flaw is known: a registration that arrives twice may leave a name above the cap."""

@@ -79,7 +79,7 @@ def execute(state: State, command: Command) -> tuple[State, Any]:
 
 
 def value_at(state: State, key: str) -> Any:
-    """Return what stands at a key, None when it is gone or has run out."""
+    """Return the value of a key, None when it is gone or has expired."""
     found = state.redis.get(key)
     return None if found is None or found[1] <= state.time else found[0]
 
@@ -121,7 +121,7 @@ def set_new(state: State, key: str, value: Any, lifetime: int) -> tuple[State, A
 
 
 def set_again(state: State, key: str, value: Any, lifetime: int) -> tuple[State, Any]:
-    """SET EX, which creates what is gone: the protocol never does this, a mutation does."""
+    """SET EX, which creates a missing key: the protocol never does this, a mutation does."""
     return _put(state, key, value, state.time + lifetime), None
 
 
@@ -152,7 +152,7 @@ def move(state: State, key: str, epoch: int) -> tuple[State, Any]:
 
 
 def revoke_briefly(state: State, key: str) -> tuple[State, Any]:
-    """Mark a surplus record as ended, for a short time of its own."""
+    """Mark a surplus record as ended, for a short fixed time."""
     if value_at(state, key) is None:
         return state, "gone"
     return _put(state, key, REVOKED, state.time + BRIEFLY), "OK"
@@ -197,7 +197,7 @@ def register(
     spares_new: bool,
     drops_surplus: bool,
 ) -> tuple[State, Any]:
-    """Enter a name into a set; return the name that stands there, and the names past the cap."""
+    """Enter a name into a set; return the set's name of that kind, and the names past the cap."""
     found = dict(value_at(state, key) or ())
     if unique:
         for _, other in sorted((score, other) for other, score in found.items()):
@@ -322,7 +322,7 @@ def wait(state: State, ticks: int) -> tuple[State, Any]:
 
 
 def set_clock_back(state: State, ticks: int) -> tuple[State, Any]:
-    """Let PostgreSQL's clock stand at an earlier time."""
+    """Set PostgreSQL's clock to an earlier time."""
     return state._replace(clock=state.clock - ticks), None
 
 

@@ -1,4 +1,4 @@
-"""What a server is made of, without HTTP, and closed in the end."""
+"""Fixtures of tests of the store: a core on empty stores, without HTTP."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +16,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Core]]
 
 @pytest.fixture
 def connect(settings: Settings, clean: None) -> Connect:
-    """Connect another server; what is given replaces its settings."""
+    """Return a function that opens another core; its arguments replace settings."""
 
     def connect(**changes: Any) -> AbstractAsyncContextManager[Core]:
         own = replace(settings, start_timeout=0, **changes)

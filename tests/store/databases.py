@@ -1,4 +1,4 @@
-"""Databases of a test's own, and what is in them."""
+"""Separate databases for tests, and their contents."""
 
 import contextlib
 import itertools
@@ -72,7 +72,7 @@ def own_database(
 
 
 def ask(url: str, sql: str) -> list[tuple]:
-    """Run statements on a connection of their own; return the last one's rows."""
+    """Run statements on a separate connection; return the last one's rows."""
     with contextlib.closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
@@ -86,7 +86,7 @@ def catalog(url: str) -> dict[str, list[str]]:
 
 
 def rows(url: str) -> dict[str, list[tuple]]:
-    """Return every row of every table, without what is null: a migration may add such columns."""
+    """Return every row of every table without its null values: migrations may add such columns."""
     tables = [table for (table,) in ask(url, f"select to_regclass(unnest(array{[*TABLES]}))::text")]
     return {
         table: sorted(ask(url, f"select jsonb_strip_nulls(to_jsonb({table}))::text from {table}"))

@@ -42,31 +42,31 @@ def access(core) -> Access:
     return core.access
 
 
-async def refusal(attempt: Awaitable[Any]) -> AppError | None:
-    """Return how an attempt was refused, None when it was granted."""
+async def error_of(attempt: Awaitable[Any]) -> AppError | None:
+    """Return the AppError that an attempt raises, None when it raises none."""
     try:
         await attempt
-    except AppError as refused:
-        return refused
+    except AppError as error:
+        return error
     return None
 
 
-async def flaw(access: Access, token: str) -> TokenProblem | None:
-    """Tell what is wrong with a token, None when it authenticates."""
-    refused = await refusal(access.authenticate(token))
-    assert refused is None or isinstance(refused, BadToken)
-    return refused and refused.problem
+async def token_problem(access: Access, token: str) -> TokenProblem | None:
+    """Return what is wrong with a token, None when it authenticates."""
+    error = await error_of(access.authenticate(token))
+    assert error is None or isinstance(error, BadToken)
+    return error and error.problem
 
 
-async def log_in(access: Access, grant: SessionSpec = KUST, password: str = PASSWORD) -> str:
-    _, [opened] = await access.log_in(KIMS, password, [grant])
-    return opened.token
+async def log_in(access: Access, spec: SessionSpec = KUST, password: str = PASSWORD) -> str:
+    _, [issued] = await access.log_in(KIMS, password, [spec])
+    return issued.token
 
 
-async def register(access: Access, *grants: SessionSpec) -> list[str]:
+async def register(access: Access, *specs: SessionSpec) -> list[str]:
     """Register kim; return the tokens."""
-    _, opened = await access.register(KIM, PASSWORD, grants)
-    return [each.token for each in opened]
+    _, issued = await access.register(KIM, PASSWORD, specs)
+    return [each.token for each in issued]
 
 
 def column(database, name: str) -> Any:
@@ -85,7 +85,7 @@ def update(database, setting: str) -> None:
 # Registering and logging in
 
 
-async def test_the_login_after_a_register_answers_its_token(access):
+async def test_the_login_after_a_register_returns_its_token(access):
     [token] = await register(access, WICARE)
     assert await log_in(access, WICARE) == token
     caller = await access.authenticate(token)
@@ -94,40 +94,40 @@ async def test_the_login_after_a_register_answers_its_token(access):
 
 async def test_a_register_may_open_several_sessions_or_none(access):
     assert await register(access) == []
-    _, opened = await access.log_in(Login(email="KIM@example.com"), PASSWORD, [FRESH, REFRESH])
-    assert [each.name.split(":")[1] for each in opened] == ["fresh", "refresh"]
+    _, issued = await access.log_in(Login(email="KIM@example.com"), PASSWORD, [FRESH, REFRESH])
+    assert [each.name.split(":")[1] for each in issued] == ["fresh", "refresh"]
 
 
 async def test_a_session_of_one_dialect_authenticates_in_all_but_a_refresh_token_nowhere(access):
     fresh, refresh, token = await register(access, FRESH, REFRESH, KUST)
-    assert await flaw(access, fresh) is None
-    assert await flaw(access, token) is None
-    assert await flaw(access, refresh) is TokenProblem.REFRESH
+    assert await token_problem(access, fresh) is None
+    assert await token_problem(access, token) is None
+    assert await token_problem(access, refresh) is TokenProblem.REFRESH
     assert (await access.authenticate(refresh, REFRESH_KINDS)).session.kind == "refresh"
-    refused = await refusal(access.authenticate(token, REFRESH_KINDS))
-    assert refused.problem is TokenProblem.NOT_REFRESH
+    error = await error_of(access.authenticate(token, REFRESH_KINDS))
+    assert error.problem is TokenProblem.NOT_REFRESH
 
 
 async def test_a_refresh_token_opens_one_access_session_after_another(access):
     [refresh] = await register(access, REFRESH)
     caller = await access.authenticate(refresh, REFRESH_KINDS)
-    opened = [await access.refresh(caller, ACCESS) for _ in range(3)]
-    assert len({each.token for each in opened}) == 3
-    assert [await flaw(access, each.token) for each in opened] == [None] * 3
+    issued = [await access.refresh(caller, ACCESS) for _ in range(3)]
+    assert len({each.token for each in issued}) == 3
+    assert [await token_problem(access, each.token) for each in issued] == [None] * 3
 
 
 async def test_of_twenty_registrations_of_one_name_one_wins(connect, database, redis_client):
-    """On two servers at once. The others leave no session behind: it would be nobody's."""
+    """On two servers at once. The others leave no session of an account that does not exist."""
     async with connect() as one, connect() as other:
         attempts = (server.access.register(KIM, PASSWORD, [WICARE]) for server in [one, other] * 10)
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
         taken = [each for each in outcomes if isinstance(each, Taken)]
-        [(account, [opened])] = [each for each in outcomes if not isinstance(each, Taken)]
-        assert await flaw(one.access, opened.token) is None
+        [(account, [issued])] = [each for each in outcomes if not isinstance(each, Taken)]
+        assert await token_problem(one.access, issued.token) is None
     assert [each.fields for each in taken] == [{"username", "email"}] * 19
     assert column(database, "id") == account.id
     assert len(redis_client.keys()) == 2
-    assert redis_client.zrange(set_key(account.id), 0, -1) == [opened.name.encode()]
+    assert redis_client.zrange(set_key(account.id), 0, -1) == [issued.name.encode()]
 
 
 async def test_twenty_logins_answer_one_token(connect):
@@ -136,12 +136,12 @@ async def test_twenty_logins_answer_one_token(connect):
         servers = [one, other] * 10
         tokens = await asyncio.gather(*(log_in(server.access) for server in servers))
         assert len(set(tokens)) == 1
-        assert await flaw(one.access, tokens[0]) is None
+        assert await token_problem(one.access, tokens[0]) is None
 
 
 @pytest.mark.parametrize("new", [NewAccount("ki\0m"), NewAccount("x" * 255), NewAccount("\ud800")])
 async def test_a_name_that_cannot_be_kept_leaves_no_session_behind(access, redis_client, new):
-    assert isinstance(await refusal(access.register(new, PASSWORD, [KUST])), Unstorable)
+    assert isinstance(await error_of(access.register(new, PASSWORD, [KUST])), Unstorable)
     assert redis_client.keys() == []
 
 
@@ -157,7 +157,7 @@ async def test_last_login_is_set_whenever_a_token_is_handed_out(access, database
 async def test_last_login_is_null_before_the_first(access, database):
     await register(access)
     assert column(database, "last_login") is None
-    assert isinstance(await refusal(log_in(access, password="wrong")), BadCredentials)
+    assert isinstance(await error_of(log_in(access, password="wrong")), BadCredentials)
     assert column(database, "last_login") is None
     await log_in(access)
     assert column(database, "last_login") is not None
@@ -176,13 +176,13 @@ async def test_last_login_is_null_before_the_first(access, database):
 async def test_unknown_names_and_wrong_passwords_cost_the_same(
     access, monkeypatch, login, password
 ):
-    """Exactly one bcrypt: nobody can learn by the time which it was."""
+    """Exactly one bcrypt, so that the time does not disclose which it was."""
     await register(access)
     calls = []
     really = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda *parts: calls.append(1) or really(*parts))
-    refused = await refusal(access.log_in(login, password, [KUST]))
-    assert isinstance(refused, BadCredentials)
+    error = await error_of(access.log_in(login, password, [KUST]))
+    assert isinstance(error, BadCredentials)
     assert len(calls) == 1
 
 
@@ -190,8 +190,8 @@ async def test_an_inactive_account_does_not_log_in(access, database):
     """And only who knows its password learns why."""
     await register(access)
     update(database, "is_active = false")
-    assert isinstance(await refusal(log_in(access)), Inactive)
-    assert isinstance(await refusal(log_in(access, password="wrong")), BadCredentials)
+    assert isinstance(await error_of(log_in(access)), Inactive)
+    assert isinstance(await error_of(log_in(access, password="wrong")), BadCredentials)
     assert column(database, "last_login") is None
 
 
@@ -201,8 +201,8 @@ async def test_an_inactive_account_does_not_log_in(access, database):
 async def test_a_logout_ends_one_session(access):
     kust, wicare = await register(access, KUST, WICARE)
     await access.log_out(await access.authenticate(kust))
-    assert await flaw(access, kust) is TokenProblem.REVOKED
-    assert await flaw(access, wicare) is None
+    assert await token_problem(access, kust) is TokenProblem.REVOKED
+    assert await token_problem(access, wicare) is None
     assert await log_in(access) != kust
 
 
@@ -210,7 +210,7 @@ async def test_end_all_ends_every_session(access, redis_client):
     tokens = await register(access, KUST, WICARE, FRESH, REFRESH, ACCESS)
     caller = await access.authenticate(tokens[0])
     await access.end_all(caller)
-    assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 5
+    assert [await token_problem(access, token) for token in tokens] == [TokenProblem.REVOKED] * 5
     assert redis_client.zcard(set_key(caller.account.id)) == 0
     assert await log_in(access) not in tokens
 
@@ -223,21 +223,21 @@ async def test_a_deleted_account_is_gone_with_its_sessions(access, redis_client)
     kust, wicare = await register(access, KUST, WICARE)
     caller = await access.authenticate(kust)
     await access.delete(caller)
-    assert await flaw(access, kust) is TokenProblem.REVOKED
-    assert await flaw(access, wicare) is TokenProblem.REVOKED
+    assert await token_problem(access, kust) is TokenProblem.REVOKED
+    assert await token_problem(access, wicare) is TokenProblem.REVOKED
     assert redis_client.zcard(set_key(caller.account.id)) == 0
-    assert isinstance(await refusal(log_in(access)), BadCredentials)
+    assert isinstance(await error_of(log_in(access)), BadCredentials)
     await register(access, KUST)
-    assert await flaw(access, kust) is TokenProblem.REVOKED
+    assert await token_problem(access, kust) is TokenProblem.REVOKED
 
 
-async def test_who_was_logged_out_meanwhile_cannot_delete_or_change(access, database):
-    """The request was authenticated under an epoch that is no more."""
+async def test_a_caller_that_was_logged_out_cannot_delete_or_change(access, database):
+    """The request was authenticated under an older epoch."""
     [token] = await register(access, KUST)
     caller = await access.authenticate(token)
     await access.end_all(caller)
     for attempt in (access.delete(caller), access.change(caller, {}, "stolen")):
-        assert (await refusal(attempt)).problem is TokenProblem.REVOKED
+        assert (await error_of(attempt)).problem is TokenProblem.REVOKED
     assert await log_in(access)
 
 
@@ -245,32 +245,34 @@ async def test_an_inactive_accounts_token_says_so(access, database):
     """Although its epoch was raised with it: activity is judged first."""
     [token] = await register(access, KUST)
     update(database, "is_active = false, session_epoch = session_epoch + 1")
-    assert await flaw(access, token) is TokenProblem.INACTIVE
+    assert await token_problem(access, token) is TokenProblem.INACTIVE
     update(database, "is_active = true")
-    assert await flaw(access, token) is TokenProblem.REVOKED
+    assert await token_problem(access, token) is TokenProblem.REVOKED
 
 
 async def test_a_new_password_ends_every_session_and_opens_new_ones(access):
-    """The caller's too: whoever logged in with the old password holds the same token."""
+    """The caller's too: a client that logged in with the old password holds the same token."""
     fresh, refresh, kust = await register(access, FRESH, REFRESH, KUST)
     caller = await access.authenticate(fresh)
-    _, opened = await access.change(caller, {}, "new", [FRESH, REFRESH])
-    assert [await flaw(access, token) for token in (fresh, kust)] == [TokenProblem.REVOKED] * 2
+    _, issued = await access.change(caller, {}, "new", [FRESH, REFRESH])
+    assert [await token_problem(access, token) for token in (fresh, kust)] == [
+        TokenProblem.REVOKED
+    ] * 2
     assert (
-        await refusal(access.authenticate(refresh, REFRESH_KINDS))
+        await error_of(access.authenticate(refresh, REFRESH_KINDS))
     ).problem is TokenProblem.REVOKED
-    assert await flaw(access, opened[0].token) is None
-    assert await access.authenticate(opened[1].token, REFRESH_KINDS)
-    assert isinstance(await refusal(log_in(access)), BadCredentials)
-    assert await log_in(access, FRESH, "new") == opened[0].token
+    assert await token_problem(access, issued[0].token) is None
+    assert await access.authenticate(issued[1].token, REFRESH_KINDS)
+    assert isinstance(await error_of(log_in(access)), BadCredentials)
+    assert await log_in(access, FRESH, "new") == issued[0].token
 
 
 async def test_a_change_without_a_password_ends_nothing(access):
     [token] = await register(access, FRESH)
     caller = await access.authenticate(token)
-    account, opened = await access.change(caller, {"email": "new@example.com"}, None, [FRESH])
-    assert (account.email, opened) == ("new@example.com", [])
-    assert await flaw(access, token) is None
+    account, issued = await access.change(caller, {"email": "new@example.com"}, None, [FRESH])
+    assert (account.email, issued) == ("new@example.com", [])
+    assert await token_problem(access, token) is None
 
 
 # Races
@@ -292,19 +294,19 @@ async def test_a_logout_that_races_a_login_leaves_nothing_astray(connect, redis_
 
         async def race(number: int) -> None:
             new = NewAccount(f"racer{number}")
-            _, [opened] = await one.access.register(new, PASSWORD, [KUST])
+            _, [issued] = await one.access.register(new, PASSWORD, [KUST])
             for _ in range(50):
-                caller = await one.access.authenticate(opened.token)
+                caller = await one.access.authenticate(issued.token)
                 login = other.access.log_in(Login(new.username), PASSWORD, [KUST])
                 await asyncio.gather(
                     after(dice.random() * 0.02, one.access.log_out(caller)),
                     after(dice.random() * 0.02, login),
                 )
-                closed.append(opened.token)
-                _, [opened] = await one.access.log_in(Login(new.username), PASSWORD, [KUST])
+                closed.append(issued.token)
+                _, [issued] = await one.access.log_in(Login(new.username), PASSWORD, [KUST])
 
         await asyncio.gather(*(race(number) for number in range(20)))
-        flaws = await asyncio.gather(*(flaw(one.access, token) for token in closed))
+        flaws = await asyncio.gather(*(token_problem(one.access, token) for token in closed))
     assert flaws == [TokenProblem.REVOKED] * 1000
     assert len(set(closed)) == 1000
     assert astray(redis_client) == []
@@ -325,7 +327,7 @@ def astray(redis_client) -> list[str]:
     ]
 
 
-async def test_a_session_opened_while_all_are_ended_is_over(access, core, monkeypatch):
+async def test_a_session_opened_while_all_are_ended_has_ended(access, core, monkeypatch):
     """It bears the epoch under which its login was verified."""
     await register(access)
     open_session = core.sessions.open
@@ -335,7 +337,7 @@ async def test_a_session_opened_while_all_are_ended_is_over(access, core, monkey
         return await open_session(account_id, *parts, **more)
 
     monkeypatch.setattr(core.sessions, "open", open_late)
-    assert await flaw(access, await log_in(access)) is TokenProblem.REVOKED
+    assert await token_problem(access, await log_in(access)) is TokenProblem.REVOKED
 
 
 async def test_a_login_overtaken_by_a_new_password_is_refused(access, core, monkeypatch):
@@ -350,7 +352,7 @@ async def test_a_login_overtaken_by_a_new_password_is_refused(access, core, monk
         return await record_login(*parts)
 
     monkeypatch.setattr(core.accounts, "record_login", record_late)
-    assert isinstance(await refusal(log_in(access)), BadCredentials)
+    assert isinstance(await error_of(log_in(access)), BadCredentials)
 
 
 async def test_a_login_overtaken_by_end_all_goes_on_without_a_second_bcrypt(
@@ -369,7 +371,7 @@ async def test_a_login_overtaken_by_end_all_goes_on_without_a_second_bcrypt(
 
     monkeypatch.setattr(core.accounts, "record_login", record_late)
     monkeypatch.setattr(bcrypt, "checkpw", lambda *parts: calls.append(1) or checkpw(*parts))
-    assert await flaw(access, await log_in(access)) is None
+    assert await token_problem(access, await log_in(access)) is None
     assert len(calls) == 1
 
 
@@ -382,7 +384,7 @@ async def test_a_login_that_is_overtaken_every_time_is_refused_as_busy(access, c
         return await record_login(*parts)
 
     monkeypatch.setattr(core.accounts, "record_login", record_late)
-    assert isinstance(await refusal(log_in(access)), Busy)
+    assert isinstance(await error_of(log_in(access)), Busy)
 
 
 async def test_a_session_that_redis_has_lost_is_not_confirmed(access, redis_client):
@@ -423,7 +425,7 @@ async def test_a_change_overtaken_by_end_all_changes_nothing(access, core, monke
         if change == "delete"
         else access.change(caller, {"email": "new@example.com"})
     )
-    error = await refusal(overtaken)
+    error = await error_of(overtaken)
     assert isinstance(error, BadToken)
     assert error.problem is TokenProblem.REVOKED
     account, _ = await access.log_in(KIMS, PASSWORD, [KUST])
@@ -443,10 +445,10 @@ async def test_a_new_password_overtaken_by_another_opens_no_session(access, core
         return await open_session(*parts, **more)
 
     monkeypatch.setattr(core.sessions, "open", open_late)
-    error = await refusal(access.change(caller, {}, "earlier", [KUST]))
+    error = await error_of(access.change(caller, {}, "earlier", [KUST]))
     assert isinstance(error, BadToken)
     assert error.problem is TokenProblem.REVOKED
-    assert await flaw(access, *later) is None
+    assert await token_problem(access, *later) is None
 
 
 async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(connect, redis_client):
@@ -460,14 +462,16 @@ async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(conn
     async with connect(secret_keys=(new,)) as core:
         token = await log_in(core.access)
     async with connect(secret_keys=(new, old)) as core:
-        assert [await flaw(core.access, each) for each in tokens] == [TokenProblem.REVOKED] * 4
-        assert await flaw(core.access, token) is None
+        assert [await token_problem(core.access, each) for each in tokens] == [
+            TokenProblem.REVOKED
+        ] * 4
+        assert await token_problem(core.access, token) is None
         assert await log_in(core.access, WICARE) not in tokens
     named = redis_client.zrange(set_key(kim.id), 0, -1)
     assert sorted(name.split(b":")[1] for name in named) == [b"imported", b"token", b"token"]
 
 
-# Stores that were set back or are away
+# Stores that were set back or are unavailable
 
 
 async def test_end_all_holds_when_redis_comes_back_from_an_old_snapshot(
@@ -481,32 +485,32 @@ async def test_end_all_holds_when_redis_comes_back_from_an_old_snapshot(
     redis_client.flushdb()
     for key, left, value in snapshot:
         redis_client.restore(key, left, value)
-    assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
+    assert [await token_problem(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
     token = await log_in(access)
     assert token not in tokens
-    assert await flaw(access, token) is None
+    assert await token_problem(access, token) is None
 
 
 async def test_a_login_works_when_postgresql_was_set_back(access, database):
-    """The session that stands there is of an epoch yet to come: it is taken out."""
+    """The account's session has a higher epoch than the restored account: it is removed."""
     [before] = await register(access, KUST)
     update(database, "session_epoch = session_epoch - 1000")
-    assert await flaw(access, before) is TokenProblem.REVOKED
+    assert await token_problem(access, before) is TokenProblem.REVOKED
     token = await log_in(access)
     assert token != before
-    assert await flaw(access, token) is None
+    assert await token_problem(access, token) is None
 
 
-async def test_a_register_takes_another_id_when_its_own_was_somebodys(access, database):
+async def test_a_register_takes_another_id_when_its_own_was_used(access, database):
     """PostgreSQL was set back behind a registration whose sessions Redis still has."""
     account, _ = await access.register(KIM, PASSWORD, [KUST])
     update(database, "session_epoch = session_epoch + 1000000000000")
     await access.log_in(KIMS, PASSWORD, [KUST])  # its session is from the future now
     with database.cursor() as cursor:
         cursor.execute("delete from account; select setval('account_id', %s, false)", (account.id,))
-    again, [opened] = await access.register(KIM, PASSWORD, [KUST])
+    again, [issued] = await access.register(KIM, PASSWORD, [KUST])
     assert again.id > account.id
-    assert await flaw(access, opened.token) is None
+    assert await token_problem(access, issued.token) is None
 
 
 @pytest.fixture
@@ -518,29 +522,29 @@ async def dead_access(core) -> Access:
     return Access(core.accounts, sessions, core.passwords)
 
 
-async def test_a_redis_that_is_away_leaves_no_account_behind(dead_access, database):
+async def test_an_unavailable_redis_leaves_no_account_behind(dead_access, database):
     """A register that failed can be tried again under the same name."""
-    assert isinstance(await refusal(dead_access.register(KIM, PASSWORD, [KUST])), Unavailable)
+    assert isinstance(await error_of(dead_access.register(KIM, PASSWORD, [KUST])), Unavailable)
     with database.cursor() as cursor:
         cursor.execute("select count(*) from account")
         assert cursor.fetchone() == (0,)
 
 
-async def test_a_redis_that_is_away_is_never_told_as_a_bad_token(access, dead_access):
+async def test_an_unavailable_redis_is_never_a_bad_token(access, dead_access):
     [token] = await register(access, KUST)
-    assert isinstance(await refusal(dead_access.authenticate(token)), Unavailable)
-    assert isinstance(await refusal(log_in(dead_access)), Unavailable)
+    assert isinstance(await error_of(dead_access.authenticate(token)), Unavailable)
+    assert isinstance(await error_of(log_in(dead_access)), Unavailable)
     caller = await access.authenticate(token)
-    assert isinstance(await refusal(dead_access.log_out(caller)), Unavailable)
-    assert await flaw(access, token) is None
+    assert isinstance(await error_of(dead_access.log_out(caller)), Unavailable)
+    assert await token_problem(access, token) is None
 
 
-async def test_all_sessions_end_even_with_redis_away(access, dead_access, caplog):
+async def test_all_sessions_end_even_when_redis_is_unavailable(access, dead_access, caplog):
     """PostgreSQL has said so; that they are still in Redis is logged."""
     tokens = await register(access, KUST, WICARE)
     caller = await access.authenticate(tokens[0])
     await dead_access.end_all(caller)
-    assert [await flaw(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
+    assert [await token_problem(access, token) for token in tokens] == [TokenProblem.REVOKED] * 2
     assert "still in Redis" in caplog.text
     assert not any(token in caplog.text for token in tokens)
 
@@ -565,7 +569,7 @@ async def test_a_copy_of_redis_holds_no_token(access, core, redis_client):
     assert not any(token in copy or token[len(token) // 2 :] in copy for token in tokens)
 
 
-async def test_an_id_that_an_import_gave_away_meanwhile_is_not_used_twice(core, monkeypatch):
+async def test_an_id_that_a_concurrent_import_used_is_not_used_twice(core, monkeypatch):
     """Who registers in that very moment gets another, and its sessions with it."""
     real, taken = core.accounts.new_identity, []
 
@@ -578,7 +582,7 @@ async def test_an_id_that_an_import_gave_away_meanwhile_is_not_used_twice(core, 
         return identity
 
     monkeypatch.setattr(core.accounts, "new_identity", too_late)
-    account, [opened] = await core.access.register(KIM, PASSWORD, [KUST])
+    account, [issued] = await core.access.register(KIM, PASSWORD, [KUST])
     assert account.id > taken[0].id
-    assert (await core.access.authenticate(opened.token)).account.id == account.id
+    assert (await core.access.authenticate(issued.token)).account.id == account.id
     assert await core.redis.client.exists(set_key(taken[0].id)) == 0

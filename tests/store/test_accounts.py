@@ -91,7 +91,7 @@ async def test_an_account_that_is_not_there_is_none(accounts):
 
 
 @pytest.mark.parametrize("account_id", [0, -1, -(2**63), 2**63, 10**40])
-async def test_an_id_that_no_account_can_have_is_nobodys(accounts, account_id):
+async def test_an_id_that_no_account_can_have_finds_none(accounts, account_id):
     """It never gets into the statement that it would share with others."""
     kim = await add(accounts, username="kim")
     deadline = asyncio.get_running_loop().time() + 5
@@ -117,12 +117,12 @@ def test_what_requests_see_of_an_account_has_no_hash(shown):
     ],
 )
 async def test_taken_names_every_field_that_is(accounts, given, taken):
-    """The index that clashes tells only the first; both may even be different accounts'."""
+    """The unique index reports only the first. The names may be those of different accounts."""
     await add(accounts, username="kim", email="kim@example.com")
     await add(accounts, username="lee", email="lee@example.com")
-    with pytest.raises(Taken) as refusal:
+    with pytest.raises(Taken) as raised:
         await add(accounts, **given)
-    assert refusal.value.fields == taken
+    assert raised.value.fields == taken
 
 
 @SAME_NAME
@@ -140,7 +140,7 @@ async def test_names_log_in_whatever_their_case(accounts, name, again):
 
 
 async def test_usernames_are_only_compared_with_usernames(accounts):
-    """Whoever takes somebody's e-mail for a username neither blocks nor becomes that account."""
+    """An account whose username is another's e-mail neither blocks nor becomes that account."""
     impostor = await add(accounts, username="kim@example.com", hash="impostor's")
     kim = await add(accounts, email="kim@example.com", hash="kim's")
     by_username, by_email = await asyncio.gather(
@@ -152,7 +152,7 @@ async def test_usernames_are_only_compared_with_usernames(accounts):
 
 
 async def test_any_number_of_accounts_may_have_no_username_or_no_email(accounts, database):
-    """What is missing is NULL, an empty name too."""
+    """A missing or an empty name is NULL."""
     for number, missing in enumerate((None, None, "")):
         await add(accounts, username=f"kim{number}", email=missing)
         await add(accounts, username=missing, email=f"{number}@example.com")
@@ -165,7 +165,7 @@ async def test_any_number_of_accounts_may_have_no_username_or_no_email(accounts,
 
 
 @pytest.mark.parametrize("login", [Login(""), Login(email="")])
-async def test_an_empty_name_is_nobodys(accounts, login):
+async def test_an_empty_name_finds_no_account(accounts, login):
     await add(accounts, username="kim")
     assert await accounts.credentials(login) is None
 
@@ -196,13 +196,13 @@ UNSTORABLE = pytest.mark.parametrize("text", ["\0", "kim\0", "\ud800", "kim\udff
 @UNSTORABLE
 @pytest.mark.parametrize("field", ["username", "email", "first_name", "last_name"])
 async def test_what_postgresql_cannot_keep_is_refused_by_its_field(accounts, text, field):
-    with pytest.raises(Unstorable) as refusal:
+    with pytest.raises(Unstorable) as raised:
         await add(accounts, **{"username": "kim", field: text})
-    assert refusal.value.field == field
+    assert raised.value.field == field
     kim = await add(accounts, username="kim")
-    with pytest.raises(Unstorable) as refusal:
+    with pytest.raises(Unstorable) as raised:
         await accounts.change(kim.id, {field: text})
-    assert refusal.value.field == field
+    assert raised.value.field == field
 
 
 @UNSTORABLE
@@ -245,7 +245,7 @@ HOPELESS = ["", "\0", "\ud800", "a" * 255, "\N{LATIN SMALL LIGATURE FFI}" * 254,
 
 
 async def test_no_name_breaks_the_statement_that_it_shares(accounts):
-    """Whatever a client sends: the others of its batch are answered, and it is nobody."""
+    """A name that no account can have does not fail the other look-ups of its batch."""
     kim = await add(accounts, username="kim")
     names = [*WEIRD, *HOPELESS]
     logins = [
@@ -254,14 +254,14 @@ async def test_no_name_breaks_the_statement_that_it_shares(accounts):
         *(Login(email=name) for name in names),
         Login("kim"),
     ]
-    answers = await asyncio.gather(*map(accounts.credentials, logins), return_exceptions=True)
-    first, *nobody, last = answers
+    results = await asyncio.gather(*map(accounts.credentials, logins), return_exceptions=True)
+    first, *nobody, last = results
     assert first.account == last.account == kim
     assert {type(answer) for answer in nobody} == {type(None), Unstorable}
 
 
 async def test_every_name_that_can_be_kept_logs_in(accounts, database):
-    """Also what could be kept once, and is refused in a new name."""
+    """Also characters that older releases stored, and that a new name may not have."""
     made = []
     for name in WEIRD:
         if fold(name) == "null":
@@ -363,14 +363,14 @@ async def test_nothing_is_changed_under_an_old_epoch(accounts):
     assert (await accounts.credentials(Login("kim"))).hash == "hash"
 
 
-async def test_a_change_tells_what_is_taken(accounts):
+async def test_a_change_reports_what_is_taken(accounts):
     """By others: the names that an account has already are its own."""
     await add(accounts, username="lee", email="lee@example.com")
     kim = await add(accounts, username="kim", email="kim@example.com")
     assert await accounts.change(kim.id, {"username": "KIM", "email": "KIM@example.com"})
-    with pytest.raises(Taken) as refusal:
+    with pytest.raises(Taken) as raised:
         await accounts.change(kim.id, {"username": "kim", "email": "LEE@example.com"})
-    assert refusal.value.fields == {"email"}
+    assert raised.value.fields == {"email"}
 
 
 async def test_find_returns_every_account_of_a_name(accounts):

@@ -13,7 +13,7 @@ TIMEOUT = 5.0
 
 
 class Table:
-    """A store that answers when it is let, and remembers what it was asked together."""
+    """A store that replies when a test lets it, and remembers the keys of each batch."""
 
     def __init__(self) -> None:
         self.values = {key: key.upper() for key in "abcdefgh"}
@@ -58,81 +58,81 @@ async def table() -> AsyncIterator[Table]:
     table.close()
 
 
-def ask(coalesced: BatchLoader[str, str], keys: str) -> list[asyncio.Task[str | None]]:
-    """Ask for each key in a task of its own, as requests do."""
+def ask(loader: BatchLoader[str, str], keys: str) -> list[asyncio.Task[str | None]]:
+    """Request each key in a separate task, as requests do."""
 
     async def get(key: str) -> str | None:
-        return await coalesced.get(key)
+        return await loader.get(key)
 
     return [asyncio.create_task(get(key)) for key in keys]
 
 
-async def answers(asked: Iterable[Awaitable[str | None]]) -> list[Any]:
-    """Return each answer or what was raised; whoever is forgotten must not be waited for."""
+async def results(asked: Iterable[Awaitable[str | None]]) -> list[Any]:
+    """Return each result or what was raised, within a limit of time."""
     return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
 
 
 async def test_the_keys_of_one_turn_share_a_fetch(table):
-    coalesced = table.batched(TIMEOUT)
-    assert await answers(ask(coalesced, "abc")) == ["A", "B", "C"]
+    loader = table.batched(TIMEOUT)
+    assert await results(ask(loader, "abc")) == ["A", "B", "C"]
     assert table.batches == [["a", "b", "c"]]
 
 
 async def test_a_key_is_asked_once_however_many_wait_for_it(table):
-    coalesced = table.batched(TIMEOUT)
-    assert await answers(ask(coalesced, "abaa")) == ["A", "B", "A", "A"]
+    loader = table.batched(TIMEOUT)
+    assert await results(ask(loader, "abaa")) == ["A", "B", "A", "A"]
     assert table.batches == [["a", "b"]]
 
 
 async def test_what_is_not_there_is_none(table):
-    coalesced = table.batched(TIMEOUT)
-    assert await answers(ask(coalesced, "axb")) == ["A", None, "B"]
+    loader = table.batched(TIMEOUT)
+    assert await results(ask(loader, "axb")) == ["A", None, "B"]
 
 
 @pytest.mark.parametrize("sent", [False, True])
-async def test_a_waiter_that_leaves_takes_nobody_with_it(table, sent):
+async def test_a_waiter_that_leaves_does_not_affect_others(table, sent):
     """Before its batch is sent or after, even when another waits for the same key."""
     table.open.clear()
-    coalesced = table.batched(TIMEOUT)
-    leaver, same, other = ask(coalesced, "aab")
+    loader = table.batched(TIMEOUT)
+    leaver, same, other = ask(loader, "aab")
     if sent:
         await table.asked(1)
     else:
         await asyncio.sleep(0)
     leaver.cancel()
     table.open.set()
-    assert await answers([same, other]) == ["A", "B"]
+    assert await results([same, other]) == ["A", "B"]
     assert leaver.cancelled()
 
 
 async def test_when_all_have_left_the_next_are_served(table):
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=1)
-    leavers = ask(coalesced, "ab")
+    loader = table.batched(TIMEOUT, in_flight=1)
+    leavers = ask(loader, "ab")
     await table.asked(1)
     for leaver in leavers:
         leaver.cancel()
-    staying = ask(coalesced, "c")
+    staying = ask(loader, "c")
     await asyncio.sleep(0)
     table.open.set()
-    assert await answers(staying) == ["C"]
+    assert await results(staying) == ["C"]
 
 
 async def test_a_failing_batch_fails_its_own_waiters_only(table):
     table.broken = {"b"}
-    coalesced = table.batched(TIMEOUT, batch=2, in_flight=1)
-    got = await answers(ask(coalesced, "abcdb"))
+    loader = table.batched(TIMEOUT, batch=2, in_flight=1)
+    got = await results(ask(loader, "abcdb"))
     assert [str(answer) for answer in got] == ["broken", "broken", "C", "D", "broken"]
     table.broken = set()
-    assert await answers(ask(coalesced, "ab")) == ["A", "B"]
+    assert await results(ask(loader, "ab")) == ["A", "B"]
 
 
 async def test_a_waiter_that_leaves_a_failing_batch_leaves_no_complaint(table, caplog):
-    """An exception that nobody asked for would be reported in the log."""
+    """An exception that is never retrieved would be reported in the log."""
     table.open.clear()
     table.broken = {"a"}
-    coalesced = table.batched(TIMEOUT)
-    waiter = coalesced.get("a")
+    loader = table.batched(TIMEOUT)
+    waiter = loader.get("a")
     await table.asked(1)
     table.open.set()
     await asyncio.sleep(0.01)
@@ -143,123 +143,123 @@ async def test_a_waiter_that_leaves_a_failing_batch_leaves_no_complaint(table, c
 
 
 async def test_a_batch_has_a_size_limit(table):
-    coalesced = table.batched(TIMEOUT, batch=3)
-    assert await answers(ask(coalesced, "abcdefgh")) == list("ABCDEFGH")
+    loader = table.batched(TIMEOUT, batch=3)
+    assert await results(ask(loader, "abcdefgh")) == list("ABCDEFGH")
     assert table.batches == [["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
 
 
 async def test_keys_gather_while_all_trips_are_under_way(table):
     """Those asked in later turns of the event loop too: batches grow with the load."""
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=2)
+    loader = table.batched(TIMEOUT, in_flight=2)
     asked = []
     for turn, keys in enumerate(("a", "b", "cd", "e", "c"), 1):
-        asked += ask(coalesced, keys)
+        asked += ask(loader, keys)
         await table.asked(min(turn, 2))
     await asyncio.sleep(0.01)
     assert table.batches == [["a"], ["b"]]
     table.open.set()
-    assert await answers(asked) == ["A", "B", "C", "D", "E", "C"]
+    assert await results(asked) == ["A", "B", "C", "D", "E", "C"]
     assert table.batches[2:] == [["c", "d", "e"]]
 
 
 async def test_a_small_batch_gathers_for_some_turns_beside_a_large_one(table):
     """Else it would cost a round trip for a few keys, with more of them on their way."""
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=2)
-    asked = ask(coalesced, "abc")
+    loader = table.batched(TIMEOUT, in_flight=2)
+    asked = ask(loader, "abc")
     await table.asked(1)
     for key in "def":
-        asked += ask(coalesced, key)
+        asked += ask(loader, key)
         await asyncio.sleep(0)
     await table.asked(2)
     assert table.batches == [["a", "b", "c"], ["d", "e", "f"]]
     table.open.set()
-    assert await answers(asked) == list("ABCDEF")
+    assert await results(asked) == list("ABCDEF")
 
 
 async def test_a_small_batch_does_not_gather_for_long(table):
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=2)
-    asked = ask(coalesced, "abc")
+    loader = table.batched(TIMEOUT, in_flight=2)
+    asked = ask(loader, "abc")
     await table.asked(1)
-    asked += ask(coalesced, "d")
+    asked += ask(loader, "d")
     for _ in range(GATHER_TURNS + 3):
         await asyncio.sleep(0)
     assert table.batches == [["a", "b", "c"], ["d"]]
     table.open.set()
-    assert await answers(asked) == list("ABCD")
+    assert await results(asked) == list("ABCD")
 
 
 async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
     """Whichever worker sends it, the other finds nothing left and goes on waiting."""
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=2)
-    asked = ask(coalesced, "abc")
+    loader = table.batched(TIMEOUT, in_flight=2)
+    asked = ask(loader, "abc")
     await table.asked(1)
-    asked += ask(coalesced, "d")
+    asked += ask(loader, "d")
     await asyncio.sleep(0)
     assert len(table.batches) == 1
     table.open.set()
     for _ in range(GATHER_TURNS - 3):
         await asyncio.sleep(0)
     assert table.batches == [["a", "b", "c"], ["d"]]
-    assert await answers(asked) == list("ABCD")
+    assert await results(asked) == list("ABCD")
     table.open.clear()
-    again = ask(coalesced, "ab")
+    again = ask(loader, "ab")
     await table.asked(3)
-    again += ask(coalesced, "cd")
+    again += ask(loader, "cd")
     await table.asked(4)  # while the third is under way: both workers are there
     table.open.set()
-    assert await answers(again) == list("ABCD")
+    assert await results(again) == list("ABCD")
 
 
 async def test_no_more_batches_are_under_way_than_allowed(table):
     """However many keys come in one turn."""
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, batch=2, in_flight=2)
-    asked = ask(coalesced, "abcdefgh")
+    loader = table.batched(TIMEOUT, batch=2, in_flight=2)
+    asked = ask(loader, "abcdefgh")
     await asyncio.sleep(0.01)
     assert table.batches == [["a", "b"], ["c", "d"]]
     table.open.set()
-    assert await answers(asked) == list("ABCDEFGH")
+    assert await results(asked) == list("ABCDEFGH")
     assert table.batches[2:] == [["e", "f"], ["g", "h"]]
 
 
 async def test_a_key_asked_after_a_batch_was_sent_is_not_answered_by_it(table):
-    """This is no cache: every answer was read after its question arrived."""
+    """This is not a cache: every value was read after it was requested."""
     table.open.clear()
-    coalesced = table.batched(TIMEOUT)
-    [early] = ask(coalesced, "a")
+    loader = table.batched(TIMEOUT)
+    [early] = ask(loader, "a")
     await table.asked(1)
     table.values["a"] = "changed"
-    [late] = ask(coalesced, "a")
+    [late] = ask(loader, "a")
     await table.asked(2)
     table.open.set()
-    assert await answers([early, late]) == ["A", "changed"]
+    assert await results([early, late]) == ["A", "changed"]
 
 
 async def test_an_answer_is_not_kept(table):
-    coalesced = table.batched(TIMEOUT)
-    assert await answers([coalesced.get("a")]) == ["A"]
+    loader = table.batched(TIMEOUT)
+    assert await results([loader.get("a")]) == ["A"]
     del table.values["a"]
-    assert await answers([coalesced.get("a")]) == [None]
+    assert await results([loader.get("a")]) == [None]
 
 
 async def test_a_batch_has_the_deadline_of_its_oldest_key(table):
     """The time a key has waited for its turn counts."""
     clock = asyncio.get_running_loop().time
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=1)
-    asked = ask(coalesced, "a")
+    loader = table.batched(TIMEOUT, in_flight=1)
+    asked = ask(loader, "a")
     await table.asked(1)
     before = clock()
-    asked += ask(coalesced, "b")
+    asked += ask(loader, "b")
     await asyncio.sleep(0.01)
     after = clock()
-    asked += ask(coalesced, "c")
+    asked += ask(loader, "c")
     table.open.set()
-    await answers(asked)
+    await results(asked)
     assert table.batches[1] == ["b", "c"]
     assert before + TIMEOUT <= table.deadline[1] < after + TIMEOUT
 
@@ -268,39 +268,39 @@ async def test_a_key_does_not_inherit_the_deadline_of_a_batch_before_its_own(tab
     """Else a queue that never empties, under load, would fail everyone for good."""
     clock = asyncio.get_running_loop().time
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, batch=1, in_flight=1)
-    asked = ask(coalesced, "ab")
+    loader = table.batched(TIMEOUT, batch=1, in_flight=1)
+    asked = ask(loader, "ab")
     await table.asked(1)
     await asyncio.sleep(0.01)
     before = clock()
-    asked += ask(coalesced, "c")
+    asked += ask(loader, "c")
     await asyncio.sleep(0)
     table.open.set()
-    await answers(asked)
+    await results(asked)
     assert table.batches == [["a"], ["b"], ["c"]]
     assert table.deadline[2] >= before + TIMEOUT
 
 
-async def test_a_batch_that_is_cancelled_leaves_nobody_waiting():
+async def test_a_batch_that_is_cancelled_ends_its_waiters():
     """As when the event loop ends with a fetch under way."""
 
     async def fetch(keys: list[str], deadline: float) -> dict[str, str]:
         raise asyncio.CancelledError
 
-    coalesced = BatchLoader(fetch, TIMEOUT)
-    waiter = coalesced.get("a")
-    await answers([waiter])
+    loader = BatchLoader(fetch, TIMEOUT)
+    waiter = loader.get("a")
+    await results([waiter])
     assert waiter.cancelled()
-    coalesced.close()
+    loader.close()
 
 
-async def test_who_waits_is_cancelled_when_look_ups_are_closed(table):
+async def test_waiters_are_cancelled_when_look_ups_are_closed(table):
     table.open.clear()
-    coalesced = table.batched(TIMEOUT, in_flight=1)
-    sent, waiting = coalesced.get("a"), None
+    loader = table.batched(TIMEOUT, in_flight=1)
+    sent, waiting = loader.get("a"), None
     await table.asked(1)
-    waiting = coalesced.get("b")
-    coalesced.close()
-    await answers([sent, waiting])
+    waiting = loader.get("b")
+    loader.close()
+    await results([sent, waiting])
     assert sent.cancelled()
     assert waiting.cancelled()

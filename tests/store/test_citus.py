@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def pictures_elsewhere(settings: Settings) -> Iterator[Settings]:
-    """Settings of a database of its own, to be prepared."""
+    """Settings with a separate database, which is to be prepared."""
     with closing(psycopg2.connect(settings.database_url)) as connection:
         connection.autocommit = True
         connection.cursor().execute("create database citus")

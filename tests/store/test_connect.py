@@ -1,4 +1,4 @@
-"""Stores that stop answering, go away, or are up and can't serve."""
+"""Stores that stop replying, become unavailable, or are up and cannot serve."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ from store.redis.client import Redis, connect_redis
 from store.retry import retry
 
 TIMEOUT = 0.3
-PATIENCE = 20.0
+LONG_TIMEOUT = 20.0
 """A deadline that no busy machine reaches."""
 NEVER = 4.5
 """Seconds after which a test gives up on what should have ended at its deadline: less than the
@@ -47,13 +47,13 @@ def own_stores() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def operator(own_stores) -> Iterator["psycopg2.extensions.cursor"]:
-    """A cursor of somebody else on the same PostgreSQL."""
+def admin(own_stores) -> Iterator["psycopg2.extensions.cursor"]:
+    """A cursor of a superuser on the same PostgreSQL."""
     connection = psycopg2.connect(own_stores[0])
     connection.autocommit = True
     with connection.cursor() as cursor:
         yield cursor
-        cursor.execute(  # a statement that nobody waits for runs on
+        cursor.execute(  # a statement that was given up runs on
             """select pg_terminate_backend(pid, 10000) from pg_stat_activity
                 where application_name = 'latchkey'"""
         )
@@ -64,11 +64,11 @@ Reach = Callable[..., "contextlib.AbstractAsyncContextManager[Database]"]
 
 
 @pytest.fixture
-def reach(own_stores, operator) -> Reach:
+def reach(own_stores, admin) -> Reach:
     """Connect to PostgreSQL."""
 
     @contextlib.asynccontextmanager
-    async def reach(more: str = "", size: int = 1, command_timeout: float = PATIENCE):
+    async def reach(more: str = "", size: int = 1, command_timeout: float = LONG_TIMEOUT):
         database = await connect_database(own_stores[0] + more, size, command_timeout)
         try:
             yield database
@@ -80,7 +80,7 @@ def reach(own_stores, operator) -> Reach:
 
 @contextlib.asynccontextmanager
 async def redis_client_of(
-    url: str, size: int, command_timeout: float = PATIENCE
+    url: str, size: int, command_timeout: float = LONG_TIMEOUT
 ) -> AsyncIterator[Redis]:
     client = await connect_redis(url, size, command_timeout)
     try:
@@ -96,8 +96,8 @@ async def own_redis(own_stores) -> AsyncIterator[Redis]:
 
 
 async def soon(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask until there is an answer: on a busy machine it may take longer than a deadline."""
-    async with asyncio.timeout(PATIENCE):
+    """Retry until there is a reply: on a busy machine it may take longer than a timeout."""
+    async with asyncio.timeout(LONG_TIMEOUT):
         while True:
             with contextlib.suppress(Unavailable):
                 return await ask()
@@ -105,7 +105,7 @@ async def soon(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 @contextlib.contextmanager
 def frozen(pids: list[int]) -> Iterator[None]:
-    """Stop processes without ending them: they hold their connections and answer nothing."""
+    """Stop processes without ending them: they hold their connections and do not reply."""
     try:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -115,15 +115,15 @@ def frozen(pids: list[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def backends(operator) -> list[int]:
+def backends(admin) -> list[int]:
     """Return the processes that serve the pool."""
-    operator.execute("select pid from pg_stat_activity where application_name = 'latchkey'")
-    return [pid for (pid,) in operator.fetchall()]
+    admin.execute("select pid from pg_stat_activity where application_name = 'latchkey'")
+    return [pid for (pid,) in admin.fetchall()]
 
 
-def postmaster(operator) -> int:
-    operator.execute("select pg_read_file('postmaster.pid')")
-    return int(operator.fetchone()[0].split()[0])
+def postmaster(admin) -> int:
+    admin.execute("select pg_read_file('postmaster.pid')")
+    return int(admin.fetchone()[0].split()[0])
 
 
 async def process_of(own_redis: Redis) -> int:
@@ -133,10 +133,10 @@ async def process_of(own_redis: Redis) -> int:
 # Frozen
 
 
-async def test_a_frozen_postgresql_is_unavailable_and_then_answers_again(reach, operator):
-    """Within the deadline; and no later question gets an earlier one's answer."""
+async def test_a_frozen_postgresql_is_unavailable_and_then_serves_again(reach, admin):
+    """Within the timeout; and no later command gets the reply of an earlier one."""
     async with reach(size=2, command_timeout=TIMEOUT) as database:
-        with frozen(backends(operator)):
+        with frozen(backends(admin)):
             async with asyncio.timeout(NEVER):
                 asked = (database.row("select %s", (n,)) for n in range(6))
                 outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -148,11 +148,11 @@ async def test_a_frozen_postgresql_is_unavailable_and_then_answers_again(reach, 
 
 
 @pytest.mark.slow
-async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, own_stores):
+async def test_a_postgresql_that_accepts_no_connection_is_unavailable(reach, admin, own_stores):
     """While the pool would replace its connections, too, and when it is first connected."""
-    main = postmaster(operator)
+    main = postmaster(admin)
     async with reach(command_timeout=TIMEOUT) as database:
-        with frozen([main, *backends(operator)]):
+        with frozen([main, *backends(admin)]):
             async with asyncio.timeout(NEVER):
                 for _ in range(2):
                     with pytest.raises(Unavailable):
@@ -164,7 +164,7 @@ async def test_a_postgresql_that_accepts_nobody_is_unavailable(reach, operator, 
 
 
 @pytest.mark.slow
-async def test_a_frozen_redis_is_unavailable_and_then_answers_again(own_stores):
+async def test_a_frozen_redis_is_unavailable_and_then_serves_again(own_stores):
     """Within the deadline, the wait for a connection included."""
     async with redis_client_of(own_stores[1], 4, TIMEOUT) as client:
 
@@ -180,8 +180,8 @@ async def test_a_frozen_redis_is_unavailable_and_then_answers_again(own_stores):
                 assert "redis" in await client.ping()
         assert {type(each) for each in outcomes} == {Unavailable}
         assert outcomes[0].store == "redis"
-        answers = await asyncio.gather(*(soon(lambda n=n: echo(n)) for n in range(20)))
-        assert answers == [b"%d" % n for n in range(20)]
+        results = await asyncio.gather(*(soon(lambda n=n: echo(n)) for n in range(20)))
+        assert results == [b"%d" % n for n in range(20)]
 
 
 @pytest.mark.parametrize("left", [0.1, 0.0, -1.0])
@@ -220,23 +220,23 @@ async def test_a_deadline_that_falls_into_the_sending_of_a_command_holds(own_sto
     ],
 )
 async def test_a_postgresql_that_is_not_there_is_unavailable(url):
-    with pytest.raises(Unavailable) as refusal:
+    with pytest.raises(Unavailable) as raised:
         await connect_database(url, 2, TIMEOUT)
-    assert refusal.value.store == "postgresql"
-    assert "\n" not in str(refusal.value)
+    assert raised.value.store == "postgresql"
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     "wanted", ["read-write", "primary", "prefer-standby", "read-only", "standby"]
 )
-async def test_only_a_postgresql_of_the_wanted_kind_is_connected_to(reach, operator, wanted):
+async def test_only_a_postgresql_of_the_wanted_kind_is_connected_to(reach, admin, wanted):
     """This one is a primary and takes writes; libpq has the names of the kinds."""
     option = f"&target_session_attrs={wanted}"
     if wanted in ("read-only", "standby"):
         with pytest.raises(Unavailable, match=f"no host is {wanted}"):
             async with reach(option):
                 pass
-        assert await gone(operator)
+        assert await gone(admin)
     else:
         async with reach(option) as database:
             assert await database.one("select 1") == (1,)
@@ -244,7 +244,7 @@ async def test_only_a_postgresql_of_the_wanted_kind_is_connected_to(reach, opera
 
 async def test_a_url_without_a_host_leaves_the_choice_to_libpq(own_stores, monkeypatch):
     monkeypatch.setenv("PGHOST", parse_dsn(own_stores[0])["host"])
-    database = await connect_database("postgresql:///postgres?user=postgres", 1, PATIENCE)
+    database = await connect_database("postgresql:///postgres?user=postgres", 1, LONG_TIMEOUT)
     assert await database.one("select 1") == (1,)
     await database.close()
 
@@ -256,44 +256,44 @@ async def test_what_is_no_redis_is_unavailable():
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(Unavailable) as refusal:
-            await connect_redis(f"redis://127.0.0.1:{port}", 2, PATIENCE)
-    assert refusal.value.store == "redis"
+        with pytest.raises(Unavailable) as raised:
+            await connect_redis(f"redis://127.0.0.1:{port}", 2, LONG_TIMEOUT)
+    assert raised.value.store == "redis"
 
 
 @pytest.mark.parametrize("url", ["unix:///nonexistent/s", "redis://127.0.0.1:1"])
 async def test_a_redis_that_is_not_there_is_unavailable(url):
-    with pytest.raises(Unavailable) as refusal:
+    with pytest.raises(Unavailable) as raised:
         await connect_redis(url, 2, TIMEOUT)
-    assert refusal.value.store == "redis"
+    assert raised.value.store == "redis"
 
 
-async def test_a_pool_that_cannot_be_filled_leaves_no_connection_behind(own_stores, operator):
+async def test_a_pool_that_cannot_be_filled_leaves_no_connection_behind(own_stores, admin):
     """As when PostgreSQL has fewer places: the server tries again, and must not use them up."""
-    operator.execute("create role few login connection limit 2")
+    admin.execute("create role few login connection limit 2")
     url = own_stores[0].replace("user=postgres", "user=few")
     gc.disable()
     with warnings.catch_warnings(action="ignore"):  # what a collection would close, it complains of
         try:
             with pytest.raises(Unavailable, match="too many connections"):
                 await connect_database(url, 4, 5.0)
-            assert await gone(operator)
+            assert await gone(admin)
         finally:
             gc.enable()
             gc.collect()
 
 
-async def gone(operator) -> bool:
-    """Tell whether every process that served a pool is gone, soon."""
+async def gone(admin) -> bool:
+    """Return whether every process that served a pool ends soon."""
     for _ in range(100):
-        if not backends(operator):
+        if not backends(admin):
             return True
         await asyncio.sleep(0.01)
     return False
 
 
 async def test_a_server_waits_for_a_store_that_starts_later():
-    attempts, said = [], []
+    attempts, reported = [], []
 
     async def connect() -> str:
         attempts.append(1)
@@ -301,8 +301,8 @@ async def test_a_server_waits_for_a_store_that_starts_later():
             raise Unavailable("redis", "not yet")
         return "connected"
 
-    assert await retry(connect, 60, said.append) == "connected"
-    assert said == ["waiting for redis: not yet"]
+    assert await retry(connect, 60, reported.append) == "connected"
+    assert reported == ["waiting for redis: not yet"]
 
 
 async def test_a_server_does_not_wait_for_ever():
@@ -310,7 +310,7 @@ async def test_a_server_does_not_wait_for_ever():
         raise Unavailable("redis", "never")
 
     with pytest.raises(Unavailable, match="never"):
-        await retry(connect, 0.2, lambda said: None)
+        await retry(connect, 0.2, lambda reported: None)
 
 
 # Up, and can't serve
@@ -319,43 +319,43 @@ async def test_a_server_does_not_wait_for_ever():
 @pytest.fixture
 def misconfigure(own_stores) -> Iterator[Callable[..., None]]:
     """Set options of Redis, and set them back."""
-    with redis.Redis.from_url(own_stores[1]) as operator, contextlib.ExitStack() as stack:
+    with redis.Redis.from_url(own_stores[1]) as admin, contextlib.ExitStack() as stack:
 
         def misconfigure(**options: str) -> None:
             for name, value in options.items():
                 option = name.replace("_", "-")
-                [before] = operator.config_get(option).values()
-                stack.callback(operator.config_set, option, before)
-                operator.config_set(option, value)
+                [before] = admin.config_get(option).values()
+                stack.callback(admin.config_set, option, before)
+                admin.config_set(option, value)
 
-        stack.callback(operator.replicaof, "no", "one")
-        misconfigure.operator = operator
+        stack.callback(admin.replicaof, "no", "one")
+        misconfigure.admin = admin
         yield misconfigure
 
 
 @pytest.mark.parametrize("options", [{"maxmemory": "1"}, {"min_replicas_to_write": "3"}])
 async def test_a_redis_that_takes_no_writes_is_unavailable(own_redis, misconfigure, options):
-    """OOM and NOREPLICAS: answers of a server that is up. Alone, in a pipeline, in a script."""
+    """OOM and NOREPLICAS: errors of a server that is up. Alone, in a pipeline, in a script."""
     misconfigure(**options)
     await unwritable(own_redis)
 
 
 async def test_a_redis_that_permits_no_writes_is_unavailable(own_redis, misconfigure):
     """NOPERM, which redis-py takes out of the message."""
-    misconfigure.operator.execute_command("ACL", "SETUSER", "default", "-@write")
+    misconfigure.admin.execute_command("ACL", "SETUSER", "default", "-@write")
     try:
         await unwritable(own_redis)
     finally:
-        misconfigure.operator.execute_command("ACL", "SETUSER", "default", "+@all")
+        misconfigure.admin.execute_command("ACL", "SETUSER", "default", "+@all")
 
 
 async def test_a_redis_that_became_a_replica_is_unavailable(own_redis, misconfigure):
-    """READONLY, and MASTERDOWN when it does not answer from old data either."""
-    misconfigure.operator.replicaof("127.0.0.1", "1")
+    """READONLY, and MASTERDOWN when it does not serve old data either."""
+    misconfigure.admin.replicaof("127.0.0.1", "1")
     await unwritable(own_redis)
     misconfigure(replica_serve_stale_data="no")
     with pytest.raises(Unavailable):
-        await own_redis.get_many(["a", "b"], asyncio.get_running_loop().time() + PATIENCE)
+        await own_redis.get_many(["a", "b"], asyncio.get_running_loop().time() + LONG_TIMEOUT)
 
 
 async def unwritable(own_redis: Redis) -> None:
@@ -379,12 +379,12 @@ async def test_a_redis_that_is_busy_with_a_script_is_unavailable(own_redis, misc
     await asyncio.sleep(0.05)
     with pytest.raises(Unavailable, match="BUSY"):
         await own_redis.execute(own_redis.client.mget(["a"]))
-    misconfigure.operator.script_kill()
+    misconfigure.admin.script_kill()
     await asyncio.gather(long, return_exceptions=True)
 
 
 async def test_what_a_command_itself_did_wrong_is_no_outage(own_redis):
-    """A bug must not look like a store that is away."""
+    """A bug must not look like an unavailable store."""
     client = own_redis.client
     await own_redis.execute(client.set("text", "x"))
     with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
@@ -392,10 +392,10 @@ async def test_what_a_command_itself_did_wrong_is_no_outage(own_redis):
 
 
 async def test_a_postgresql_that_is_read_only_is_unavailable_and_its_connection_dropped(
-    reach, operator
+    reach, admin
 ):
     """It became a standby: the next connection may find the new primary."""
-    operator.execute("create table if not exists written (number int)")
+    admin.execute("create table if not exists written (number int)")
     async with reach("&options=-cdefault_transaction_read_only%3Don") as database:
         before = await database.one("select pg_backend_pid()")
         with pytest.raises(Unavailable, match="read-only"):
@@ -403,25 +403,23 @@ async def test_a_postgresql_that_is_read_only_is_unavailable_and_its_connection_
         assert await database.one("select pg_backend_pid()") != before
 
 
-async def test_a_statement_that_postgresql_cancels_is_unavailable(reach, operator):
-    """As with a statement_timeout. To whoever waits it must not look like a client that left."""
+async def test_a_statement_that_postgresql_cancels_is_unavailable(reach, admin):
+    """As with a statement_timeout. It must not look like a client that disconnected."""
     async with reach() as database:
         [pid] = await database.one("select pg_backend_pid()")
         asked = asyncio.create_task(database.row("select pg_sleep(60)"))
-        await asleep(operator, pid)
-        operator.execute("select pg_cancel_backend(%s)", (pid,))
+        await asleep(admin, pid)
+        admin.execute("select pg_cancel_backend(%s)", (pid,))
         [outcome] = await asyncio.gather(asked, return_exceptions=True)
         assert isinstance(outcome, Unavailable)
         assert await database.row("select 1") == (1,)
 
 
-async def asleep(operator, pid: int) -> None:
+async def asleep(admin, pid: int) -> None:
     """Wait until a statement is under way."""
     for _ in range(1000):
-        operator.execute(
-            "select wait_event = 'PgSleep' from pg_stat_activity where pid = %s", (pid,)
-        )
-        if operator.fetchone() == (True,):
+        admin.execute("select wait_event = 'PgSleep' from pg_stat_activity where pid = %s", (pid,))
+        if admin.fetchone() == (True,):
             return
         await asyncio.sleep(0.01)
 
@@ -429,27 +427,27 @@ async def asleep(operator, pid: int) -> None:
 # Dropped connections
 
 
-async def test_a_connection_that_was_ended_is_replaced(reach, operator):
+async def test_a_connection_that_was_ended_is_replaced(reach, admin):
     """Its own statement fails; the next one does not."""
     async with reach() as database:
         [pid] = await database.one("select pg_backend_pid()")
         asked = asyncio.create_task(database.row("select pg_sleep(60)"))
-        await asleep(operator, pid)
-        operator.execute("select pg_terminate_backend(%s)", (pid,))
+        await asleep(admin, pid)
+        admin.execute("select pg_terminate_backend(%s)", (pid,))
         with pytest.raises(Unavailable):
             await asked
         assert await database.one("select pg_backend_pid()") != (pid,)
 
 
-async def test_who_waits_for_a_connection_that_is_ended_gets_the_one_in_its_place(reach, operator):
-    """Well before its deadline: one fault must not refuse everyone in the queue."""
+async def test_a_waiter_for_a_connection_that_is_ended_gets_its_replacement(reach, admin):
+    """Well before its deadline: one fault must not fail every call in the queue."""
     async with reach() as database:
         [pid] = await database.one("select pg_backend_pid()")
         asked = asyncio.create_task(database.row("select pg_sleep(60)"))
-        await asleep(operator, pid)
+        await asleep(admin, pid)
         waiting = [asyncio.create_task(database.row("select 1")) for _ in range(3)]
         await asyncio.sleep(0.01)
-        operator.execute("select pg_terminate_backend(%s)", (pid,))
+        admin.execute("select pg_terminate_backend(%s)", (pid,))
         done, _ = await asyncio.wait(waiting, timeout=NEVER)
         for task in (asked, *waiting):
             task.cancel()
@@ -457,20 +455,20 @@ async def test_who_waits_for_a_connection_that_is_ended_gets_the_one_in_its_plac
         assert len(done) == 3
 
 
-async def test_idle_connections_that_have_ended_are_not_handed_out(reach, operator):
+async def test_idle_connections_that_have_ended_are_not_handed_out(reach, admin):
     """Nor when the event loop had no time to notice."""
     async with reach(size=2) as database:
         await asyncio.gather(*(database.row("select pg_sleep(0.05)") for _ in range(2)))
-        for pid in backends(operator):
-            operator.execute("select pg_terminate_backend(%s)", (pid,))
-        operator.execute("select pg_sleep(0.2)")
+        for pid in backends(admin):
+            admin.execute("select pg_terminate_backend(%s)", (pid,))
+        admin.execute("select pg_sleep(0.2)")
         assert await database.row("select 1") == (1,)
 
 
 async def test_a_value_that_comes_in_many_parts_is_read_whole(own_redis):
     value = os.urandom(1_000_000)
     await own_redis.execute(own_redis.client.set("long", value))
-    by = asyncio.get_running_loop().time() + PATIENCE
+    by = asyncio.get_running_loop().time() + LONG_TIMEOUT
     assert await own_redis.get_many(["long", "none"], by) == [value, None]
     await own_redis.execute(own_redis.client.delete("long"))
 
@@ -485,23 +483,23 @@ async def test_one_connection_to_redis_is_enough(own_stores):
 
 
 async def test_idle_connections_that_redis_has_ended_are_not_used(own_redis, misconfigure):
-    """As after its restart, or by its own `timeout`: nobody is refused once it is back."""
+    """As after its restart, or by its own `timeout`: no request fails once it is back."""
     clock = asyncio.get_running_loop().time
     for _ in range(2):
-        reads = (own_redis.get_many(["a"], clock() + PATIENCE) for _ in range(4))
+        reads = (own_redis.get_many(["a"], clock() + LONG_TIMEOUT) for _ in range(4))
         pings = (own_redis.execute(own_redis.client.ping()) for _ in range(4))
         await asyncio.gather(*reads, *pings)
-        misconfigure.operator.client_kill_filter(_type="normal", skipme=True)
+        misconfigure.admin.client_kill_filter(_type="normal", skipme=True)
         await asyncio.sleep(0.05)
 
 
-async def test_a_connection_that_is_closed_twice_touches_nobody_else(own_stores):
+async def test_a_connection_that_is_closed_twice_affects_no_other(own_stores):
     """Its descriptor may be a client's by then."""
-    connection = await hosts.connect(own_stores[0], PATIENCE)
+    connection = await hosts.connect(own_stores[0], LONG_TIMEOUT)
     number = connection.raw.fileno()
-    ours, theirs = socket.socketpair()
+    own, theirs = socket.socketpair()
     connection.close()
-    os.dup2(ours.fileno(), number)
+    os.dup2(own.fileno(), number)
     heard = asyncio.Event()
     asyncio.get_running_loop().add_reader(number, heard.set)
     try:
@@ -512,7 +510,7 @@ async def test_a_connection_that_is_closed_twice_touches_nobody_else(own_stores)
     finally:
         asyncio.get_running_loop().remove_reader(number)
         os.close(number)
-        ours.close()
+        own.close()
         theirs.close()
 
 
@@ -542,9 +540,9 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_a_failed_statement_ends_on_a_high_descriptor(many_files, reach, operator):
-    """With many clients connected, a unique violation is told, and its connection lives on."""
-    operator.execute("create table if not exists single (number int unique)")
+async def test_a_failed_statement_ends_on_a_high_descriptor(many_files, reach, admin):
+    """With many clients connected, a unique violation is raised, and its connection stays open."""
+    admin.execute("create table if not exists single (number int unique)")
     async with reach() as database:
         pid = await database.one("select pg_backend_pid()")
         insert = "insert into single values (1) on conflict do nothing returning number"
@@ -558,8 +556,8 @@ async def test_a_failed_statement_ends_on_a_high_descriptor(many_files, reach, o
 # Transactions
 
 
-async def test_a_transaction_is_committed_whole_or_not_at_all(reach, operator):
-    operator.execute("create table if not exists whole (number int)")
+async def test_a_transaction_is_committed_whole_or_not_at_all(reach, admin):
+    admin.execute("create table if not exists whole (number int)")
     async with reach() as database:
 
         async def insert(*numbers: object) -> None:

@@ -1,4 +1,4 @@
-"""The core: what is opened is closed, in a safe order, also when opening it fails half-way."""
+"""The core closes what it opened, in a safe order, also when opening it fails half-way."""
 
 import asyncio
 import socket

@@ -12,7 +12,7 @@ from store.redis.client import Redis, connect_redis
 from tests import redis_servers
 from tests.store.databases import ask, own_database
 
-PATIENCE = 20.0
+LONG_TIMEOUT = 20.0
 RARELY = [parse_limit("1/hour")] * 4
 
 
@@ -26,7 +26,7 @@ def restricted_url() -> Iterator[str]:
 
 @pytest.fixture
 async def restricted(restricted_url: str) -> AsyncIterator[Redis]:
-    client = await connect_redis(restricted_url, 2, PATIENCE)
+    client = await connect_redis(restricted_url, 2, LONG_TIMEOUT)
     yield client
     await client.close()
 
@@ -37,7 +37,7 @@ async def test_a_redis_whose_commands_are_renamed_is_reported(restricted):
 
 
 async def test_a_redis_that_counts_and_keeps_has_no_problem(core):
-    """Also past the limit: that an attempt is refused shows that it was counted."""
+    """Also past the limit: an attempt that is rejected was counted."""
     limits = Limits(core.redis, *RARELY)
     assert [await limits_problem(limits) for _ in range(3)] == [None] * 3
     assert await sessions_problem(core.sessions) is None
@@ -46,10 +46,10 @@ async def test_a_redis_that_counts_and_keeps_has_no_problem(core):
     assert facts.is_primary
 
 
-async def test_a_table_of_somebody_else_is_told_as_such(stores):
+async def test_a_table_of_another_program_is_reported(stores):
     with own_database(stores) as url:
         ask(url, "create table schema_version (other int)")
-        database = await connect_database(url, 1, PATIENCE)
+        database = await connect_database(url, 1, LONG_TIMEOUT)
         with pytest.raises(Unavailable, match='column "version" does not exist'):
             await database_facts(database)
         await database.close()

@@ -71,9 +71,9 @@ async def test_a_call_that_would_wait_too_long_is_refused_at_once(
     """With the time after which to come back. A share leaves the rest of the queue to others."""
     queue = make(threads, max_wait)
     waiting = await hold(queue, gate, room)
-    with pytest.raises(Busy) as refusal:
+    with pytest.raises(Busy) as raised:
         await asyncio.wait_for(queue.run(pytest.fail, share=share), 10)
-    assert refusal.value.retry_after == wait
+    assert raised.value.retry_after == wait
     if share < 1:
         waiting += await hold(queue, gate)  # a login still has a place
     gate.set()
@@ -97,7 +97,7 @@ async def test_clients_take_turns(make, gate):
     assert done == [*first, "192.0.2.1", "2001:db8::2", "192.0.2.2", *["192.0.2.1"] * 3]
 
 
-async def test_a_full_line_of_one_client_refuses_nobody_else(make, gate):
+async def test_a_full_queue_of_one_client_rejects_no_other(make, gate):
     queue = make(1, 3 * SECONDS)
     await hold(queue, gate)
     one, other = Client("192.0.2.1"), Client("192.0.2.2")
@@ -140,7 +140,7 @@ async def test_a_call_that_is_cancelled_makes_room(make, gate):
     assert await asyncio.gather(holding, instead) == [True, True]
 
 
-async def test_a_thread_that_works_for_nobody_is_not_free(make, gate):
+async def test_a_thread_whose_caller_has_left_is_not_free(make, gate):
     """Its call was cancelled after it had begun: bcrypt can't be stopped."""
     queue, begun, at_once = make(), threading.Event(), []
     holding = asyncio.create_task(queue.run(lambda: begun.set() or gate.wait()))
@@ -194,7 +194,7 @@ async def test_a_call_that_is_cancelled_just_before_its_turn_is_passed_over(make
     assert await asyncio.wait_for(queue.run(lambda: 1), 10) == 1
 
 
-async def test_a_client_that_leaves_the_middle_of_a_line_takes_nobody_with_it(make, gate):
+async def test_a_client_that_leaves_the_middle_of_a_queue_does_not_affect_others(make, gate):
     queue = make()
     await hold(queue, gate)
     first, left, last = [

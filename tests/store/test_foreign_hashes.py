@@ -1,4 +1,4 @@
-"""Accounts whose hashes came from elsewhere: nobody resets a password, and nobody is logged out."""
+"""Accounts with hashes of other applications: their passwords stay, and so do their sessions."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from store.session_record import SessionSpec
 
 KIM, KIMS = NewAccount("kim", "kim@example.com"), Login("kim")
 PASSWORD = "correct horse"
-GRANT = SessionSpec("lumotist")
+SPEC = SessionSpec("lumotist")
 FOREIGN = generate_password_hash(PASSWORD, "pbkdf2:sha256:1000")
 
 
@@ -37,7 +37,7 @@ def kept(database):
 
 
 async def log_in(core, password=PASSWORD):
-    _, [opened] = await core.access.log_in(KIMS, password, [GRANT])
+    _, [opened] = await core.access.log_in(KIMS, password, [SPEC])
     return opened.token
 
 
@@ -84,7 +84,7 @@ async def test_a_login_is_good_though_its_hash_can_not_be_made_now(
     assert kept(database)[0] == FOREIGN
 
 
-async def test_a_password_that_was_changed_meanwhile_stays_changed(
+async def test_a_password_that_was_changed_concurrently_stays_changed(
     core, kim, database, monkeypatch
 ):
     real = core.passwords.hash
@@ -99,7 +99,7 @@ async def test_a_password_that_was_changed_meanwhile_stays_changed(
 
 
 @pytest.mark.parametrize("hash", ["!" + "x" * 40, "plain text", ""])
-async def test_nobody_logs_in_where_no_password_can_be_right(core, kim, database, hash):
+async def test_no_login_succeeds_where_no_password_can_be_right(core, kim, database, hash):
     keep(database, hash)
     for password in ("", "!", PASSWORD, hash):
         with pytest.raises(BadCredentials):

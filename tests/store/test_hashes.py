@@ -1,4 +1,4 @@
-"""Hashes that real Django, werkzeug and bcrypt make are verified, and what is none is told."""
+"""Hashes that Django, werkzeug and bcrypt make are verified, and invalid ones are reported."""
 
 import time
 
@@ -54,10 +54,10 @@ def test_what_others_made_is_verified(make):
 
 
 def test_django_itself_takes_what_we_make():
-    """The way back: ours is a format of Django's."""
+    """For rolling back: the hashes made here are in a format of Django's."""
     assert is_native(by_django("bcrypt_sha256"), 4)
-    ours = NATIVE + bcrypt.hashpw(digest(RIGHT.encode()), bcrypt.gensalt(4)).decode()
-    assert hashers.check_password(RIGHT, ours)
+    own = NATIVE + bcrypt.hashpw(digest(RIGHT.encode()), bcrypt.gensalt(4)).decode()
+    assert hashers.check_password(RIGHT, own)
 
 
 @pytest.mark.parametrize("hash", ["bcrypt", "bare"])
@@ -70,7 +70,7 @@ def test_bcrypt_alone_reads_72_bytes_as_it_did(hash):
     assert not check(LONG[:-1].encode())
 
 
-def test_nobody_has_the_password_of_an_unusable_hash():
+def test_no_password_matches_an_unusable_hash():
     for hash in (hashers.make_password(None), "!", "!!", "!" + bare("2b")):
         assert not is_usable(hash)
         assert not reader_of(hash)(b"")
@@ -130,7 +130,7 @@ def passwords():
 
 
 @pytest.mark.parametrize("hash", ["!", None], ids=["unusable", "nobody"])
-async def test_what_nobody_can_have_costs_one_bcrypt(passwords, monkeypatch, hash):
+async def test_a_hash_that_no_password_matches_costs_one_bcrypt(passwords, monkeypatch, hash):
     done = []
     real = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda *args: done.append(1) or real(*args))
@@ -138,7 +138,7 @@ async def test_what_nobody_can_have_costs_one_bcrypt(passwords, monkeypatch, has
     assert done == [1]
 
 
-async def test_half_a_character_is_no_password_of_anybody(passwords):
+async def test_half_a_character_matches_no_hash(passwords):
     with pytest.raises(Unstorable):
         await passwords.verify("\ud83d", GOOD["bcrypt"])
 

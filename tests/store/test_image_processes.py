@@ -1,4 +1,4 @@
-"""Pictures are decoded in processes that can be ended: at a limit, for nobody, at a stop."""
+"""The processes that decode pictures end at a limit, when a client leaves, and at a stop."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ def processes(pictures):
 
 
 def freeze(pictures):
-    """Stop the one process: it answers nothing any more."""
+    """Stop the one process, so that it does not reply."""
     [process] = processes(pictures)
     os.kill(process.pid, signal.SIGSTOP)
     return process
@@ -80,9 +80,9 @@ async def test_what_takes_too_long_is_ended_and_refused(pictures, monkeypatch):
     """Each lane at its own limit; what the first one ends, the second begins again."""
     monkeypatch.setattr(image_processes, "SMALL_CPU_SECONDS", 0.02)
     monkeypatch.setattr(image_processes, "LARGE_CPU_SECONDS", 0.02)
-    with pytest.raises(BadPicture) as problem:
+    with pytest.raises(BadPicture) as raised:
         await pictures.square(LARGE)
-    assert problem.value.problem is PictureProblem.COSTLY
+    assert raised.value.problem is PictureProblem.COSTLY
     monkeypatch.setattr(image_processes, "LARGE_CPU_SECONDS", 60)
     shows((await pictures.square(PNG))[0], 512, QUADRANTS)
     await pictures.square(gif(8, 8, 50_000))  # looks small, and is not
@@ -100,7 +100,7 @@ async def test_a_small_picture_does_not_wait_for_a_large_one(pictures):
     await large
 
 
-async def test_what_nobody_wants_is_not_begun_and_is_given_up(pictures):
+async def test_a_picture_whose_client_left_is_not_begun_or_is_given_up(pictures):
     with pytest.raises(Busy):
         await pictures.square(PNG, client=Client(is_gone=lambda: True))
     assert processes(pictures) == []
@@ -115,7 +115,7 @@ async def test_what_nobody_wants_is_not_begun_and_is_given_up(pictures):
 
 
 async def test_a_stop_waits_for_no_picture(pictures):
-    """The process does not answer, and would not end by itself."""
+    """The process does not reply, and would not end without a kill."""
     await pictures.square(PNG)
     frozen = freeze(pictures)
     working = asyncio.create_task(pictures.square(PNG))
@@ -131,7 +131,7 @@ async def test_a_stop_waits_for_no_picture(pictures):
 
 async def test_a_decoder_that_crashes_takes_one_picture_with_it(pictures, caplog):
     await pictures.square(PNG)
-    for signum, blemish in (
+    for signum, problem in (
         (signal.SIGSEGV, PictureProblem.DAMAGED),
         (signal.SIGKILL, PictureProblem.COSTLY),
     ):
@@ -140,9 +140,9 @@ async def test_a_decoder_that_crashes_takes_one_picture_with_it(pictures, caplog
         await under_way(pictures._small)
         os.kill(frozen.pid, signum)
         os.kill(frozen.pid, signal.SIGCONT)
-        with pytest.raises(BadPicture) as problem:
+        with pytest.raises(BadPicture) as raised:
             await working
-        assert problem.value.problem is blemish
+        assert raised.value.problem is problem
         assert f"status {-signum}" in caplog.text
         await pictures.square(PNG)
     [idle] = processes(pictures)

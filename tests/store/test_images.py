@@ -1,4 +1,4 @@
-"""What is kept of a picture, and what is not taken for one; by HTTP the same files are sent."""
+"""The squares that are stored of a picture, and the files that are rejected."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def read(content: bytes, side: int) -> Image.Image:
-    """Decode what is kept: a WebP of this size."""
+    """Decode a stored square: a WebP of this size."""
     image = Image.open(io.BytesIO(content))
     assert (image.format, image.size) == ("WEBP", (side, side))
     return image.convert("RGBA")
@@ -120,7 +120,7 @@ _PROGRESSIVE = encode(_PAINTED, "JPEG", quality=95, progressive=True)
 PNG, JPEG = encode(_PAINTED, "PNG"), encode(_PAINTED, "JPEG", quality=95)
 WEBP, GIF = encode(_PAINTED, "WEBP", quality=95), encode(_PAINTED, "GIF", **_THEN_ANOTHER)
 _HTML = b"<html><script>alert(document.domain)</script></html>"
-SENT = {  # files of every format, and what they show; text in them is no reason to refuse one
+SENT = {  # files of every format, and what they show; text in them is no reason to reject one
     "HTML behind a PNG": (PNG + _HTML, QUADRANTS),
     "HTML behind a JPEG": (JPEG + _HTML.upper(), QUADRANTS),
     "JPEG": (JPEG, QUADRANTS),
@@ -149,7 +149,7 @@ with zipfile.ZipFile(_ZIP, "w") as archive:
 _GROWING = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff," + bytes(4) + b"\xff\xff" * 2
 _ENDLESS = chunk(b"acTL", struct.pack(">II", 1_000, 0))
 _LONG = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(30_000_000)))
-HOSTILE = {  # what is no picture, or one that harms; and why it is refused
+HOSTILE = {  # files that are not pictures, or harmful ones, and why they are rejected
     "nothing": (b"", PictureProblem.UNKNOWN_FORMAT),
     "random bytes": (random.Random(4).randbytes(5_000), PictureProblem.UNKNOWN_FORMAT),  # noqa: S311
     "a zip": (_ZIP.getvalue(), PictureProblem.UNKNOWN_FORMAT),
@@ -238,7 +238,7 @@ def test_nothing_is_kept_but_pixels(sent):
 
 
 def test_colours_are_those_that_the_profile_means():
-    """In a picture whose profile says that its red is blue, and its blue red."""
+    """In a picture whose profile exchanges red and blue."""
     swapped = _SRGB.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
     red, green, blue = _PAINTED.split()
     sent = encode(Image.merge("RGB", (blue, green, red)), "PNG", icc_profile=swapped)
@@ -288,11 +288,11 @@ def test_broken_metadata_are_dropped_and_the_picture_is_kept(sent):
     shows(squares(sent, MAX_PIXELS)[0], SIDES[0])
 
 
-@pytest.mark.parametrize(("sent", "blemish"), HOSTILE.values(), ids=HOSTILE)
-def test_what_is_no_picture_is_refused(sent, blemish):
-    with pytest.raises(BadPicture) as refusal:
+@pytest.mark.parametrize(("sent", "problem"), HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_picture_is_refused(sent, problem):
+    with pytest.raises(BadPicture) as raised:
         squares(sent, MAX_PIXELS)
-    assert (refusal.value.problem, refusal.value.limit) == (blemish, MAX_PIXELS)
+    assert (raised.value.problem, raised.value.limit) == (problem, MAX_PIXELS)
 
 
 def test_limits():
@@ -329,7 +329,7 @@ for path in bombs:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere peaks have other units")
 @pytest.mark.slow
 def test_memory_is_bounded(tmp_path):
-    """What is refused takes next to none, what is kept less than 20 bytes a pixel."""
+    """A rejected picture takes almost none, an accepted one less than 20 bytes a pixel."""
     files = {"first": JPEG, **{name: sent for name, (sent, _) in HOSTILE.items()}}
     files["the largest PNG"] = png(5_000, 5_000, (8, 6), bytes(20_001))
     files["the largest GIF"] = gif(5_000, 5_000, 40)

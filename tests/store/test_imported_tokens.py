@@ -13,7 +13,7 @@ from store.session_record import SessionSpec, record_key, set_key
 from store.sessions import DAY, Sessions
 
 KIM, KIMS, PASSWORD = NewAccount("kim", "kim@example.com"), Login("kim"), "pw"
-GRANT, LIFETIME = SessionSpec("lumotist"), 1000
+SPEC, LIFETIME = SessionSpec("lumotist"), 1000
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def take(core, account, token):
     return await import_tokens(core.redis, "lumotist", [entry], LIFETIME, LIFETIME + DAY)
 
 
-async def flaw(access, token):
+async def token_problem(access, token):
     try:
         await access.authenticate(token)
     except BadToken as refused:
@@ -50,7 +50,7 @@ async def flaw(access, token):
 
 
 async def test_it_stands_for_its_account(core, access, kim, token):
-    assert await flaw(access, token) == TokenProblem.FORGED
+    assert await token_problem(access, token) == TokenProblem.FORGED
     assert await take(core, kim, token) == [True]
     caller = await access.authenticate(token)
     assert caller.account.id == kim.id
@@ -67,12 +67,12 @@ async def test_redis_holds_no_such_token(core, access, kim, token, redis_client)
     assert redis_client.ttl(set_key(kim.id)) > LIFETIME
 
 
-async def test_a_login_opens_a_session_of_its_own(core, access, kim, token):
+async def test_a_login_opens_a_separate_session(core, access, kim, token):
     await take(core, kim, token)
-    _, [opened] = await access.log_in(KIMS, PASSWORD, [GRANT])
+    _, [opened] = await access.log_in(KIMS, PASSWORD, [SPEC])
     assert opened.token != token
-    assert await flaw(access, token) is None
-    assert await flaw(access, opened.token) is None
+    assert await token_problem(access, token) is None
+    assert await token_problem(access, opened.token) is None
 
 
 async def test_a_logout_ends_it_and_no_other(core, access, kim, token, redis_client):
@@ -80,21 +80,24 @@ async def test_a_logout_ends_it_and_no_other(core, access, kim, token, redis_cli
     await take(core, kim, token)
     await take(core, kim, other)
     await access.log_out(await access.authenticate(token))
-    assert [await flaw(access, each) for each in (token, other)] == [TokenProblem.REVOKED, None]
+    assert [await token_problem(access, each) for each in (token, other)] == [
+        TokenProblem.REVOKED,
+        None,
+    ]
     assert redis_client.zcard(set_key(kim.id)) == 1
 
 
 async def test_the_epoch_ends_it(core, access, kim, token):
     await take(core, kim, token)
     await core.admin.end_all(kim.id)
-    assert await flaw(access, token) == TokenProblem.REVOKED
+    assert await token_problem(access, token) == TokenProblem.REVOKED
 
 
 async def test_one_of_an_older_epoch_is_never_live(core, access, kim, token):
-    """Whoever ended all sessions meanwhile has ended those that are still to come in, too."""
+    """An end of all sessions also ends those of tokens that are imported later."""
     await core.accounts.raise_epoch(kim.id)
     await take(core, kim, token)
-    assert await flaw(access, token) == TokenProblem.REVOKED
+    assert await token_problem(access, token) == TokenProblem.REVOKED
 
 
 async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, access, kim, token):
@@ -107,7 +110,10 @@ async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, acc
         False,
         True,
     ]
-    assert [await flaw(access, each) for each in (token, other)] == [TokenProblem.REVOKED, None]
+    assert [await token_problem(access, each) for each in (token, other)] == [
+        TokenProblem.REVOKED,
+        None,
+    ]
 
 
 async def test_use_extends_it(core, access, kim, token, redis_client, monkeypatch):
@@ -120,15 +126,15 @@ async def test_use_extends_it(core, access, kim, token, redis_client, monkeypatc
     assert redis_client.ttl(key) > LIFETIME
 
 
-async def test_off_it_is_no_token_and_nothing_is_asked(core, kim, token, redis_client):
+async def test_off_it_is_not_a_token_and_nothing_is_looked_up(core, kim, token, redis_client):
     await take(core, kim, token)
     before = redis_client.info()["total_commands_processed"]
-    assert await flaw(core.access, token) == TokenProblem.FORGED
+    assert await token_problem(core.access, token) == TokenProblem.FORGED
     assert redis_client.info()["total_commands_processed"] == before + 1
 
 
 @pytest.mark.parametrize("junk", ["", "x", "A" * 40, "0" * 39, "0" * 41, "0" * 64, "é" * 40])
 async def test_what_can_be_no_such_token_is_not_looked_up(core, access, redis_client, junk):
     before = redis_client.info()["total_commands_processed"]
-    assert await flaw(access, junk) == TokenProblem.FORGED
+    assert await token_problem(access, junk) == TokenProblem.FORGED
     assert redis_client.info()["total_commands_processed"] == before + 1

@@ -28,7 +28,7 @@ ONCE = "create table done_once (number integer); insert into done_once values (1
 """Fails when it is run twice."""
 HALF = "create table half (id integer); update account set address = 'half'; select 1 / 0"
 REPEATABLE = "default_transaction_isolation = 'repeatable read'"
-"""Under which who has waited does not see what the others did."""
+"""With which a server that waited does not see what the others committed."""
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ async def test_a_role_that_may_not_write_is_told_that_names_cannot_be_refolded(o
 async def test_names_are_refolded_in_batches_and_no_account_is_lost(
     old, settings, aiohttp_client, clean, monkeypatch, caplog, capsys
 ):
-    """Whoever could log in still can, by the very name; what clashes is reported."""
+    """Each account can still log in by the same name; names that clash are reported."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(refold, "BATCH", 2)
     keep(old, OLD_NAMES)
@@ -257,7 +257,7 @@ async def test_names_are_refolded_in_batches_and_no_account_is_lost(
     logins += [(13, {"email": "kim@EX\u00c4MPLE.com"}), (14, {"username": "LEE\u2764"})]
     for account_id, login in logins:
         if account_id == 18:
-            continue  # the dialects trim what is asked for
+            continue  # the dialects trim a login's name
         data = {**login, "password": PASSWORD}
         answer = await client.post("/wicare/api/auth/login/", json=data)
         assert answer.status == 200, ascii(login)

@@ -44,7 +44,7 @@ def test_names_that_differ_in_case_or_form_are_one_name(one, other):
 def test_every_letter_is_the_same_name_in_any_case():
     """Names are unique whatever their case, in every script.
 
-    Only the Turkish dotless ı is a letter of its own: its capital is the Latin one.
+    Only the Turkish dotless ı is a separate letter, although its capital is the Latin one.
     """
     letters = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
     forms = ({letter, letter.upper(), letter.lower(), letter.title()} for letter in letters)
@@ -57,15 +57,15 @@ def test_other_names_stay_apart(one, other):
     assert fold(one) != fold(other)
 
 
-@pytest.mark.parametrize("judge", [is_valid_name, is_email, is_plain_username])
-def test_a_mebibyte_of_combining_marks_is_never_folded(judge, monkeypatch):
+@pytest.mark.parametrize("check", [is_valid_name, is_email, is_plain_username])
+def test_a_mebibyte_of_combining_marks_is_never_folded(check, monkeypatch):
     """NFKC is quadratic in them: the length is looked at first."""
     touched = []
     with monkeypatch.context() as patch:
         patch.setattr(unicodedata, "normalize", lambda form, text: touched.append(text))
         patch.setattr(idna, "encode", lambda host, **_: touched.append(host))
-        answers = [judge(COMBINING), judge(COMBINING + "@b.com"), judge("a@" + COMBINING + ".com")]
-    assert answers == [False] * 3
+        results = [check(COMBINING), check(COMBINING + "@b.com"), check("a@" + COMBINING + ".com")]
+    assert results == [False] * 3
     assert touched == []
 
 
@@ -104,7 +104,7 @@ def test_the_folded_limit_counts_bytes():
         ("a\0", False),
         ("\ud800", False),
         (chr(0xDFFF), False),
-        ("\ud83d\udd11", False),  # two halves that nobody put together
+        ("\ud83d\udd11", False),  # two surrogates that were not decoded as a pair
     ],
 )
 def test_what_postgresql_can_keep(text, storable):

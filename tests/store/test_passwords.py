@@ -48,9 +48,9 @@ async def test_passwords_differ_in_every_character(passwords, one, other):
 
 async def test_half_a_character_is_no_password(passwords):
     for attempt in (passwords.hash("\ud83d"), passwords.verify("\ud83d", None)):
-        with pytest.raises(Unstorable) as refusal:
+        with pytest.raises(Unstorable) as raised:
             await attempt
-        assert refusal.value.field == "password"
+        assert raised.value.field == "password"
 
 
 async def test_what_is_kept_is_djangos_bcrypt_sha256(passwords):
@@ -73,8 +73,8 @@ async def test_one_password_is_kept_differently_each_time(passwords):
     assert await passwords.hash("same") != await passwords.hash("same")
 
 
-async def test_nobodys_password_costs_one_bcrypt_and_is_never_right(passwords, monkeypatch):
-    """At the same cost as everybody's: the time must not tell that there is no account."""
+async def test_a_missing_hash_costs_one_bcrypt_and_never_matches(passwords, monkeypatch):
+    """At the same cost as any hash: the time must not disclose that there is no account."""
     asked = []
     monkeypatch.setattr(bcrypt, "checkpw", lambda _, kept: asked.append(kept) or True)
     assert await passwords.verify("anything", None) is Match.NO
@@ -83,11 +83,11 @@ async def test_nobodys_password_costs_one_bcrypt_and_is_never_right(passwords, m
     assert len(kept) == 60
 
 
-async def test_nobodys_hash_is_one_that_bcrypt_takes(passwords):
+async def test_the_dummy_hash_is_one_that_bcrypt_takes(passwords):
     assert await passwords.verify("", None) is Match.NO
 
 
-async def test_who_would_wait_too_long_is_told_at_once(monkeypatch):
+async def test_a_call_that_would_wait_too_long_is_busy_at_once(monkeypatch):
     """Before any work is done for it."""
     hashed = []
     monkeypatch.setattr(bcrypt, "hashpw", lambda digest, salt: hashed.append(digest) or b"hash")
@@ -136,8 +136,8 @@ async def test_a_refusal_costs_the_same_with_an_account_and_without(
         assert len(asked) == checks
 
 
-async def test_bringing_a_password_into_nfc_holds_nobody_up(passwords):
-    """A longer one is taken as it is: NFC takes time that is quadratic in combining marks."""
+async def test_bringing_a_password_into_nfc_takes_no_time(passwords):
+    """A longer one is not normalized: NFC takes time that is quadratic in combining marks."""
     worst = "a" + "\u0315\u0300" * ((MAX_COMPOSED - 1) // 2)
     begun = time.thread_time()
     kept = await passwords.hash(worst)

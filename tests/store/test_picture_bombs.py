@@ -1,7 +1,7 @@
 """The worst files that were found for each decoder: none takes more than two seconds of a thread.
 
-Most are refused by their structure, before anything is decoded. `make slow` sends them at their
-full size, which is what the default settings allow.
+Most are rejected by their structure, before they are decoded. `make slow` sends them at the full
+size that the default settings allow.
 """
 
 import struct
@@ -84,7 +84,7 @@ def noise(width, height, mode="RGB"):
 
 
 def bombs(side, count):
-    """Yield files of `side` by `side` pixels, or `count` times ten bytes; why each is refused."""
+    """Yield files of `side` by `side` pixels, or `count` times ten bytes, and why each fails."""
 
     def row(size):
         return b"\4" + bytes(range(250)) * (size // 250)  # the filter that takes longest
@@ -182,7 +182,7 @@ def bombs(side, count):
 
 
 def spent(sent):
-    """Return the CPU seconds that a picture takes, and why it is refused."""
+    """Return the CPU seconds that a picture takes, and why it is rejected."""
     begun, refused = time.thread_time(), KEPT
     try:
         squares(sent, MAX_PIXELS)
@@ -194,7 +194,7 @@ def spent(sent):
 def check(files, seconds):
     for name, sent, refused in files:
         took, outcome = spent(sent)
-        if took > seconds:  # a busy machine takes caches away
+        if took > seconds:  # on a busy machine other programs evict its caches
             took, outcome = spent(sent)
         print(f"{took:.3f} s  {len(sent):>9}  {name}")
         assert outcome is refused, name

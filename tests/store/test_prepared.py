@@ -30,7 +30,7 @@ async def table(settings) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def single(table) -> AsyncIterator[Database]:
-    """A pool of one connection: what is done to it is met by the next statement."""
+    """A pool of one connection, which the next statement uses again."""
     single = await connect_database(table, 1, 20.0)
     yield single
     await single.close()
@@ -87,7 +87,7 @@ async def test_where_it_is_not_kept_it_is_sent_as_any_other(single, caplog, happ
     assert [COMPLAINT in record.message for record in caplog.records] == [True]
 
 
-async def test_all_who_are_refused_at_once_are_answered(table, monkeypatch):
+async def test_all_statements_that_fail_at_once_are_sent_again(table, monkeypatch):
     """Not the first alone, who gives it up: the others had been sent the same."""
     database = await connect_database(table, 3, 20.0)
     statement = Prepared(f"{SQL} and pg_sleep(0.05) is not null", "bigint")

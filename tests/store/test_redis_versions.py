@@ -1,4 +1,4 @@
-"""What is asked of Redis is understood by Redis too, not by the embedded Valkey alone."""
+"""Redis supports the commands that are used, not the embedded Valkey alone."""
 
 import os
 import shutil

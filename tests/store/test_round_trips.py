@@ -40,11 +40,11 @@ class Tap:
         self.statements = 0
 
     async def relay(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        answers, server = await asyncio.open_unix_connection(self._target)
+        replies, server = await asyncio.open_unix_connection(self._target)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._requests(client, server))
-                group.create_task(self._answers(answers, back))
+                group.create_task(self._replies(replies, back))
         finally:
             for writer in (server, back):
                 writer.close()
@@ -61,8 +61,8 @@ class Tap:
                 letter = await client.readexactly(1)
         server.close()
 
-    async def _answers(self, answers: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        while chunk := await answers.read(65_536):
+    async def _replies(self, replies: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        while chunk := await replies.read(65_536):
             back.write(chunk)
 
 
@@ -86,7 +86,7 @@ async def access(connect, tap) -> AsyncIterator[Access]:
 
 @pytest.fixture
 def spent(tap, redis_client) -> Callable[[], tuple[Counter[str], int]]:
-    """Tell what both stores were asked since the last time."""
+    """Return what was sent to both stores since the last call."""
     before: Counter[str] = Counter()
 
     def commands() -> Counter[str]:
@@ -121,7 +121,7 @@ async def test_authenticating_costs_one_trip_to_each_store(access, spent):
 
 
 async def test_authentications_in_flight_share_their_trips(access, spent):
-    """640 by 64 clients, each with a token of its own."""
+    """640 by 64 clients, each with its own token."""
     tokens = await asyncio.gather(*(register(access, f"kim{n}") for n in range(64)))
     spent()
 
@@ -140,11 +140,11 @@ async def test_a_flood_of_forged_tokens_reaches_neither_store(access, spent):
     token = await register(access)
     spent()
     forged = [f"{number:040x}" for number in range(500)] + [f"{n:064x}" for n in range(500)]
-    answers = await asyncio.gather(
+    replies = await asyncio.gather(
         *map(access.authenticate, [*forged, token.upper(), "", "x" * 2**20]),
         return_exceptions=True,
     )
-    assert {type(answer) for answer in answers} == {BadToken}
+    assert {type(answer) for answer in replies} == {BadToken}
     assert spent() == (Counter(), 0)
 
 

@@ -16,12 +16,12 @@ from store.schema import MIGRATIONS, newest, prepare, version_of
 from tests.program import wait_for
 from tests.store.databases import FIRST_RELEASE, RELEASES, TABLES, ask, catalog, own_database, rows
 
-PATIENCE = 20.0
+LONG_TIMEOUT = 20.0
 
 
 async def prepare_at(url, *migrations):
-    """Prepare a database on a connection of its own; return its version then."""
-    database = await connect_database(url, 1, PATIENCE)
+    """Prepare a database on a separate connection; return its version afterwards."""
+    database = await connect_database(url, 1, LONG_TIMEOUT)
     try:
         await prepare(database, *migrations)
         return await version_of(database.rows)
@@ -44,7 +44,7 @@ def fresh(stores) -> Iterator[str]:
 
 
 async def version_at(url):
-    database = await connect_database(url, 1, PATIENCE)
+    database = await connect_database(url, 1, LONG_TIMEOUT)
     try:
         return await version_of(database.rows)
     finally:
@@ -71,8 +71,8 @@ def test_every_key_is_in_the_order_of_bytes(fresh):
     keys = """select attrelid::regclass::text, attname, attcollation::regcollation::text
         from pg_attribute join pg_index on indexrelid = attrelid
         where attcollation <> 0 and indrelid in ({})"""
-    ours = ", ".join(f"'{table}'::regclass" for table in TABLES)
-    found = ask(fresh, keys.format(ours))
+    own = ", ".join(f"'{table}'::regclass" for table in TABLES)
+    found = ask(fresh, keys.format(own))
     assert {key[1:] for key in found} == {
         ("username_folded", '"C"'),
         ("email_folded", '"C"'),
@@ -102,7 +102,7 @@ async def test_a_newer_schema_is_left_as_it_is(stores, fresh, caplog):
 
 
 async def test_schema_sql_by_hand_says_what_it_has_made(stores, empty, fresh):
-    """It may be run by somebody who may make tables; the server then finds them."""
+    """A role that may create tables may run schema.sql by hand. The server then finds them."""
     ask(empty, schema.SCHEMA.read_text())
     assert await version_at(empty) == newest()
     assert catalog(empty) == catalog(fresh)
@@ -138,9 +138,9 @@ async def test_a_role_that_may_make_nothing_is_told_so(empty):
     assert catalog(empty)["relations"] == []
 
 
-async def test_a_rehearsal_tells_why_and_leaves_nothing(empty):
+async def test_a_rehearsal_returns_why_it_fails_and_leaves_nothing(empty):
     """In a database that only seems to be empty, and then in one that is."""
-    database = await connect_database(empty, 1, PATIENCE)
+    database = await connect_database(empty, 1, LONG_TIMEOUT)
     ask(empty, "create type picture as enum ('other')")
     assert await schema.rehearse(database) == 'type "picture" already exists'
     ask(empty, "drop type picture")
@@ -151,7 +151,7 @@ async def test_a_rehearsal_tells_why_and_leaves_nothing(empty):
 
 @contextlib.contextmanager
 def holding(url, sql):
-    """Hold a lock, in a transaction of somebody else's."""
+    """Hold a lock in another program's transaction."""
     with contextlib.closing(psycopg2.connect(url)) as connection:
         connection.cursor().execute("set idle_in_transaction_session_timeout = 0")
         connection.cursor().execute(sql)
@@ -179,7 +179,7 @@ async def test_waiting_and_drawing_are_not_cut_short(stores, caplog):
 
 
 OTHER = "lock table account in access share mode"
-"""As whoever reads has it; a backup has it for long."""
+"""The lock of every reader. A backup holds it for a long time."""
 
 
 @pytest.fixture

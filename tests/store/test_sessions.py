@@ -24,7 +24,7 @@ ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
 KUST, WICARE = SessionSpec("kust"), SessionSpec("wicare", sid_bytes=16)
 FRESH, REFRESH = SessionSpec("fardel", "fresh"), SessionSpec("fardel", "refresh")
 ACCESS = SessionSpec("fardel", "access", reuse=False)
-GRANTS = [KUST, WICARE, SessionSpec("lumotist"), SessionSpec("cellars"), FRESH, REFRESH]
+SPECS = [KUST, WICARE, SessionSpec("lumotist"), SessionSpec("cellars"), FRESH, REFRESH]
 
 SLACK = 60
 """Seconds that may pass within a test."""
@@ -47,12 +47,12 @@ async def read(sessions: Sessions, token: str) -> Session:
     return session
 
 
-async def flaw(sessions: Sessions, token: str) -> TokenProblem | None:
-    """Tell what is wrong with a token, None when its record is there."""
+async def token_problem(sessions: Sessions, token: str) -> TokenProblem | None:
+    """Return what is wrong with a token, None when its record exists."""
     try:
         await read(sessions, token)
-    except BadToken as refusal:
-        return refusal.problem
+    except BadToken as raised:
+        return raised.problem
     return None
 
 
@@ -65,29 +65,29 @@ def about(seconds: int) -> range:
     return range(seconds - SLACK, seconds + 1)
 
 
-async def test_opening_twice_answers_the_same_token(sessions):
+async def test_opening_twice_returns_the_same_token(sessions):
     first = await sessions.open(ACCOUNT, EPOCH, KUST)
     second = await sessions.open(ACCOUNT, EPOCH, KUST)
     assert (first.token, first.name) == (second.token, second.name)
 
 
 async def test_a_session_is_read_as_it_was_opened(sessions, core):
-    opened = await sessions.open(ACCOUNT, EPOCH, REFRESH)
-    session = await read(sessions, opened.token)
+    issued = await sessions.open(ACCOUNT, EPOCH, REFRESH)
+    session = await read(sessions, issued.token)
     key = core.tokens.signing_key
     assert session == Session(session.sid, ACCOUNT, "fardel", "refresh", EPOCH, key, session.opened)
     assert session.opened in range(int(time.time()) - SLACK, int(time.time()) + 1)
-    assert opened.name == session.name
+    assert issued.name == session.name
 
 
 async def test_there_is_one_session_of_each_dialect_and_kind(sessions, redis_client):
-    opened = [await sessions.open(ACCOUNT, EPOCH, grant) for grant in GRANTS]
-    again = [await sessions.open(ACCOUNT, EPOCH, grant) for grant in reversed(GRANTS)]
-    tokens = [each.token for each in opened]
-    assert len(set(tokens)) == len(GRANTS)
+    issued = [await sessions.open(ACCOUNT, EPOCH, spec) for spec in SPECS]
+    again = [await sessions.open(ACCOUNT, EPOCH, spec) for spec in reversed(SPECS)]
+    tokens = [each.token for each in issued]
+    assert len(set(tokens)) == len(SPECS)
     assert tokens == [each.token for each in reversed(again)]
     assert [len(token) for token in tokens] == [40, 64, 40, 40, 40, 40]
-    assert names(redis_client) == {each.name for each in opened}
+    assert names(redis_client) == {each.name for each in issued}
 
 
 async def test_a_dialect_whose_name_begins_like_anothers_has_its_own(sessions):
@@ -104,10 +104,10 @@ async def test_accounts_do_not_share_sessions(sessions):
 
 
 async def test_there_may_be_any_number_of_access_sessions(sessions, redis_client):
-    opened = [await sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(5)]
-    assert len({each.token for each in opened}) == 5
-    assert [await flaw(sessions, each.token) for each in opened] == [None] * 5
-    assert names(redis_client) == {each.name for each in opened}
+    issued = [await sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(5)]
+    assert len({each.token for each in issued}) == 5
+    assert [await token_problem(sessions, each.token) for each in issued] == [None] * 5
+    assert names(redis_client) == {each.name for each in issued}
 
 
 async def test_grants_that_reuse_nothing_open_one_more_and_later_ones_that_do_agree(
@@ -115,13 +115,15 @@ async def test_grants_that_reuse_nothing_open_one_more_and_later_ones_that_do_ag
 ):
     """An option of DIALECTS chooses, and may be taken back while its sessions live."""
     another = replace(WICARE, reuse=False)
-    opened = [await sessions.open(ACCOUNT, EPOCH, grant) for grant in (WICARE, another, another)]
-    assert len({each.token for each in opened}) == 3
-    assert [await flaw(sessions, each.token) for each in opened] == [None] * 3
+    issued = [await sessions.open(ACCOUNT, EPOCH, spec) for spec in (WICARE, another, another)]
+    assert len({each.token for each in issued}) == 3
+    assert [await token_problem(sessions, each.token) for each in issued] == [None] * 3
     again = {(await sessions.open(ACCOUNT, EPOCH, WICARE)).token for _ in range(4)}
-    assert again == {opened[2].token}
+    assert again == {issued[2].token}
     await sessions.end_older(ACCOUNT, EPOCH + 1)
-    assert [await flaw(sessions, each.token) for each in opened] == [TokenProblem.REVOKED] * 3
+    assert [await token_problem(sessions, each.token) for each in issued] == [
+        TokenProblem.REVOKED
+    ] * 3
     assert names(redis_client) == set()
 
 
@@ -129,9 +131,9 @@ async def test_twenty_servers_that_open_at_once_agree_on_one_session(connect, re
     """All write a record; one registers its own, and the others take theirs back."""
     async with connect() as one, connect() as other:
         servers = [one.sessions, other.sessions] * 10
-        opened = await asyncio.gather(*(each.open(ACCOUNT, EPOCH, KUST) for each in servers))
+        issued = await asyncio.gather(*(each.open(ACCOUNT, EPOCH, KUST) for each in servers))
     [name] = names(redis_client)
-    assert {each.name for each in opened} == {name}
+    assert {each.name for each in issued} == {name}
     assert sorted(redis_client.keys()) == sorted([named_key(name).encode(), b"sessions:7"])
 
 
@@ -139,16 +141,16 @@ async def test_a_closed_session_is_revoked_and_the_next_is_new(sessions, redis_c
     first = await sessions.open(ACCOUNT, EPOCH, KUST)
     other = await sessions.open(ACCOUNT, EPOCH, WICARE)
     await sessions.end(await read(sessions, first.token))
-    assert await flaw(sessions, first.token) is TokenProblem.REVOKED
-    assert await flaw(sessions, other.token) is None
+    assert await token_problem(sessions, first.token) is TokenProblem.REVOKED
+    assert await token_problem(sessions, other.token) is None
     assert names(redis_client) == {other.name}
     second = await sessions.open(ACCOUNT, EPOCH, KUST)
     assert second.token != first.token
-    assert await flaw(sessions, first.token) is TokenProblem.REVOKED
+    assert await token_problem(sessions, first.token) is TokenProblem.REVOKED
 
 
 async def test_closing_a_session_that_has_run_out_makes_no_tombstone(sessions, redis_client):
-    """It would have no time left to keep, and stay for ever."""
+    """Without a record there is no lifetime to keep, and `revoked` would never expire."""
     session = await read(sessions, (await sessions.open(ACCOUNT, EPOCH, KUST)).token)
     redis_client.delete(record_key(session.sid))
     await sessions.end(session)
@@ -161,7 +163,7 @@ async def test_closing_twice_leaves_the_session_opened_between(sessions):
     await sessions.end(session)
     second = await sessions.open(ACCOUNT, EPOCH, KUST)
     await sessions.end(session)
-    assert await flaw(sessions, second.token) is None
+    assert await token_problem(sessions, second.token) is None
     assert (await sessions.open(ACCOUNT, EPOCH, KUST)).token == second.token
 
 
@@ -173,71 +175,69 @@ async def test_expired_revoked_and_forged_are_told_apart(connect, sessions, redi
         forged = await another.sessions.open(ACCOUNT, EPOCH, WICARE)
     redis_client.pexpire(named_key(expired.name), 1)
     await asyncio.sleep(0.01)
-    found = [await flaw(sessions, each.token) for each in (expired, closed, forged)]
+    found = [await token_problem(sessions, each.token) for each in (expired, closed, forged)]
     assert found == [TokenProblem.EXPIRED, TokenProblem.REVOKED, TokenProblem.FORGED]
 
 
 async def test_a_token_that_was_never_handed_out_is_expired_not_an_error(sessions, core):
     token = core.tokens.derive("00" * 10, core.tokens.signing_key)
-    assert await flaw(sessions, token) is TokenProblem.EXPIRED
+    assert await token_problem(sessions, token) is TokenProblem.EXPIRED
 
 
-@pytest.mark.parametrize("grant", [KUST, FRESH, REFRESH, ACCESS])
-async def test_a_session_lives_for_the_lifetime_of_its_kind(
-    sessions, redis_client, settings, grant
-):
-    lifetime = settings.lifetimes[grant.kind]
-    opened = await sessions.open(ACCOUNT, EPOCH, grant)
-    assert redis_client.ttl(named_key(opened.name)) in about(lifetime)
-    score = redis_client.zscore(set_key(ACCOUNT), opened.name)
+@pytest.mark.parametrize("spec", [KUST, FRESH, REFRESH, ACCESS])
+async def test_a_session_lives_for_the_lifetime_of_its_kind(sessions, redis_client, settings, spec):
+    lifetime = settings.lifetimes[spec.kind]
+    issued = await sessions.open(ACCOUNT, EPOCH, spec)
+    assert redis_client.ttl(named_key(issued.name)) in about(lifetime)
+    score = redis_client.zscore(set_key(ACCOUNT), issued.name)
     assert score == pytest.approx(time.time() + lifetime, abs=SLACK)
-    assert opened.ends == pytest.approx(time.time() + lifetime, abs=SLACK)
+    assert issued.ends == pytest.approx(time.time() + lifetime, abs=SLACK)
 
 
 async def test_the_set_outlives_every_session_it_names(sessions, redis_client, settings):
     """By a day; every register and every extension renews it."""
     longest = settings.lifetimes["refresh"] + DAY
-    for grant in (ACCESS, KUST, KUST):
+    for spec in (ACCESS, KUST, KUST):
         redis_client.expire(set_key(ACCOUNT), 100)
-        await sessions.open(ACCOUNT, EPOCH, grant)
+        await sessions.open(ACCOUNT, EPOCH, spec)
         assert redis_client.ttl(set_key(ACCOUNT)) in about(longest)
 
 
 async def test_a_tombstone_keeps_the_time_that_was_left(sessions, redis_client):
-    opened = await sessions.open(ACCOUNT, EPOCH, KUST)
-    redis_client.expire(named_key(opened.name), 5000)
-    await sessions.end(await read(sessions, opened.token))
-    assert redis_client.get(named_key(opened.name)) == REVOKED
-    assert redis_client.ttl(named_key(opened.name)) in about(5000)
+    issued = await sessions.open(ACCOUNT, EPOCH, KUST)
+    redis_client.expire(named_key(issued.name), 5000)
+    await sessions.end(await read(sessions, issued.token))
+    assert redis_client.get(named_key(issued.name)) == REVOKED
+    assert redis_client.ttl(named_key(issued.name)) in about(5000)
 
 
 async def test_no_key_is_kept_for_ever(sessions, redis_client):
-    opened = [await sessions.open(ACCOUNT, EPOCH, grant) for grant in [*GRANTS, ACCESS]]
-    await sessions.end(await read(sessions, opened[0].token))
+    issued = [await sessions.open(ACCOUNT, EPOCH, spec) for spec in [*SPECS, ACCESS]]
+    await sessions.end(await read(sessions, issued[0].token))
     keys = redis_client.keys()
-    assert len(keys) == len(opened) + 1
+    assert len(keys) == len(issued) + 1
     assert all(redis_client.ttl(key) > 0 for key in keys)
 
 
-@pytest.mark.parametrize("grant", [KUST, FRESH, REFRESH])
-async def test_what_hands_a_token_out_again_extends_it(sessions, redis_client, settings, grant):
-    opened = await sessions.open(ACCOUNT, EPOCH, grant)
-    redis_client.expire(named_key(opened.name), 100)
-    redis_client.zadd(set_key(ACCOUNT), {opened.name: time.time() + 100})
-    await sessions.open(ACCOUNT, EPOCH, grant)
-    lifetime = settings.lifetimes[grant.kind]
-    assert redis_client.ttl(named_key(opened.name)) in about(lifetime)
-    score = redis_client.zscore(set_key(ACCOUNT), opened.name)
+@pytest.mark.parametrize("spec", [KUST, FRESH, REFRESH])
+async def test_what_hands_a_token_out_again_extends_it(sessions, redis_client, settings, spec):
+    issued = await sessions.open(ACCOUNT, EPOCH, spec)
+    redis_client.expire(named_key(issued.name), 100)
+    redis_client.zadd(set_key(ACCOUNT), {issued.name: time.time() + 100})
+    await sessions.open(ACCOUNT, EPOCH, spec)
+    lifetime = settings.lifetimes[spec.kind]
+    assert redis_client.ttl(named_key(issued.name)) in about(lifetime)
+    score = redis_client.zscore(set_key(ACCOUNT), issued.name)
     assert score == pytest.approx(time.time() + lifetime, abs=SLACK)
 
 
 async def test_past_the_cap_those_that_end_first_are_ended(connect, redis_client):
     async with connect(sessions_per_account=3) as core:
-        opened = [await core.sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(5)]
-        flaws = [await flaw(core.sessions, each.token) for each in opened]
+        issued = [await core.sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(5)]
+        flaws = [await token_problem(core.sessions, each.token) for each in issued]
     assert flaws == [TokenProblem.REVOKED] * 2 + [None] * 3
-    assert names(redis_client) == {each.name for each in opened[2:]}
-    for each in opened[:2]:  # they are not kept, or an account's records would have no bound
+    assert names(redis_client) == {each.name for each in issued[2:]}
+    for each in issued[:2]:  # they are not kept, or an account's records would have no bound
         assert redis_client.ttl(named_key(each.name)) in about(SURPLUS_SECONDS)
 
 
@@ -247,19 +247,19 @@ async def test_the_cap_never_ends_the_new_session(connect, redis_client):
         sessions = core.sessions
         old = [await sessions.open(ACCOUNT, EPOCH, SessionSpec(name, "refresh")) for name in "abc"]
         new = await sessions.open(ACCOUNT, EPOCH, ACCESS)
-        flaws = [await flaw(sessions, each.token) for each in (*old, new)]
+        flaws = [await token_problem(sessions, each.token) for each in (*old, new)]
     assert flaws == [TokenProblem.REVOKED, TokenProblem.REVOKED, None, None]
     assert names(redis_client) == {old[2].name, new.name}
 
 
 async def test_a_cap_that_was_lowered_ends_all_that_are_too_many(connect, redis_client):
     async with connect() as roomy:
-        opened = [await roomy.sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(6)]
+        issued = [await roomy.sessions.open(ACCOUNT, EPOCH, ACCESS) for _ in range(6)]
     async with connect(sessions_per_account=2) as core:
         new = await core.sessions.open(ACCOUNT, EPOCH, KUST)
-        flaws = [await flaw(core.sessions, each.token) for each in opened]
+        flaws = [await token_problem(core.sessions, each.token) for each in issued]
     assert flaws == [TokenProblem.REVOKED] * 5 + [None]
-    assert names(redis_client) == {opened[5].name, new.name}
+    assert names(redis_client) == {issued[5].name, new.name}
 
 
 # Extension by use
@@ -269,10 +269,10 @@ async def test_a_cap_that_was_lowered_ends_all_that_are_too_many(connect, redis_
 def age(sessions, redis_client, settings) -> Callable[..., object]:
     """Open a session that was opened some part of its lifetime ago and ends in 100 seconds."""
 
-    async def age(grant: SessionSpec = KUST, part: float = 0.02) -> Session:
-        opened = await sessions.open(ACCOUNT, EPOCH, grant)
-        session = await read(sessions, opened.token)
-        ago = int(settings.lifetimes[grant.kind] * part)
+    async def age(spec: SessionSpec = KUST, part: float = 0.02) -> Session:
+        issued = await sessions.open(ACCOUNT, EPOCH, spec)
+        session = await read(sessions, issued.token)
+        ago = int(settings.lifetimes[spec.kind] * part)
         session = session._replace(opened=session.opened - ago)
         redis_client.set(record_key(session.sid), session.record(), ex=100)
         redis_client.zadd(set_key(ACCOUNT), {session.name: time.time() + 100})
@@ -295,20 +295,20 @@ async def test_a_session_is_extended_by_use(sessions, redis_client, settings, ag
 
 
 @pytest.mark.parametrize(
-    ("grant", "part"), [(FRESH, 0.5), (REFRESH, 0.5), (ACCESS, 0.5), (KUST, 0.0), (KUST, 0.009)]
+    ("spec", "part"), [(FRESH, 0.5), (REFRESH, 0.5), (ACCESS, 0.5), (KUST, 0.0), (KUST, 0.009)]
 )
 async def test_neither_other_kinds_nor_young_sessions_are_extended(
-    sessions, redis_client, age, grant, part
+    sessions, redis_client, age, spec, part
 ):
     """Only `token`, and only after a hundredth of its lifetime: a busy client costs no writes."""
-    session = await age(grant, part)
+    session = await age(spec, part)
     sessions.renew(session)
     await sessions.close()
     assert redis_client.ttl(record_key(session.sid)) <= 100
 
 
 async def test_a_session_is_extended_once_in_a_while(connect, sessions, redis_client, age):
-    """As long as this process remembers it; another process has a memory of its own."""
+    """As long as this process remembers it. Another process remembers separately."""
     session = await age()
     sessions.renew(session)
     await sessions.close()
@@ -371,33 +371,33 @@ async def test_a_login_derives_the_same_token_while_its_key_is_listed(connect, s
     async with connect(secret_keys=("a new key, that signs from now on", old)) as rotated:
         assert (await rotated.sessions.open(ACCOUNT, EPOCH, KUST)).token == before.token
         other = await rotated.sessions.open(ACCOUNT, EPOCH, WICARE)
-        assert await flaw(rotated.sessions, before.token) is None
-    assert await flaw(sessions, other.token) is TokenProblem.FORGED
+        assert await token_problem(rotated.sessions, before.token) is None
+    assert await token_problem(sessions, other.token) is TokenProblem.FORGED
 
 
-async def test_a_session_whose_key_is_listed_no_more_is_ended(connect, sessions):
+async def test_a_session_whose_key_is_no_longer_listed_is_ended(connect, sessions):
     """For good: the key may be listed again one day."""
     before = await sessions.open(ACCOUNT, EPOCH, KUST)
     async with connect(secret_keys=("a new key, after the old one leaked",)) as rotated:
         after = await rotated.sessions.open(ACCOUNT, EPOCH, KUST)
         assert after.name != before.name
-        assert await flaw(rotated.sessions, after.token) is None
-        assert await flaw(rotated.sessions, before.token) is TokenProblem.FORGED
-    assert await flaw(sessions, before.token) is TokenProblem.REVOKED
+        assert await token_problem(rotated.sessions, after.token) is None
+        assert await token_problem(rotated.sessions, before.token) is TokenProblem.FORGED
+    assert await token_problem(sessions, before.token) is TokenProblem.REVOKED
 
 
 # Epochs
 
 
 async def test_end_older_ends_what_is_older_and_nothing_else(sessions, redis_client):
-    old = [await sessions.open(ACCOUNT, EPOCH - 1, grant) for grant in (KUST, FRESH, ACCESS)]
+    old = [await sessions.open(ACCOUNT, EPOCH - 1, spec) for spec in (KUST, FRESH, ACCESS)]
     present = await sessions.open(ACCOUNT, EPOCH, WICARE)
     newer = await sessions.open(ACCOUNT, EPOCH + 1, REFRESH)
     others = await sessions.open(ACCOUNT + 1, EPOCH - 1, KUST)
     await sessions.end_older(ACCOUNT, EPOCH)
-    assert [await flaw(sessions, each.token) for each in old] == [TokenProblem.REVOKED] * 3
+    assert [await token_problem(sessions, each.token) for each in old] == [TokenProblem.REVOKED] * 3
     for each in (present, newer, others):
-        assert await flaw(sessions, each.token) is None
+        assert await token_problem(sessions, each.token) is None
     assert names(redis_client) == {present.name, newer.name}
 
 
@@ -423,25 +423,23 @@ async def test_a_session_of_an_older_epoch_is_not_handed_out(sessions, redis_cli
     assert names(redis_client) == {new.name}
 
 
-async def test_a_session_of_a_newer_epoch_tells_a_login_that_it_is_out_of_date(
-    sessions, redis_client
-):
+async def test_a_session_of_a_newer_epoch_makes_an_older_login_stale(sessions, redis_client):
     """A login that was overtaken by an `end all` must not end what was opened after it."""
     newer = await sessions.open(ACCOUNT, EPOCH + 5, KUST)
-    with pytest.raises(StaleEpoch) as refusal:
+    with pytest.raises(StaleEpoch) as raised:
         await sessions.open(ACCOUNT, EPOCH, KUST)
-    assert refusal.value.epoch == EPOCH + 5
-    assert await flaw(sessions, newer.token) is None
+    assert raised.value.epoch == EPOCH + 5
+    assert await token_problem(sessions, newer.token) is None
     assert names(redis_client) == {newer.name}
     assert len(redis_client.keys()) == 2
 
 
 async def test_a_postgresql_that_was_set_back_takes_the_newer_session_out(sessions, redis_client):
     newer = await sessions.open(ACCOUNT, EPOCH + 5, KUST)
-    opened = await sessions.open(ACCOUNT, EPOCH, KUST, database_restored=True)
-    assert opened.token != newer.token
-    assert (await read(sessions, opened.token)).epoch == EPOCH
-    assert names(redis_client) == {opened.name}
+    issued = await sessions.open(ACCOUNT, EPOCH, KUST, database_restored=True)
+    assert issued.token != newer.token
+    assert (await read(sessions, issued.token)).epoch == EPOCH
+    assert names(redis_client) == {issued.name}
 
 
 # Crashes between two writes: the state that one leaves, written by hand
@@ -455,10 +453,10 @@ async def test_a_dead_name_is_dropped_by_the_next_open(sessions, redis_client, s
         redis_client.set(named_key(dead.name), state, keepttl=True)
     else:
         redis_client.delete(named_key(dead.name))
-    opened = await sessions.open(ACCOUNT, EPOCH, KUST)
-    assert opened.token != dead.token
-    assert names(redis_client) == {opened.name}
-    assert await flaw(sessions, opened.token) is None
+    issued = await sessions.open(ACCOUNT, EPOCH, KUST)
+    assert issued.token != dead.token
+    assert names(redis_client) == {issued.name}
+    assert await token_problem(sessions, issued.token) is None
 
 
 async def test_a_record_that_was_never_registered_is_not_handed_out(sessions, redis_client):
@@ -469,22 +467,22 @@ async def test_a_record_that_was_never_registered_is_not_handed_out(sessions, re
 
 
 async def test_a_session_is_over_before_its_name_is_taken_out(sessions, monkeypatch):
-    """The other way round, a crash in between would leave a live session that nobody can find."""
-    opened = await sessions.open(ACCOUNT, EPOCH, KUST)
+    """In the other order, a crash in between would leave a live session without a name."""
+    issued = await sessions.open(ACCOUNT, EPOCH, KUST)
 
     async def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sessions, "_take_out", crash)
     with pytest.raises(KeyboardInterrupt):
-        await sessions.end(await read(sessions, opened.token))
-    assert await flaw(sessions, opened.token) is TokenProblem.REVOKED
+        await sessions.end(await read(sessions, issued.token))
+    assert await token_problem(sessions, issued.token) is TokenProblem.REVOKED
 
 
 async def test_an_unknown_outcome_of_the_registration_deletes_nothing(
     sessions, redis_client, monkeypatch
 ):
-    """Redis may have done it, and another login may have answered that session since."""
+    """Redis may have executed it, and another login may have returned that session since."""
     register = sessions._register
 
     async def lose_the_answer(*parts: object) -> None:
@@ -500,6 +498,6 @@ async def test_an_unknown_outcome_of_the_registration_deletes_nothing(
 
 
 async def test_a_discarded_session_leaves_nothing(sessions, redis_client):
-    opened: IssuedToken = await sessions.open(ACCOUNT, EPOCH, KUST)
-    await sessions.discard(ACCOUNT, opened)
+    issued: IssuedToken = await sessions.open(ACCOUNT, EPOCH, KUST)
+    await sessions.discard(ACCOUNT, issued)
     assert redis_client.keys() == []

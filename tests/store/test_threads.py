@@ -36,7 +36,7 @@ async def test_the_event_loop_runs_on_while_a_thread_works(gate):
     threads.close()
 
 
-async def test_what_the_work_answers_or_raises_is_passed_on():
+async def test_what_the_function_returns_or_raises_is_passed_on():
     threads = BoundedThreads("test", 1, SECONDS, SECONDS)
     assert await threads.run(int, "ff", base=16) == 255
     with pytest.raises(ValueError, match="invalid literal"):
@@ -61,13 +61,13 @@ async def test_as_many_work_at_once_as_there_are_threads():
     ],
 )
 async def test_a_call_that_would_wait_too_long_is_busy_at_once(gate, size, max_wait, room, wait):
-    """With the time after which to come back; those before it are served."""
+    """With the seconds after which to retry; the calls before it are served."""
     threads = BoundedThreads("test", size, max_wait, SECONDS)
     waiting = crowd(threads, gate, room)
     await asyncio.sleep(0)
-    with pytest.raises(Busy) as refusal:
+    with pytest.raises(Busy) as raised:
         await asyncio.wait_for(threads.run(pytest.fail, "there was no room"), 10)
-    assert refusal.value.retry_after == wait
+    assert raised.value.retry_after == wait
     gate.set()
     assert await asyncio.gather(*waiting) == [True] * room
     assert await threads.run(gate.wait) is True
@@ -82,9 +82,9 @@ async def test_what_a_call_has_taken_already_counts(gate):
         await asyncio.sleep(0.001)
     [call] = threads._begun
     threads._begun[call] -= 100
-    with pytest.raises(Busy) as refusal:
+    with pytest.raises(Busy) as raised:
         await threads.run(pytest.fail, "there was no room")
-    assert 99 < refusal.value.retry_after < 110
+    assert 99 < raised.value.retry_after < 110
     gate.set()
     assert await working is True
     threads.close()
@@ -103,8 +103,8 @@ async def test_a_stop_does_not_wait_for_a_call(gate):
     assert await working is True
 
 
-async def test_who_leaves_the_queue_makes_room(gate):
-    """And what nobody waits for is not done."""
+async def test_a_call_that_leaves_the_queue_makes_room(gate):
+    """And a cancelled call never begins."""
     threads = BoundedThreads("test", 1, SECONDS, SECONDS)
     [working] = crowd(threads, gate, 1)
     await asyncio.sleep(0)

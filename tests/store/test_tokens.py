@@ -40,7 +40,7 @@ def test_a_token_of_another_servers_key_is_forged():
 
 
 def test_half_a_long_token_is_no_short_one():
-    """The mac of a short session id is no beginning of the mac of a long one."""
+    """The MAC of a short session id is not a prefix of the MAC of a long one."""
     tokens = Tokens([OLD])
     long = mint(tokens, 16)
     assert tokens.sid_of(long[:40]) is None
@@ -92,7 +92,7 @@ def test_the_first_key_signs_and_all_verify():
 
 
 def test_a_listed_key_derives_the_same_token_for_ever():
-    """Wherever the key stands in the list: so a login finds its old token again."""
+    """Wherever the key is in the list, so that a login returns the existing token."""
     before, after = Tokens([OLD]), Tokens([NEW, OLD])
     sid = before.new_sid(10)
     assert after.derive(sid, before.signing_key) == before.derive(sid, before.signing_key)
@@ -107,7 +107,7 @@ def test_a_key_that_is_listed_no_more_verifies_nothing():
 
 
 def test_every_key_is_tried_in_constant_time(monkeypatch):
-    """How long a refusal takes tells neither how much of a mac was right nor which key it was."""
+    """The time discloses neither how much of a MAC was right nor which key made it."""
     compared = []
     really = hmac.compare_digest
 

@@ -18,10 +18,10 @@ from store.sessions import Sessions
 from store.tokens import Tokens
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 
-PATIENCE = 20.0
+LONG_TIMEOUT = 20.0
 """A deadline that no busy machine reaches."""
 ACCOUNT, EPOCH = 7, 1_700_000_000_000_000
-GRANTS = [
+SPECS = [
     SessionSpec("kust"),
     SessionSpec("wicare", sid_bytes=16),
     SessionSpec("lumotist"),
@@ -31,7 +31,7 @@ LIFETIMES = {"token": 1000, "fresh": 1000, "access": 1000, "refresh": 1000}
 DAY = 86_400
 
 
-# What is the same everywhere
+# Common to all topologies
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def cluster() -> Iterator[Nodes]:
 
 @pytest.fixture(scope="module")
 def sentinel() -> Iterator[Watched]:
-    with watched(replicas=1, sentinels=1, down_after=PATIENCE) as servers:
+    with watched(replicas=1, sentinels=1, down_after=LONG_TIMEOUT) as servers:
         yield servers
 
 
 @contextlib.asynccontextmanager
 async def connected(
-    url: str, size: int = 4, command_timeout: float = PATIENCE, **options: float
+    url: str, size: int = 4, command_timeout: float = LONG_TIMEOUT, **options: float
 ) -> AsyncIterator[Redis]:
     client = await connect_redis(url, size, command_timeout, **options)
     try:
@@ -74,7 +74,7 @@ def sessions_in(client: Redis) -> Sessions:
 
 
 def soon() -> float:
-    return asyncio.get_running_loop().time() + PATIENCE
+    return asyncio.get_running_loop().time() + LONG_TIMEOUT
 
 
 async def live(sessions: Sessions, token: str) -> bool:
@@ -85,35 +85,35 @@ async def live(sessions: Sessions, token: str) -> bool:
 async def test_sessions_are_opened_read_and_closed(anywhere):
     sessions = sessions_in(anywhere)
     for account in range(ACCOUNT, ACCOUNT + 5):  # on different nodes
-        opened = [await sessions.open(account, EPOCH, grant) for grant in GRANTS]
-        again = [await sessions.open(account, EPOCH, grant) for grant in GRANTS]
-        assert [each.token for each in again] == [each.token for each in opened]
-        first = sessions.sid_of(opened[0].token)
+        issued = [await sessions.open(account, EPOCH, spec) for spec in SPECS]
+        again = [await sessions.open(account, EPOCH, spec) for spec in SPECS]
+        assert [each.token for each in again] == [each.token for each in issued]
+        first = sessions.sid_of(issued[0].token)
         [session] = (await sessions.read([first], soon())).values()
         await sessions.end(session)
-        tokens = [each.token for each in opened]
+        tokens = [each.token for each in issued]
         assert [await live(sessions, token) for token in tokens] == [False, True, True, True]
         await sessions.end_older(account, EPOCH + 1)
         assert not any([await live(sessions, token) for token in tokens])
 
 
 async def test_the_sessions_that_are_too_many_end(anywhere):
-    """A pipeline over several nodes, and a script's answer."""
+    """A pipeline over several nodes, and a script's reply."""
     sessions = sessions_in(anywhere)
-    opened = [
+    issued = [
         await sessions.open(50, EPOCH, SessionSpec("fardel", "access", reuse=False))
         for _ in range(12)
     ]
-    states = [await live(sessions, each.token) for each in opened]
+    states = [await live(sessions, each.token) for each in issued]
     assert sum(states) == 10
     assert states[-1]
 
 
 async def test_sessions_are_extended_by_use(anywhere):
     sessions = sessions_in(anywhere)
-    opened = await sessions.open(60, EPOCH, SessionSpec("kust"))
-    key = record_key(sessions.sid_of(opened.token))
-    [session] = (await sessions.read([sessions.sid_of(opened.token)], soon())).values()
+    issued = await sessions.open(60, EPOCH, SessionSpec("kust"))
+    key = record_key(sessions.sid_of(issued.token))
+    [session] = (await sessions.read([sessions.sid_of(issued.token)], soon())).values()
     await anywhere.execute(anywhere.client.expire(key, 100))
     sessions.renew(session._replace(opened=int(time.time()) - DAY))
     await sessions.close()
@@ -168,14 +168,14 @@ async def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(sentinel
             assert await client.ping() is None
 
 
-async def test_sentinels_that_are_away_stop_nobody(sentinel, monkeypatch):
-    """Connections to the primary stand; only new ones need a Sentinel."""
+async def test_sentinels_that_are_unavailable_stop_no_command(sentinel, monkeypatch):
+    """Connections to the primary stay open; only new ones need a Sentinel."""
     monkeypatch.setattr("store.redis.client.WATCH", 0.02)
     async with connected(sentinel.url, command_timeout=0.4) as client:
         await client.execute(client.client.set("alone", "1"))
         sentinel.sentinels[0].freeze()
         try:
-            give_up = time.monotonic() + 1.0  # some questions of the watch fail meanwhile
+            give_up = time.monotonic() + 1.0  # some queries of the watch fail during this time
             while time.monotonic() < give_up:
                 assert await client.execute(client.client.get("alone"), soon()) == b"1"
                 assert await client.get_many(["alone"], soon()) == [b"1"]
@@ -187,11 +187,11 @@ async def test_sentinels_that_are_away_stop_nobody(sentinel, monkeypatch):
 
 async def test_a_service_that_no_sentinel_knows_is_unavailable(sentinel):
     with pytest.raises(Unavailable, match="no Sentinel"):
-        await connect_redis(f"{sentinel.url}x", 4, PATIENCE)
+        await connect_redis(f"{sentinel.url}x", 4, LONG_TIMEOUT)
 
 
 async def test_a_primary_that_became_a_replica_is_not_read_from(sentinel):
-    """Its connections stand, it answers from old data, and the Sentinel has not noticed yet."""
+    """Its connections are open, it serves old data, and the Sentinel has not noticed yet."""
     old, new = sentinel.servers
     async with connected(sentinel.url) as client:
         await client.execute(client.client.set("stale", "yes"))
@@ -206,7 +206,7 @@ async def test_a_primary_that_became_a_replica_is_not_read_from(sentinel):
                 with pytest.raises(Unavailable):
                     await client.execute(command)
             with pytest.raises(Unavailable, match="replica"):
-                await connect_redis(sentinel.url, 4, PATIENCE)
+                await connect_redis(sentinel.url, 4, LONG_TIMEOUT)
         finally:
             old.ask("REPLICAOF", "NO", "ONE")
         assert await client.get_many(["stale"], soon()) == [b"yes"]
@@ -222,8 +222,8 @@ async def test_readers_leave_a_primary_when_the_sentinels_name_another(sentinel)
         assert not any(reader.is_open and reader in kept for reader in client._readers)
 
 
-async def test_a_user_who_lacks_a_right_behind_sentinels_is_told_which(sentinel):
-    """Sentinels keep their own user; ours may not ask for the role, or may not read."""
+async def test_a_missing_privilege_behind_sentinels_is_reported(sentinel):
+    """Sentinels have another user. The URL's user may not use ROLE, or may not read."""
     primary = sentinel.primary()
     try:
         for lacking, reason in (("role", "must be allowed ROLE"), ("mget", "MGET|mget")):
@@ -274,7 +274,7 @@ async def is_all_well(client: Redis, keys: list[str]) -> None:
     ],
 )
 async def test_keys_of_a_slot_that_moves_are_found(cluster, new):
-    """Before it, half-way, when all keys have gone, and when everybody knows."""
+    """Before it, half-way, when all keys have moved, and when all nodes know."""
     name = f"moving-{new}"
     slot = slot_of(cluster, name)
     async with connected(cluster.url, size=8) as client:
@@ -332,10 +332,10 @@ async def test_an_idle_connection_to_a_node_is_probed_and_used_again(cluster):
 
 async def test_a_cluster_that_is_not_there_is_unavailable():
     with pytest.raises(Unavailable):
-        await connect_redis("redis+cluster://127.0.0.1:1,127.0.0.1:2", 4, PATIENCE)
+        await connect_redis("redis+cluster://127.0.0.1:1,127.0.0.1:2", 4, LONG_TIMEOUT)
 
 
 async def test_a_redis_that_is_no_cluster_is_unavailable(sentinel):
     place = f"{HOST}:{sentinel.servers[0].port}"
     with pytest.raises(Unavailable, match="Cluster mode"):
-        await connect_redis(f"redis+cluster://{place}", 4, PATIENCE)
+        await connect_redis(f"redis+cluster://{place}", 4, LONG_TIMEOUT)

@@ -1,4 +1,4 @@
-"""What a `REDIS_URL` says, and which are none."""
+"""Valid and invalid values of `REDIS_URL`."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_sentinel_url_has_sentinels_a_service_and_a_database():
     )
 
 
-def test_sentinels_may_want_a_password_of_their_own():
+def test_sentinels_may_have_a_separate_password():
     given = "redis+sentinel://:p@a:1/s?sentinel_username=su&sentinel_password=sp&ssl=true"
     at = parse_redis_url(given)
     assert at.options == {"password": "p", "db": 0, "ssl": True}

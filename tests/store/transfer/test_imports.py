@@ -1,4 +1,4 @@
-"""Accounts by the million: what is judged, what is inserted, and who gets which id meanwhile."""
+"""Imports of many accounts: which are checked, which are inserted, and which ids they get."""
 
 import asyncio
 import datetime
@@ -214,7 +214,7 @@ async def test_new_ids_are_above_all_that_are_given(
 
 
 async def test_the_id_of_a_line_that_is_left_out_is_given_to_nobody(core, importing):
-    """Where the file came from, and in tables that name accounts by id, it is somebody else's."""
+    """In the source, and in tables that name accounts by id, it is another account's."""
     bad = Problem(1, Kind.HASHLESS)
     judged(importing, line(1, "kim", id=10**6, is_sound=False), problems=[bad])
     assert insert(importing) == []

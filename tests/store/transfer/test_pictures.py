@@ -1,4 +1,4 @@
-"""What a line of an export says of pictures; a picture is served as it is, so it must be one."""
+"""Pictures in a line of an export. They are served unchanged, so each must be a picture."""
 
 import base64
 import io
