@@ -66,9 +66,9 @@ class Launcher:
                 raise EmbeddedStoreError(f"{name} cannot be run: {error}") from None
             output.seek(0)
             if done.returncode:
-                said = " ".join(output.read().decode(errors="replace").split())
+                printed = " ".join(output.read().decode(errors="replace").split())
                 where = f"; see {log}" if log else ""
-                raise EmbeddedStoreError(f"{name} failed: {said}{where}")
+                raise EmbeddedStoreError(f"{name} failed: {printed}{where}")
 
 
 def launcher(data: Path) -> Launcher:

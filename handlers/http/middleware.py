@@ -108,8 +108,8 @@ def apply_middleware(
         response.closes = (request.body_exists and _ends_connection(request)) or draining.is_set()
         seconds = time.perf_counter() - started
         log.add(method, route, response.status, seconds, request_id, response.reason)
-        spoken = dialect or request.get(DIALECT, "")
-        metrics.note(spoken, route, method, response.status, response.reason, seconds)
+        chosen = dialect or request.get(DIALECT, "")
+        metrics.note(chosen, route, method, response.status, response.reason, seconds)
         return response
 
     return wrapped
@@ -123,8 +123,8 @@ def traced(handle: RouteHandler, tracing: "Tracing", route: str, dialect: str) -
         parent = request.headers.get("traceparent", "")
         with tracing.request(request.method, route, dialect, scheme, parent) as span:
             response: Response = await handle(request)
-            spoken, error = request.get(DIALECT, ""), response.reason.partition(":")[0]
-            tracing.describe(span, response.status, response.request_id, spoken, error)
+            chosen, error = request.get(DIALECT, ""), response.reason.partition(":")[0]
+            tracing.describe(span, response.status, response.request_id, chosen, error)
         return response
 
     return in_span
@@ -150,7 +150,7 @@ def _common_headers(
 def _requests_more_headers(request: web.Request) -> bool:
     """Return whether a preflight requests headers beyond those of the contracts."""
     requested = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
-    return any(name.strip() not in ("", "content-type", "authorization") for name in requested)
+    return any(chosen.strip() not in ("", "content-type", "authorization") for chosen in requested)
 
 
 def _ends_connection(request: web.Request) -> bool:

@@ -433,7 +433,7 @@ async def test_a_change_overtaken_by_end_all_changes_nothing(access, core, monke
 
 
 async def test_a_new_password_overtaken_by_another_opens_no_session(access, core, monkeypatch):
-    """Whoever set the later one is logged in; a session under the earlier one must not be."""
+    """The session of the later password is live. One of the earlier password must not be."""
     [token] = await register(access, KUST)
     caller = await access.authenticate(token)
     open_session, later = core.sessions.open, []
