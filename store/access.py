@@ -183,7 +183,7 @@ class Access:
     async def end_others(self, caller: Caller) -> None:
         """End every session of the caller's account but the caller's, whose token stays the same.
 
-        No request with that token is refused meanwhile. Raises BadToken when the caller's session
+        Requests with that token succeed throughout. Raises BadToken when the caller's session
         has ended.
         """
         await self._end_all(caller, keep=True)

@@ -154,10 +154,7 @@ def test_no_module_has_an_old_name():
 @pytest.mark.parametrize("file", PRODUCT, ids=name_of)
 def test_comments_are_plain_english(file):
     text = file.read_text()
-    if file.suffix == ".py":
-        text = prose(text)
-    else:
-        text = "\n".join(re.findall("--.*", text))
+    text = prose(text) if file.suffix == ".py" else "\n".join(re.findall("--.*", text))
     found = [f"{word}: {BANNED[word]}" for word in banned_words(text)]
     if found and name_of(file).startswith(NOT_YET):
         pytest.skip("still to be rewritten")

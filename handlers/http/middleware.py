@@ -150,7 +150,7 @@ def _common_headers(
 def _requests_more_headers(request: web.Request) -> bool:
     """Return whether a preflight requests headers beyond those of the contracts."""
     requested = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").lower().split(",")
-    return any(chosen.strip() not in ("", "content-type", "authorization") for chosen in requested)
+    return any(name.strip() not in ("", "content-type", "authorization") for name in requested)
 
 
 def _ends_connection(request: web.Request) -> bool:

@@ -84,14 +84,14 @@ class Run(NamedTuple):
 
 
 def is_live(rules: Rules, state: State, sid: str, record: Any) -> bool:
-    """Tell whether a session would be live if this were its record."""
+    """Return whether a session would be live if this were its record."""
     if not isinstance(record, Record):
         return False
     return verdict(rules, sid, record, find_id(state, record.account_id)) == "live"
 
 
 def stands(rules: Rules, state: State, sid: str) -> bool:
-    """Tell whether a session is live."""
+    """Return whether a session is live."""
     return is_live(rules, state, sid, value_at(state, record_key(sid)))
 
 

@@ -73,7 +73,7 @@ class Rules:
     keeping_compares_epoch: bool = True
     """A session is kept only under the epoch that the request was authenticated under."""
     kept_session_may_write: bool = True
-    """The session that is kept may write under an epoch that was raised for it meanwhile."""
+    """The session that is kept may write under an epoch that was raised to keep it."""
     login_returns_kept: bool = True
     """A login that meets the record of the session that is kept returns it."""
     kept_record: Literal["moved", "written", "left", "revoked"] = "moved"
@@ -139,7 +139,7 @@ Reading = Generator[Command, Any, Any]
 
 
 def is_kept(rules: Rules, sid: str, account: Account) -> bool:
-    """Tell whether an account's row keeps this session under its present epoch."""
+    """Return whether an account's row keeps this session under its present epoch."""
     if account.kept is None or not rules.kept_session_is_live:
         return False
     epoch, kept = account.kept
@@ -591,7 +591,7 @@ def start(rules: Rules, pid: str, step: Step) -> Operation:
 
 
 def may_end(rules: Rules, step: Step, token: Token) -> bool:
-    """Tell whether an operation may end the session of a token."""
+    """Return whether an operation may end the session of a token."""
     if step.operation == "end_others" and step.token == token:
         return False
     if step.operation in ENDING_ALL or step.operation == "enable":

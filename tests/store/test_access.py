@@ -392,7 +392,7 @@ async def test_a_session_that_redis_has_lost_is_not_confirmed(access, redis_clie
     [token] = await register(access, KUST)
     caller = await access.authenticate(token)
     redis_client.flushdb()
-    error = await refusal(access.confirm(caller))
+    error = await error_of(access.confirm(caller))
     assert isinstance(error, BadToken)
     assert error.problem is TokenProblem.EXPIRED
 
@@ -402,10 +402,10 @@ async def test_end_all_of_a_session_that_has_ended_ends_no_other(access):
     caller = await access.authenticate(token)
     await access.end_all(caller)
     later = await log_in(access)
-    error = await refusal(access.end_all(caller))
+    error = await error_of(access.end_all(caller))
     assert isinstance(error, BadToken)
     assert error.problem is TokenProblem.REVOKED
-    assert await flaw(access, later) is None
+    assert await token_problem(access, later) is None
 
 
 @pytest.mark.parametrize("change", ["change", "delete"])
