@@ -52,7 +52,7 @@ _MOST_COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class MailRules:
-    """What the settings say of messages. Lifetimes are in seconds."""
+    """The settings of messages. Lifetimes are in seconds."""
 
     problem: str | None = None
     """Why this server sends no mail, None when it does."""
@@ -139,7 +139,7 @@ class MailQueue:
         return f"now() + interval '{lifetime} seconds'" if lifetime else "null"
 
     async def claim(self, limit: int, lease_seconds: float) -> list[QueuedMail]:
-        """Take up to `limit` messages that are due; nobody else gets them during the lease.
+        """Take up to `limit` messages that are due. No other process gets them during the lease.
 
         A message whose sender has died is due again when the lease ends.
         """
@@ -195,4 +195,4 @@ class MailQueue:
 
 
 def _sleep_on() -> None:
-    """Wake nobody: this process has no sender."""
+    """Do nothing: this process has no sender."""

@@ -135,7 +135,7 @@ async def test_a_crash_after_the_statement_changes_nothing(
 async def test_an_older_release_accepts_it_once_its_record_has_the_epoch(
     access, core, database, redis_client, monkeypatch
 ):
-    """It reads six fields and compares the epoch; a login of its own may have removed the name."""
+    """It reads six fields and compares the epoch; a login on it may have removed the name."""
     [kept] = await register(access, KUST)
 
     def older_release_accepts() -> bool:
