@@ -47,19 +47,19 @@ class Metrics:
         self._registry = registry = _make_registry(shared=shared)
         self._requests = Counter(
             "latchkey_requests",
-            "Requests answered.",
+            "Requests with a response.",
             ("dialect", "route", "method", "status"),
             registry=registry,
         )
         self._refusals = Counter(
             "latchkey_refusals",
-            "Requests refused, by the reason that the log names.",
+            "Rejected requests, by the error code that the log names.",
             ("dialect", "refusal"),
             registry=registry,
         )
         self._bad_requests = Counter(
             "latchkey_bad_requests",
-            "Requests without a route: not HTTP, or a method that HTTP does not have.",
+            "Requests without a route: not HTTP, or with an unknown method.",
             registry=registry,
         )
         Gauge(
@@ -71,7 +71,7 @@ class Metrics:
         ).labels(version, platform.python_version()).set(1)
         self._seconds = BulkHistogram(
             "latchkey_request_seconds",
-            "How long an answer took, from the end of the request's head.",
+            "Duration of a request, from the end of its head to its response.",
             ("dialect", "route"),
             registry=registry,
             buckets=_SECONDS,

@@ -45,11 +45,11 @@ class StoreMetrics(Observer):
         self._opened = counter("latchkey_sessions_opened", "Sessions opened.", ("dialect", "kind"))
         self._closed = counter(
             "latchkey_sessions_closed",
-            "Sessions ended before their time, or found run out at the next login.",
+            "Sessions that were ended, or found expired at the next login.",
             ("dialect", "kind"),
         )
         self._keys = histogram(
-            "latchkey_lookup_batch_keys", "Keys that shared a look-up.", ("lookup",), buckets=_KEYS
+            "latchkey_lookup_batch_keys", "Keys that shared a lookup.", ("lookup",), buckets=_KEYS
         )
         depth = gauge(
             "latchkey_queue_depth",
@@ -58,28 +58,28 @@ class StoreMetrics(Observer):
         )
         waits = histogram(
             "latchkey_queue_wait_seconds",
-            "How long each waited for its thread.",
+            "Time that each waited for its thread.",
             ("work",),
             buckets=_WAIT_SECONDS,
         )
         in_flight = gauge(
             "latchkey_store_calls_in_flight",
-            "Statements and commands under way or waiting for a connection, as sampled.",
+            "Statements and commands in progress or waiting for a connection, as sampled.",
             ("store",),
         )
         self._limit = gauge(
             "latchkey_store_connections_limit",
-            "Connections that a store's pool may have.",
+            "Maximum number of connections of a store's pool.",
             ("store",),
         )
         errors = counter(
             "latchkey_store_errors",
-            "Statements and commands that a store did not answer, or could not serve.",
+            "Statements and commands that failed because a store was unavailable.",
             ("store",),
         )
         seconds = histogram(
             "latchkey_store_seconds",
-            "How long each statement and command took, the wait for a connection included.",
+            "Duration of each statement and command, the wait for a connection included.",
             ("store",),
             buckets=_CALL_SECONDS,
         )
