@@ -279,10 +279,12 @@ async def test_a_change_without_a_password_ends_nothing(access):
 
 
 async def test_a_logout_that_races_a_login_leaves_nothing_astray(connect, redis_client):
-    """A thousand times with random timing, on two servers.
+    """Hundreds of times with random timing, on two servers.
 
     Never a live session that is missing from its account's set, where `end all` and the next
-    login look for it; never a token that was closed and still authenticates.
+    login look for it; never a token that was closed and still authenticates. A login that read a
+    record and wrote it back in two steps was found in 3 races of 100 with these delays and four
+    accounts; with twenty accounts, which make each other wait, in 1 of 200.
     """
     dice = random.SystemRandom()
     closed: list[str] = []
@@ -295,20 +297,20 @@ async def test_a_logout_that_races_a_login_leaves_nothing_astray(connect, redis_
         async def race(number: int) -> None:
             new = NewAccount(f"racer{number}")
             _, [issued] = await one.access.register(new, PASSWORD, [KUST])
-            for _ in range(50):
+            for _ in range(75):
                 caller = await one.access.authenticate(issued.token)
                 login = other.access.log_in(Login(new.username), PASSWORD, [KUST])
                 await asyncio.gather(
-                    after(dice.random() * 0.02, one.access.log_out(caller)),
-                    after(dice.random() * 0.02, login),
+                    after(dice.random() * 0.01, one.access.log_out(caller)),
+                    after(dice.random() * 0.003, login),
                 )
                 closed.append(issued.token)
                 _, [issued] = await one.access.log_in(Login(new.username), PASSWORD, [KUST])
 
-        await asyncio.gather(*(race(number) for number in range(20)))
+        await asyncio.gather(*(race(number) for number in range(4)))
         flaws = await asyncio.gather(*(token_problem(one.access, token) for token in closed))
-    assert flaws == [TokenProblem.REVOKED] * 1000
-    assert len(set(closed)) == 1000
+    assert flaws == [TokenProblem.REVOKED] * 300
+    assert len(set(closed)) == 300
     assert astray(redis_client) == []
 
 
