@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 
 import commands
-from commands.serving import fail
+from commands.serving import print_failure
 from settings import BadSetting, read_settings
 from telemetry import log
 from telemetry.metrics import count_together
@@ -27,7 +27,7 @@ def main() -> int:
         serves = sys.argv[1:] in ([], ["serve"])
         if serves and os.environ.get("LOG_FORMAT", "").strip() == "json":
             log.set_up(sys.stderr, as_json=True)
-        fail(str(problem))
+        print_failure(str(problem))
         return 2
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

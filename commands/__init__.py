@@ -1,10 +1,10 @@
-"""The command line: `python server.py [serve]`, and what an operator does besides."""
+"""The command line: `python server.py [COMMAND]`. Each command is a module of this package."""
 
 import argparse
+import importlib
 from collections.abc import Callable
 from typing import NoReturn
 
-from commands import account, check, gallery, mail, serve, sessions
 from settings import VERSION, Settings
 
 ABOUT = """\
@@ -34,43 +34,62 @@ exit status:
   1  failure: one line on stderr gives the reason, and begins with `latchkey: `
   2  a setting or an argument is invalid"""
 
-SERVE = """\
+COMMANDS = {
+    "serve": (
+        "run the server (default)",
+        """\
 Serve until SIGTERM, which completes the requests in progress first, or Ctrl-C. With WORKERS of two
-or more, SIGHUP starts new processes and drains the old ones, without losing a request."""
-
-CHECK = """\
+or more, SIGHUP starts new processes and drains the old ones, without losing a request.""",
+    ),
+    "check": (
+        "report problems of settings and stores",
+        """\
 Read the settings, connect to both stores, and report the findings, one line each: ok, note, warning
 or WRONG. The exit status is 1 if anything is WRONG, 2 if a setting is invalid. Nothing is changed,
-except a counter in Redis that expires."""
-
-ACCOUNT = """\
+except a counter in Redis that expires.""",
+    ),
+    "account": (
+        "show, create, change, delete, import accounts",
+        """\
 Show, create or change what no endpoint does; import or export all accounts. The server may be
-running or stopped."""
-
-GALLERY = """\
-The pictures that every account can choose from. Ten are drawn at the first start; after that, only
-you change the gallery."""
-
-SESSIONS = """\
+running or stopped.""",
+    ),
+    "sessions": (
+        "list sessions, or end them",
+        """\
 A login opens a session; an account has one of each dialect and kind. Ending them takes effect at
-once and permanently, even if Redis loses data: PostgreSQL decides."""
-
-MAIL = """\
+once and permanently, even if Redis loses data: PostgreSQL decides.""",
+    ),
+    "gallery": (
+        "list the gallery, add or remove pictures",
+        """\
+The pictures that every account can choose from. Ten are drawn at the first start; after that, only
+you change the gallery.""",
+    ),
+    "mail": (
+        "list messages, or show one",
+        """\
 The newest messages: those that wait in the queue, and those that were written to files, which is
-what happens to all mail when the database is embedded and MAIL_URL is not set."""
-
+what happens to all mail when the database is embedded and MAIL_URL is not set.""",
+    ),
+}
+"""Each command with its line in the list of commands and its description."""
 
 Run = Callable[[Settings], int]
 """What a command line asks for. Returns the exit status."""
 
 
 def run(arguments: list[str], settings: Settings) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command that the arguments name; return the exit status."""
     return parse(arguments)(settings)
 
 
 def parse(arguments: list[str]) -> Run:
-    """Return what the arguments ask for. Prints `--help` and ends the program by itself."""
+    """Return what runs the command. `--help` and invalid arguments end the program here.
+
+    Only the modules of commands that the arguments name are imported.
+    """
+    arguments = arguments or ["serve"]
     parser = _Parser(
         prog="server.py",
         description=ABOUT,
@@ -78,28 +97,11 @@ def parse(arguments: list[str]) -> Run:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"Latchkey {VERSION}")
-    parser.set_defaults(run=lambda settings, _: serve.run(settings))
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    commands.add_parser("serve", help="run the server (default)", description=SERVE)
-    check.add(
-        commands.add_parser(
-            "check", help="report problems of settings and stores", description=CHECK
-        )
-    )
-    account.add(
-        commands.add_parser(
-            "account", help="show, create, change, delete, import accounts", description=ACCOUNT
-        )
-    )
-    sessions.add(
-        commands.add_parser("sessions", help="list sessions, or end them", description=SESSIONS)
-    )
-    gallery.add(
-        commands.add_parser(
-            "gallery", help="list the gallery, add or remove pictures", description=GALLERY
-        )
-    )
-    mail.add(commands.add_parser("mail", help="list messages, or show one", description=MAIL))
+    parsers = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
+    for name, (line, description) in COMMANDS.items():
+        command = parsers.add_parser(name, help=line, description=description)
+        if name in arguments:
+            importlib.import_module(f"commands.{name}").add(command)
     chosen = parser.parse_args(arguments)
     return lambda settings: chosen.run(settings, chosen)
 

@@ -1,7 +1,6 @@
-"""`check`: whether what the settings name is there, and fit for what this server does with it."""
+"""`check`: reports whether the settings are valid and the stores are fit for this server."""
 
 import os
-import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,21 +9,18 @@ import aiohttp
 
 import embedded
 from app import core_options
+from commands.console import print_error, print_text, printable
 from commands.findings import (
     Finding,
     Level,
     either,
-    judge_database,
-    judge_hashes,
     judge_mail,
-    judge_redis,
     judge_secrets,
     judge_settings,
 )
 from commands.listening import CannotListen, bind_sockets, place
-from commands.naming import odd_names
-from commands.printing import printable
 from commands.serving import run_loop
+from commands.store_findings import judge_database, judge_hashes, judge_names, judge_redis
 from commands.stores import NoStores, reach_stores
 from embedded import EmbeddedStoreError
 from settings import Settings
@@ -43,7 +39,8 @@ from store.redis.client import Redis, connect_redis
 from store.refold import survey
 from store.schema import newest
 
-PATIENCE = 2.0
+TIMEOUT = 2.0
+"""Seconds for the response of the server that listens already."""
 
 
 def add(parser: ArgumentParser) -> None:
@@ -52,7 +49,7 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(settings: Settings) -> int:
-    """Look at everything and print what was found; return the exit status."""
+    """Check everything and print the findings; return the exit status."""
     found = [Finding(Level.OK, "the settings are valid"), *judge_settings(settings)]
     found.append(judge_mail(settings))
     try:
@@ -62,11 +59,10 @@ def run(settings: Settings) -> int:
         found += [Finding(Level.WARNING, str(problem)), *_judge_first_start(settings)]
     except EmbeddedStoreError as problem:
         found.append(Finding(Level.WRONG, str(problem)))
-    for level, what in found:
-        print(f"{level:<8} {printable(what)}")
+    print_text("\n".join(f"{level:<8} {printable(what)}" for level, what in found))
     wrong = sum(each.level is Level.WRONG for each in found)
     if wrong:
-        print(f"latchkey: {wrong} of {len(found)} lines are WRONG", file=sys.stderr)
+        print_error(f"{wrong} of {len(found)} lines are WRONG")
     return 1 if wrong else 0
 
 
@@ -98,13 +94,10 @@ async def _look_at_database(settings: Settings) -> AsyncIterator[Finding]:
             for finding in judge_database(facts, settings):
                 yield finding
             if facts.schema == newest() and not facts.problem:
-                odd = [*odd_names(await survey(database))]
-                for what in odd:
-                    yield Finding(Level.WARNING, what)
+                for finding in judge_names(await survey(database)):
+                    yield finding
                 for finding in judge_hashes(*await dearer_hashes(database, rounds)):
                     yield finding
-                if not odd:
-                    yield Finding(Level.OK, "the names of all accounts are valid")
         finally:
             await database.close()
     except Unavailable as refusal:
@@ -118,13 +111,13 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
             for finding in await _judged(redis, settings):
                 yield finding
             limit = settings.register_limit
-            why = await limits_problem(Limits(redis, *[limit] * 4))
-            fine, bad = "Redis counts attempts", f"Redis cannot count attempts: {why}"
-            yield either(why is None, fine, bad, Level.WRONG)
+            problem = await limits_problem(Limits(redis, *[limit] * 4))
+            fine, bad = "Redis counts attempts", f"Redis cannot count attempts: {problem}"
+            yield either(problem is None, fine, bad, Level.WRONG)
             options = core_options(settings)
-            why = await sessions_problem(make_sessions(redis, make_tokens(options), options))
-            fine, bad = "Redis stores sessions", f"Redis cannot store sessions: {why}"
-            yield either(why is None, fine, bad, Level.WRONG)
+            problem = await sessions_problem(make_sessions(redis, make_tokens(options), options))
+            fine, bad = "Redis stores sessions", f"Redis cannot store sessions: {problem}"
+            yield either(problem is None, fine, bad, Level.WRONG)
         finally:
             await redis.close()
     except Unavailable as refusal:
@@ -163,13 +156,13 @@ async def _look_at_port(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _is_ours(settings: Settings) -> bool:
-    """Tell whether who listens there answers as this server does."""
-    patience = aiohttp.ClientTimeout(PATIENCE)
+    """Return whether what listens there responds as this server does."""
+    timeout = aiohttp.ClientTimeout(TIMEOUT)
     try:
         async with (
-            aiohttp.ClientSession(timeout=patience) as client,
-            client.get(f"http://{place(settings)}/readyz") as answer,
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.get(f"http://{place(settings)}/readyz") as response,
         ):
-            return {"status", "postgresql", "redis"} <= set(await answer.json())
+            return {"status", "postgresql", "redis"} <= set(await response.json())
     except (aiohttp.ClientError, TimeoutError, ValueError, TypeError):
         return False

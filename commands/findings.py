@@ -1,7 +1,6 @@
-"""What `check` reports of settings and stores, and `serve` logs at its start: facts, judged."""
+"""What `check` reports of the settings, and `serve` logs at its start."""
 
 import enum
-import re
 import resource
 import stat
 from collections.abc import Iterator
@@ -13,20 +12,14 @@ from app import create_app, mail_options
 from handlers import Conflict
 from settings import Settings
 from store.addresses import Network
-from store.diagnostics import DatabaseFacts, RedisFacts
 from store.redis.topology import has_credentials, is_on_loopback, is_on_socket
-from store.schema import newest
 
-OLDEST_POSTGRESQL = 13
-OLDEST_REDIS = (6, 2)
 FEWEST_FILES = 10_000
-"""Open files: each client takes one."""
-MOST_AHEAD = 1.0
-"""Seconds between two clocks."""
+"""Open files: each client uses one."""
 
 
 class Level(enum.StrEnum):
-    """How bad it is. Only what is WRONG changes the exit status."""
+    """The level of a finding. Only WRONG changes the exit status."""
 
     OK = "ok"
     NOTE = "note"
@@ -35,14 +28,14 @@ class Level(enum.StrEnum):
 
 
 class Finding(NamedTuple):
-    """One line of what is said."""
+    """One line of a report."""
 
     level: Level
     what: str
 
 
 def judge_settings(settings: Settings) -> Iterator[Finding]:
-    """Say what the settings mean here."""
+    """Report what the settings mean on this machine."""
     mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
     try:
         create_app(settings)
@@ -53,12 +46,8 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.NOTE, "in kust every account can read all accounts")
     yield from judge_secrets(settings)
     keys = len(settings.secret_keys)
-    kept = (
-        f"SECRET_KEYS: {keys} configured"
-        if keys
-        else "SECRET_KEYS: generated and stored in DATA_DIR"
-    )
-    yield Finding(Level.OK, kept)
+    where = f"{keys} configured" if keys else "generated and stored in DATA_DIR"
+    yield Finding(Level.OK, f"SECRET_KEYS: {where}")
     if settings.rate_limits == "off":
         yield Finding(Level.WARNING, "RATE_LIMITS is off: attempts are not counted")
     yield either(
@@ -90,22 +79,20 @@ def judge_mail(settings: Settings) -> Finding:
 
 
 def judge_secrets(settings: Settings) -> Iterator[Finding]:
-    """Report secrets that others may read, and stores that take anybody."""
+    """Report secrets that other users can read, and stores without a password."""
     for file in (*settings.secret_files, Path(settings.data_dir) / "secret_key"):
         if _is_exposed(file):
             what = f"every user of this machine can read the secrets in {file}: run chmod o-r on it"
             yield Finding(Level.WRONG, what)
     url = settings.redis_url
     if url and not is_on_socket(url) and not has_credentials(url):
-        where = (
-            "every user of this machine"
+        level, who = (
+            (Level.WARNING, "every user of this machine")
             if is_on_loopback(url)
-            else "anyone who can connect to Redis"
+            else (Level.WRONG, "anyone who can connect to Redis")
         )
-        yield Finding(
-            Level.WARNING if is_on_loopback(url) else Level.WRONG,
-            f"REDIS_URL has no password: {where} can open sessions of any account",
-        )
+        what = f"REDIS_URL has no password: {who} can open sessions of any account"
+        yield Finding(level, what)
     if bool(url) != bool(settings.database_url):
         ours, store = ("DATABASE_URL", "PostgreSQL") if url else ("REDIS_URL", "Redis")
         yield Finding(
@@ -115,7 +102,7 @@ def judge_secrets(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_exposed(file: Path) -> bool:
-    """Return whether a file is there, and others than its owner and group may read it."""
+    """Return whether a file exists that others than its owner and group can read."""
     try:
         path = file.resolve()
         reachable = all(each.stat().st_mode & stat.S_IXOTH for each in path.parents)
@@ -125,7 +112,7 @@ def _is_exposed(file: Path) -> bool:
 
 
 def _judge_networks(settings: Settings) -> Iterator[Finding]:
-    """Report networks that are too wide, and /metrics where a proxy could open it to everybody."""
+    """Report networks that are too wide, and /metrics if a proxy could expose it."""
     for network in settings.trusted_proxies:
         if _is_wide(network):
             yield Finding(
@@ -147,135 +134,8 @@ def _judge_networks(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_wide(network: Network) -> bool:
-    """Return whether a network has more addresses than one organisation."""
+    """Return whether a network is larger than that of one organisation."""
     return not network.is_private and network.prefixlen < (8 if network.version == 4 else 16)
-
-
-def judge_database(facts: DatabaseFacts, settings: Settings) -> Iterator[Finding]:
-    """Say whether this PostgreSQL will do."""
-    yield either(
-        facts.major >= OLDEST_POSTGRESQL,
-        f"PostgreSQL {facts.version} responds",
-        f"PostgreSQL {facts.version} is too old: {OLDEST_POSTGRESQL} or later is needed",
-        Level.WRONG,
-    )
-    yield either(
-        facts.is_primary and facts.is_writable,
-        "PostgreSQL is a primary and accepts writes",
-        f"PostgreSQL is {'read-only' if facts.is_primary else 'a standby'}: every login fails",
-        Level.WRONG,
-    )
-    yield either(
-        facts.is_durable,
-        "PostgreSQL's commits are durable",
-        "PostgreSQL can lose committed transactions (fsync or synchronous_commit is off): "
-        "ended sessions could become valid again",
-    )
-    yield either(
-        facts.isolation == "read committed",
-        "PostgreSQL's default isolation level is read committed",
-        f"default_transaction_isolation is {facts.isolation}: concurrent statements would fail; "
-        "set read committed for this role or database",
-        Level.WRONG,
-    )
-    if facts.problem:
-        yield Finding(Level.WRONG, f"PostgreSQL cannot be used: {facts.problem}")
-    else:
-        yield _judge_schema(facts.schema, newest())
-    yield _judge_connections(facts, settings.database_pool * settings.workers)
-    yield _judge_clock("PostgreSQL", facts.ahead)
-
-
-def _judge_connections(facts: DatabaseFacts, needed: int) -> Finding:
-    if facts.is_pooled:
-        what = f"DATABASE_POOL x WORKERS is {needed}, to a pooler, whose own limits apply"
-        return Finding(Level.OK, what)
-    return either(
-        needed <= facts.connections,
-        f"DATABASE_POOL x WORKERS is {needed}, of {facts.connections} connections",
-        f"DATABASE_POOL x WORKERS is {needed}, and PostgreSQL allows {facts.connections} "
-        "connections for this role",
-        Level.WRONG,
-    )
-
-
-def judge_hashes(higher: int, others: int) -> Iterator[Finding]:
-    """Say which hashes tell by the time of a refused login that there is an account."""
-    tells = "a failed login can take longer than for an unknown name, until the next success"
-    if higher:
-        what = f"accounts with a hash of a higher cost than BCRYPT_ROUNDS: {higher}; {tells}"
-        yield Finding(Level.WARNING, what)
-    if others:
-        what = f"accounts with another application's hash: {others}; {tells}"
-        yield Finding(Level.NOTE, what)
-
-
-def judge_redis(facts: RedisFacts | None, mode: str = "standalone") -> Iterator[Finding]:
-    """Report whether this Redis will do; `mode` is what REDIS_URL takes it for."""
-    if facts is None:
-        yield Finding(
-            Level.WARNING,
-            "Redis does not let this user run INFO: its version, its role, its eviction policy "
-            "and its append-only file are not checked",
-        )
-        return
-    if facts.mode != mode:
-        yield Finding(
-            Level.WRONG,
-            f"REDIS_URL names a server in {facts.mode} mode, and its scheme is for {mode} mode: "
-            "see docs/settings.md for the schemes",
-        )
-        return
-    version = tuple(int(part) for part in re.findall(r"\d+", facts.version)[:2])
-    yield either(
-        version >= OLDEST_REDIS,
-        f"{facts.product} responds",
-        f"Redis {facts.version} is too old: {'.'.join(map(str, OLDEST_REDIS))} or later is needed",
-        Level.WRONG,
-    )
-    yield either(
-        facts.is_primary,
-        "Redis is a primary",
-        "Redis is a replica: every login fails, and ended sessions may still be valid",
-        Level.WRONG,
-    )
-    yield either(
-        facts.policy == "noeviction",
-        "Redis does not evict keys",
-        f"Redis has maxmemory-policy {facts.policy}: evicting sessions logs users out; "
-        "set noeviction",
-    )
-    yield either(
-        facts.keeps,
-        "Redis writes an append-only file",
-        "Redis does not write an append-only file: a restart logs users out; set appendonly yes",
-    )
-    if facts.ahead is not None:
-        yield _judge_clock("Redis", facts.ahead)
-
-
-def _judge_schema(there: int | None, ours: int) -> Finding:
-    if there is None:
-        return Finding(Level.OK, "the database is empty: the first start creates its tables")
-    if there < ours:
-        return Finding(
-            Level.WARNING,
-            f"the schema version is {there}: the next start migrates it to {ours}",
-        )
-    return either(
-        there == ours,
-        f"the schema version is {there}, as this release requires",
-        f"the schema version is {there}, of a newer release; this release's is {ours}",
-    )
-
-
-def _judge_clock(whose: str, ahead: float) -> Finding:
-    far = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    return either(
-        abs(ahead) <= MOST_AHEAD,
-        f"{whose}'s clock agrees with this machine's",
-        f"{whose}'s clock is {far}",
-    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -286,5 +146,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def either(fits: bool, fine: str, otherwise: str, level: Level = Level.WARNING) -> Finding:
-    """Return that all is well when it `fits`, else what is not."""
+    """Return the finding OK if it `fits`, else the other one."""
     return Finding(Level.OK, fine) if fits else Finding(level, otherwise)

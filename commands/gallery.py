@@ -1,25 +1,20 @@
-"""`gallery`: the pictures that every account may choose from are the operator's."""
+"""`gallery`: list, add and remove the pictures that every account can choose from."""
 
 import asyncio
 from argparse import ArgumentParser, Namespace
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from commands.printing import complain, printable, say
-from commands.stores import core_of, reach_stores
-from embedded import EmbeddedStoreError
-from settings import Settings
+from commands.console import CommandError, as_table, count_of, printable
+from commands.runner import command, on_core
 from store.core import Core
-from store.errors import AppError, BadPicture, Unstorable
-
-Action = Callable[[Core, Namespace], Awaitable[str]]
+from store.errors import BadPicture
 
 
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     lists = actions.add_parser("list", help="list the gallery")
-    lists.set_defaults(action=_list)
+    lists.set_defaults(run=command(on_core(_list)))
     adds = actions.add_parser("add", help="add a picture: JPEG, PNG, WebP or GIF")
     adds.add_argument("file", metavar="FILE", type=Path)
     adds.add_argument(
@@ -29,66 +24,41 @@ def add(parser: ArgumentParser) -> None:
         "--new-group", action="store_true", help="create the group if it does not exist"
     )
     adds.add_argument("--name", required=True, help="its name")
-    adds.set_defaults(action=_add)
+    adds.set_defaults(run=command(on_core(_add)))
     removes = actions.add_parser("remove", help="remove a picture, from the accounts too")
     removes.add_argument("id", metavar="ID", type=int)
-    removes.set_defaults(action=_remove)
-    parser.set_defaults(run=run)
+    removes.set_defaults(run=command(on_core(_remove)))
 
 
-def run(settings: Settings, arguments: Namespace) -> int:
-    """Do what is asked and say what was done; return the exit status."""
-    try:
-        with reach_stores(settings) as reached:
-            say(asyncio.run(_act(reached, arguments)))
-    except BadPicture as problem:
-        complain(f"{arguments.file} cannot be used: {problem}")
-        return 1
-    except Unstorable as problem:
-        complain(f"this {problem.field} cannot be stored")
-        return 1
-    except (EmbeddedStoreError, AppError, OSError, LookupError) as problem:
-        complain(str(problem))
-        return 1
-    return 0
-
-
-async def _act(settings: Settings, arguments: Namespace) -> str:
-    async with core_of(settings, redis_required=False) as core:
-        action: Action = arguments.action
-        return await action(core, arguments)
-
-
-async def _list(core: Core, arguments: Namespace) -> str:
+async def _list(core: Core, _: Namespace) -> str:
     rows = [("ID", "GROUP", "NAME", "PICTURE")]
-    for each in await core.pictures.gallery():
-        rows.append(
-            (
-                str(each.id),
-                printable(each.group),
-                printable(each.name),
-                f"/pictures/{each.picture_id}",
-            )
-        )
-    return "\n".join(f"{a:>4}  {b:<10}  {c:<16}  {d}" for a, b, c, d in rows)
+    rows += [
+        (str(each.id), printable(each.group), printable(each.name), f"/pictures/{each.picture_id}")
+        for each in await core.pictures.gallery()
+    ]
+    return as_table(rows, right=1)
 
 
-async def _add(core: Core, arguments: Namespace) -> str:
+async def _add(core: Core, chosen: Namespace) -> str:
     groups = sorted({each.group for each in await core.pictures.gallery()})
-    if arguments.group not in groups and not arguments.new_group:
-        there = ", ".join(groups) or "none"
-        raise LookupError(
-            f"there is no group {arguments.group!r}; there are: {there}. --new-group creates one"
+    if chosen.group not in groups and not chosen.new_group:
+        raise CommandError(
+            f"there is no group {chosen.group!r}; there are: {', '.join(groups) or 'none'}. "
+            "--new-group creates one"
         )
-    sent = await asyncio.to_thread(arguments.file.read_bytes)
-    sides = await core.images.square(sent)
-    gallery_id = await core.pictures.add_to_gallery(arguments.group, arguments.name, sides)
-    return f"{arguments.name} was added as picture {gallery_id}"
+    sent = await asyncio.to_thread(chosen.file.read_bytes)
+    try:
+        sides = await core.images.square(sent)
+    except BadPicture as problem:
+        raise CommandError(f"{chosen.file} cannot be used: {problem}") from None
+    gallery_id = await core.pictures.add_to_gallery(chosen.group, chosen.name, sides)
+    return f"{chosen.name} was added as picture {gallery_id}"
 
 
-async def _remove(core: Core, arguments: Namespace) -> str:
-    shown = await core.pictures.remove_from_gallery(arguments.id)
+async def _remove(core: Core, chosen: Namespace) -> str:
+    shown = await core.pictures.remove_from_gallery(chosen.id)
     if shown is None:
-        raise LookupError(f"the gallery has no picture {arguments.id}")
-    accounts = "1 account is" if shown == 1 else f"{shown} accounts are"
-    return f"picture {arguments.id} was removed; {accounts} now without a picture"
+        raise CommandError(f"the gallery has no picture {chosen.id}")
+    verb = "is" if shown == 1 else "are"
+    accounts = f"{count_of(shown, 'account')} {verb} now without a picture"
+    return f"picture {chosen.id} was removed; {accounts}"

@@ -1,4 +1,4 @@
-"""`mail`: what waits in the queue, and the messages that were written to files."""
+"""`mail`: lists messages that wait in the queue or were written to files, and shows one."""
 
 import asyncio
 import datetime
@@ -7,61 +7,47 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from commands.printing import complain, say
-from commands.stores import core_of, reach_stores
-from embedded import EmbeddedStoreError
+from commands.console import CommandError, as_table
+from commands.runner import command
+from commands.stores import core_of
 from mail.settings import parse_mail_url
 from mail.transport import stored
 from settings import Settings
-from store.errors import AppError
 from store.mail_queue import QueuedMail
 
 SHOWN = 20
+"""Messages of each kind that are listed, at most."""
 
 
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     lists = actions.add_parser("list", help="list the newest messages: waiting, and in files")
-    lists.set_defaults(run=_list)
+    lists.set_defaults(run=command(_list))
     shows = actions.add_parser("show", help="print a message that is in a file, with its link")
     shows.add_argument("id", metavar="ID", nargs="?", type=int, help="the newest by default")
-    shows.set_defaults(run=_show)
+    shows.set_defaults(run=command(_show))
 
 
-def _list(settings: Settings, _: Namespace) -> int:
-    try:
-        with reach_stores(settings) as reached:
-            rows = [("ID", "KIND", "STATE", "CREATED (UTC)", "ADDRESS")]
-            rows += [_waiting(each) for each in asyncio.run(_newest(reached))]
-            rows += [_written(each) for each in _files(reached)[:SHOWN]]
-    except (EmbeddedStoreError, AppError) as problem:
-        complain(str(problem))
-        return 1
-    say("\n".join(f"{a:<6}  {b:<8}  {c:<7}  {d:<19}  {e}" for a, b, c, d, e in rows))
-    return 0
+def _list(settings: Settings, _: Namespace) -> str:
+    rows = [("ID    ", "KIND    ", "STATE  ", "CREATED (UTC)      ", "ADDRESS")]
+    rows += [_waiting(each) for each in asyncio.run(_newest(settings))]
+    rows += [_written(each) for each in _files(settings)[:SHOWN]]
+    return as_table(rows)
 
 
-def _show(settings: Settings, chosen: Namespace) -> int:
-    try:
-        with reach_stores(settings) as reached:
-            files = _files(reached)
-    except EmbeddedStoreError as problem:
-        complain(str(problem))
-        return 1
-    found = [each for each in files if chosen.id in (None, _id_of(each))]
+def _show(settings: Settings, chosen: Namespace) -> str:
+    found = [each for each in _files(settings) if chosen.id in (None, _id_of(each))]
     if not found:
-        complain(
+        raise CommandError(
             "no message is in a file"
             if chosen.id is None
             else f"no message in a file has the id {chosen.id}"
         )
-        return 1
     message = _read(found[0])
     text = message.get_body(("plain",))
     body = text.get_content().replace("\r\n", "\n") if text else ""
-    say(f"To: {message['To']}\nSubject: {message['Subject']}\n\n{body.rstrip()}")
-    return 0
+    return f"To: {message['To']}\nSubject: {message['Subject']}\n\n{body.rstrip()}"
 
 
 async def _newest(settings: Settings) -> list[QueuedMail]:

@@ -1,10 +1,11 @@
-"""`serve`: run the server, in this process or in several, until it is told to stop."""
+"""`serve`: runs the server, in this process or in several, until a signal stops it."""
 
 import asyncio
 import contextlib
 import logging
 import signal
 import sys
+from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -15,9 +16,17 @@ from aiohttp import web
 
 from app import create_app, mail_options, tell_port
 from commands.check import startup_warnings
+from commands.console import printable
 from commands.listening import CannotListen, open_sockets, place
-from commands.printing import printable
-from commands.serving import BACKLOG, fail, make_runner, print_lines, run_loop, say, settle
+from commands.serving import (
+    BACKLOG,
+    freeze_gc,
+    make_runner,
+    print_failure,
+    print_lines,
+    print_status,
+    run_loop,
+)
 from commands.stores import run_stores
 from embedded import EmbeddedStoreError
 from handlers import Conflict
@@ -32,64 +41,69 @@ _log = logging.getLogger("latchkey.check")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def add(parser: ArgumentParser) -> None:
+    """Describe the command's arguments: there are none."""
+    parser.set_defaults(run=lambda settings, _: run(settings))
+
+
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
     log.set_up(sys.stderr, as_json=settings.log_format == "json")
-    told = _note_signals()  # stores that are just being started must be stopped, too
+    signals = _note_signals()  # stores that are just being started must be stopped, too
     try:
-        with run_stores(settings, say) as reached:
-            if told:
+        with run_stores(settings, print_status) as reached:
+            if signals:
                 return 0
             if reached.workers == 1:
                 return run_loop(_serve(reached, partial(_warn, settings, reached)))
             return _serve_with_workers(reached, partial(_warn, settings, reached))
     except CannotListen as problem:
-        fail(f"cannot listen on {place(settings)}: {problem}")
+        print_failure(f"cannot listen on {place(settings)}: {problem}")
         return 1
     except (EmbeddedStoreError, Conflict, Unavailable, OSError) as problem:
-        fail(str(problem))
+        print_failure(str(problem))
         return 1
 
 
 def _note_signals() -> list[int]:
-    told: list[int] = []
+    signals: list[int] = []
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: told.append(number))
-    return told
+        signal.signal(number, lambda number, _: signals.append(number))
+    return signals
 
 
 def _serve_with_workers(settings: Settings, warn: Warn) -> int:
-    """Serve with a manager, once what every worker will do at its start has been seen to work."""
+    """Serve with a manager, once this process has done successfully what each worker does first."""
     from commands import workers  # noqa: PLC0415  # one process needs no manager
 
     if run_loop(_can_start(settings, warn)) and not _note_signals():
         sockets = open_sockets(settings)
-        return workers.run(settings, sockets, partial(_greet, settings))
+        return workers.run(settings, sockets, partial(_print_banner, settings))
     return 0
 
 
 async def _can_start(settings: Settings, warn: Warn) -> bool:
-    """Reach both stores; return False when told to stop meanwhile. Raises Unavailable, Conflict."""
+    """Reach both stores; return whether no signal came. Raises Unavailable, Conflict."""
     async with _started(settings, Runner.setup) as (_, stop):
-        if not stop.told.done():
+        if not stop.signal.done():
             await warn()
-        return not stop.told.done()
+        return not stop.signal.done()
 
 
 async def _serve(settings: Settings, warn: Warn) -> int:
     async with _started(settings, partial(_listen, settings)) as (runner, stop):
         warning = asyncio.create_task(warn())
-        why = await stop.told
+        received = await stop.signal
         warning.cancel()
-        if why is signal.SIGTERM:
-            say(f"draining for {settings.drain_seconds:g} s; Ctrl-C stops at once")
+        if received is signal.SIGTERM:
+            print_status(f"draining for {settings.drain_seconds:g} s; Ctrl-C stops at once")
             await runner.drain(settings.drain_seconds, lambda: not stop.at_once)
-        say("stopping")
+        print_status("stopping")
     return 0
 
 
 async def _warn(given: Settings, settings: Settings) -> None:
-    """Log what `check` would report, of what keeps no server from starting."""
+    """Log those findings of `check` that do not prevent a start."""
     try:
         for what in await startup_warnings(given, settings):
             _log.warning("%s", printable(what))
@@ -101,39 +115,39 @@ async def _warn(given: Settings, settings: Settings) -> None:
 
 async def _listen(settings: Settings, runner: Runner) -> None:
     await runner.setup()
-    settle()
+    freeze_gc()
     for each in open_sockets(settings):
         await web.SockSite(runner, each, backlog=BACKLOG).start()
     tell_port(runner.app, runner.addresses[0][1])
-    _greet(settings, runner.addresses[0][1])
+    _print_banner(settings, runner.addresses[0][1])
 
 
 class _Stop:
-    """The signals to stop: `told` is the first; `at_once` says whether one was Ctrl-C."""
+    """The signals to stop: `signal` is the first; `at_once` is whether one was Ctrl-C."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.told: asyncio.Future[signal.Signals] = loop.create_future()
+        self.signal: asyncio.Future[signal.Signals] = loop.create_future()
         self.at_once = False
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._tell, number)
+            loop.add_signal_handler(number, self._receive, number)
 
-    def _tell(self, number: signal.Signals) -> None:
+    def _receive(self, number: signal.Signals) -> None:
         self.at_once = self.at_once or number is signal.SIGINT
-        if not self.told.done():
-            self.told.set_result(number)
+        if not self.signal.done():
+            self.signal.set_result(number)
 
 
 @contextlib.asynccontextmanager
 async def _started(
     settings: Settings, start: Callable[[Runner], Awaitable[None]]
 ) -> AsyncIterator[tuple[Runner, _Stop]]:
-    """Give a runner that has been started, and the signals to stop; one may be there."""
+    """Yield a started runner and the signals to stop, one of which may have come."""
     stop = _Stop()
-    runner = make_runner(create_app(settings, say), settings)
+    runner = make_runner(create_app(settings, print_status), settings)
     starting = asyncio.ensure_future(start(runner))
     try:
-        await asyncio.wait((starting, stop.told), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((starting, stop.signal), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
         yield runner, stop
@@ -143,28 +157,28 @@ async def _started(
         await runner.cleanup()
 
 
-def _greet(settings: Settings, port: int) -> None:
+def _print_banner(settings: Settings, port: int) -> None:
     url = f"http://{place(replace(settings, port=port))}"
     mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
-    say(f"serving on {url}")
-    say(f"dialects: {mounted}; each also under its own name")
+    print_status(f"serving on {url}")
+    print_status(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
-        say("in kust every account can read all accounts, as its contract requires")
-    say(_where_mail_goes(settings))
+        print_status("in kust every account can read all accounts, as its contract requires")
+    print_status(_where_mail_goes(settings))
     if settings.docs == "on":
-        say(f"try the API at {url}/docs")
-    tries = [f"{url}/healthz", f"{url}/readyz"]
+        print_status(f"try the API at {url}/docs")
+    examples = [f"{url}/healthz", f"{url}/readyz"]
     if "lumotist" in settings.dialects:
         account = f"{url}{settings.dialects['lumotist'].base}/account"
         json = "-H 'Content-Type: application/json'"
         mika = '"username": "mika", "password": "correct horse"'
-        tries = [
+        examples = [
             f'{json} -d \'{{{mika}, "email": "mika@example.com"}}\' {account}/register',
             f"{json} -d '{{{mika}}}' {account}/login",
             f"-H 'Authorization: Token <the token>' {account}/profile",
         ]
     if not log.is_json():
-        print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in tries), ""]))
+        print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in examples), ""]))
 
 
 def _where_mail_goes(settings: Settings) -> str:

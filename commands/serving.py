@@ -1,4 +1,4 @@
-"""One process that serves: how its connections are run, and how it settles."""
+"""What serving takes in one process and in several: the event loop, the runner, the log lines."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from commands.printing import printable
+from commands.console import printable
 from handlers.http.connection import Runner
 from settings import Settings
 from telemetry.log import status_line
@@ -18,12 +18,12 @@ from telemetry.log import status_line
 T = TypeVar("T")
 
 SHUTDOWN_SECONDS = 10.0
-"""How long the requests in flight may still take once the server stops."""
+"""How long requests in progress may take once the server stops."""
 LINGERING_SECONDS = 1.0
-"""How long a body that was refused is waited out, so that its client can read the answer."""
+"""How long the rest of a rejected body is read, so that its client reads the response."""
 BACKLOG = 4096
 _NEW_OBJECTS = 20_000
-"""The collector looks for cycles this often: a request makes few, and its default finds none."""
+"""New objects between two garbage collections: requests create few cycles."""
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
@@ -36,7 +36,7 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 def make_runner(app: web.Application, settings: Settings) -> Runner:
-    """Return what runs an application on connections of ours."""
+    """Return what runs an application on our kind of connections."""
     return Runner(
         app,
         access_log=None,
@@ -46,28 +46,28 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
     )
 
 
-def settle() -> None:
-    """Have the collector pass over what has been made so far.
+def freeze_gc() -> None:
+    """Exclude the objects that exist now from garbage collection.
 
-    Else it walks the whole program again and again: p99 was 20 ms, not 5.
+    Otherwise each collection visits the whole program: p99 was 20 ms instead of 5.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
-def say(what: str) -> None:
-    """Print a line about this server. Nobody needs to read it: a reader may have gone."""
-    print_lines(status_line(what))
+def print_status(text: str) -> None:
+    """Print a line about this server to standard output."""
+    print_lines(status_line(text))
 
 
-def fail(what: str) -> None:
-    """Print on stderr why this server does not start."""
-    print(status_line(printable(what), logging.ERROR), file=sys.stderr, flush=True)
+def print_failure(reason: str) -> None:
+    """Print to standard error why this server does not start."""
+    print(status_line(printable(reason), logging.ERROR), file=sys.stderr, flush=True)
 
 
 def print_lines(text: str) -> None:
-    """Print on stdout; when it can't be written to, no more is written there."""
+    """Print to standard output; if nobody reads it any more, print nothing from then on."""
     try:
         print(text, flush=True)
     except OSError:  # as with `python server.py | head`, or when the disk is full

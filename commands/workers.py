@@ -20,7 +20,7 @@ from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from app import create_app, tell_port
-from commands.serving import BACKLOG, SHUTDOWN_SECONDS, make_runner, say, settle
+from commands.serving import BACKLOG, SHUTDOWN_SECONDS, freeze_gc, make_runner, print_status
 from handlers.http.connection import Runner
 from settings import Settings
 from store.errors import Unavailable
@@ -29,19 +29,19 @@ from store.errors import Unavailable
 def run(
     settings: Settings,
     sockets: Sequence[socket.socket],
-    greet: Callable[[int], None],
+    print_banner: Callable[[int], None],
 ) -> int:
     """Serve with several processes until SIGTERM or Ctrl-C; return the exit status.
 
-    They take over the sockets. `greet` is given the port once they listen.
+    They take over the sockets. `print_banner` is given the port once they listen.
     """
     manager = os.getpid()
     mark_process_dead(manager)  # type: ignore[no-untyped-call]  # it has tried the start itself
     try:
-        _Manager(settings, [each.detach() for each in sockets], greet).run()
+        _Manager(settings, [each.detach() for each in sockets], print_banner).run()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
-        if os.getpid() != manager:  # what stands above on the stack is the manager's to end
+        if os.getpid() != manager:  # the rest of the stack is the manager's
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
@@ -54,11 +54,11 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
         self,
         settings: Settings,
         descriptors: Sequence[int],
-        greet: Callable[[int], None],
+        print_banner: Callable[[int], None],
     ) -> None:
         self.settings = settings
         self._descriptors = descriptors
-        self._greet = greet
+        self._print_banner = print_banner
         self._leaving = mmap.mmap(-1, 1)  # the workers' memory, too
         super().__init__()
 
@@ -91,10 +91,10 @@ class _Manager(BaseApplication):  # type: ignore[misc]  # gunicorn ships no type
             self.cfg.set(name, value)
 
     def load(self) -> web.Application:
-        return create_app(self.settings, say)
+        return create_app(self.settings, print_status)
 
     def _ready(self, arbiter: Arbiter) -> None:
-        self._greet(arbiter.LISTENERS[0].sock.getsockname()[1])
+        self._print_banner(arbiter.LISTENERS[0].sock.getsockname()[1])
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
@@ -123,7 +123,7 @@ class Worker(GunicornUVLoopWebWorker):
             self.log.warning("%s", problem)
             await runner.cleanup()  # the last spans are sent
             sys.exit(1)
-        settle()
+        freeze_gc()
         for listener in self.sockets:
             await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
         tell_port(runner.app, self.sockets[0].sock.getsockname()[1])

@@ -68,7 +68,7 @@ ROOMS = {
     "store.redis": {"store.errors", "store.batching", "telemetry"},
     "embedded": {"store.tokens"},
     "store.transfer": {"store.account", "store.errors", "store.images", "store.names"},
-    "commands.transfer": {"commands", "embedded", "handlers", "settings", "store"},
+    "commands.transfer": {"commands", "handlers", "settings", "store"},
 }
 """What these packages may import of the product, besides themselves."""
 

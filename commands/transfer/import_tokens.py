@@ -1,39 +1,26 @@
-"""`sessions import`: tokens of another application go on being good; nobody is logged out."""
+"""`sessions import`: imports tokens of another application, so that its users stay logged in."""
 
 import asyncio
-import os
 import re
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple
 
-from commands.printing import complain, say
-from commands.progress import Progress
-from commands.stores import core_of, reach_stores
-from commands.transfer.messages import number, sentence
-from commands.transfer.reader import (
-    FORMATS,
-    Lines,
-    NoAccounts,
-    Record,
-    opened,
-    read_records,
-    size_of,
-)
-from embedded import EmbeddedStoreError
+from commands.console import count_of, print_error, print_text
+from commands.runner import command
+from commands.stores import core_of
+from commands.transfer.messages import problem_message
+from commands.transfer.reader import FORMATS, Record, read_chunks
 from handlers import DIALECTS
 from settings import Settings
 from store.accounts import Accounts
 from store.core import Core
-from store.errors import AppError
 from store.imported_tokens import digest_of
 
 BATCH = 500
-"""Tokens in one pipeline: a store has to answer all of it within STORE_TIMEOUT."""
-PATIENCE = 10.0
-"""Seconds for one look at the accounts."""
+"""Tokens in one pipeline: Redis has to execute all of it within STORE_TIMEOUT."""
+READ_SECONDS = 10.0
+"""The deadline of one read of the accounts."""
 
 OWNERS = {
     "user_id": "id",
@@ -44,15 +31,15 @@ OWNERS = {
     "email": "email",
     "id": "id",
 }
-"""By column, how it names the account. The last is so only where no other does."""
+"""By column, how it names the account. The last one does so only if there is no other."""
 TOKENS = ("key", "token", "id")
-"""`id` in what Django's `dumpdata authtoken.token` writes: the token is that table's key."""
+"""The columns of a token: `id` in what `dumpdata authtoken.token` writes, whose key it is."""
 PREVIEW_CHARS = 80
-"""Characters of a name that a problem shows, at most."""
+"""Characters of a name that a message shows, at most."""
 
 _ID = re.compile(r"[0-9]{1,19}")
 
-HELP = """\
+DESCRIPTION = """\
 Import the tokens of another application for accounts here, so that their users stay logged in:
 pairs of an account (user_id, username or email) and its token (key or token; 40 hex digits), as in
 Django REST framework's table authtoken_token, as CSV with a header line or JSON lines. Import the
@@ -63,7 +50,7 @@ it afterwards."""
 
 
 class Pair(NamedTuple):
-    """What a line says: the account, by its id or a name, and its token; or what is wrong."""
+    """An account, by its id or a name, and its token; or the problem of their line."""
 
     line: int
     by: str = ""
@@ -74,69 +61,55 @@ class Pair(NamedTuple):
 
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.description = HELP
+    parser.description = DESCRIPTION
     parser.add_argument("file", metavar="FILE", help="- for standard input")
     parser.add_argument("--dialect", required=True, choices=[*DIALECTS], help="of their sessions")
     parser.add_argument("--check", action="store_true", help="only report problems, line by line")
     parser.add_argument("--format", choices=FORMATS, help="by default, detected from the content")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=command(_run, stopped="stopped: run it again to continue"))
 
 
-def run(settings: Settings, chosen: Namespace) -> int:
-    """Import tokens; return the exit status, 1 when a line could not be imported."""
-    try:
-        with reach_stores(settings) as reached:
-            return asyncio.run(_import(reached, chosen))
-    except OSError as problem:
-        name, why = problem.filename or "the file", os.strerror(problem.errno or 0)
-        complain(f"{name}: {why}")
-    except (EmbeddedStoreError, NoAccounts, AppError) as problem:
-        complain(str(problem))
-    except KeyboardInterrupt:
-        complain("stopped: run it again to continue")
-    return 1
-
-
-async def _import(settings: Settings, chosen: Namespace) -> int:
-    done = wrong = 0
-    async with core_of(settings) as core:
-        with opened(chosen.file) as stream:
-            lines, size = Lines(stream), size_of(stream)
-            progress = Progress(sys.stderr, "read", "lines")
-            pairs = map(_read, read_records(lines, chosen.format, _is_known))
-            while chunk := list(islice(pairs, BATCH)):
-                problems = await _adopt(core, chunk, chosen)
-                done, wrong = done + len(chunk) - len(problems), wrong + len(problems)
-                for _, problem in problems:
-                    say(problem)
-                progress.at(lines.number, lines.bytes / size if size else None)
-            progress.end()
+def _run(settings: Settings, chosen: Namespace) -> int:
+    done, wrong = asyncio.run(_import(settings, chosen))
     could = "can be imported" if chosen.check else "imported"
-    say(f"{number(done, 'token')} {could}, {number(wrong, 'line')} with problems")
+    print_text(f"{count_of(done, 'token')} {could}, {count_of(wrong, 'line')} with problems")
     if done and settings.imported_tokens == "off" and not chosen.check:
-        complain("they are valid once the server has IMPORTED_TOKENS=on")
+        print_error("they are valid once the server has IMPORTED_TOKENS=on")
     return 1 if wrong else 0
 
 
-async def _adopt(core: Core, pairs: Sequence[Pair], chosen: Namespace) -> list[tuple[int, str]]:
-    """Import some, or only look whether they could be; return what is wrong, by line."""
+async def _import(settings: Settings, chosen: Namespace) -> tuple[int, int]:
+    done = wrong = 0
+    async with core_of(settings) as core:
+        for chunk in read_chunks(chosen.file, chosen.format, _is_known, BATCH):
+            problems = await _import_chunk(core, list(map(_read, chunk)), chosen)
+            done, wrong = done + len(chunk) - len(problems), wrong + len(problems)
+            for _, problem in problems:
+                print_text(problem)
+    return done, wrong
+
+
+async def _import_chunk(
+    core: Core, pairs: Sequence[Pair], chosen: Namespace
+) -> list[tuple[int, str]]:
+    """Import some tokens, or only check them; return the problems, each with its line."""
     problems = [(pair.line, pair.problem) for pair in pairs if pair.problem]
     sound = [pair for pair in pairs if not pair.problem]
     ids = await _ids(core.accounts, sound)
     owned = [(ids.get((pair.by, pair.owner), 0), pair.token) for pair in sound]
     if chosen.check:
-        by = asyncio.get_running_loop().time() + PATIENCE
-        known = await core.accounts.get_many({account_id for account_id, _ in owned}, by)
-        stand: list[bool | None] = [account_id in known or None for account_id, _ in owned]
+        deadline = asyncio.get_running_loop().time() + READ_SECONDS
+        known = await core.accounts.get_many({account_id for account_id, _ in owned}, deadline)
+        imported: list[bool | None] = [account_id in known or None for account_id, _ in owned]
     else:
-        stand = await core.admin.import_tokens(chosen.dialect, owned)
-    for pair, stands in zip(sound, stand, strict=True):
-        if stands is None:
-            why = f"no account has {pair.by} {pair.owner[:PREVIEW_CHARS]!r}"
-            problems.append((pair.line, f"line {pair.line}: {why}"))
-        elif not stands:
-            why = "its token was revoked here, or belongs to another account"
-            problems.append((pair.line, f"line {pair.line}: {why}"))
+        imported = await core.admin.import_tokens(chosen.dialect, owned)
+    for pair, is_valid in zip(sound, imported, strict=True):
+        if is_valid is None:
+            reason = f"no account has {pair.by} {pair.owner[:PREVIEW_CHARS]!r}"
+            problems.append((pair.line, f"line {pair.line}: {reason}"))
+        elif not is_valid:
+            reason = "its token was revoked here, or belongs to another account"
+            problems.append((pair.line, f"line {pair.line}: {reason}"))
     return sorted(problems)
 
 
@@ -156,21 +129,18 @@ def _is_known(column: str) -> bool:
 
 def _read(record: Record) -> Pair:
     if record.problem:
-        return Pair(record.line, problem=sentence(record.problem))
+        return Pair(record.line, problem=problem_message(record.problem))
     fields = {name.lower(): value for name, value in record.fields if value is not None}
     column = next((name for name in OWNERS if name in fields), "")
     named = next((name for name in TOKENS if name in fields and name != column), "")
-    by, owner, token = OWNERS.get(column, ""), str(fields.get(column)), str(fields.get(named))
-    why = _why_not(column, owner, token)
-    return (
-        Pair(record.line, problem=f"line {record.line}: {why}")
-        if why
-        else Pair(record.line, by, owner, token)
-    )
+    owner, token = str(fields.get(column)), str(fields.get(named))
+    if problem := _problem(column, owner, token):
+        return Pair(record.line, problem=f"line {record.line}: {problem}")
+    return Pair(record.line, OWNERS[column], owner, token)
 
 
-def _why_not(column: str, owner: str, token: str) -> str:
-    """Say what is wrong with a pair, "" for nothing; what may be a token is not shown."""
+def _problem(column: str, owner: str, token: str) -> str:
+    """Return what is wrong with a pair, "" for nothing. A possible token is not shown."""
     if not column:
         return "it does not name an account; give user_id, username or email"
     if OWNERS[column] == "id" and not _ID.fullmatch(owner):

@@ -1,40 +1,36 @@
-"""What is said of an import: each problem with what to do about it, and the summary."""
+"""The messages of an import: each problem with what to do about it, and the summary."""
 
 from collections.abc import Iterator, Sequence
 
-from commands.transfer.columns import COLUMNS, PICTURE
-from store.names import MAX_NAME
+from commands.columns import COLUMNS, must_be
+from commands.console import count_of
 from store.transfer.incoming import Kind, Problem, Tally
+from store.transfer.pictures import PICTURE
 
 
-def sentence(problem: Problem) -> str:
-    """Say where a problem is, what it is and what to do."""
-    return f"{_where(problem)}: {_what(problem)}"
+def problem_message(problem: Problem) -> str:
+    """Return where a problem is, what it is and what to do."""
+    return f"{_place(problem)}: {_message(problem)}"
 
 
 def summary(tally: Tally, kinds: Sequence[tuple[Kind, str, int]]) -> Iterator[str]:
-    """Say what would become of the lines, and how many problems of each kind there are."""
+    """Yield what would become of the lines, and how many problems of each kind there are."""
     yield (
-        f"{number(tally.lines, 'line')}: {tally.new} can be imported, "
+        f"{count_of(tally.lines, 'line')}: {tally.new} can be imported, "
         f"{tally.already_there} already there, {tally.with_problems} with problems"
     )
     for kind, field, count in kinds:
         yield f"{count:>9}  {field} {kind}" if field else f"{count:>9}  {kind}"
 
 
-def number(count: int, of_what: str) -> str:
-    """Say how many there are of something."""
-    return f"{count} {of_what}" if count == 1 else f"{count} {of_what}s"
-
-
-def _where(problem: Problem) -> str:
+def _place(problem: Problem) -> str:
     last = problem.other if problem.kind in (Kind.UNREADABLE, Kind.ENCODING) else None
     if last and last > problem.line:
         return f"lines {problem.line} to {last}"
     return f"line {problem.line}"
 
 
-def _what(problem: Problem) -> str:
+def _message(problem: Problem) -> str:
     field, value, other = problem.field, problem.value, problem.other
     match problem.kind:
         case Kind.UNREADABLE:
@@ -62,10 +58,9 @@ def _what(problem: Problem) -> str:
         case Kind.BAD_VALUE if field == PICTURE:
             return "its picture is not as `account export --pictures` writes it; remove it"
         case Kind.BAD_VALUE:
-            return f"{field} is {value!r}, but must be {COLUMNS[field].allowed}"
+            return must_be(field, COLUMNS[field].allowed, value)
         case Kind.TOO_LONG if field:
-            most = f"; at most {MAX_NAME} characters are kept" if field != "password" else ""
-            return f"{field} is too long{most}; shorten it"
+            return f"{field} is too long; it must be {COLUMNS[field].allowed}"
         case Kind.TOO_LONG:
             return "it is longer than 16 MiB; shorten it"
         case Kind.UNSTORABLE:

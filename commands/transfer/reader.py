@@ -1,4 +1,4 @@
-"""A file of accounts, line by line: CSV with a header line or JSON lines, told apart by content."""
+"""A file of accounts or tokens: CSV with a header line or JSON lines, as records of fields."""
 
 import contextlib
 import csv
@@ -12,109 +12,51 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from commands.console import CommandError, Progress
 from store.transfer.incoming import Kind, Problem
 
 FORMATS = ("csv", "jsonl")
-LONGEST = 2**24
+MAX_LINE = 2**24
 """Bytes of a line: kust takes a body of 1 MiB of towns, and a picture has three sizes."""
+CHUNK_BYTES = 2**25
+"""Bytes of the lines that are in memory at a time."""
 NULL = r"\N"
 EMPTY = '""'
-"""In CSV: an empty field is one that is not given, so an empty text is written like this."""
+"""An empty text in CSV, where an empty field is one that is not given."""
 
 _DELIMITERS = ",;\t"
 _LITERAL = re.compile(r'\\*(\\N|"")')
-"""A text that would be read as none, or as empty: written with one backslash more."""
+"""A text that would be read as none or as empty: it is written with one more backslash."""
 _SPECIAL = re.compile(r'[,"\r\n]')
-
-
-class NoAccounts(Exception):
-    """This is no file of accounts; the text is one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one line says, by the names that it gives; or why it can't be read."""
+    """The fields of one line, by their names in the file, or why it cannot be read."""
 
     line: int
     fields: Sequence[tuple[str, Any]] = ()
     problem: Problem | None = None
 
 
-class Lines:
-    """The lines of a file as text, one after the other.
+def read_chunks(
+    name: str, format: str | None, is_known: Callable[[str], bool], most: int
+) -> Iterator[list[Record]]:
+    """Yield the records of a file, `most` or CHUNK_BYTES of them at a time; report the progress.
 
-    `number` and `bytes` say how far it is read; `take_fault` what was wrong since it was last
-    asked. What is no UTF-8 becomes lone surrogates.
+    The file named `-` is standard input. `format` is `csv`, `jsonl` or None to detect it. A CSV
+    header must have a column that `is_known`. Raises CommandError, OSError.
     """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._fault: Kind | None = None
-        self.number = 0
-        self.bytes = 0
-
-    def __iter__(self) -> Iterator[str]:
-        while sent := self._stream.readline(LONGEST):
-            self.number += 1
-            self.bytes += len(sent)
-            if len(sent) == LONGEST and not sent.endswith(b"\n"):
-                self._fault = Kind.TOO_LONG
-                self._pass_over()
-                sent = b"\n"
-            try:
-                text = sent.decode()
-            except UnicodeDecodeError:
-                self._fault = Kind.ENCODING
-                text = sent.decode(errors="surrogateescape")
-            yield text.removeprefix("\ufeff") if self.number == 1 else text
-
-    def take_fault(self) -> Kind | None:
-        """Return what was wrong with the lines since the last call, and forget it."""
-        fault, self._fault = self._fault, None
-        return fault
-
-    def _pass_over(self) -> None:
-        while sent := self._stream.readline(LONGEST):
-            self.bytes += len(sent)
-            if sent.endswith(b"\n"):
-                return
-
-
-def read_records(
-    lines: Lines, format: str | None, is_known: Callable[[str], bool]
-) -> Iterator[Record]:
-    """Yield what each line says. `format` is `csv`, `jsonl` or None for what it looks like.
-
-    `is_known` tells whether a column is any of ours: a header has one. Raises NoAccounts.
-    """
-    texts = iter(lines)
-    first = next((text for text in texts if text.strip()), "")
-    texts = itertools.chain([first] if first else [], texts)
-    if format == "jsonl" or (format is None and first.lstrip().startswith("{")):
-        yield from _json_lines(lines, texts)
-    elif first.lstrip().startswith("["):
-        raise NoAccounts(
-            "this is a JSON list: one object per line is required, as Django's "
-            "`dumpdata auth.user --format jsonl` or `jq -c '.[]'` writes it"
-        )
-    elif first:
-        yield from _csv(lines, texts, first, is_known)
-
-
-@contextlib.contextmanager
-def opened(name: str) -> Iterator[BinaryIO]:
-    """Open a file to read its lines, or standard input, which is called `-`."""
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    with open(name, "rb") as stream:
-        yield stream
-
-
-def size_of(stream: BinaryIO) -> int:
-    """Return how many bytes a file has, 0 for what has no size."""
-    found = os.fstat(stream.fileno())
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    with contextlib.ExitStack() as stack:
+        stream = sys.stdin.buffer if name == "-" else stack.enter_context(open(name, "rb"))
+        found = os.fstat(stream.fileno())
+        size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+        lines, progress = _Lines(stream), Progress(sys.stderr, "read", "lines")
+        records = _records(lines, format, is_known)
+        while chunk := _take(records, lines, most):
+            yield chunk
+            progress.report(lines.number, lines.bytes / size if size else None)
+        progress.end()
 
 
 def csv_field(value: Any, may_be_null: bool) -> str:
@@ -147,7 +89,72 @@ def csv_line(fields: Iterable[str]) -> str:
     return ",".join(quoted) + "\n"
 
 
-def _json_lines(lines: Lines, texts: Iterator[str]) -> Iterator[Record]:
+class _Lines:
+    """The lines of a file as text; bytes that are not UTF-8 become lone surrogates.
+
+    `number` and `bytes` are those of the lines that were read.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._fault: Kind | None = None
+        self.number = 0
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while sent := self._stream.readline(MAX_LINE):
+            self.number += 1
+            self.bytes += len(sent)
+            if len(sent) == MAX_LINE and not sent.endswith(b"\n"):
+                self._fault = Kind.TOO_LONG
+                self._pass_over()
+                sent = b"\n"
+            try:
+                text = sent.decode()
+            except UnicodeDecodeError:
+                self._fault = Kind.ENCODING
+                text = sent.decode(errors="surrogateescape")
+            yield text.removeprefix("\ufeff") if self.number == 1 else text
+
+    def take_fault(self) -> Kind | None:
+        """Return what was wrong with the lines since the last call, and forget it."""
+        fault, self._fault = self._fault, None
+        return fault
+
+    def _pass_over(self) -> None:
+        while sent := self._stream.readline(MAX_LINE):
+            self.bytes += len(sent)
+            if sent.endswith(b"\n"):
+                return
+
+
+def _take(records: Iterator[Record], lines: _Lines, most: int) -> list[Record]:
+    some, end = [], lines.bytes + CHUNK_BYTES
+    for record in itertools.islice(records, most):
+        some.append(record)
+        if lines.bytes >= end:
+            break
+    return some
+
+
+def _records(
+    lines: _Lines, format: str | None, is_known: Callable[[str], bool]
+) -> Iterator[Record]:
+    texts = iter(lines)
+    first = next((text for text in texts if text.strip()), "")
+    texts = itertools.chain([first] if first else [], texts)
+    if format == "jsonl" or (format is None and first.lstrip().startswith("{")):
+        yield from _json_lines(lines, texts)
+    elif first.lstrip().startswith("["):
+        raise CommandError(
+            "this is a JSON list: one object per line is required, as Django's "
+            "`dumpdata auth.user --format jsonl` or `jq -c '.[]'` writes it"
+        )
+    elif first:
+        yield from _csv(lines, texts, first, is_known)
+
+
+def _json_lines(lines: _Lines, texts: Iterator[str]) -> Iterator[Record]:
     for text in texts:
         line, fault = lines.number, lines.take_fault()
         if fault:
@@ -172,14 +179,14 @@ def _json_record(line: int, text: str) -> Record:
 
 
 def _csv(
-    lines: Lines, texts: Iterator[str], first: str, is_known: Callable[[str], bool]
+    lines: _Lines, texts: Iterator[str], first: str, is_known: Callable[[str], bool]
 ) -> Iterator[Record]:
     delimiter = max(_DELIMITERS, key=first.count)
-    csv.field_size_limit(LONGEST)
+    csv.field_size_limit(MAX_LINE)
     rows = csv.reader(texts, delimiter=delimiter, strict=True)
     header = _header(rows, is_known)
     if fault := lines.take_fault():
-        raise NoAccounts(f"its header cannot be read ({fault}): save the file as UTF-8")
+        raise CommandError(f"its header cannot be read ({fault}): save the file as UTF-8")
     while True:
         line = lines.number + 1
         try:
@@ -201,9 +208,9 @@ def _header(rows: Iterator[list[str]], is_known: Callable[[str], bool]) -> list[
     try:
         header = [name.strip() for name in next(rows)]
     except csv.Error as error:
-        raise NoAccounts(f"its first line is not a CSV header: {error}") from None
+        raise CommandError(f"its first line is not a CSV header: {error}") from None
     if not any(map(is_known, header)):  # nor is it shown: it may be an account, hash and all
-        raise NoAccounts(
+        raise CommandError(
             "its first line does not name a column of an account: CSV needs a header line"
         )
     return header

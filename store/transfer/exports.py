@@ -1,4 +1,4 @@
-"""Every account as a line of an export has it, hash included, out of one snapshot."""
+"""Every account with its hash, out of one snapshot."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 from store.account import Details
 from store.images import SIDES
 from store.transfer.bulk import bulk_connection
-from store.transfer.pictures import written_picture, written_sides
+from store.transfer.pictures import GALLERY, PICTURE, picture_fields, side_fields
 
 AT_A_TIME = 1_000
 PICTURES_AT_A_TIME = 50
@@ -18,16 +18,16 @@ _WITH_PICTURES = """left join gallery on gallery.picture_id = account.picture_id
     left join picture on picture.id = account.picture_id and picture.account_id = account.id"""
 
 KEPT = tuple(each.name for each in fields(Details) if each.name != "modified")
-"""The columns that move with an account, besides its hash."""
+"""The columns of an account that a file has, besides its hash."""
 
 
 @contextlib.contextmanager
 def export_accounts(
     url: str, *, pictures: bool = False
 ) -> Iterator[tuple[int, Iterator[dict[str, Any]], Iterator[dict[str, Any]]]]:
-    """Give how many accounts there are, all of them by column, lowest ids first, and the gallery.
+    """Yield the number of accounts, all of them by column in the order of ids, and the gallery.
 
-    `password` is the hash. They are all of one moment, and never in memory together. With
+    `password` is the hash. They are read from one snapshot and are never all in memory. With
     `pictures` each has its `picture`; without, the gallery is empty. Raises Unavailable.
     """
     with bulk_connection(url, snapshot=True) as connection:
@@ -51,7 +51,7 @@ def _stream(connection: Any, *, pictures: bool) -> Iterator[dict[str, Any]]:
         for row in cursor:
             found = dict(zip(columns, row[: len(columns)], strict=True))
             if pictures:
-                found["picture"] = written_picture(row[len(columns) :])
+                found[PICTURE] = picture_fields(row[len(columns) :])
             yield found
 
 
@@ -63,5 +63,5 @@ def _gallery(connection: Any) -> Iterator[dict[str, Any]]:
                   from gallery join picture on picture.id = picture_id order by gallery.id"""
         )
         for gallery_id, group, name, *sides in cursor:
-            shown = {"id": gallery_id, "group": group, "name": name, **written_sides(sides)}
-            yield {"gallery": shown}
+            shown = {"id": gallery_id, "group": group, "name": name, **side_fields(sides)}
+            yield {GALLERY: shown}

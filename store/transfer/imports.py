@@ -1,4 +1,4 @@
-"""Accounts by the million into PostgreSQL: first all of them are judged, then inserted in batches.
+"""Imports accounts in bulk: first all of them are checked, then they are inserted in batches.
 
 The lines are copied into a temporary table, so that neither their number nor that of the problems
 needs memory here, and standard input is read once. What is taken is then found by joins. Nothing
@@ -18,9 +18,9 @@ from store.transfer.pictures import (
     GALLERY_COLUMNS,
     PICTURE_COLUMNS,
     PICTURE_TABLES,
-    Hung,
+    GalleryPicture,
+    add_to_gallery,
     gallery_row,
-    hang,
     picture_row,
 )
 
@@ -84,7 +84,7 @@ select row_number() over (order by line), line, coalesce(id, nextval('account_id
 
 
 class Import:
-    """One import. `add` every line, `judge`, look at the `problems`, `insert`."""
+    """One import: `add` every line, `check`, read the `problems`, `insert`."""
 
     def __init__(self, connection: Any) -> None:
         self._cursor = connection.cursor()
@@ -92,16 +92,16 @@ class Import:
         self._cursor.execute(f"{_TABLES}; {PICTURE_TABLES}")
 
     def is_alone(self) -> bool:
-        """Tell whether no other import is under way; none begins then, before this one ends."""
+        """Return whether no other import is running; then none starts until this one has ended."""
         self._cursor.execute("select pg_try_advisory_lock(%s)", (_LOCK,))
         return bool(self._cursor.fetchone()[0])
 
     def wait_for_others(self) -> None:
-        """Wait until no other import is under way: one that was killed ends its batch first."""
+        """Wait until no other import is running: one that was killed ends its batch first."""
         self._cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
 
     def add(self, lines: Iterable[Incoming], problems: Iterable[Problem]) -> None:
-        """Take some of the lines, and what was found to be wrong with any."""
+        """Add some of the lines, and the problems of any."""
         lines = list(lines)
         self._copy(f"incoming (line, is_sound, {_COLUMNS})", map(_row, lines))
         pictures = ((each.line, each.picture) for each in lines if each.picture)
@@ -110,12 +110,12 @@ class Import:
             "problem", ((each.line, each.kind, *_shown(each), each.other) for each in problems)
         )
 
-    def add_gallery(self, hung: Iterable[Hung]) -> None:
-        """Take pictures of the gallery that the lines' accounts chose from."""
-        self._copy(f"incoming_gallery ({GALLERY_COLUMNS})", map(gallery_row, hung))
+    def add_gallery(self, pictures: Iterable[GalleryPicture]) -> None:
+        """Add pictures of the gallery from which the accounts chose."""
+        self._copy(f"incoming_gallery ({GALLERY_COLUMNS})", map(gallery_row, pictures))
 
-    def judge(self) -> Tally:
-        """Find what is there already, and what is taken by another account or by another line."""
+    def check(self) -> Tally:
+        """Find accounts that exist, and names and ids of other accounts or other lines."""
         self._cursor.execute("create unique index on incoming (line); analyze incoming")
         self._cursor.execute(_THERE)
         self._cursor.execute("analyze there")
@@ -147,7 +147,7 @@ class Import:
         return [(Kind(kind), field, count) for kind, field, count in self._cursor]
 
     def concerns_all(self) -> bool:
-        """Tell whether a problem is the whole file's: leaving lines out does not help."""
+        """Return whether a problem concerns the whole file: leaving out lines does not help."""
         self._cursor.execute(
             "select exists (select from problem where kind = any(%s))", (list(OF_THE_FILE),)
         )
@@ -160,7 +160,7 @@ class Import:
         since they were judged.
         """
         self._raise_sequence()
-        hang(self._cursor)
+        add_to_gallery(self._cursor)
         self._cursor.execute(_FRESH)
         self._cursor.execute("analyze fresh; select coalesce(max(place), 0) from fresh")
         [(count,)] = self._cursor.fetchall()
@@ -216,7 +216,7 @@ class Import:
                   from fresh join incoming using (line) left join incoming_picture using (line)
                  where place > %(after)s and place <= %(last)s
                     on conflict do nothing returning id, picture_id),
-            hung as (
+            pictures as (
                 insert into picture (id, account_id, side_512, side_256, side_64)
                 select shown.id, moved.id, side_512, side_256, side_64
                   from moved join incoming_picture as shown on shown.id = moved.picture_id

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -482,7 +483,10 @@ async def test_delete_does_not_go_on_unasked(client, run):
 
 
 def at_a_terminal(stores, words, *typed):
-    """Run `account …` at a terminal; type each line once it is asked for. Return what it says."""
+    """Run `account …` at a terminal; type each line, or send each signal, once it asks.
+
+    Return the exit status and what it prints.
+    """
     where = {"DATABASE_URL": stores[0], "REDIS_URL": stores[1], "SECRET_KEYS": KEY}
     environment = {**os.environ, **where, "BCRYPT_ROUNDS": "4"}
     ours, its = pty.openpty()
@@ -505,7 +509,11 @@ def at_a_terminal(stores, words, *typed):
             break
         if left and said[asked:].endswith((b": ", b"] ")):
             asked = len(said)
-            os.write(ours, f"{left.pop(0)}\n".encode())
+            answer = left.pop(0)
+            if isinstance(answer, signal.Signals):
+                ran.send_signal(answer)
+            else:
+                os.write(ours, f"{answer}\n".encode())
     os.close(ours)
     return ran.wait(PATIENCE), said.decode()
 
@@ -535,6 +543,17 @@ async def test_at_a_terminal_delete_asks(client, stores, run, typed, status):
     assert ended_with == status, said
     assert "This deletes account 1 (kust2, kust2@gmail.com) permanently. Continue? [y/N] " in said
     assert len(json.loads((await run("list", "--json"))[1])) == status
+
+
+@pytest.mark.parametrize("command", ["delete", "password"])
+@pytest.mark.slow
+async def test_at_a_terminal_ctrl_c_ends_a_question(client, stores, run, command):
+    """At once: asyncio alone would wait for the answer."""
+    await play(client, [SIGN_UP])
+    ask = [command, "kust2"]
+    status, said = await asyncio.to_thread(at_a_terminal, stores, ask, signal.SIGINT)
+    assert (status, said.splitlines()[-1].endswith("latchkey: stopped")) == (1, True), said
+    await play(client, [LOG_IN])
 
 
 async def test_list(client, run, database):

@@ -18,8 +18,9 @@ import redis
 import commands
 import server
 from commands.check import startup_warnings
-from commands.findings import judge_database, judge_redis, judge_secrets, judge_settings
+from commands.findings import judge_secrets, judge_settings
 from commands.serving import run_loop
+from commands.store_findings import judge_database, judge_redis
 from handlers import Conflict
 from handlers.mounts import Mount
 from settings import Settings

@@ -200,8 +200,8 @@ def is_one_line(text, *words):
 
 GIVEN = ("--group", "female", "--name", "Mika")
 REFUSED = {
-    ("add", "nothing.png", *GIVEN): ["nothing.png"],
-    ("add", ".", *GIVEN): ["'.'"],
+    ("add", "nothing.png", *GIVEN): ["nothing.png: No such file or directory"],
+    ("add", ".", *GIVEN): [".: Is a directory"],
     ("add", "good.png", "--name", "x", "--group", "femal"): [
         "'femal'",
         "female, male",

@@ -53,6 +53,20 @@ def test_each_command(command):
         assert f"\n    {action} " in said
 
 
+def test_a_command_imports_no_other_and_nothing_imports_pillow():
+    """The start of a server would be slower: it decodes pictures in other processes."""
+    code = """
+import sys
+import commands
+import server
+commands.parse(["serve"])
+print(sorted({"PIL", *(f"commands.{name}" for name in commands.COMMANDS)} & {*sys.modules}))
+import commands.account
+print("PIL" in sys.modules)"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+    assert ran.stdout.decode() == "['commands.check', 'commands.serve']\nFalse\n"
+
+
 @pytest.mark.slow
 def test_ending_all_says_when_it_is_for():
     said = " ".join(told("sessions", "end").split())

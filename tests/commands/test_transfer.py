@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import commands
-from commands import progress
-from commands.progress import Progress
-from commands.transfer import accounts as transfer
-from commands.transfer.columns import COLUMNS, Reader
+from commands import console
+from commands.columns import COLUMNS
+from commands.console import Progress
+from commands.transfer import export_accounts
+from commands.transfer.import_accounts import AccountReader
 from commands.transfer.reader import Record
 from store.names import fold, fold_email, is_askable, is_seen
 from tests.program import KEY, PASSWORD, ROOT, Program, wait_for
@@ -220,21 +221,28 @@ def test_every_form_of_a_value(bring_in):
 
 UNKNOWN = "its password cannot be verified:"
 BAD = {
-    "yesterday": ({"created": "yesterday"}, "created is 'yesterday', but must be a time"),
-    "a date of none": ({"created": "2021-02-30"}, "created is '2021-02-30'"),
-    "a number for a date": ({"last_login": 1612324800}, "last_login is '1612324800'"),
-    "before the year 1": ({"created": "0001-01-01T00:00+14:00"}, "created is"),
-    "maybe": ({"is_active": "maybe"}, "is_active is 'maybe', but must be true or false"),
-    "a list of words": ({"groups": ["a"]}, "groups is \"['a']\", but must be whole numbers"),
-    "a hole": ({"groups": "1,,2"}, "groups is '1,,2'"),
-    "too big": ({"towns": [2**63]}, "towns is"),
-    "half": ({"days_count": 1.5}, "days_count is '1.5', but must be a whole number"),
-    "many days": ({"days_count": 2**31}, "days_count is"),
-    "true days": ({"days_count": True}, "days_count is 'True'"),
-    "id 0": ({"id": 0}, "id is '0', but must be a whole number from 1 to 2^62"),
-    "no room above": ({"id": 2**62 + 1}, "id is"),
-    "an object": ({"city": {}}, "city is '{}', but must be a text"),
-    "long name": ({"username": "n" * 255}, "username is too long; at most 254 characters"),
+    "yesterday": ({"created": "yesterday"}, "created must be a time … (got 'yesterday')"),
+    "a date of none": ({"created": "2021-02-30"}, "created must be a time … (got '2021-02-30')"),
+    "a number for a date": (
+        {"last_login": 1612324800},
+        "last_login must be a time … (got '1612324800')",
+    ),
+    "before the year 1": ({"created": "0001-01-01T00:00+14:00"}, "created must be a time"),
+    "maybe": ({"is_active": "maybe"}, "is_active must be true or false, … (got 'maybe')"),
+    "a list of words": ({"groups": ["a"]}, "groups must be whole numbers: … (got \"['a']\")"),
+    "a hole": ({"groups": "1,,2"}, "groups must be whole numbers: … (got '1,,2')"),
+    "too big": ({"towns": [2**63]}, "towns must be whole numbers"),
+    "a blank in a list": ({"towns": "1, ,2"}, "towns must be whole numbers: … (got '1, ,2')"),
+    "half": ({"days_count": 1.5}, "days_count must be a whole number (got '1.5')"),
+    "many days": ({"days_count": 2**31}, "days_count must be a whole number"),
+    "true days": ({"days_count": True}, "days_count must be a whole number (got 'True')"),
+    "id 0": ({"id": 0}, "id must be a whole number from 1 to 2^62 (got '0')"),
+    "no room above": ({"id": 2**62 + 1}, "id must be"),
+    "an object": ({"city": {}}, "city must be a text … (got '{}')"),
+    "long name": (
+        {"username": "n" * 255},
+        "username is too long; it must be a text of at most 254 characters",
+    ),
     "long when folded": ({"username": "\ufdfa" * 200}, "username is too long"),
     "long e-mail": ({"email": "n" * 255}, "email is too long"),
     "long first name": ({"first_name": "n" * 255}, "first_name is too long"),
@@ -244,7 +252,11 @@ BAD = {
     "no hash": ({"password": None}, "its password is missing; give the hash, or !"),
     "plain": ({"password": "correct horse"}, f"{UNKNOWN} its format is not known"),
     "damaged": ({"password": "pbkdf2_sha256$10$salt$AAAA"}, f"{UNKNOWN} it is damaged"),
-    "endless hash": ({"password": "!" * 20_000}, "password is too long; shorten it"),
+    "endless hash": ({"password": "!" * 20_000}, "password is too long; it must be a hash"),
+    "long address": (
+        {"address": "a" * 10_001},
+        "address is too long; it must be … 10000 characters",
+    ),
     "a list for a hash": ({"password": ["secret"]}, "its password is not a hash; give one as text"),
 }
 
@@ -255,14 +267,16 @@ def test_every_bad_value_is_told_with_its_line(check):
     found = check(good + "".join(lines))
     assert [int(where) for where, _ in found] == list(range(2, len(BAD) + 2)), found
     for (_, what), (name, (_, said)) in zip(found, BAD.items(), strict=True):
-        assert what.startswith(said), name
+        start, _, end = said.partition("…")
+        assert what.startswith(start), name
+        assert what.endswith(end), name
         assert "secret" not in what
         assert "horse" not in what
 
 
 @pytest.mark.parametrize("value", [["secret"], {"secret": 1}, "secret\0", "secret", "s" * 20_000])
 def test_no_problem_holds_what_was_given_for_a_hash(value):
-    account, [problem] = Reader().read(Record(1, [("username", "kim"), ("pw_hash", value)]))
+    account, [problem] = AccountReader().read(Record(1, [("username", "kim"), ("pw_hash", value)]))
     assert "s" not in problem.value.replace("its format is not known", "")
     assert account.values["password"] is None
     assert not account.is_sound
@@ -610,7 +624,7 @@ def test_an_export_that_fails_leaves_what_was_there(account, tmp_path, monkeypat
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(transfer, "_json_writer", fail)
+    monkeypatch.setattr(export_accounts, "_json_writer", fail)
     status, _, err = account("export", file)
     assert status == 1
     is_one_line(err, "stopped: the export is incomplete")
@@ -834,16 +848,16 @@ class Terminal(io.StringIO):
 def clock(monkeypatch):
     """A clock that each look moves on by three seconds."""
     ticks = iter(range(0, 1000, 3))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(ticks))
 
 
 @pytest.mark.usefixtures("clock")
 def test_progress_is_a_line_now_and_then():
     stream = io.StringIO()
     told = Progress(stream, "imported", "of 100 accounts")
-    told.at(10, 0.1)
+    told.report(10, 0.1)
     assert stream.getvalue() == ""  # three seconds are too few
-    told.at(20, 0.2)
+    told.report(20, 0.2)
     said = stream.getvalue()
     told.end()
     assert stream.getvalue() == said
@@ -856,8 +870,8 @@ def test_progress_is_a_line_now_and_then():
 def test_at_a_terminal_progress_is_drawn_in_place():
     stream = Terminal()
     told = Progress(stream, "read", "lines")
-    told.at(10)
-    told.at(20)
+    told.report(10)
+    told.report(20)
     told.end()
     assert "\n" not in stream.getvalue()
     assert stream.getvalue().count("\r\x1b[Klatchkey: read ") == 2

@@ -16,7 +16,7 @@ from typing import TextIO
 import pytest
 
 from app import create_app
-from commands.serving import fail, say
+from commands.serving import print_failure, print_status
 from handlers import app_keys
 from telemetry.log import (
     FLUSH_LINES,
@@ -139,8 +139,8 @@ def test_every_line_is_json_where_the_log_is(monkeypatch, capsys):
     try:
         set_up(stream, as_json=True)
         sys.excepthook(RuntimeError, RuntimeError("a bug"), None)
-        say("serving")
-        fail("it can't\x1b[2J")
+        print_status("serving")
+        print_failure("it can't\x1b[2J")
     finally:
         sys.excepthook = hook
         logging.captureWarnings(False)

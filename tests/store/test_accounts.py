@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.fields import COLUMNS, PARSE
+from commands.columns import FIELDS, sql_name
 from store import accounts as module
 from store.account import Account, Details, Login, NewAccount
 from store.accounts import Accounts
@@ -347,7 +347,7 @@ async def test_only_columns_that_can_be_changed_become_sql(accounts, column):
 async def test_an_operator_can_change_every_field_of_the_command(accounts):
     kim = await add(accounts, username="kim")
     details = asdict(await accounts.details(kim.id))
-    columns = {COLUMNS.get(field, field) for field in PARSE}
+    columns = {*map(sql_name, FIELDS)}
     assert await accounts.change(kim.id, {column: details[column] for column in columns})
 
 

@@ -31,7 +31,7 @@ def line(number, username=None, email=None, *, is_sound=True, **values):
 
 def judged(importing: Import, *lines, problems=()):
     importing.add(lines, problems)
-    tally = importing.judge()
+    tally = importing.check()
     return tally, list(importing.problems())
 
 
@@ -183,7 +183,7 @@ def test_a_problem_of_the_whole_file_is_no_lines(importing):
 def test_lines_come_in_chunks_and_go_in_batches(importing, database):
     for first in (1, 4):
         importing.add([line(n, f"n{n}") for n in range(first, first + 3)], [])
-    assert importing.judge() == Tally(6, 6, 0, 0)
+    assert importing.check() == Tally(6, 6, 0, 0)
     assert not importing.concerns_all()
     done = importing.insert(batch=4)
     assert next(done) == (4, [])

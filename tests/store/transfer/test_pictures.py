@@ -10,7 +10,7 @@ from PIL import Image
 
 from store.images import SIDES
 from store.names import MAX_NAME
-from store.transfer.pictures import read_hung, read_picture
+from store.transfer.pictures import read_gallery_picture, read_picture
 
 
 def encoded(kind: str, side: int) -> str:
@@ -26,7 +26,7 @@ HUNG = {"id": 7, "group": "faces", "name": "smile", **SQUARES}
 
 def test_a_picture_is_read_as_it_was_written():
     kept = tuple(base64.b64decode(each) for each in SQUARES.values())
-    own, hung = read_picture(OWN), read_hung(HUNG)
+    own, hung = read_picture(OWN), read_gallery_picture(HUNG)
     assert (own.picture_id, own.sides) == ("x" * 22, kept)
     assert (hung.id, hung.group, hung.name, hung.sides) == (7, "faces", "smile", kept)
     assert read_picture({"gallery": 7}).gallery_id == 7
@@ -59,7 +59,7 @@ BAD_SIDES = {
 
 @pytest.mark.parametrize("side", BAD_SIDES.values(), ids=BAD_SIDES)
 def test_a_square_that_is_not_what_it_should_be_is_refused(side):
-    for read, value in ((read_picture, OWN), (read_hung, HUNG)):
+    for read, value in ((read_picture, OWN), (read_gallery_picture, HUNG)):
         assert is_refused(read, {**value, "256": side})
 
 
@@ -82,4 +82,4 @@ def test_what_names_no_picture_is_refused(value):
     ],
 )
 def test_what_is_no_picture_of_the_gallery_is_refused(value):
-    assert is_refused(read_hung, value)
+    assert is_refused(read_gallery_picture, value)

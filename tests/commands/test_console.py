@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.printing import as_json, complain, printable, say
+from commands.console import as_json, print_error, print_text, printable
 from tests.program import ROOT
 
-PRINTS = {"check.py", "printing.py", "progress.py", "prompt.py", "serving.py"}
-"""Of these, prompt and check escape what they print; the others print no name."""
+PRINTS = {"console.py", "serving.py"}
+"""The console escapes what it prints; the log lines of a server contain no name."""
 
 
 @given(st.text())
@@ -39,8 +39,8 @@ def test_what_can_be_seen_stands_as_it_is(text):
 
 
 def test_a_complaint_is_one_line_and_lines_stay_lines(capsys):
-    complain("a\nb\x1b")
-    say("a\nb\x1b")
+    print_error("a\nb\x1b")
+    print_text("a\nb\x1b")
     out, err = capsys.readouterr()
     assert (out, err) == ("a\nb\\x1b\n", "latchkey: a\\x0ab\\x1b\n")
 
