@@ -1,6 +1,7 @@
 """One PostgreSQL, one Redis and one application for each process; emptied before each test."""
 
 import contextlib
+import gc
 import signal
 import tempfile
 import time
@@ -25,6 +26,17 @@ KEY = "a key for the tests, long enough for one"
 
 # A shell's background jobs ignore Ctrl-C, and so would every program that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection() -> None:
+    """Collect without the garbage collector: nearly all that is made then stays."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was collected, as the server does after its start."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
