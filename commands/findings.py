@@ -73,7 +73,7 @@ def judge_mail(settings: Settings) -> Finding:
     return either(
         problem is None,
         "the settings for mail are complete",
-        f"no mail is sent, for addresses to verify or passwords to reset: {problem}",
+        f"no mail is sent, so no password can be reset by its user: {problem}",
         Level.NOTE,
     )
 
