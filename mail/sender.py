@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import datetime
 import logging
+import random
 from email.message import EmailMessage
 
 from mail.links import Links
@@ -31,11 +32,14 @@ LEASE_SECONDS = 90.0
 What a process that was killed had claimed is sent this much later."""
 POLL_SECONDS = 5.0
 """How often the queue is looked at, for what other processes have queued and for retries."""
+WAKE_SECONDS = (0.1, 1.0)
+"""How long after it was woken the sender begins, at random: so the time of no request tells whether
+the one before it, a reset, was for an account. Messages that come together share a connection."""
 FIRST_RETRY, LONGEST_RETRY = 30.0, 3600.0
 """Seconds until the second attempt, doubled for each further one, and the most they become."""
 TRIED_FOR = datetime.timedelta(days=1)
 """How long after it was queued a message is tried again."""
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
 """How long a batch under way may still take when the server stops."""
 _COUNT_SECONDS = 15.0
 
@@ -76,7 +80,7 @@ class MailSender:
         self._batch_seconds, self._lease_seconds = batch_seconds, lease_seconds
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
-        self._is_closing = False
+        self._closing = asyncio.Event()
         self._delivered: set[int] = set()
         """Delivered, but PostgreSQL could not be told so yet."""
         self._next_count = 0.0
@@ -92,7 +96,7 @@ class MailSender:
 
     async def close(self) -> None:
         """Stop. A message under way has some seconds to be delivered."""
-        self._is_closing = True
+        self._closing.set()
         self._woken.set()
         if self._task:
             done, _ = await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
@@ -101,7 +105,7 @@ class MailSender:
                 await asyncio.wait((self._task,))
 
     async def _run(self) -> None:
-        while not self._is_closing:
+        while not self._closing.is_set():
             self._woken.clear()
             try:
                 goes_on = await self._send_batch()
@@ -112,9 +116,15 @@ class MailSender:
             except Exception:
                 _log.exception("mail could not be sent")  # a bug: the next batch may do without it
                 goes_on = False
-            if not goes_on and not self._is_closing:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+            if not goes_on and not self._closing.is_set():
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until the queue is to be looked at: after a while, or soon after it was woken."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+            delay = random.uniform(*WAKE_SECONDS)  # noqa: S311  # it hides, and is no secret
+            await asyncio.wait_for(self._closing.wait(), delay)
 
     async def _send_batch(self) -> bool:
         """Send some of what is due; return whether to look for more at once."""
@@ -129,7 +139,7 @@ class MailSender:
         waiting = batch[::-1]
         try:
             async with asyncio.timeout(self._batch_seconds):
-                while waiting and not self._is_closing:
+                while waiting and not self._closing.is_set():
                     await self._send(waiting[-1], connection)
                     waiting.pop()
         except Unreachable as problem:
