@@ -21,7 +21,7 @@ from store.postgresql.database import connect_database
 from store.schema import MIGRATIONS, newest
 from tests.program import KEY, PASSWORD, Program
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
-from tests.store.test_schema import PATIENCE, prepare_at, version_at
+from tests.store.test_schema import LONG_TIMEOUT, prepare_at, version_at
 
 SERVERS = 10
 ONCE = "create table done_once (number integer); insert into done_once values (1)"
@@ -204,7 +204,7 @@ LATE = [(20, "late\u2764\ufe0f", "late\u2764\ufe0f", None, None)]
 
 
 async def refold_at(url):
-    database = await connect_database(url, 1, PATIENCE)
+    database = await connect_database(url, 1, LONG_TIMEOUT)
     try:
         return await refold.refold(database, again=True)
     finally:

@@ -26,6 +26,7 @@ ACCOUNT = Account(
     epoch=1_790_000_000_000_000,
     created=datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC),
     picture_id=None,
+    kept_session=None,
 )
 PURPOSES = pytest.mark.parametrize("purpose", Purpose)
 
