@@ -20,6 +20,7 @@ COPY mail mail
 COPY store store
 COPY telemetry telemetry
 COPY openapi openapi
+COPY ui ui
 # Every user can read the program, whatever the checkout's permissions are. It is compiled here,
 # because it cannot be where it runs: the user owns no file, and the file system may be read-only.
 RUN chmod -R a+rX,go-w . && python -m compileall -q .

@@ -12,6 +12,8 @@ from aiohttp import web
 import handlers
 from handlers import app_keys, cors
 from handlers.body_memory import BODY_BYTES, BodyMemory
+from handlers.breached_passwords import BreachedPasswords
+from handlers.new_passwords import BREACHED_PASSWORDS, PASSWORD_RULES
 from handlers.proxies import PROXIES, Proxies
 from handlers.system.health import READINESS, Readiness
 from handlers.system.metrics import METRICS_ALLOW
@@ -69,7 +71,10 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     metrics.stores.set_pool_sizes(postgresql=settings.database_pool, redis=settings.redis_pool)
     app[METRICS_ALLOW] = settings.metrics_allow
     observer = tracing.store_spans(metrics.stores) if tracing else metrics.stores
-    handlers.mount(app, settings.dialects, with_docs=settings.docs == "on")
+    app[PASSWORD_RULES] = settings.password_rules
+    handlers.mount(
+        app, settings.dialects, product=settings.product_name, with_docs=settings.docs == "on"
+    )
     if not all_origins:
         cors.restrict_origins(app, settings.cors_origins)
     # Opened in this order at the start, closed in the reverse order.
@@ -78,6 +83,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     app.cleanup_ctx.append(partial(_open_core, settings, report, observer))
     if mail_options(settings).problem is None:
         app.cleanup_ctx.append(_send_mail(app, settings))
+    if settings.breached_passwords:
+        app.cleanup_ctx.append(partial(_ask_about_breaches, settings.breached_passwords, observer))
     app.cleanup_ctx.append(_flush_request_log)
     app.cleanup_ctx.append(_flush_metrics)
     app.cleanup_ctx.append(_open_readiness)
@@ -98,7 +105,15 @@ async def _open_core(
         app[CORE] = core
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
-        app[app_keys.MAIL] = core.mail
+        app[app_keys.RECOVERY] = core.recovery
+        yield
+
+
+async def _ask_about_breaches(
+    url: str, observer: Observer, app: web.Application
+) -> AsyncIterator[None]:
+    async with BreachedPasswords(url, observer) as breached:
+        app[BREACHED_PASSWORDS] = breached
         yield
 
 
@@ -183,6 +198,7 @@ def core_options(settings: Settings) -> CoreOptions:
         settings.address_limit,
         settings.register_limit,
         settings.refresh_limit,
+        settings.mail_limit,
     )
     return CoreOptions(
         database_url=settings.database_url,
@@ -205,6 +221,7 @@ def core_options(settings: Settings) -> CoreOptions:
             settings.reset_link_lifetime,
             settings.device_notices == "on",
         ),
+        require_verified_email=settings.require_verified_email == "on",
         cores=max(1, usable_cores() // settings.workers),
         decoder_environment=settings.decoder_environment,
     )

@@ -17,6 +17,7 @@ from setting_types import one_of, seconds, setting, whole
 from store.addresses import Network, parse_network
 from store.errors import BadValue
 from store.limits import Limit, parse_limit
+from store.password_rules import PasswordRules, parse_password_rules
 from store.postgresql.hosts import check_database_url
 from store.redis.client import check_redis_url
 from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
@@ -142,7 +143,16 @@ class Settings:
     reset_url: str = setting("", mail.check_link_url, mail.LINK_FORM)
     verify_link_lifetime: int = whole(3 * _DAY, 60, 30 * _DAY)
     reset_link_lifetime: int = whole(3600, 60, _DAY)
-    device_notices: str = one_of("on", "on", "off")
+    require_verified_email: str = one_of("off", "on", "off")
+    password_rules: PasswordRules = setting(  # noqa: RUF009  # a field
+        PasswordRules(),
+        parse_password_rules,
+        "rules separated by spaces, each at most once: length=<characters>, common, similar",
+    )
+    breached_passwords: str = setting(
+        "", parse_public_url, "the URL of a range API, such as https://api.example/range/"
+    )
+    device_notices: str = one_of("off", "on", "off")
     session_lifetime: int = whole(14 * _DAY, 1, 3650 * _DAY)
     access_token_lifetime: int = whole(15 * 60, 1, 3650 * _DAY)
     refresh_token_lifetime: int = whole(30 * _DAY, 1, 3650 * _DAY)
@@ -153,6 +163,7 @@ class Settings:
     address_limit: Limit = _rate("300 per 5 minutes")  # noqa: RUF009
     register_limit: Limit = _rate("60 per hour")  # noqa: RUF009
     refresh_limit: Limit = _rate("60 per 10 minutes")  # noqa: RUF009
+    mail_limit: Limit = _rate("5 per hour")  # noqa: RUF009
     bcrypt_rounds: int = whole(12, 4, 16)
     password_wait: float = seconds(5, 0.1, 3600)
     store_timeout: float = seconds(0.8, 0.05, 60)

@@ -6,7 +6,16 @@ from dataclasses import replace
 from aiohttp import web
 
 from handlers.app_keys import METRICS, TRACING
-from handlers.dialects import cellars, drf, fardel, kust, lumotist, shared_paths, wicare
+from handlers.dialects import (
+    cellars,
+    drf,
+    fardel,
+    kust,
+    latchkey,
+    lumotist,
+    shared_paths,
+    wicare,
+)
 from handlers.errors import NotFound
 from handlers.http import unreadable
 from handlers.http.expectation import ignore_expectation
@@ -15,7 +24,7 @@ from handlers.http.resolver import ROUTES, CatchAll, Route
 from handlers.http.response import Response
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
-from handlers.system import docs, health, metrics, openapi, pictures
+from handlers.system import docs, health, metrics, openapi, pictures, ui
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -23,9 +32,10 @@ DIALECTS: dict[str, Dialect] = {
     "kust": kust.DIALECT,
     "cellars": cellars.DIALECT,
     "fardel": fardel.DIALECT,
+    "latchkey": latchkey.DIALECT,
 }
 
-ALL_METHODS = ("GET", "POST", "PUT")
+ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
 """Routes that monitoring requests continually."""
@@ -35,10 +45,17 @@ class Conflict(Exception):
     """Two dialects claim one path; the text names both, and the path."""
 
 
-def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool = False) -> None:
+def mount(
+    app: web.Application,
+    mounts: Mapping[str, Mount],
+    *,
+    product: str = "Latchkey",
+    with_docs: bool = False,
+) -> None:
     """Add the routes of the named dialects: each at its mount and under its name.
 
-    `with_docs` adds the page at /docs. Raises Conflict.
+    `product` is the name on the pages that links in e-mails lead to. `with_docs` adds the page at
+    /docs. Raises Conflict.
     """
     owners = _find_owners(mounts)
     for name, mounted in mounts.items():
@@ -73,7 +90,11 @@ def mount(app: web.Application, mounts: Mapping[str, Mount], *, with_docs: bool 
         add(path, path, endpoint, *by_dialect)
         add(path + "/", path, endpoint, *by_dialect)
     system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts)]
-    for each in [*system, docs.routes(mounts)] if with_docs else system:
+    if with_docs:
+        system.append(docs.routes(mounts))
+    if "latchkey" in mounts:
+        system.append(ui.routes(product))
+    for each in system:
         for path, endpoint in each.endpoints.items():
             add(path, path, endpoint)
     for name in mounts:

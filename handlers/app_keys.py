@@ -13,8 +13,8 @@ from store.access import Access
 from store.accounts import Accounts
 from store.errors import AppError
 from store.images import Images
-from store.mail_queue import MailQueue
 from store.pictures import Pictures
+from store.recovery import Recovery
 from telemetry.log import RequestLog
 from telemetry.metrics import Metrics
 
@@ -42,7 +42,7 @@ PICTURE_MEMORY = web.AppKey("picture_memory", BodyMemory)
 """Pictures have a separate limit. Only requests with a valid token can use it."""
 
 IMAGES = web.AppKey("images", Images)
-MAIL = web.AppKey("mail", MailQueue)
+RECOVERY = web.AppKey("recovery", Recovery)
 
 
 @dataclass(frozen=True, slots=True)

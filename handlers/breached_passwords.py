@@ -30,7 +30,7 @@ class BreachedPasswords:
     """A client of a range API; an asynchronous context manager that keeps its connections."""
 
     def __init__(self, url: str, observer: Observer = UNOBSERVED) -> None:
-        """Ask the API at `url`, to which the five digits are appended."""
+        """Ask the API at `url`, behind which a slash and the five digits are put."""
         self._url = url
         self._observer = observer
         self._client: aiohttp.ClientSession | None = None
@@ -68,7 +68,7 @@ class BreachedPasswords:
         if self._client is None:
             raise RuntimeError("not entered")
         # Outside of aiohttp's own timeout: reading in chunks could outlast each of its parts.
-        async with asyncio.timeout(TIMEOUT), self._client.get(self._url + prefix) as response:
+        async with asyncio.timeout(TIMEOUT), self._client.get(f"{self._url}/{prefix}") as response:
             response.raise_for_status()
             body = await response.content.read(_LONGEST_RESPONSE + 1)
             while len(body) <= _LONGEST_RESPONSE and not response.content.at_eof():

@@ -44,13 +44,15 @@ class PictureMissing(AppError):
     code = "invalid_fields"
 
 
-async def read_upload(request: web.Request) -> bytes | int:
+async def read_upload(request: web.Request, id_field: str = "id") -> bytes | int:
     """Return the bytes of an uploaded picture, or the id of a chosen one.
+
+    `id_field` is the field of JSON or of a form that has the id.
 
     Raises NoPicture, NoSuchPicture, NotBase64, UnsupportedMediaType, Errors, and what `read_body`
     raises.
     """
-    sent = await _read(request)
+    sent = await _read(request, id_field)
     request[BODY] = b""  # while the picture waits for a thread, it is in memory once
     limit = request.app[PICTURE_LIMITS].bytes
     if isinstance(sent, bytes) and len(sent) > limit:
@@ -58,7 +60,7 @@ async def read_upload(request: web.Request) -> bytes | int:
     return sent
 
 
-async def _read(request: web.Request) -> bytes | int:
+async def _read(request: web.Request, id_field: str) -> bytes | int:
     content_type, limits = content_type_of(request), request.app[PICTURE_LIMITS]
     is_raw = content_type.media_type.startswith("image/") or content_type.media_type == BINARY
     if not is_raw and content_type.media_type not in (JSON, MULTIPART, URLENCODED):
@@ -73,29 +75,29 @@ async def _read(request: web.Request) -> bytes | int:
     if is_raw:
         return body
     if content_type.media_type == MULTIPART:
-        return await _from_form(await parse_multipart(body, content_type))
+        return await _from_form(await parse_multipart(body, content_type), id_field)
     if content_type.media_type == URLENCODED:
-        return await _from_form(parse_urlencoded(body, content_type.charset))
+        return await _from_form(parse_urlencoded(body, content_type.charset), id_field)
     if not body:
         raise NoSuchPicture
-    return await _from_json(body, content_type.charset)
+    return await _from_json(body, content_type.charset, id_field)
 
 
-async def _from_form(form: Form) -> bytes | int:
+async def _from_form(form: Form, id_field: str) -> bytes | int:
     match form.get("picture"):
         case bytes() as file:
             return file
         case str() as text if text:
             return await from_base64(text.encode(errors="replace"))
     files = form.files
-    if not form.get("id") and len(files) == 1:
+    if not form.get(id_field) and len(files) == 1:
         return files[0]
-    if not isinstance(form.get("id"), str):
+    if not isinstance(form.get(id_field), str):
         raise PictureMissing
-    return _picture_id(form["id"])
+    return _picture_id(form[id_field])
 
 
-async def _from_json(body: bytes, charset: str | None) -> bytes | int:
+async def _from_json(body: bytes, charset: str | None, id_field: str) -> bytes | int:
     """Read JSON whose long string may be a picture. Only the rest is parsed at once."""
     long, rest = b"", body
     if charset is None and (span := _find_long_string(body)):
@@ -110,9 +112,9 @@ async def _from_json(body: bytes, charset: str | None) -> bytes | int:
         return await from_base64(await _unescape(long))
     if isinstance(picture, str) and picture:
         return await from_base64(picture.encode(errors="replace"))
-    if data and "id" not in data:
+    if data and id_field not in data:
         raise PictureMissing
-    return _picture_id(data.get("id"))
+    return _picture_id(data.get(id_field))
 
 
 def _find_long_string(body: bytes) -> tuple[int, int] | None:

@@ -5,21 +5,17 @@ end sessions, the epoch is raised first. A session is opened under the epoch tha
 with the password hash or the identity that justifies it.
 """
 
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store.account import Account, Credentials, Login, NewAccount
+from store.account import Account, NewAccount
 from store.accounts import Accounts
 from store.authentication import Authentication, Caller
 from store.client import NOBODY, Client
 from store.errors import (
-    AppError,
-    BadCredentials,
     BadToken,
     Busy,
-    Inactive,
     StaleEpoch,
     Taken,
     TokenProblem,
@@ -27,16 +23,16 @@ from store.errors import (
     Unstorable,
 )
 from store.limits import Limits
+from store.logins import MAX_ATTEMPTS, Logins, open_sessions
 from store.names import FOLD, is_valid_name
-from store.passwords import Match, Passwords
+from store.notices import Notices
+from store.passwords import Passwords
 from store.session_list import SessionList
 from store.session_record import IssuedToken, Session, SessionSpec
 from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 _log = logging.getLogger("latchkey.access")
-
-MAX_ATTEMPTS = 8
 
 
 class Access:
@@ -47,18 +43,35 @@ class Access:
         accounts: Accounts,
         sessions: Sessions,
         passwords: Passwords,
-        limits: Limits | None = None,
+        limits: Limits | None,
+        notices: Notices,
         observer: Observer = UNOBSERVED,
+        *,
+        require_verified: bool = False,
     ) -> None:
-        """Compose access; without `limits`, attempts are not counted."""
+        """Compose access; without `limits`, attempts are not counted.
+
+        With `require_verified`, an account whose e-mail is not verified cannot log in.
+        """
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
         self._limits = limits
+        self._notices = notices
         self._observer = observer
         self._authentication = Authentication(accounts, sessions, observer)
         self.authenticate = self._authentication.authenticate
         self.confirm = self._authentication.confirm
+        logins = Logins(
+            accounts,
+            sessions,
+            passwords,
+            limits,
+            notices,
+            observer,
+            require_verified=require_verified,
+        )
+        self.log_in, self.verify_password = logins.log_in, logins.verify_password
         listed = SessionList(sessions, self._authentication)
         self.sessions_of, self.end_session = listed.sessions_of, listed.end_session
 
@@ -72,21 +85,31 @@ class Access:
         password: str,
         specs: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
+        *,
+        verify: bool = False,
     ) -> tuple[Account, list[IssuedToken]]:
         """Create an account and open a session for each spec; return both.
 
-        The sessions are opened first. If Redis fails, no account is left behind, and a session
-        whose account does not exist is not live. Raises Taken, Unstorable, Busy, RateLimited.
+        With `verify`, its address is sent a link that verifies it, if this server sends mail. The
+        sessions are opened first. If Redis fails, no account is left behind, and a session whose
+        account does not exist is not live. Raises Taken, Unstorable, Busy, RateLimited.
         """
         with self._observer.registration():
-            return await self._register(new, password, specs, client)
+            return await self._register(new, password, specs, client, verify=verify)
 
     async def _register(
-        self, new: NewAccount, password: str, specs: Sequence[SessionSpec], client: Client
+        self,
+        new: NewAccount,
+        password: str,
+        specs: Sequence[SessionSpec],
+        client: Client,
+        *,
+        verify: bool,
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.register(client)
         hash = await self._passwords.hash(password, client)
+        mail = await self._notices.for_registration(new.email) if verify else None
         for _ in range(MAX_ATTEMPTS):
             identity = await self._accounts.new_identity()
             try:
@@ -94,8 +117,9 @@ class Access:
             except StaleEpoch:
                 continue  # an older backup of PostgreSQL was restored, and this id was used before
             try:
-                logged_in = bool(specs)
-                account = await self._accounts.insert(identity, new, hash, logged_in=logged_in)
+                account = await self._accounts.insert(
+                    identity, new, hash, logged_in=bool(specs), mail=mail
+                )
             except (Taken, Unstorable):
                 await self._discard(identity[0], issued)
                 raise
@@ -103,70 +127,6 @@ class Access:
                 return account, issued
             await self._discard(identity[0], issued)  # a concurrent import used this id
         raise Busy(1.0)
-
-    async def log_in(
-        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client = NOBODY
-    ) -> tuple[Account, list[IssuedToken]]:
-        """Verify a password; return the account and, for each spec, a live or a new session.
-
-        An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
-        Inactive, Unstorable, Busy, RateLimited.
-        """
-        with self._observer.login(specs[0].dialect):
-            return await self._log_in(login, password, specs, client)
-
-    async def _log_in(
-        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client
-    ) -> tuple[Account, list[IssuedToken]]:
-        if self._limits:
-            await self._limits.log_in(login, client)
-        verified, match, newer = None, Match.NO, 0
-        for _ in range(MAX_ATTEMPTS):
-            found = await self._accounts.credentials(login)
-            if found is None or found.hash != verified:
-                verified = found.hash if found else None
-                match = await self._verify(login, found, password, client)
-                if not match or found is None:
-                    raise BadCredentials
-            account = found.account
-            if not account.is_active:
-                raise Inactive
-            if await self._accounts.record_login(account.id, account.epoch):
-                try:
-                    issued = await self._open(account, specs, account.epoch < newer)
-                except StaleEpoch as outdated:
-                    newer = outdated.epoch
-                else:
-                    await self._sessions.end_unknown(account.id)
-                    if match is Match.OUTDATED:
-                        await self._renew_hash(account.id, found.hash, password, client)
-                    return account, issued
-        raise Busy(1.0)
-
-    async def _verify(
-        self, login: Login, found: Credentials | None, password: str, client: Client
-    ) -> Match:
-        """Verify a password. Past the account's limit of wrong passwords, none matches.
-
-        The limit of each name was counted before the look-up. This one is the account's: its
-        username and its e-mail share one set of attempts. The result is the same as for a wrong
-        password, because a distinct error would show which names belong to one account.
-        """
-        account_id = found.account.id if found else None
-        counts = self._limits is None or await self._limits.may_try(login, account_id, client)
-        match = await self._passwords.verify(password, found.hash if found else None, client)
-        if self._limits and not match:
-            await self._limits.count_wrong(login, account_id, client)
-        return match if counts else Match.NO
-
-    async def _renew_hash(self, account_id: int, kept: str, password: str, client: Client) -> None:
-        """Replace a hash of another kind or cost than `hash` makes now.
-
-        The password is the same, so no session ends. If this fails, the next login tries again.
-        """
-        with contextlib.suppress(AppError):
-            fresh = await self._passwords.hash(password, client)
-            await self._accounts.replace_hash(account_id, kept, fresh)
 
     async def log_out(self, caller: Caller) -> None:
         """End the caller's session."""
@@ -202,7 +162,7 @@ class Access:
         account = caller.account
         if self._limits:
             await self._limits.refresh(account.id)
-        [issued] = await self._open(account, [spec], database_restored=False)
+        [issued] = await open_sessions(self._sessions, account, [spec])
         return issued
 
     async def change(
@@ -214,13 +174,14 @@ class Access:
         client: Client = NOBODY,
         *,
         keep: bool = False,
+        notify: bool = False,
     ) -> tuple[Account, list[IssuedToken]]:
         """Change the caller's account: columns by name, and its password if one is given.
 
         Return the account, and a session for each spec if the password was changed. A new password
         ends every session of the account; with `keep`, every session but the caller's, as
-        `end_others` does. Raises BadToken when the caller's session has ended; Taken, Unstorable,
-        Busy, RateLimited.
+        `end_others` does. With `notify`, the account is told of it by e-mail. Raises BadToken when
+        the caller's session has ended; Taken, Unstorable, Busy, RateLimited.
         """
         if self._limits and _is_another(changes.get("email"), caller.account.email):
             await self._limits.change_email(caller.account.id, client)
@@ -231,21 +192,36 @@ class Access:
             if self._limits:
                 await self._limits.change_password(caller.account.id, client)
             hash = await self._passwords.hash(password, client)
-            account = await self._write(caller, {**changes, "password": hash}, keep=keep)
-        await end_older_sessions(
-            self._sessions, account.id, account.epoch, caller.session if keep else None
+            mail = "password" if notify else None
+            account = await self._write(caller, {**changes, "password": hash}, keep=keep, mail=mail)
+        return account, await self.open_after_raise(
+            account, specs, caller.session if keep else None
         )
+
+    async def open_after_raise(
+        self, account: Account, specs: Sequence[SessionSpec], kept: Session | None = None
+    ) -> list[IssuedToken]:
+        """Clean up after the account's epoch was raised, and open sessions under it.
+
+        `kept` is the session that was kept. Raises BadToken when the epoch was raised again.
+        """
+        await end_older_sessions(self._sessions, account.id, account.epoch, kept)
         try:
-            return account, await self._open(account, specs, database_restored=False)
+            return await open_sessions(self._sessions, account, specs)
         except StaleEpoch:  # a concurrent request raised the epoch again
             raise BadToken(TokenProblem.REVOKED) from None
 
     async def _write(
-        self, caller: Caller, changes: Mapping[str, Any], *, keep: bool = False
+        self,
+        caller: Caller,
+        changes: Mapping[str, Any],
+        *,
+        keep: bool = False,
+        mail: str | None = None,
     ) -> Account:
         account, session = await self.confirm(caller)
         changed = await self._accounts.change(
-            account.id, changes, account.epoch, session.public_id, keeps_session=keep
+            account.id, changes, account.epoch, session.public_id, keeps_session=keep, mail=mail
         )
         if changed is None:
             raise BadToken(TokenProblem.REVOKED)
@@ -257,20 +233,6 @@ class Access:
         if not await self._accounts.delete(account.id, account.epoch, session.public_id):
             raise BadToken(TokenProblem.REVOKED)
         await end_older_sessions(self._sessions, account.id, account.epoch + 1)
-
-    async def _open(
-        self, account: Account, specs: Sequence[SessionSpec], database_restored: bool
-    ) -> list[IssuedToken]:
-        return [
-            await self._sessions.open(
-                account.id,
-                account.epoch,
-                spec,
-                account.kept_session,
-                database_restored=database_restored,
-            )
-            for spec in specs
-        ]
 
     async def _discard(self, account_id: int, issued: Sequence[IssuedToken]) -> None:
         for session in issued:

@@ -26,6 +26,7 @@ class Account(NamedTuple):
     picture_id: str | None
     kept_session: str | None
     """`Session.kept_under` of the session that is live although its epoch is an older one."""
+    email_verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Details:
     created: datetime.datetime
     modified: datetime.datetime
     last_login: datetime.datetime | None
+    email_verified_at: datetime.datetime | None
+    """When its owner proved the address; None when it is not verified."""
     days_count: int
     towns: list[int]
     groups: list[int]
@@ -84,17 +87,13 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The name of a login: a username, or else an e-mail."""
+    """The name of a login: an e-mail, a username, or either of both, the e-mail first."""
 
     username: str | None = None
     email: str | None = None
 
     @property
-    def field(self) -> str:
-        """The field of the name: username or email."""
-        return "email" if self.username is None else "username"
-
-    @property
-    def name(self) -> str | None:
-        """The name itself."""
-        return self.email if self.username is None else self.username
+    def names(self) -> list[tuple[str, str]]:
+        """The fields to look the name up in, in this order, each with the name."""
+        both = ("email", self.email), ("username", self.username)
+        return [(field, name) for field, name in both if name is not None]

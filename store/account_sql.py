@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from store.account import Details
+from store.account import Account, Details
 
 NAMES = ("username", "email")
 
 COLUMNS = """id, username, email, first_name, last_name, is_active, is_staff, is_admin, group_name,
-    session_epoch, created, picture_id, kept_session"""
+    session_epoch, created, picture_id, kept_session,
+    email_verified_at is not null as email_verified"""
+RETURNED = ", ".join({"epoch": "session_epoch"}.get(name, name) for name in Account._fields)
+"""The names of COLUMNS in the result of a statement that returns them."""
 DETAILS = ", ".join(each.name for each in fields(Details))
 
 CLOCK = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"

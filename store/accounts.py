@@ -6,7 +6,8 @@ from typing import Any
 
 import psycopg2.errors
 
-from store.account import CHANGEABLE, Account, Credentials, Details, Login, NewAccount
+from store.account import CHANGEABLE, Account, Details, NewAccount
+from store.account_names import AccountNames
 from store.account_sql import (
     CLOCK,
     COLUMNS,
@@ -15,11 +16,13 @@ from store.account_sql import (
     KEPT,
     NAMES,
     RAISED,
+    RETURNED,
     assignments,
 )
 from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
-from store.names import FOLD, forms, is_seen, is_valid_name, is_valid_text
+from store.mail_queue import MailQueue
+from store.names import FOLD, is_seen, is_valid_name, is_valid_text
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
 from telemetry.observer import UNOBSERVED, Observer
@@ -34,20 +37,28 @@ _TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
 class Accounts:
     """The account table. Every method raises Unavailable when PostgreSQL cannot serve."""
 
-    def __init__(self, database: Database, observer: Observer = UNOBSERVED) -> None:
+    def __init__(
+        self, database: Database, mail: MailQueue | None = None, observer: Observer = UNOBSERVED
+    ) -> None:
+        """Use this database; statements queue the messages that they cause in `mail`."""
         self._database = database
+        self._mail = mail
         # Given one id as an array, PostgreSQL plans the statement at each execution.
         self._one = Prepared(f"select {COLUMNS} from account where id = %s", "bigint")
         self._many = Prepared(
             f"select {COLUMNS} from account where id = any(%s::bigint[])", "bigint[]"
         )
-        self._by_name: BatchLoader[tuple[str, str], Credentials] = BatchLoader(
-            self._fetch_by_name, database.timeout, observer=observer, name="login"
+        self._details: BatchLoader[int, Details] = BatchLoader(
+            self._fetch_details, database.timeout, observer=observer, name="details"
         )
+        self._names = AccountNames(database, observer)
+        self.find, self.ids_of = self._names.find, self._names.ids_of
+        self.credentials = self._names.credentials
 
     def close(self) -> None:
-        """End the tasks that look up names."""
-        self._by_name.close()
+        """End the tasks that look up names and details."""
+        self._names.close()
+        self._details.close()
 
     async def get_many(self, ids: Iterable[int], deadline: float) -> dict[int, Account]:
         """Return by id the accounts that exist, as they are now, in one round trip.
@@ -61,58 +72,16 @@ class Accounts:
             rows = await self._database.rows(self._many, (f"{{{','.join(known)}}}",), deadline)
         return {row[0]: Account._make(row) for row in rows}
 
+    async def get(self, account_id: int) -> Account | None:
+        """Return an account as it is now, None when it does not exist."""
+        deadline = asyncio.get_running_loop().time() + self._database.timeout
+        return (await self.get_many([account_id], deadline)).get(account_id)
+
     async def details(self, account_id: int) -> Details | None:
         """Return all columns of an account except its hash, None when there is no account."""
         if not 0 < account_id <= MAX_ID:
             return None
-        row = await self._database.row(
-            f"select {DETAILS} from account where id = %s", (account_id,)
-        )
-        return Details(*row) if row else None
-
-    async def find(self, name: str, *fields: str) -> list[Details]:
-        """Return every account that has this name in one of the fields; without fields, in either.
-
-        There may be two, because a username may be another account's e-mail.
-        """
-        if not is_valid_name(name):
-            return []
-        wanted = [forms(field, name) if field in (fields or NAMES) else [] for field in NAMES]
-        rows = await self._database.rows(
-            f"""select {DETAILS} from account
-                where username_folded = any(%s::text[]) or email_folded = any(%s::text[])
-                order by id""",
-            wanted,
-        )
-        return [Details(*row) for row in rows]
-
-    async def ids_of(self, field: str, names: Iterable[str]) -> dict[str, int]:
-        """Return the ids of the accounts of these names, by name; `field` is username or email."""
-        if field not in NAMES:
-            raise ValueError(f"not a name of an account: {field!r}")
-        wanted = {name: forms(field, name) for name in names if is_valid_name(name)}
-        rows = await self._database.rows(
-            f"select {field}_folded, id from account where {field}_folded = any(%s::text[])",
-            ([form for found in wanted.values() for form in found],),
-        )
-        ids: dict[str, int] = dict(rows)
-        found = {name: [ids[form] for form in wanted[name] if form in ids] for name in wanted}
-        return {name: first[0] for name, first in found.items() if first}
-
-    async def credentials(self, login: Login) -> Credentials | None:
-        """Return the account and hash of a login's name, None when there is no account.
-
-        Raises Unstorable for characters that no name can have.
-        """
-        field, name = login.field, login.name
-        if name is None or not is_valid_text(name):
-            raise Unstorable(field)
-        if not is_valid_name(name):
-            return None
-        # All forms in one statement, so that the time does not depend on which form exists.
-        wanted = (self._by_name.get((field, form)) for form in forms(field, name))
-        found = await asyncio.gather(*wanted)
-        return next((each for each in found if each), None)
+        return await self._details.get(account_id)
 
     async def new_identity(self) -> tuple[int, int]:
         """Reserve an id and a session epoch for a new account; return both."""
@@ -120,11 +89,18 @@ class Accounts:
         return row[0], row[1]
 
     async def insert(
-        self, identity: tuple[int, int], new: NewAccount, hash: str, *, logged_in: bool
+        self,
+        identity: tuple[int, int],
+        new: NewAccount,
+        hash: str,
+        *,
+        logged_in: bool,
+        mail: str | None = None,
     ) -> Account | None:
         """Insert an account and return it; None when its id is used by another account.
 
-        `logged_in` sets its last login to now. Raises Taken, with every field that is taken, and
+        `logged_in` sets its last login to now. `mail` is the kind of message that the statement
+        queues, None for none. Raises Taken, with every field that is taken, and
         Unstorable.
         """
         values = {
@@ -141,6 +117,7 @@ class Accounts:
                 on conflict (id) do nothing returning {COLUMNS}""",
             values,
             (*identity, hash, list(new.towns), logged_in),
+            mail=mail,
         )
         return Account(*rows[0]) if rows else None
 
@@ -152,6 +129,7 @@ class Accounts:
         session_id: str | None = None,
         *,
         keeps_session: bool = False,
+        mail: str | None = None,
     ) -> Account | None:
         """Set columns of an account and return it as it is afterwards.
 
@@ -159,8 +137,8 @@ class Accounts:
         neither has the given epoch nor keeps the session of the given public id, nothing changes
         and None is returned. A new password or a changed `is_active` raises the epoch in the same
         statement, which ends every session of the account; with `keeps_session`, every session but
-        that one. Another e-mail is unverified. Raises Taken, Unstorable; ValueError for a column
-        not in CHANGEABLE.
+        that one. Another e-mail is unverified. `mail` is the kind of message that the statement
+        queues. Raises Taken, Unstorable; ValueError for a column not in CHANGEABLE.
         """
         if unknown := changes.keys() - CHANGEABLE:
             raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
@@ -171,17 +149,22 @@ class Accounts:
             changes,
             (*parameters, account_id, epoch, session_id),
             account_id,
+            mail,
         )
         return Account(*rows[0]) if rows else None
 
-    async def record_login(self, account_id: int, epoch: int) -> bool:
-        """Set `last_login` to now; return whether the account still has this epoch."""
-        row = await self._database.row(
-            """update account set last_login = now()
-                where id = %s and session_epoch = %s returning id""",
+    async def record_login(self, account_id: int, epoch: int, mail: str | None = None) -> bool:
+        """Set `last_login` to now; return whether the account still has this epoch.
+
+        `mail` is the kind of message that the statement queues.
+        """
+        rows = await self._run(
+            f"""update account set last_login = now()
+                where id = %s and session_epoch = %s returning {COLUMNS}""",
             (account_id, epoch),
+            mail,
         )
-        return row is not None
+        return bool(rows)
 
     async def replace_hash(self, account_id: int, kept: str, fresh: str) -> None:
         """Replace the hash `kept` by `fresh`, of the same password, unless it was changed."""
@@ -248,7 +231,12 @@ class Accounts:
         return row is not None
 
     async def _write(
-        self, sql: str, values: Mapping[str, Any], parameters: Sequence[Any], own_id: int = 0
+        self,
+        sql: str,
+        values: Mapping[str, Any],
+        parameters: Sequence[Any],
+        own_id: int = 0,
+        mail: str | None = None,
     ) -> list[Row]:
         """Run a statement with these parameters: the values, the folded names, then the others.
 
@@ -259,10 +247,22 @@ class Accounts:
             if isinstance(value, str) and not is_valid_text(value):
                 raise Unstorable(field)
         try:
-            return await self._database.rows(sql, (*values.values(), *folded.values(), *parameters))
+            return await self._run(sql, (*values.values(), *folded.values(), *parameters), mail)
         except psycopg2.errors.UniqueViolation as error:
             clash = _TAKEN[error.diag.constraint_name]
             raise Taken(await self._taken(folded, own_id) | {clash}) from None
+
+    async def _run(self, sql: str, parameters: Sequence[Any], mail: str | None) -> list[Row]:
+        """Run a statement that returns COLUMNS; it queues a message of the kind `mail`, if any."""
+        if mail is None or self._mail is None:
+            return await self._database.rows(sql, parameters)
+        rows = await self._database.rows(
+            f"""with written as ({sql}), mailed as ({self._mail.insertion(mail, "written")})
+                select {RETURNED} from written""",
+            parameters,
+        )
+        self._mail.wake()
+        return rows
 
     async def _taken(self, folded: Mapping[str, str | None], own_id: int) -> frozenset[str]:
         """Return every field that is taken. The error of the unique index names only one."""
@@ -273,21 +273,11 @@ class Accounts:
         )
         return frozenset(field for field, taken in zip(NAMES, row, strict=True) if taken)
 
-    async def _fetch_by_name(
-        self, names: list[tuple[str, str]], deadline: float
-    ) -> dict[tuple[str, str], Credentials]:
-        usernames = [name for field, name in names if field == "username"]
-        emails = [name for field, name in names if field == "email"]
+    async def _fetch_details(self, ids: list[int], deadline: float) -> dict[int, Details]:
         rows = await self._database.rows(
-            f"""select 'username', username_folded, password, {COLUMNS} from account
-                 where username_folded = any(%s::text[])
-                union all
-                select 'email', email_folded, password, {COLUMNS} from account
-                 where email_folded = any(%s::text[])""",
-            (usernames, emails),
-            deadline,
+            f"select {DETAILS} from account where id = any(%s::bigint[])", (ids,), deadline
         )
-        return {(row[0], row[1]): Credentials(Account(*row[3:]), row[2]) for row in rows}
+        return {row[0]: Details(*row) for row in rows}
 
 
 def _folded(field: str, name: str | None) -> str | None:

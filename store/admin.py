@@ -6,12 +6,13 @@ The order of the writes is that of store/access.py.
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from store.access import MAX_ATTEMPTS, end_older_sessions
+from store.access import end_older_sessions
 from store.account import Account, NewAccount
 from store.accounts import Accounts
 from store.authentication import Caller, resolve_caller
 from store.errors import Busy
 from store.imported_tokens import Imported
+from store.logins import MAX_ATTEMPTS
 from store.passwords import Passwords
 from store.session_record import Session
 from store.sessions import Sessions

@@ -13,11 +13,14 @@ from store.accounts import Accounts
 from store.admin import Admin
 from store.images import Images
 from store.limits import Limits, RateLimits
+from store.link_effects import LinkEffects
 from store.mail_queue import MailQueue, MailRules
+from store.notices import Notices
 from store.one_time_tokens import OneTimeTokens
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.postgresql.database import Database, connect_database
+from store.recovery import Recovery
 from store.redis.client import Redis, connect_redis
 from store.retry import retry
 from store.schema import prepare
@@ -51,6 +54,8 @@ class CoreOptions:
     rate_limits: RateLimits | None
     """None when attempts are not counted."""
     mail: MailRules
+    require_verified_email: bool
+    """Whether an account whose e-mail is not verified cannot log in."""
     cores: int
     """The processor cores that this process may use for passwords and pictures."""
     decoder_environment: Mapping[str, str]
@@ -73,6 +78,7 @@ class Core:
     mail: MailQueue
     one_time_tokens: OneTimeTokens
     access: Access
+    recovery: Recovery
     admin: Admin
 
 
@@ -103,10 +109,25 @@ async def open_core(
         closing.callback(passwords.close)
         images = _make_images(options, observer)
         closing.callback(images.close)
-        accounts = Accounts(database, observer)
+        mail = MailQueue(database, options.mail)
+        accounts = Accounts(database, mail, observer)
         closing.callback(accounts.close)
-        access = Access(accounts, sessions, passwords, limits, observer)
+        notices = Notices(sessions, mail, limits)
+        access = Access(
+            accounts,
+            sessions,
+            passwords,
+            limits,
+            notices,
+            observer,
+            require_verified=options.require_verified_email,
+        )
         closing.callback(access.close)
+        one_time_tokens = OneTimeTokens(_keys(options))
+        effects = LinkEffects(database, mail)
+        recovery = Recovery(
+            access, accounts, effects, passwords, one_time_tokens, mail, notices, limits
+        )
         yield Core(
             database=database,
             redis=redis,
@@ -117,9 +138,10 @@ async def open_core(
             accounts=accounts,
             pictures=Pictures(database),
             limits=limits,
-            mail=MailQueue(database, options.mail),
-            one_time_tokens=OneTimeTokens(_keys(options)),
+            mail=mail,
+            one_time_tokens=one_time_tokens,
             access=access,
+            recovery=recovery,
             admin=Admin(accounts, sessions, passwords),
         )
 

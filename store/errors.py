@@ -39,6 +39,18 @@ class Inactive(AppError):
     code = "account_disabled"
 
 
+class EmailNotVerified(AppError):
+    """The credentials are right, and REQUIRE_VERIFIED_EMAIL asks for a verified address."""
+
+    code = "email_not_verified"
+
+
+class WrongPassword(AppError):
+    """A caller who is logged in gave a wrong current password."""
+
+    code = "wrong_password"
+
+
 class TokenProblem(enum.Enum):
     """Why a token is not accepted."""
 

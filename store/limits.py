@@ -28,12 +28,16 @@ _LONGEST = 366 * 86_400
 
 
 class RateLimits(NamedTuple):
-    """The limits: logins by name and address, logins by address, registrations, refreshes."""
+    """The limits: logins by name and address, logins by address, registrations, refreshes, mail.
+
+    Messages are limited by e-mail address and by account.
+    """
 
     login: Limit
     address: Limit
     register: Limit
     refresh: Limit
+    mail: Limit
 
 
 class Limits:
@@ -46,6 +50,7 @@ class Limits:
         address: Limit,
         register: Limit,
         refresh: Limit,
+        mail: Limit,
     ) -> None:
         """Limit logins by name and address, logins and registrations by address, refreshes."""
         storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limit")
@@ -55,7 +60,7 @@ class Limits:
         self._redis = redis
         self._windows = FixedWindowRateLimiter(storage)
         self._login, self._address, self._register = login, address, register
-        self._refresh = refresh
+        self._refresh, self._mail = refresh, mail
 
     async def log_in(self, login: Login, client: Client) -> None:
         """Count a login by this name from this address."""
@@ -96,6 +101,24 @@ class Limits:
         """Count a new access token, each of which takes memory in Redis."""
         await self._hit(self._refresh, "refresh", str(account_id))
 
+    async def request_reset(self, client: Client) -> None:
+        """Count a request for a password reset from this address, for any account or none."""
+        await self._hit(self._address, "resets", client.network)
+
+    async def may_mail(self, address: str, account_id: int | None = None) -> bool:
+        """Count a message to an e-mail address, and to an account; return whether to send it.
+
+        Clients are not told, so nobody learns whether an address has an account.
+        """
+        digest = _digest(Login(email=address))
+        allowed = await self._redis.execute(self._windows.hit(self._mail, "mail", digest))
+        return allowed and (account_id is None or await self.may_mail_account(account_id))
+
+    async def may_mail_account(self, account_id: int) -> bool:
+        """Count a message to an account; return whether to send it."""
+        key = ("account-mail", str(account_id))
+        return bool(await self._redis.execute(self._windows.hit(self._mail, *key)))
+
     def _wrong(self, login: Login, account_id: int | None, client: Client) -> tuple[str, str, str]:
         return "wrong", _digest(login) if account_id is None else str(account_id), client.network
 
@@ -107,8 +130,8 @@ class Limits:
 
 def _digest(login: Login) -> str:
     """Return the digest of a login's folded name, for keys."""
-    name = login.name or ""
-    folded = FOLD[login.field](name) if is_valid_name(name) else ""
+    field, name = login.names[-1]
+    folded = FOLD[field](name) if is_valid_name(name) else ""
     return hashlib.sha256(folded.encode(errors="replace")).hexdigest()[:32]
 
 

@@ -58,7 +58,7 @@ class MailRules:
     """Why this server sends no mail, None when it does."""
     verify_lifetime: int = 3 * 86_400
     reset_lifetime: int = 3600
-    device_notices: bool = True
+    device_notices: bool = False
 
 
 class MailQueue:

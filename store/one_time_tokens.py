@@ -73,18 +73,22 @@ class OneTimeTokens:
         signed = head + address.encode()
         return _encode(signed + _mac(self._keys[0], purpose, signed, account))
 
-    def parse(self, token: str, purpose: Purpose) -> OneTimeToken:
-        """Return the fields of a token, without any I/O. Raises LinkInvalid."""
+    def parse(self, token: str, *purposes: Purpose) -> OneTimeToken:
+        """Return the fields of a token for one of these purposes, without I/O.
+
+        Raises LinkInvalid.
+        """
         try:
             if len(token) > _MAX_TOKEN:
                 raise ValueError
             data = _decode(token)
             signed, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
             number, account_id, expires, previous = _HEAD.unpack_from(signed)
+            purpose = Purpose(number)
             address = signed[_HEAD.size :].decode()
         except (ValueError, struct.error):  # binascii's and Unicode's errors are ValueErrors
             raise LinkInvalid from None
-        if number != purpose.value:
+        if purpose not in purposes:
             raise LinkInvalid
         return OneTimeToken(purpose, account_id, expires, previous, address, mac, signed)
 

@@ -54,17 +54,17 @@ class PasswordRules:
     similar: bool = True
     """Whether passwords like the account's own names are refused."""
 
-    def problems(self, password: str, names: Iterable[str | None]) -> list[PasswordProblem]:
+    def problems(self, password: str, names: Iterable[str]) -> list[PasswordProblem]:
         """Return what is wrong with a new password of an account with these names.
 
-        `names` are its username and e-mail, None for one that it does not have.
+        `names` are its username and e-mail, those that it has.
         """
         found = []
         if len(password) < self.length:
             found.append(PasswordProblem.TOO_SHORT)
         if self.common and is_common(password):
             found.append(PasswordProblem.TOO_COMMON)
-        if self.similar and any(name and is_similar(password, name) for name in names):
+        if self.similar and any(is_similar(password, name) for name in names):
             found.append(PasswordProblem.TOO_SIMILAR)
         return found
 

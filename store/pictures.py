@@ -52,8 +52,10 @@ class Pictures:
 
     async def choose(
         self, account_id: int, epoch: int, gallery_id: int, session_id: str | None = None
-    ) -> None:
+    ) -> str | None:
         """Set a gallery picture as the account's; with NO_PICTURE, remove the account's.
+
+        Return the picture's id, None for none.
 
         Raises NoSuchPicture, and BadToken unless the account still has this epoch or keeps the
         session of this public id.
@@ -69,7 +71,7 @@ class Pictures:
                       set picture_id = (select picture_id from gallery where id = %(gallery)s)
                     where {_CALLER}
                       and (%(gallery)s = 0 or exists (select from gallery where id = %(gallery)s))
-                   returning id""",
+                   returning picture_id""",
                 {
                     "account": account_id,
                     "epoch": epoch,
@@ -82,6 +84,8 @@ class Pictures:
         if row is None:
             await self._check_caller(account_id, epoch, session_id)
             raise NoSuchPicture
+        picture_id: str | None = row[0]
+        return picture_id
 
     async def keep(
         self, account_id: int, epoch: int, sides: Sequence[bytes], session_id: str | None = None

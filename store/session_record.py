@@ -56,7 +56,7 @@ class Session(NamedTuple):
     @property
     def public_id(self) -> str:
         """The session's id outside of the store: 16 hex digits of the SHA-256 of its sid."""
-        return hashlib.sha256(self.sid.encode()).hexdigest()[:16]
+        return _digest(self.sid)
 
     def kept_under(self, epoch: int) -> str:
         """Return what the account's row has if it keeps this session under this epoch."""
@@ -77,11 +77,21 @@ class Session(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token, and the name of its session. `ends` is in seconds since 1970."""
+    """A token, and the name of its session. Times are in seconds since 1970."""
 
     token: str
     name: str
+    issued: float
     ends: float
+
+    @property
+    def public_id(self) -> str:
+        """The public id of its session."""
+        return _digest(self.name.rpartition(":")[2])
+
+
+def _digest(sid: str) -> str:
+    return hashlib.sha256(sid.encode()).hexdigest()[:16]
 
 
 def record_key(sid: str) -> str:

@@ -295,5 +295,6 @@ class Sessions:
         await self._redis.execute_pipeline(records)
 
     def _issue(self, spec: SessionSpec, sid: str, key_id: str) -> IssuedToken:
-        ends = time.time() + self._lifetimes[spec.kind]
-        return IssuedToken(self._tokens.derive(sid, key_id), spec.name(sid), ends)
+        now = time.time()
+        ends = now + self._lifetimes[spec.kind]
+        return IssuedToken(self._tokens.derive(sid, key_id), spec.name(sid), now, ends)

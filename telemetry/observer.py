@@ -83,7 +83,7 @@ class Observer:
         return self._next.lookup_requests(lookup) if self._next else None
 
     def lookup_batch(self, lookup: str, keys: Collection[Hashable]) -> Context:
-        """Surround the lookup of a batch of keys; `lookup` is "session" or "login".
+        """Surround the lookup of a batch of keys; `lookup` is "session", "login" or "details".
 
         No key is added between the making of the batch and this call.
         """

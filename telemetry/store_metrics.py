@@ -94,7 +94,11 @@ class StoreMetrics(Observer):
             for store in ("postgresql", "redis")
         )
         self._queues = {work: (depth.labels(work), waits.labels(work)) for work in _WORK}
-        self._batch_sizes: dict[str, list[float]] = {"session": [], "login": []}
+        self._batch_sizes: dict[str, list[float]] = {
+            "session": [],
+            "login": [],
+            "details": [],
+        }
 
     def expect_dialect(self, name: str, kinds: Iterable[str]) -> None:
         """Start the counters of a dialect at 0: rate() does not see a first event."""

@@ -171,7 +171,7 @@ def test_accounts_sessions_and_pictures_do_not_know_each_other(one, other):
 def test_few_modules_import_accounts_and_sessions():
     """Authentication, what ends or opens sessions, and store/core.py, which composes them."""
     both = {"store.accounts", "store.sessions"}
-    allowed = {"store.authentication", "store.access", "store.admin", "store.core"}
+    allowed = {f"store.{name}" for name in ("access", "admin", "authentication", "core", "logins")}
     assert {each for each in FILES if both <= imports_of(each)} == allowed
 
 

@@ -39,6 +39,7 @@ from store.errors import (
     BadCredentials,
     BadToken,
     Busy,
+    EmailNotVerified,
     Inactive,
     RateLimited,
     Taken,
@@ -69,7 +70,7 @@ def render_error(error: AppError) -> Response:
             return _error(400, f"Invalid Data: {error.field} can't be stored")
         case BadCredentials():
             return _error(400, "Invalid Username/Password")
-        case Inactive():
+        case Inactive() | EmailNotVerified():
             return _error(400, "Invalid User")
         case MissingToken() | BadHeader():
             return _error(401, "Invalid Header")

@@ -35,6 +35,7 @@ from store.errors import (
     BadCredentials,
     BadToken,
     Busy,
+    EmailNotVerified,
     Inactive,
     RateLimited,
     Taken,
@@ -167,7 +168,7 @@ def render_error(error: AppError) -> Response:
             return json_response(error.by_field, 400)
         case Taken():
             return json_response({name: [TAKEN.format(name)] for name in in_order(error)}, 400)
-        case BadCredentials() | Inactive():
+        case BadCredentials() | Inactive() | EmailNotVerified():
             return json_response({NON_FIELD: [CANNOT_LOG_IN]}, 400)
         case Unstorable():
             return json_response({error.field: [UNSTORABLE]}, 400)

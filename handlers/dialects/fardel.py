@@ -42,6 +42,7 @@ from store.errors import (
     BadCredentials,
     BadToken,
     Busy,
+    EmailNotVerified,
     Inactive,
     RateLimited,
     Taken,
@@ -85,7 +86,7 @@ def render_error(error: AppError) -> Response:
             return _message(400, "Unvalid form submitted")
         case Taken():
             return _message(409, "A user with this email already exists.")
-        case BadCredentials() | Inactive():
+        case BadCredentials() | Inactive() | EmailNotVerified():
             return _message(401, "Username or password is not correct")
         case MissingToken():
             return _message(401, "Missing Authorization Header")

@@ -29,11 +29,13 @@ from handlers.mounts import Mount
 
 PATTERNS = {
     "40 hex": "[0-9a-f]{40}",
+    "16 hex": "[0-9a-f]{16}",
     "64 hex": "[0-9a-f]{64}",
     "text": ".+",
     "url": r"https?://[^/\s]+/\S+",
     "microseconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
     "milliseconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
+    "seconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
     "day-month-year": r"(?:0[1-9]|[12]\d|3[01])-(?:0[1-9]|1[0-2])-20\d\d",
 }
 """The patterns between < and >, without capturing groups. A dialect may add a pattern."""
@@ -57,6 +59,7 @@ class Row:
     response: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     returned: Mapping[str, str | None] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 def places(dialect: str) -> list[str]:
@@ -133,7 +136,7 @@ ALLOW_METHODS = {
 
 def _check_everywhere(headers: Mapping[str, str], row: Row, raw: bytes, summary: str) -> None:
     """Check what the contracts say of every response."""
-    kind = None if row.status == 204 else "application/json"
+    kind = None if row.status == 204 else row.media_type
     assert headers.get("Content-Type") == kind, f"{summary}\nas {headers.get('Content-Type')}"
     assert headers.get("Access-Control-Allow-Origin") == "*", summary
     assert headers.get("Access-Control-Allow-Headers") == "Content-Type, Authorization", summary

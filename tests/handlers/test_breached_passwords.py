@@ -45,7 +45,7 @@ async def api(aiohttp_server):
     app = web.Application()
     app.router.add_get("/range/{prefix}", api.handle)
     server = await aiohttp_server(app)
-    api.url = str(server.make_url("/range/"))
+    api.url = str(server.make_url("/range"))
     return api
 
 
@@ -130,6 +130,6 @@ async def test_a_failure_accepts_the_password(api, breached, failures, caplog, r
 
 
 async def test_an_api_that_is_down_accepts_the_password(unused_tcp_port, failures):
-    async with BreachedPasswords(f"http://127.0.0.1:{unused_tcp_port}/", failures) as breached:
+    async with BreachedPasswords(f"http://127.0.0.1:{unused_tcp_port}", failures) as breached:
         assert not await breached.includes(KNOWN)
     assert failures.count == 1

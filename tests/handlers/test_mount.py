@@ -56,7 +56,7 @@ def test_no_route_is_mounted_twice(settings):
 
 
 def test_the_default_is_every_dialect_at_the_root():
-    names = ("wicare", "lumotist", "kust", "cellars", "fardel")
+    names = ("wicare", "lumotist", "kust", "cellars", "fardel", "latchkey")
     dialects = Settings().dialects
     assert {name: mount.prefix for name, mount in dialects.items()} == dict.fromkeys(names, "/")
     assert dialects["wicare"].options.sessions == "per-account"

@@ -25,6 +25,7 @@ from store.errors import (
     Unstorable,
 )
 from store.imported_tokens import Imported
+from store.notices import Notices
 from store.redis.client import Redis
 from store.session_record import REVOKED, SessionSpec, parse, set_key
 from store.sessions import Sessions
@@ -521,7 +522,7 @@ async def dead_access(core) -> Access:
     client = redis.asyncio.Redis(unix_socket_path="/nonexistent", retry=None)
     lifetimes = {"token": 100, "fresh": 100, "access": 100, "refresh": 100}
     sessions = Sessions(Redis(client, core.redis.timeout), core.tokens, lifetimes, 10)
-    return Access(core.accounts, sessions, core.passwords)
+    return Access(core.accounts, sessions, core.passwords, None, Notices(sessions, core.mail))
 
 
 async def test_an_unavailable_redis_leaves_no_account_behind(dead_access, database):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from commands.columns import FIELDS, sql_name
-from store import accounts as module
+from store import account_names as module
 from store.account import Account, Details, Login, NewAccount
 from store.accounts import Accounts
 from store.errors import Taken, Unstorable

@@ -34,7 +34,7 @@ def test_default_rules(password, problems):
 
 
 def test_an_account_without_names_has_none_to_be_similar_to():
-    assert PasswordRules().problems("ada.lovelace", (None, None)) == []
+    assert PasswordRules().problems("ada.lovelace", ()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""latchkey, the server's own API: sessions per device, e-mail, and the life of an account.
+
+Contract: docs/contracts/latchkey.md. JSON in and out, errors as RFC 9457 problem details with a
+stable code. Where a field is not sent and where it is null is the same; unknown fields are errors.
+"""
+
+from handlers.dialects.latchkey import accounts, email, sessions
+from handlers.dialects.latchkey.problems import render_error
+from handlers.dialects.latchkey.routes import routes
+from handlers.routes import Dialect
+
+__all__ = ["DIALECT", "accounts", "email"]
+
+DIALECT = Dialect("latchkey", render_error, routes.endpoints, session_specs=[sessions.SPEC])

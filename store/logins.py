@@ -1,0 +1,159 @@
+"""Logins: a password is verified, then sessions are opened under the epoch read with its hash."""
+
+import contextlib
+from collections.abc import Sequence
+
+from store.account import Account, Credentials, Login
+from store.accounts import Accounts
+from store.authentication import Caller
+from store.client import NOBODY, Client
+from store.errors import (
+    AppError,
+    BadCredentials,
+    BadToken,
+    Busy,
+    EmailNotVerified,
+    Inactive,
+    StaleEpoch,
+    TokenProblem,
+    WrongPassword,
+)
+from store.limits import Limits
+from store.notices import Notices
+from store.passwords import Match, Passwords
+from store.session_record import IssuedToken, SessionSpec
+from store.sessions import Sessions
+from telemetry.observer import UNOBSERVED, Observer
+
+MAX_ATTEMPTS = 8
+
+
+class Logins:
+    """Verifies passwords. Every method raises Unavailable."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        passwords: Passwords,
+        limits: Limits | None,
+        notices: Notices,
+        observer: Observer = UNOBSERVED,
+        *,
+        require_verified: bool = False,
+    ) -> None:
+        """Compose logins; without `limits`, attempts are not counted.
+
+        With `require_verified`, an account whose e-mail is not verified cannot log in.
+        """
+        self._accounts = accounts
+        self._sessions = sessions
+        self._passwords = passwords
+        self._limits = limits
+        self._notices = notices
+        self._observer = observer
+        self._require_verified = require_verified
+
+    async def log_in(
+        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client = NOBODY
+    ) -> tuple[Account, list[IssuedToken]]:
+        """Verify a password; return the account and, for each spec, a live or a new session.
+
+        An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
+        Inactive, EmailNotVerified, Unstorable, Busy, RateLimited.
+        """
+        with self._observer.login(specs[0].dialect):
+            return await self._log_in(login, password, specs, client)
+
+    async def _log_in(
+        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client
+    ) -> tuple[Account, list[IssuedToken]]:
+        if self._limits:
+            await self._limits.log_in(login, client)
+        verified, match, newer = None, Match.NO, 0
+        for _ in range(MAX_ATTEMPTS):
+            found = await self._accounts.credentials(login)
+            if found is None or found.hash != verified:
+                verified = found.hash if found else None
+                match = await self._verify(login, found, password, client)
+                if not match or found is None:
+                    raise BadCredentials
+            account = found.account
+            if not account.is_active:
+                raise Inactive
+            if self._require_verified and not account.email_verified:
+                raise EmailNotVerified
+            mail = await self._notices.for_login(account, specs)
+            if await self._accounts.record_login(account.id, account.epoch, mail):
+                try:
+                    issued = await open_sessions(
+                        self._sessions, account, specs, database_restored=account.epoch < newer
+                    )
+                except StaleEpoch as outdated:
+                    newer = outdated.epoch
+                else:
+                    await self._sessions.end_unknown(account.id)
+                    if match is Match.OUTDATED:
+                        await self._renew_hash(account.id, found.hash, password, client)
+                    return account, issued
+        raise Busy(1.0)
+
+    async def verify_password(self, caller: Caller, password: str, client: Client) -> None:
+        """Verify the caller's password, which is limited as a login is.
+
+        Raises WrongPassword, BadToken, Unstorable, Busy, RateLimited.
+        """
+        account = caller.account
+        login = Login(account.username, None if account.username else account.email)
+        if self._limits:
+            await self._limits.log_in(login, client)
+        found = await self._accounts.credentials(login)
+        if found is None or found.account.id != account.id:
+            raise BadToken(TokenProblem.REVOKED)
+        if not await self._verify(login, found, password, client):
+            raise WrongPassword
+
+    async def _verify(
+        self, login: Login, found: Credentials | None, password: str, client: Client
+    ) -> Match:
+        """Verify a password. Past the account's limit of wrong passwords, none matches.
+
+        The limit of each name was counted before the look-up. This one is the account's: its
+        username and its e-mail share one set of attempts. The result is the same as for a wrong
+        password, because a distinct error would show which names belong to one account.
+        """
+        account_id = found.account.id if found else None
+        counts = self._limits is None or await self._limits.may_try(login, account_id, client)
+        match = await self._passwords.verify(password, found.hash if found else None, client)
+        if self._limits and not match:
+            await self._limits.count_wrong(login, account_id, client)
+        return match if counts else Match.NO
+
+    async def _renew_hash(self, account_id: int, kept: str, password: str, client: Client) -> None:
+        """Replace a hash of another kind or cost than `hash` makes now.
+
+        The password is the same, so no session ends. If this fails, the next login tries again.
+        """
+        with contextlib.suppress(AppError):
+            fresh = await self._passwords.hash(password, client)
+            await self._accounts.replace_hash(account_id, kept, fresh)
+
+
+async def open_sessions(
+    sessions: Sessions,
+    account: Account,
+    specs: Sequence[SessionSpec],
+    *,
+    database_restored: bool = False,
+) -> list[IssuedToken]:
+    """Open a session for each spec under the account's epoch. Raises StaleEpoch, Busy."""
+    return [
+        await sessions.open(
+            account.id,
+            account.epoch,
+            spec,
+            account.kept_session,
+            database_restored=database_restored,
+        )
+        for spec in specs
+    ]

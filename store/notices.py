@@ -1,0 +1,45 @@
+"""Which messages a change causes: none without e-mail, and none past the limit of messages."""
+
+from collections.abc import Sequence
+
+from store.account import Account
+from store.authentication import Caller, resolve_caller
+from store.limits import Limits
+from store.mail_queue import MailQueue
+from store.session_record import SessionSpec
+from store.sessions import Sessions
+
+
+class Notices:
+    """Decides on messages. Every method raises Unavailable."""
+
+    def __init__(self, sessions: Sessions, mail: MailQueue, limits: Limits | None = None) -> None:
+        """Compose notices; without `limits`, messages are not counted."""
+        self._sessions = sessions
+        self._mail = mail
+        self._limits = limits
+
+    async def may_send(self, address: str, account_id: int | None = None) -> bool:
+        """Count a message; return whether to send it. Nobody is told of one that is not sent."""
+        if self._mail.rules.problem:
+            return False
+        return self._limits is None or await self._limits.may_mail(address, account_id)
+
+    async def for_registration(self, email: str | None) -> str | None:
+        """Return the kind of message of a registration: a link that verifies an address."""
+        return "verify" if email and await self.may_send(email) else None
+
+    async def for_login(self, account: Account, specs: Sequence[SessionSpec]) -> str | None:
+        """Return the kind of message that a login causes: on a device that has no live session."""
+        label = specs[0].device
+        if label is None or not account.email or not self._mail.rules.device_notices:
+            return None
+        accounts = {account.id: account}
+        known = {
+            session.device
+            for session, _ in await self._sessions.list_by_account(account.id)
+            if isinstance(resolve_caller(session, accounts), Caller)
+        }
+        if label in known:
+            return None
+        return "device" if await self.may_send(account.email, account.id) else None

@@ -1,0 +1,145 @@
+"""What links in e-mails are for: verify an address, change it, reset a forgotten password.
+
+The tokens are stateless (store/one_time_tokens.py), the messages are rows (store/mail_queue.py).
+Without e-mail every method that would send some raises Unavailable.
+"""
+
+from collections.abc import Sequence
+
+from store.access import Access
+from store.account import Account
+from store.accounts import Accounts
+from store.authentication import Caller
+from store.client import Client
+from store.errors import LinkInvalid, Taken, Unstorable
+from store.limits import Limits
+from store.link_effects import LinkEffects
+from store.mail_queue import MailQueue
+from store.names import fold_email, is_valid_name
+from store.notices import Notices
+from store.one_time_tokens import OneTimeToken, OneTimeTokens, Purpose
+from store.passwords import Passwords
+from store.session_record import IssuedToken, SessionSpec
+
+
+class Recovery:
+    """Sends links and does what they are for. Every method raises Unavailable."""
+
+    def __init__(
+        self,
+        access: Access,
+        accounts: Accounts,
+        effects: LinkEffects,
+        passwords: Passwords,
+        tokens: OneTimeTokens,
+        mail: MailQueue,
+        notices: Notices,
+        limits: Limits | None = None,
+    ) -> None:
+        """Compose recovery; without `limits`, attempts are not counted."""
+        self._access = access
+        self._accounts = accounts
+        self._effects = effects
+        self._passwords = passwords
+        self._tokens = tokens
+        self._mail = mail
+        self._notices = notices
+        self._limits = limits
+
+    async def send_verification(self, caller: Caller) -> None:
+        """Send the caller's address the link that verifies it; nothing if it has none or is.
+
+        Past the limit of messages nothing is sent, and nothing says so.
+        """
+        self._mail.require()
+        account = caller.account
+        details = await self._accounts.details(account.id)
+        if details is None or not details.email or details.email_verified_at:
+            return
+        if await self._notices.may_send(details.email, account.id):
+            await self._mail.add("verify", details.email, account_id=account.id)
+
+    async def request_change(self, caller: Caller, email: str, client: Client) -> None:
+        """Send a link to a new address, which replaces the old one when the link is used.
+
+        Raises Taken, Unstorable, RateLimited.
+        """
+        self._mail.require()
+        account = caller.account
+        if self._limits:
+            await self._limits.change_email(account.id, client)
+        if not is_valid_name(email):
+            raise Unstorable("email")
+        owners = await self._accounts.ids_of("email", [email])
+        if owners.get(email, account.id) != account.id:
+            raise Taken(frozenset({"email"}))
+        if await self._notices.may_send(email, account.id):
+            await self._mail.add(
+                "change",
+                email,
+                account_id=account.id,
+                session_epoch=account.epoch,
+                previous=fold_email(account.email) if account.email else None,
+            )
+
+    async def verify(self, token: str) -> Account:
+        """Do what a link's token says: verify an address, or change to a new one.
+
+        A token that has had its effect is accepted again. Raises LinkInvalid, LinkExpired, Taken.
+        """
+        parsed, account = await self._check(token, Purpose.VERIFY, Purpose.CHANGE)
+        changes = parsed.purpose is Purpose.CHANGE and parsed.address != account.email
+        effect = (
+            self._effects.change_email(account, parsed.address)
+            if changes
+            else self._effects.verify(account)
+        )
+        changed = await effect
+        if changed is None:
+            raise LinkInvalid
+        return changed
+
+    async def request_reset(self, email: str, client: Client) -> None:
+        """Send a link to an address, if an account has it; the sender looks for the account.
+
+        What is done here, and how long it takes, is the same for every address. Past the limit of
+        messages nothing is sent, and nothing says so. Raises Unstorable, RateLimited.
+        """
+        self._mail.require()
+        if self._limits:
+            await self._limits.request_reset(client)
+        if not is_valid_name(email):
+            raise Unstorable("email")
+        if await self._notices.may_send(email):
+            await self._mail.add("reset", email)
+
+    async def check_reset(self, token: str) -> Account:
+        """Return the account whose password a token may reset. Raises LinkInvalid, LinkExpired."""
+        _, account = await self._check(token, Purpose.RESET)
+        if not account.is_active:
+            raise LinkInvalid
+        return account
+
+    async def reset(
+        self, token: str, password: str, specs: Sequence[SessionSpec], client: Client
+    ) -> tuple[Account, list[IssuedToken]]:
+        """Set a new password, end every session, and open new ones.
+
+        Raises LinkInvalid, LinkExpired, Unstorable, Busy, RateLimited.
+        """
+        account = await self.check_reset(token)
+        if self._limits:
+            await self._limits.change_password(account.id, client)
+        hash = await self._passwords.hash(password, client)
+        changed = await self._effects.reset_password(account, hash)
+        if changed is None:
+            raise LinkInvalid
+        return changed, await self._access.open_after_raise(changed, specs)
+
+    async def _check(self, token: str, *purposes: Purpose) -> tuple[OneTimeToken, Account]:
+        parsed = self._tokens.parse(token, *purposes)
+        account = await self._accounts.get(parsed.account_id)
+        self._tokens.check(parsed, account)
+        if account is None:
+            raise LinkInvalid
+        return parsed, account
