@@ -20,7 +20,7 @@ from store.session_record import Session, SessionSpec, record_key, set_key
 from store.tokens import Tokens
 
 PASSWORD = "correct horse battery"
-GRANT = SessionSpec("lumotist")
+SPEC = SessionSpec("lumotist")
 COST, LOW_COST = 12, 4
 """Of bcrypt; the low one for accounts whose logins are to be many."""
 LIFETIME = 14 * 86_400
@@ -54,7 +54,7 @@ def seed(stores: Stores, name: str, count: int, rounds: int, headers: Path) -> A
     hash = NATIVE + bcrypt.hashpw(digest, bcrypt.gensalt(rounds)).decode()
     fill_postgresql(stores, name, rows(count, hash, epoch), count)
     signer = Tokens([key.encode()])
-    sids = [secrets.token_hex(GRANT.sid_bytes) for _ in range(count)]
+    sids = [secrets.token_hex(SPEC.sid_bytes) for _ in range(count)]
     fill_redis(stores, name, _commands(sids, signer.signing_key, epoch))
     tokens = [signer.derive(sid, signer.signing_key) for sid in sids]
     drawn = random.sample(tokens, min(count, MOST_HEADERS))
@@ -84,7 +84,7 @@ def fill_postgresql(stores: Stores, name: str, rows: Iterator[str], count: int) 
 def _commands(sids: list[str], key_id: str, epoch: int) -> Iterator[bytes]:
     now = int(time.time())
     for number, sid in enumerate(sids, start=1):
-        session = Session(sid, number, GRANT.dialect, GRANT.kind, epoch, key_id, now)
+        session = Session(sid, number, SPEC.dialect, SPEC.kind, epoch, key_id, now)
         names = set_key(number)
         yield packed("SET", record_key(sid), session.record(), "EX", str(LIFETIME))
         yield packed("ZADD", names, str(now + LIFETIME), session.name)

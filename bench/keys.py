@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import redis
 
 import embedded
-from bench.accounts import GRANT, LIFETIME, fill_redis, packed
+from bench.accounts import LIFETIME, SPEC, fill_redis, packed
 from bench.stores import Stores
 from store.session_record import Session, SessionSpec, record_key, set_key
 
@@ -24,9 +24,9 @@ def measure_memory(stores: Stores, name: str) -> Rows:
     """Measure records and sets apart, a second session of each account, and a million of all."""
     empty(stores)
     sizes = [memory(stores)]
-    for grant in (GRANT, OTHER):
-        sids = [secrets.token_hex(grant.sid_bytes) for _ in range(COUNT)]
-        for commands in (records(sids, grant), names(sids, grant)):
+    for spec in (SPEC, OTHER):
+        sids = [secrets.token_hex(spec.sid_bytes) for _ in range(COUNT)]
+        for commands in (records(sids, spec), names(sids, spec)):
             fill_redis(stores, name, commands)
             sizes.append(memory(stores))
     at_first, recorded, one, _, two = sizes
@@ -103,25 +103,25 @@ def restart(stores: Stores, later: contextlib.ExitStack) -> str:
 def fill_million(stores: Stores, name: str) -> None:
     """Leave a million accounts with a session each, and nothing else."""
     empty(stores)
-    sids = [secrets.token_hex(GRANT.sid_bytes) for _ in range(MILLION)]
-    fill_redis(stores, name, records(sids, GRANT))
-    fill_redis(stores, name, names(sids, GRANT))
+    sids = [secrets.token_hex(SPEC.sid_bytes) for _ in range(MILLION)]
+    fill_redis(stores, name, records(sids, SPEC))
+    fill_redis(stores, name, names(sids, SPEC))
 
 
-def records(sids: Iterable[str], grant: SessionSpec) -> Iterator[bytes]:
+def records(sids: Iterable[str], spec: SessionSpec) -> Iterator[bytes]:
     """Write each session's record, as store/sessions.py does."""
     now, epoch = int(time.time()), time.time_ns() // 1000
     key = hashlib.sha256(b"any key").hexdigest()[:8]
     for number, sid in enumerate(sids, start=1):
-        session = Session(sid, number, grant.dialect, grant.kind, epoch, key, now)
+        session = Session(sid, number, spec.dialect, spec.kind, epoch, key, now)
         yield packed("SET", record_key(sid), session.record(), "EX", str(LIFETIME))
 
 
-def names(sids: Iterable[str], grant: SessionSpec) -> Iterator[bytes]:
+def names(sids: Iterable[str], spec: SessionSpec) -> Iterator[bytes]:
     """Enter each session into its account's set."""
     ends = str(time.time() + LIFETIME)
     for number, sid in enumerate(sids, start=1):
-        yield packed("ZADD", set_key(number), ends, grant.name(sid))
+        yield packed("ZADD", set_key(number), ends, spec.name(sid))
         yield packed("EXPIRE", set_key(number), str(LIFETIME + 86_400))
 
 

@@ -10,7 +10,7 @@ import redis
 
 from app import core_options
 from bench import keys
-from bench.accounts import GRANT, PASSWORD
+from bench.accounts import PASSWORD, SPEC
 from bench.stores import Stores
 from settings import Settings
 from store.access import Access
@@ -64,11 +64,11 @@ def acts_of(access: Access) -> dict[str, Act]:
 
     async def register(number: int) -> None:
         new = NewAccount(f"new{number}", f"new{number}@example.com")
-        _, [opened] = await access.register(new, PASSWORD, [GRANT], client_of(number))
+        _, [opened] = await access.register(new, PASSWORD, [SPEC], client_of(number))
         tokens[number] = opened.token
 
     async def log_in(number: int) -> None:
-        await access.log_in(Login(f"new{number}"), PASSWORD, [GRANT], client_of(number))
+        await access.log_in(Login(f"new{number}"), PASSWORD, [SPEC], client_of(number))
 
     async def log_out(number: int) -> None:
         await access.log_out(await access.authenticate(tokens[number]))
