@@ -42,7 +42,7 @@ release has written since, in a rolling upgrade."""
 DELETE = """\
 Delete an account, its pictures and its sessions, for good."""
 
-SHOWN = [*(name for name in COLUMNS if name != "password"), "modified"]
+SHOWN_COLUMNS = [*(name for name in COLUMNS if name != "password"), "modified"]
 _NEW_FIELDS = {each.name for each in dataclasses.fields(NewAccount)}
 
 
@@ -179,7 +179,7 @@ def _whole(text: str) -> int:
 
 def _shown(account: Details) -> dict[str, Any]:
     values = dataclasses.asdict(account)
-    return {name: values[sql_name(name)] for name in SHOWN}
+    return {name: values[sql_name(name)] for name in SHOWN_COLUMNS}
 
 
 def _details_json(account: Details) -> str:

@@ -26,10 +26,10 @@ from embedded import EmbeddedStoreError
 from settings import Settings
 from store.core import make_sessions, make_tokens
 from store.diagnostics import (
-    database_facts,
     dearer_hashes,
+    diagnose_database,
+    diagnose_redis,
     limits_problem,
-    redis_facts,
     sessions_problem,
 )
 from store.errors import Unavailable
@@ -90,18 +90,18 @@ async def _look_at_database(settings: Settings) -> AsyncIterator[Finding]:
     try:
         database = await connect_database(settings.database_url, 1, settings.store_timeout)
         try:
-            facts, rounds = await database_facts(database), settings.bcrypt_rounds
-            for finding in judge_database(facts, settings):
+            state, rounds = await diagnose_database(database), settings.bcrypt_rounds
+            for finding in judge_database(state, settings):
                 yield finding
-            if facts.schema == newest() and not facts.problem:
+            if state.schema == newest() and not state.problem:
                 for finding in judge_names(await survey(database)):
                     yield finding
                 for finding in judge_hashes(*await dearer_hashes(database, rounds)):
                     yield finding
         finally:
             await database.close()
-    except Unavailable as refusal:
-        yield Finding(Level.WRONG, str(refusal))
+    except Unavailable as error:
+        yield Finding(Level.WRONG, str(error))
 
 
 async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
@@ -120,13 +120,15 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
             yield either(problem is None, fine, bad, Level.WRONG)
         finally:
             await redis.close()
-    except Unavailable as refusal:
-        yield Finding(Level.WRONG, str(refusal))
+    except Unavailable as error:
+        yield Finding(Level.WRONG, str(error))
 
 
 async def _judged(redis: Redis, settings: Settings) -> list[Finding]:
     mode = "cluster" if settings.redis_url.startswith("redis+cluster:") else "standalone"
-    return [finding for facts in await redis_facts(redis) for finding in judge_redis(facts, mode)]
+    return [
+        finding for state in await diagnose_redis(redis) for finding in judge_redis(state, mode)
+    ]
 
 
 async def startup_warnings(given: Settings, settings: Settings) -> list[str]:

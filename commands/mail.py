@@ -15,7 +15,7 @@ from mail.transport import stored
 from settings import Settings
 from store.mail_queue import QueuedMail
 
-SHOWN = 20
+LISTED = 20
 """Messages of each kind that are listed, at most."""
 
 
@@ -32,7 +32,7 @@ def add(parser: ArgumentParser) -> None:
 def _list(settings: Settings, _: Namespace) -> str:
     rows = [("ID    ", "KIND    ", "STATE  ", "CREATED (UTC)      ", "ADDRESS")]
     rows += [_waiting(each) for each in asyncio.run(_newest(settings))]
-    rows += [_written(each) for each in _files(settings)[:SHOWN]]
+    rows += [_written(each) for each in _files(settings)[:LISTED]]
     return as_table(rows)
 
 
@@ -52,7 +52,7 @@ def _show(settings: Settings, chosen: Namespace) -> str:
 
 async def _newest(settings: Settings) -> list[QueuedMail]:
     async with core_of(settings, redis_required=False) as core:
-        return await core.mail.newest(SHOWN)
+        return await core.mail.newest(LISTED)
 
 
 def _files(settings: Settings) -> list[Path]:

@@ -7,7 +7,7 @@ from commands.console import count_of
 from commands.findings import Finding, Level, either
 from commands.naming import MAX_LISTED
 from settings import Settings
-from store.diagnostics import DatabaseFacts, RedisFacts
+from store.diagnostics import DatabaseDiagnostics, RedisDiagnostics
 from store.refold import Survey
 from store.schema import newest
 
@@ -17,49 +17,49 @@ MOST_AHEAD = 1.0
 """Seconds by which two clocks may differ."""
 
 
-def judge_database(facts: DatabaseFacts, settings: Settings) -> Iterator[Finding]:
+def judge_database(state: DatabaseDiagnostics, settings: Settings) -> Iterator[Finding]:
     """Report whether this PostgreSQL is fit."""
     yield either(
-        facts.major >= OLDEST_POSTGRESQL,
-        f"PostgreSQL {facts.version} responds",
-        f"PostgreSQL {facts.version} is too old: {OLDEST_POSTGRESQL} or later is needed",
+        state.major >= OLDEST_POSTGRESQL,
+        f"PostgreSQL {state.version} responds",
+        f"PostgreSQL {state.version} is too old: {OLDEST_POSTGRESQL} or later is needed",
         Level.WRONG,
     )
     yield either(
-        facts.is_primary and facts.is_writable,
+        state.is_primary and state.is_writable,
         "PostgreSQL is a primary and accepts writes",
-        f"PostgreSQL is {'read-only' if facts.is_primary else 'a standby'}: every login fails",
+        f"PostgreSQL is {'read-only' if state.is_primary else 'a standby'}: every login fails",
         Level.WRONG,
     )
     yield either(
-        facts.is_durable,
+        state.is_durable,
         "PostgreSQL's commits are durable",
         "PostgreSQL can lose committed transactions (fsync or synchronous_commit is off): "
         "ended sessions could become valid again",
     )
     yield either(
-        facts.isolation == "read committed",
+        state.isolation == "read committed",
         "PostgreSQL's default isolation level is read committed",
-        f"default_transaction_isolation is {facts.isolation}: concurrent statements would fail; "
+        f"default_transaction_isolation is {state.isolation}: concurrent statements would fail; "
         "set read committed for this role or database",
         Level.WRONG,
     )
-    if facts.problem:
-        yield Finding(Level.WRONG, f"PostgreSQL cannot be used: {facts.problem}")
+    if state.problem:
+        yield Finding(Level.WRONG, f"PostgreSQL cannot be used: {state.problem}")
     else:
-        yield _judge_schema(facts.schema, newest())
-    yield _judge_connections(facts, settings.database_pool * settings.workers)
-    yield _judge_clock("PostgreSQL", facts.ahead)
+        yield _judge_schema(state.schema, newest())
+    yield _judge_connections(state, settings.database_pool * settings.workers)
+    yield _judge_clock("PostgreSQL", state.ahead)
 
 
-def _judge_connections(facts: DatabaseFacts, needed: int) -> Finding:
-    if facts.is_pooled:
+def _judge_connections(state: DatabaseDiagnostics, needed: int) -> Finding:
+    if state.is_pooled:
         what = f"DATABASE_POOL x WORKERS is {needed}, to a pooler, whose own limits apply"
         return Finding(Level.OK, what)
     return either(
-        needed <= facts.connections,
-        f"DATABASE_POOL x WORKERS is {needed}, of {facts.connections} connections",
-        f"DATABASE_POOL x WORKERS is {needed}, and PostgreSQL allows {facts.connections} "
+        needed <= state.connections,
+        f"DATABASE_POOL x WORKERS is {needed}, of {state.connections} connections",
+        f"DATABASE_POOL x WORKERS is {needed}, and PostgreSQL allows {state.connections} "
         "connections for this role",
         Level.WRONG,
     )
@@ -99,48 +99,48 @@ def _ids(account: int | tuple[int, int]) -> str:
     return str(account) if isinstance(account, int) else f"{account[0]} and {account[1]}"
 
 
-def judge_redis(facts: RedisFacts | None, mode: str = "standalone") -> Iterator[Finding]:
+def judge_redis(state: RedisDiagnostics | None, mode: str = "standalone") -> Iterator[Finding]:
     """Report whether this Redis is fit; `mode` is the mode that REDIS_URL is for."""
-    if facts is None:
+    if state is None:
         yield Finding(
             Level.WARNING,
             "Redis does not let this user run INFO: its version, its role, its eviction policy "
             "and its append-only file are not checked",
         )
         return
-    if facts.mode != mode:
+    if state.mode != mode:
         yield Finding(
             Level.WRONG,
-            f"REDIS_URL names a server in {facts.mode} mode, and its scheme is for {mode} mode: "
+            f"REDIS_URL names a server in {state.mode} mode, and its scheme is for {mode} mode: "
             "see docs/settings.md for the schemes",
         )
         return
-    version = tuple(int(part) for part in re.findall(r"\d+", facts.version)[:2])
+    version = tuple(int(part) for part in re.findall(r"\d+", state.version)[:2])
     yield either(
         version >= OLDEST_REDIS,
-        f"{facts.product} responds",
-        f"Redis {facts.version} is too old: {'.'.join(map(str, OLDEST_REDIS))} or later is needed",
+        f"{state.product} responds",
+        f"Redis {state.version} is too old: {'.'.join(map(str, OLDEST_REDIS))} or later is needed",
         Level.WRONG,
     )
     yield either(
-        facts.is_primary,
+        state.is_primary,
         "Redis is a primary",
         "Redis is a replica: every login fails, and ended sessions may still be valid",
         Level.WRONG,
     )
     yield either(
-        facts.policy == "noeviction",
+        state.policy == "noeviction",
         "Redis does not evict keys",
-        f"Redis has maxmemory-policy {facts.policy}: evicting sessions logs users out; "
+        f"Redis has maxmemory-policy {state.policy}: evicting sessions logs users out; "
         "set noeviction",
     )
     yield either(
-        facts.keeps,
+        state.keeps,
         "Redis writes an append-only file",
         "Redis does not write an append-only file: a restart logs users out; set appendonly yes",
     )
-    if facts.ahead is not None:
-        yield _judge_clock("Redis", facts.ahead)
+    if state.ahead is not None:
+        yield _judge_clock("Redis", state.ahead)
 
 
 def _judge_schema(there: int | None, ours: int) -> Finding:

@@ -24,7 +24,7 @@ COUNT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class DatabaseFacts:
+class DatabaseDiagnostics:
     """The state of PostgreSQL. `ahead` is how many seconds its clock is ahead of this machine's."""
 
     version: str
@@ -45,7 +45,7 @@ class DatabaseFacts:
 
 
 @dataclass(frozen=True)
-class RedisFacts:
+class RedisDiagnostics:
     """The state of Redis. `ahead` is how many seconds its clock is ahead of this machine's."""
 
     product: str
@@ -61,7 +61,7 @@ class RedisFacts:
     """`standalone`, `cluster` or `sentinel`."""
 
 
-async def database_facts(database: Database) -> DatabaseFacts:
+async def diagnose_database(database: Database) -> DatabaseDiagnostics:
     """Return the diagnostics of PostgreSQL. Raises Unavailable."""
     try:
         schema = await version_of(database.rows)
@@ -94,7 +94,7 @@ async def database_facts(database: Database) -> DatabaseFacts:
     ahead = _ahead(clock, began)
     if problem is None and schema is None and is_primary and is_writable:
         problem = await rehearse(database)
-    return DatabaseFacts(
+    return DatabaseDiagnostics(
         version,
         major,
         schema,
@@ -128,7 +128,7 @@ async def dearer_hashes(database: Database, rounds: int) -> tuple[int, int]:
     return higher, others
 
 
-async def redis_facts(redis: Redis) -> list[RedisFacts | None]:
+async def diagnose_redis(redis: Redis) -> list[RedisDiagnostics | None]:
     """Return the diagnostics of Redis, of a cluster those of each primary.
 
     None stands for a server that does not allow INFO. Raises Unavailable.
@@ -158,7 +158,7 @@ async def sessions_problem(sessions: Sessions) -> str | None:
     return None
 
 
-async def _inspect(redis: Redis, node: Any) -> RedisFacts | None:
+async def _inspect(redis: Redis, node: Any) -> RedisDiagnostics | None:
     began = time.time()
     where = {"target_nodes": node} if node else {}
     try:
@@ -169,12 +169,12 @@ async def _inspect(redis: Redis, node: Any) -> RedisFacts | None:
         if isinstance(error.__cause__, NoPermissionError):
             return None
         raise
-    return _facts(info, began)
+    return _diagnostics(info, began)
 
 
-def _facts(info: Mapping[str, Any], began: float) -> RedisFacts:
+def _diagnostics(info: Mapping[str, Any], began: float) -> RedisDiagnostics:
     clock, valkey = info.get("server_time_usec"), info.get("valkey_version")
-    return RedisFacts(
+    return RedisDiagnostics(
         product=f"Valkey {valkey}" if valkey else f"Redis {info['redis_version']}",
         version=str(info["redis_version"]),
         is_primary=info.get("role") == "master",

@@ -53,7 +53,7 @@ class Pair(NamedTuple):
     """An account, by its id or a name, and its token; or the problem of their line."""
 
     line: int
-    by: str = ""
+    owner_field: str = ""
     owner: str = ""
     token: str = ""
     problem: str = ""
@@ -96,7 +96,7 @@ async def _import_chunk(
     problems = [(pair.line, pair.problem) for pair in pairs if pair.problem]
     sound = [pair for pair in pairs if not pair.problem]
     ids = await _ids(core.accounts, sound)
-    owned = [(ids.get((pair.by, pair.owner), 0), pair.token) for pair in sound]
+    owned = [(ids.get((pair.owner_field, pair.owner), 0), pair.token) for pair in sound]
     if chosen.check:
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
         known = await core.accounts.get_many({account_id for account_id, _ in owned}, deadline)
@@ -105,7 +105,7 @@ async def _import_chunk(
         imported = await core.admin.import_tokens(chosen.dialect, owned)
     for pair, is_valid in zip(sound, imported, strict=True):
         if is_valid is None:
-            reason = f"no account has {pair.by} {pair.owner[:PREVIEW_CHARS]!r}"
+            reason = f"no account has {pair.owner_field} {pair.owner[:PREVIEW_CHARS]!r}"
             problems.append((pair.line, f"line {pair.line}: {reason}"))
         elif not is_valid:
             reason = "its token was revoked here, or belongs to another account"
@@ -114,9 +114,9 @@ async def _import_chunk(
 
 
 async def _ids(accounts: Accounts, pairs: Sequence[Pair]) -> dict[tuple[str, str], int]:
-    found = {("id", pair.owner): int(pair.owner) for pair in pairs if pair.by == "id"}
+    found = {("id", pair.owner): int(pair.owner) for pair in pairs if pair.owner_field == "id"}
     for field in ("username", "email"):
-        names = {pair.owner for pair in pairs if pair.by == field}
+        names = {pair.owner for pair in pairs if pair.owner_field == field}
         if names:
             ids = await accounts.ids_of(field, names)
             found |= {(field, name): account_id for name, account_id in ids.items()}

@@ -167,8 +167,8 @@ def _json_record(line: int, text: str) -> Record:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        why = f"invalid JSON: {error.msg} at character {error.pos + 1}"
-        return Record(line, problem=Problem(line, Kind.UNREADABLE, value=why))
+        reason = f"invalid JSON: {error.msg} at character {error.pos + 1}"
+        return Record(line, problem=Problem(line, Kind.UNREADABLE, value=reason))
     except (ValueError, RecursionError):  # a number of thousands of digits; a thousand brackets
         return Record(line, problem=Problem(line, Kind.UNREADABLE, value="invalid JSON"))
     if not isinstance(found, dict):
@@ -191,15 +191,15 @@ def _csv(
         line = lines.number + 1
         try:
             row = next(rows, None)
-            why = "" if row is None or len(row) in (0, len(header)) else _ragged(row, header)
+            reason = "" if row is None or len(row) in (0, len(header)) else _ragged(row, header)
         except csv.Error as error:
-            row, why = [], str(error)
+            row, reason = [], str(error)
         if row is None:
             return
         if fault := lines.take_fault():
             yield Record(line, problem=Problem(line, fault, other=lines.number))
-        elif why:
-            yield Record(line, problem=Problem(line, Kind.UNREADABLE, "", why, lines.number))
+        elif reason:
+            yield Record(line, problem=Problem(line, Kind.UNREADABLE, "", reason, lines.number))
         elif row:
             yield Record(line, list(zip(header, map(_given, row), strict=True)))
 

@@ -23,17 +23,17 @@ set idle_in_transaction_session_timeout = 0; set timezone = 'UTC'"""
 
 @contextlib.contextmanager
 def bulk_connection(url: str, *, snapshot: bool = False) -> Iterator[Any]:
-    """Connect; each statement is a transaction of its own, or all of them read one `snapshot`.
+    """Yield a connection on which each statement is a transaction, or all read one `snapshot`.
 
-    Raises Unavailable, also for whatever PostgreSQL refuses meanwhile.
+    Errors of PostgreSQL, also those that the caller's statements raise, become Unavailable.
     """
-    with _as_refusal():
+    with _as_unavailable():
         connection = psycopg2.connect(
             url,
             application_name="latchkey",
             connect_timeout=parse_dsn(url).get("connect_timeout", CONNECT_SECONDS),
         )
-    with contextlib.closing(connection), _as_refusal():
+    with contextlib.closing(connection), _as_unavailable():
         connection.set_client_encoding("UTF8")
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -45,7 +45,7 @@ def bulk_connection(url: str, *, snapshot: bool = False) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _as_refusal() -> Iterator[None]:
+def _as_unavailable() -> Iterator[None]:
     try:
         yield
     except psycopg2.Error as error:

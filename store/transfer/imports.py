@@ -173,11 +173,12 @@ class Import:
             yield min(batch, count - after) - len(lost), lost
 
     def _raise_sequence(self) -> None:
-        """Have no registration get an id that is about to be used; never lower the sequence.
+        """Raise the sequence above all ids of the file, so that no registration gets one of them.
 
-        Nor an id of a line that is left out: where the file came from it is somebody else's.
-        `setval` could take back what a registration takes in this very moment, were it not set
-        BURNT further at least: nobody takes that many meanwhile. The rest is taken one by one.
+        That includes the ids of lines that are left out, which belong to accounts of the source.
+        The sequence is never lowered: `setval` is only used when it raises the sequence by at least
+        BURNT, because concurrent registrations cannot take that many ids. The remaining ids are
+        taken one by one.
         """
         if self._below_highest() > 2 * BURNT:
             self._cursor.execute(
@@ -190,7 +191,7 @@ class Import:
         )
 
     def _below_highest(self) -> int:
-        """Return how far the sequence is below the highest id that is given; it may be above."""
+        """Return how far the sequence is below the highest given id; negative if it is above."""
         self._cursor.execute(
             """select coalesce(max(incoming.id), 0) - (
                       select case when is_called then last_value else 0 end from account_id)

@@ -24,7 +24,7 @@ from commands.store_findings import judge_database, judge_redis
 from handlers import Conflict
 from handlers.mounts import Mount
 from settings import Settings
-from store.diagnostics import DatabaseFacts, RedisFacts
+from store.diagnostics import DatabaseDiagnostics, RedisDiagnostics
 from store.errors import Unavailable
 from store.postgresql.database import connect_database
 from store.redis.client import connect_redis
@@ -304,7 +304,7 @@ def test_few_open_files(check):
     assert files.startswith("only 256 open files are allowed")
 
 
-WELL = DatabaseFacts("18.0", 18, NEWEST, True, True, True, 97, 0.2)
+WELL = DatabaseDiagnostics("18.0", 18, NEWEST, True, True, True, 97, 0.2)
 
 DATABASES = {
     "old": (replace(WELL, version="12.9", major=12), "WRONG", "12.9 is too old"),
@@ -318,15 +318,15 @@ DATABASES = {
 }
 
 
-@pytest.mark.parametrize(("facts", "level", "said"), DATABASES.values(), ids=DATABASES)
-def test_a_database_that_will_not_do(facts, level, said):
+@pytest.mark.parametrize(("diagnostics", "level", "said"), DATABASES.values(), ids=DATABASES)
+def test_a_database_that_will_not_do(diagnostics, level, said):
     assert {level for level, _ in judge_database(WELL, Settings())} == {"ok"}
-    [found] = [each for each in judge_database(facts, Settings()) if each.level != "ok"]
+    [found] = [each for each in judge_database(diagnostics, Settings()) if each.level != "ok"]
     assert found.level == level
     assert said in found.what
 
 
-GOOD = RedisFacts("Redis 6.2.0", "6.2.0", True, "noeviction", True, -0.2)
+GOOD = RedisDiagnostics("Redis 6.2.0", "6.2.0", True, "noeviction", True, -0.2)
 
 REDISES = {
     "old": (replace(GOOD, version="6.0.20"), "WRONG", "6.0.20 is too old"),
@@ -340,11 +340,11 @@ REDISES = {
 }
 
 
-@pytest.mark.parametrize(("facts", "level", "said"), REDISES.values(), ids=REDISES)
-def test_a_redis_that_will_not_do(facts, level, said):
+@pytest.mark.parametrize(("diagnostics", "level", "said"), REDISES.values(), ids=REDISES)
+def test_a_redis_that_will_not_do(diagnostics, level, said):
     for fine in (GOOD, replace(GOOD, version="10.0.1"), replace(GOOD, ahead=None)):
         assert {level for level, _ in judge_redis(fine)} == {"ok"}
-    [found] = [each for each in judge_redis(facts) if each.level != "ok"]
+    [found] = [each for each in judge_redis(diagnostics) if each.level != "ok"]
     assert found.level == level
     assert said in found.what
 
@@ -436,8 +436,8 @@ def test_what_serve_refuses_is_wrong_for_check(check, stores, how, script, reaso
 
 def test_a_pooler_has_its_own_limits():
     """PgBouncer names a process of its own, which is how a pooler is told from PostgreSQL."""
-    facts = replace(WELL, is_pooled=True, connections=7)
-    assert {level for level, _ in judge_database(facts, Settings())} == {"ok"}
+    diagnostics = replace(WELL, is_pooled=True, connections=7)
+    assert {level for level, _ in judge_database(diagnostics, Settings())} == {"ok"}
 
 
 SECRETS_AND_NETWORKS = {

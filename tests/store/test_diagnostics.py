@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from store.diagnostics import database_facts, limits_problem, redis_facts, sessions_problem
+from store.diagnostics import diagnose_database, diagnose_redis, limits_problem, sessions_problem
 from store.errors import Unavailable
 from store.limits import Limits, parse_limit
 from store.postgresql.database import connect_database
@@ -32,7 +32,7 @@ async def restricted(restricted_url: str) -> AsyncIterator[Redis]:
 
 
 async def test_a_redis_whose_commands_are_renamed_is_reported(restricted):
-    assert await redis_facts(restricted) == [None]
+    assert await diagnose_redis(restricted) == [None]
     assert "unknown command" in (await limits_problem(Limits(restricted, *RARELY)) or "")
 
 
@@ -41,9 +41,9 @@ async def test_a_redis_that_counts_and_keeps_has_no_problem(core):
     limits = Limits(core.redis, *RARELY)
     assert [await limits_problem(limits) for _ in range(3)] == [None] * 3
     assert await sessions_problem(core.sessions) is None
-    [facts] = await redis_facts(core.redis)
-    assert facts is not None
-    assert facts.is_primary
+    [diagnostics] = await diagnose_redis(core.redis)
+    assert diagnostics is not None
+    assert diagnostics.is_primary
 
 
 async def test_a_table_of_another_program_is_reported(stores):
@@ -51,5 +51,5 @@ async def test_a_table_of_another_program_is_reported(stores):
         ask(url, "create table schema_version (other int)")
         database = await connect_database(url, 1, LONG_TIMEOUT)
         with pytest.raises(Unavailable, match='column "version" does not exist'):
-            await database_facts(database)
+            await diagnose_database(database)
         await database.close()
