@@ -21,10 +21,10 @@ from app import create_app
 from handlers import app_keys
 from handlers.app_keys import TRACING
 from settings import Settings
-from tests.collector import collecting
 from tests.handlers.dialects.each_dialect import DIALECT_CALLS, DialectCalls
 from tests.redis_servers import clustered, watched
 from tests.secrecy import WATCH
+from tests.telemetry.collector import collecting
 
 PASSWORD = "Analytical-Engine-1843"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from settings import BadSetting, read_settings
-from tests.collector import Collector, collecting
-from tests.program import Data, Program, wait_for
+from tests.program import ROOT, Data, Program, wait_for
+from tests.telemetry.collector import Collector, collecting
 
-ROOT = Path(__file__).parent.parent
 PROFILE = "GET /account/profile"
 AUTHORIZATION = "Bearer Zaubertrank"
 QUIETLY = {"OTEL_EXPORTER_OTLP_HEADERS": f"authorization={AUTHORIZATION}"}
