@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from mail.links import Links
 from mail.messages import Messages
 from mail.settings import deliverable
-from mail.transport import Connection, DeliveryError, Refused, Transport, Unreachable
+from mail.transport import Connection, DeliveryError, PermanentFailure, Transport, Unreachable
 from store.account import Account
 from store.accounts import Accounts
 from store.errors import Unavailable
@@ -164,7 +164,7 @@ class MailSender:
             await connection.deliver(mail, message)
         except _Dropped as dropped:
             await self._drop(mail, dropped.outcome, 0)
-        except Refused as error:
+        except PermanentFailure as error:
             await self._drop(mail, "refused", error.code)
         except Unreachable:
             raise
