@@ -13,8 +13,8 @@ from handlers import app_keys
 from mail import sender
 from mail.transport import stored
 from store.errors import Unavailable
-from tests.collector import collecting
 from tests.program import wait_for_async
+from tests.telemetry.collector import collecting
 
 TEST = {"username": "mika", "email": "mika@example.com", "password": "correct horse"}
 
