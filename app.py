@@ -136,6 +136,7 @@ def _send_mail(
             links,
             make_transport(options),
             metrics,
+            core.limits,
         )
         sender.start()
         core.mail.wake = sender.wake

@@ -18,6 +18,7 @@ from mail.transport import Connection, DeliveryError, PermanentFailure, Transpor
 from store.account import Account
 from store.accounts import Accounts
 from store.errors import Unavailable
+from store.limits import Limits
 from store.mail_queue import RESET, MailQueue, QueuedMail
 from store.names import forms
 from store.one_time_tokens import OneTimeTokens, Purpose
@@ -68,15 +69,19 @@ class MailSender:
         links: Links,
         transport: Transport,
         metrics: MailMetrics,
+        limits: Limits | None = None,
         *,
         batch_seconds: float = BATCH_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        """Compose a sender; the lease must be longer than a batch."""
+        """Compose a sender; the lease must be longer than a batch.
+
+        Without `limits`, messages are not counted.
+        """
         self._queue, self._accounts, self._tokens = queue, accounts, tokens
         self._messages, self.links, self._transport = messages, links, transport
-        self._metrics = metrics
+        self._metrics, self._limits = metrics, limits
         self._batch_seconds, self._lease_seconds = batch_seconds, lease_seconds
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
@@ -191,7 +196,21 @@ class MailSender:
         account = await self._account_of(mail)
         if account is None or not account.is_active or not _still_fits(mail, account):
             raise _Dropped("void")
+        if mail.kind == RESET and mail.attempts == 1:
+            await self._count_reset(account)
         return self._messages.compose(mail, recipient, self._link(mail, account))
+
+    async def _count_reset(self, account: Account) -> None:
+        """Count a reset for its account, which nobody knew before. Raises _Dropped, DeliveryError.
+
+        Messages of other kinds were counted when they were queued.
+        """
+        try:
+            allowed = self._limits is None or await self._limits.may_mail_account(account.id)
+        except Unavailable:  # Redis: the batch goes on, this message is tried again
+            raise DeliveryError("unavailable") from None
+        if not allowed:
+            raise _Dropped("limited")
 
     def _link(self, mail: QueuedMail, account: Account) -> str:
         purpose = _PURPOSES.get(mail.kind)
@@ -215,7 +234,8 @@ class MailSender:
     async def _drop(self, mail: QueuedMail, outcome: str, code: int) -> None:
         await self._queue.drop(mail.id)
         self._metrics.count(mail.kind, outcome)
-        if outcome != "void":  # an unknown address, or a link that would lead nowhere by now
+        # Not of an unknown address, of a link that would do nothing, or of one message too many.
+        if outcome not in ("void", "limited"):
             _log.warning(
                 "mail dropped: %s, kind %s, row %d, account %s, SMTP code %d",
                 outcome,

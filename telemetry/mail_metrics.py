@@ -3,7 +3,16 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 KINDS = ("verify", "change", "changed", "reset", "password", "device")
-OUTCOMES = ("sent", "retried", "refused", "expired", "given_up", "invalid_address", "void")
+OUTCOMES = (
+    "sent",
+    "retried",
+    "refused",
+    "expired",
+    "given_up",
+    "invalid_address",
+    "limited",
+    "void",
+)
 
 
 class MailMetrics:

@@ -18,6 +18,7 @@ from mail.transport import SmtpTransport, make_transport
 from settings import Settings
 from store.account import Account, NewAccount
 from store.core import Core, open_core
+from store.limits import Limits
 from telemetry.mail_metrics import MailMetrics
 from tests.mail.smtp import Inbox, smtp_server
 from tests.program import PATIENCE, wait_for_async
@@ -79,7 +80,12 @@ def send(core: Core, mail_settings: Settings) -> Send:
 
     @contextlib.asynccontextmanager
     async def send(
-        url: str, *, step_seconds: float = 5, batch_seconds: float = 10, **changes: Any
+        url: str,
+        *,
+        step_seconds: float = 5,
+        batch_seconds: float = 10,
+        limits: Limits | None = None,
+        **changes: Any,
     ) -> AsyncIterator[Sending]:
         options = mail_options(replace(mail_settings, mail_url=url, **changes))
         server = parse_mail_url(url)
@@ -97,6 +103,7 @@ def send(core: Core, mail_settings: Settings) -> Send:
             Links(options, 8000),
             transport,
             MailMetrics(registry),
+            limits,
             batch_seconds=batch_seconds,
             lease_seconds=2 * batch_seconds,
             poll_seconds=QUICK,

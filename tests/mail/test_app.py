@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app import create_app
+from app import CORE, create_app
 from handlers import app_keys
 from mail import sender
 from mail.transport import stored
@@ -36,7 +36,7 @@ async def test_no_token_is_anywhere_but_in_the_message(
     spans = InMemorySpanExporter()
     client.app[app_keys.TRACING].provider.add_span_processor(SimpleSpanProcessor(spans))
     assert (await client.post("/account/register", json=TEST)).status == 200
-    mail = client.app[app_keys.MAIL]
+    mail = client.app[CORE].mail
     rows = []
     claim = mail.claim
 
@@ -71,7 +71,7 @@ async def test_no_token_is_anywhere_but_in_the_message(
 
 async def test_a_server_that_sends_no_mail_says_so(server):
     with pytest.raises(Unavailable, match="mail: MAIL_URL is not set"):
-        server.app[app_keys.MAIL].require()
+        server.app[CORE].mail.require()
 
 
 async def test_requests_do_not_wait_for_a_server_that_hangs(
@@ -85,7 +85,7 @@ async def test_requests_do_not_wait_for_a_server_that_hangs(
     async with silent:
         client = await aiohttp_client(create_app(settings))
         await client.post("/account/register", json=TEST)
-        await client.app[app_keys.MAIL].add("reset", "mika@example.com")
+        await client.app[CORE].mail.add("reset", "mika@example.com")
         await asyncio.sleep(1.5)  # the sender is waiting by now
         for _ in range(20):
             async with asyncio.timeout(1):

@@ -10,6 +10,7 @@ import pytest
 from mail import sender as sender_module
 from store.account import NewAccount
 from store.errors import Unavailable
+from store.limits import Limits, parse_limit
 from store.mail_queue import KINDS, MailQueue, MailRules
 from store.one_time_tokens import Purpose
 from telemetry import mail_metrics
@@ -170,6 +171,49 @@ async def test_a_disabled_account_gets_nothing(core, inbox, send, account, empti
     disabled = await core.accounts.change(someone.id, {"is_active": False})
     assert not disabled.is_active
     await drop(core, inbox, send, emptied, "void", kind)
+
+
+async def test_resets_are_limited_by_account(core, inbox, send, account, emptied, database, caplog):
+    """Each counts once, however often it is tried, and together with messages of other kinds."""
+    someone, other = await account(), await account("eve")
+    limits = Limits(core.redis, *[parse_limit("3 per hour")] * 5)
+    assert await limits.may_mail("a-new-address@example.com", someone.id)
+    replies = ["451 later", "451 later"]
+    inbox.on_message = lambda _: replies.pop() if replies else ""
+    await queue_one(core, "reset", someone)
+    async with send(url(inbox), limits=limits) as sending:
+        for count in (1, 2):
+            await wait_for_async(lambda n=count: sending.counted().get(("reset", "retried")) == n)
+            await soon(database)
+        assert await emptied()
+        for _ in range(3):
+            await queue_one(core, "reset", someone)
+        await queue_one(core, "password", someone)
+        await queue_one(core, "reset", other)
+        assert await emptied()
+    counted = sending.counted()
+    assert counted.pop(("reset", "retried")) == 2
+    assert counted == {("reset", "sent"): 3, ("reset", "limited"): 2, ("password", "sent"): 1}
+    assert "dropped" not in caplog.text
+
+
+async def test_a_reset_that_cannot_be_counted_holds_nothing_up(
+    core, inbox, send, account, emptied, database
+):
+    class Unreachable(Limits):
+        async def may_mail_account(self, account_id):
+            raise Unavailable("redis", "a test")
+
+    someone = await account()
+    await queue_one(core, "reset", someone)
+    await queue_one(core, "password", someone)
+    limits = Unreachable(core.redis, *[parse_limit("3 per hour")] * 5)
+    async with send(url(inbox), limits=limits) as sending:
+        assert await wait_for_async(lambda: len(rows(database)) == 1)
+    assert sending.counted() == {("password", "sent"): 1, ("reset", "retried"): 1}
+    async with send(url(inbox)):
+        await soon(database)
+        assert await emptied()
 
 
 async def test_a_change_is_dropped_after_a_new_epoch(core, inbox, send, account, emptied):
