@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from mail.links import Links
 from mail.messages import Messages
 from mail.settings import deliverable
-from mail.transport import Connection, DeliveryError, PermanentFailure, Transport, Unreachable
+from mail.transport import Connection, DeliveryError, Rejected, Transport, Unreachable
 from store.account import Account
 from store.accounts import Accounts
 from store.errors import Unavailable
@@ -34,8 +34,9 @@ What a process that was killed had claimed is sent this much later."""
 POLL_SECONDS = 5.0
 """How often the queue is looked at, for what other processes have queued and for retries."""
 WAKE_SECONDS = (0.1, 1.0)
-"""How long after it was woken the sender begins, at random: so the time of no request tells whether
-the one before it, a reset, was for an account. Messages that come together share a connection."""
+"""The range of the random pause between a message and the batch that sends it. Sending takes time
+of the event loop. Without the pause, the duration of the next request would reveal whether a reset
+was for an account. Messages that are queued together also share a connection."""
 FIRST_RETRY, LONGEST_RETRY = 30.0, 3600.0
 """Seconds until the second attempt, doubled for each further one, and the most they become."""
 TRIED_FOR = datetime.timedelta(days=1)
@@ -169,7 +170,7 @@ class MailSender:
             await connection.deliver(mail, message)
         except _Dropped as dropped:
             await self._drop(mail, dropped.outcome, 0)
-        except PermanentFailure as error:
+        except Rejected as error:
             await self._drop(mail, "refused", error.code)
         except Unreachable:
             raise
@@ -228,8 +229,8 @@ class MailSender:
             account_id = ids.get(mail.address)
         if account_id is None:
             return None
-        by = asyncio.get_running_loop().time() + self._batch_seconds
-        return (await self._accounts.get_many([account_id], by)).get(account_id)
+        deadline = asyncio.get_running_loop().time() + self._batch_seconds
+        return (await self._accounts.get_many([account_id], deadline)).get(account_id)
 
     async def _drop(self, mail: QueuedMail, outcome: str, code: int) -> None:
         await self._queue.drop(mail.id)

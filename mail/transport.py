@@ -35,7 +35,7 @@ class DeliveryError(Exception):
         """The code of the server's reply, 0 without one."""
 
 
-class PermanentFailure(DeliveryError):
+class Rejected(DeliveryError):
     """The server will never accept this message."""
 
 
@@ -114,9 +114,9 @@ class SmtpConnection:
         try:
             await self._client.sendmail(self._sender, [recipient], message.as_bytes())
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _delivery_error("recipient", error.recipients[0].code) from None
+            raise _rejection("recipient", error.recipients[0].code) from None
         except aiosmtplib.SMTPDataError as error:
-            raise _delivery_error("message", error.code) from None
+            raise _rejection("message", error.code) from None
         except aiosmtplib.SMTPSenderRefused as error:
             raise DeliveryError("sender", error.code) from None
         except aiosmtplib.SMTPResponseException as error:
@@ -147,9 +147,9 @@ class SmtpConnection:
         self._client.close()
 
 
-def _delivery_error(what: str, code: int) -> DeliveryError:
+def _rejection(what: str, code: int) -> DeliveryError:
     is_permanent = 500 <= code < 600 and code not in _OF_SETTINGS
-    return PermanentFailure(what, code) if is_permanent else DeliveryError(what, code)
+    return Rejected(what, code) if is_permanent else DeliveryError(what, code)
 
 
 def _name_of(error: Exception) -> str:
