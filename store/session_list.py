@@ -52,7 +52,7 @@ class SessionList:
             for session, ends in found
             if isinstance(resolve_caller(session, accounts), Caller)
         ]
-        return sorted(listed, key=lambda session: session.created, reverse=True)
+        return sorted(listed, key=lambda session: (session.created, session.ends), reverse=True)
 
     async def end_session(self, caller: Caller, public_id: str) -> bool:
         """End a session of the caller's account; return False when there is none of this id."""
