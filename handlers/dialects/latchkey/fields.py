@@ -9,7 +9,12 @@ from aiohttp import web
 
 from handlers.body import read_body, read_json
 from handlers.content_type import content_type_of
-from handlers.dialects.latchkey.problems import REQUIRED, FieldError, InvalidFields
+from handlers.dialects.latchkey.problems import (
+    NOT_AN_OBJECT,
+    REQUIRED,
+    FieldError,
+    InvalidFields,
+)
 from handlers.errors import UnsupportedMediaType
 from handlers.http.response import JSON, safe_header_value
 from handlers.new_passwords import PASSWORD_RULES, find_password_problems
@@ -100,7 +105,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         raise UnsupportedMediaType(safe_header_value(request.headers.get("Content-Type", "")))
     data = await read_json(request)
     if not isinstance(data, dict):
-        raise InvalidFields([FieldError("", "invalid", "The body must be a JSON object.")])
+        raise InvalidFields([FieldError("", "invalid", NOT_AN_OBJECT)])
     return data
 
 

@@ -1,7 +1,7 @@
 """Errors of the dialect latchkey: RFC 9457 problem details with a stable code.
 
-Contract: docs/contracts/latchkey.md#errors. The table here is the one that the page has, and that
-/docs/errors shows.
+Contract: docs/contracts/latchkey.md#errors. docs/errors.md has the tables that are here, and
+/docs/errors shows them.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
+from handlers.dialects import drf
 from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
@@ -121,6 +122,23 @@ PROBLEMS = {
 }
 """Every code, in the order of its status."""
 
+FIELD_CODES = {
+    "required": "The field is missing, null or empty.",
+    "unknown": "The endpoint has no such field.",
+    "invalid": "The value has the wrong type, form or characters.",
+    "too_long": "The value has too many characters.",
+    "too_short": "The new password has too few characters.",
+    "too_common": "The new password is one of the most common.",
+    "too_similar": "The new password is too similar to the username or the e-mail.",
+    "breached": "The new password is known from a data breach.",
+    "taken": "Another account has this username or this e-mail.",
+    "not_found": "The gallery has no picture with this id.",
+    "unsupported": "The image has a format that is not supported.",
+    "damaged": "The image is damaged or cut off.",
+    "too_large": "The image has too many pixels, or takes too long to read.",
+}
+"""The codes of fields in `errors`, each with its meaning."""
+
 
 class FieldError(NamedTuple):
     """What is wrong with one field of a request."""
@@ -141,6 +159,7 @@ class InvalidFields(AppError):
 
 
 REQUIRED = "This field is required."
+NOT_AN_OBJECT = "The body must be a JSON object."
 
 _TAKEN = {
     "username": "This username is taken.",
@@ -167,6 +186,8 @@ def render_error(error: AppError) -> Response:
     match error:
         case InvalidFields():
             return _problem("invalid_fields", errors=error.errors)
+        case drf.InvalidFields():  # of an uploaded picture
+            return _field("", "invalid", NOT_AN_OBJECT)
         case Unstorable():
             return _field(error.field, "invalid", "This has characters that cannot be stored.")
         case BadPicture():

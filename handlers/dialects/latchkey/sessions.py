@@ -66,7 +66,7 @@ async def end_sessions(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded("/v1/sessions/{id}", methods=DELETE)
 async def end_session(request: web.Request, caller: Caller) -> Response:
-    """DELETE /v1/sessions/{id}: end one session of the account; `current` is the caller's."""
+    """DELETE /v1/sessions/<id>: end one session of the account; `current` is the caller's."""
     session_id = request.match_info["id"]
     if session_id == CURRENT:
         await request.app[ACCESS].log_out(caller)

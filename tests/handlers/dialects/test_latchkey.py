@@ -523,6 +523,7 @@ async def test_pictures(client):
             path, {"gallery": 10**6}, "invalid_fields", ("gallery", "not_found"), headers=bearer()
         ),
         problem(path, {"id": 6}, "invalid_fields", ("picture", "required"), headers=bearer()),
+        problem(path, b"[]", "invalid_fields", ("", "invalid"), headers={**bearer(), **JSON}),
         problem(path, b"GIF89a", "invalid_fields", ("picture", "damaged"), headers=image),
         problem(path, b"no image", "invalid_fields", ("picture", "unsupported"), headers=image),
         problem(path, {"picture": "!"}, "invalid_fields", ("picture", "invalid"), headers=bearer()),
