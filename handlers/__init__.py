@@ -24,7 +24,7 @@ from handlers.http.resolver import ROUTES, CatchAll, Route
 from handlers.http.response import Response
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
-from handlers.system import docs, health, metrics, openapi, pictures, ui
+from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -93,7 +93,7 @@ def mount(
     if with_docs:
         system.append(docs.routes(mounts))
     if "latchkey" in mounts:
-        system.append(ui.routes(product))
+        system += [error_codes.routes(), ui.routes(product)]
     for each in system:
         for path, endpoint in each.endpoints.items():
             add(path, path, endpoint)

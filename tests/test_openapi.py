@@ -4,7 +4,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from app import create_app
+from app import CORE, create_app
 from handlers import DIALECTS
+from handlers.dialects.latchkey.problems import FIELD_CODES, PROBLEM_JSON, PROBLEMS, TYPE
 from handlers.errors import InternalError, MethodNotAllowed, PayloadTooLarge, RequestTimeout
 from handlers.mounts import Mount
 from handlers.system import openapi
 from settings import VERSION
 from store.errors import Busy, RateLimited, Unavailable
+from store.one_time_tokens import Purpose
+from tests.conftest import Server
 
 ROOT = Path(__file__).parent.parent
 FILES = {name: ROOT / "openapi" / f"{name}.json" for name in DIALECTS}
@@ -29,6 +32,15 @@ METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 ALWAYS = (InternalError(), Busy(1), Unavailable("redis", "gone"))
 WITH_A_BODY = (RequestTimeout(), PayloadTooLarge(1))
+
+
+@pytest.fixture(scope="module")
+async def server(settings, tmp_path_factory) -> AsyncIterator[Server]:
+    """A server that sends mail: some endpoints need it."""
+    mail = f"file:{tmp_path_factory.mktemp('openapi')}"
+    settings = replace(settings, mail_url=mail, public_url="https://accounts.example")
+    async with Server(create_app(settings)) as server:
+        yield server
 
 
 def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
@@ -59,7 +71,8 @@ def check(document: Any, operation: Any, status: int, headers: Any, body: bytes)
     if "content" not in told:
         assert body == b""
         return
-    schema = told["content"]["application/json"]["schema"]
+    [content] = told["content"].values()
+    schema = content["schema"]
     whole = {"components": document["components"], "allOf": [schema]}
     jsonschema_rs.validator_for(whole).validate(json.loads(body))
 
@@ -158,6 +171,8 @@ async def sign_up(client, name: str) -> dict[str, str]:
     response = await client.post(f"/{name}{path}", json=example_of(document, operation))
     assert response.status in (200, 201)
     told = await response.json()
+    if name == "latchkey":
+        return {"Bearer": told["token"]}
     if name == "fardel":
         return {"Access": told["access_token"], "Refresh": told["refresh_token"]}
     path, operation = found[f"{name}_login"]
@@ -165,6 +180,14 @@ async def sign_up(client, name: str) -> dict[str, str]:
     told = await response.json()
     token = told.get("token") or told["auth_token"]
     return {"Token": token, "Bearer": token}
+
+
+LINKS = {
+    "latchkey_verify_email": Purpose.VERIFY,
+    "latchkey_check_password_reset": Purpose.RESET,
+    "latchkey_confirm_password_reset": Purpose.RESET,
+}
+"""What the token of a link is for: no example can have one that is valid."""
 
 
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
@@ -178,10 +201,16 @@ async def test_examples(client, name: str, path: str, operation: Any):
         for scheme in operation["security"][-1:]:
             [scheme_name] = scheme
             headers["Authorization"] = f"Bearer {tokens[scheme_name.split('.')[1]]}"
-    path = path.replace("{id}", "1")
+    for parameter in document["paths"][path].get("parameters", []):
+        path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
     example = example_of(document, operation)
+    if purpose := LINKS.get(operation["operationId"]):
+        core = client.server.app[CORE]
+        account = await core.accounts.get(1)
+        expires = account.created.timestamp() + 3600
+        example = {**example, "token": core.one_time_tokens.make(purpose, account, expires)}
     response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
-    assert response.status in (200, 201, 204), await response.read()
+    assert response.status in (200, 201, 202, 204), await response.read()
     check(document, operation, response.status, response.headers, await response.read())
 
 
@@ -190,8 +219,9 @@ def test_examples_of_answers(name: str, path: str, operation: Any):
     """They fit what is said of them."""
     document = DOCUMENTS[name]
     for status, node in operation["responses"].items():
-        content = look_up(document, node).get("content", {}).get("application/json", {})
-        if "example" in content:
+        for content in look_up(document, node).get("content", {}).values():
+            if "example" not in content:
+                continue
             headers = dict.fromkeys(look_up(document, node).get("headers", {}), "1")
             body = json.dumps(content["example"]).encode()
             check(document, operation, int(status), headers, body)
@@ -204,7 +234,32 @@ LIMITED = (
     "fardel_update_profile",
     "_set_picture",
     "_set_picture_sic",
+    "latchkey_delete_account",
+    "latchkey_delete_account_by_post",
+    "latchkey_change_password",
+    "latchkey_change_email",
+    "latchkey_request_password_reset",
+    "latchkey_confirm_password_reset",
 )
+
+
+def test_problems_are_those_of_the_code():
+    """Every code of latchkey is there with its status and title, but for unreadable requests."""
+    found, responses = {}, DOCUMENTS["latchkey"]["components"]["responses"].values()
+    for content in (node.get("content", {}).get(PROBLEM_JSON) for node in responses):
+        schema = content["schema"] if content else {"anyOf": []}
+        for each in schema.get("anyOf", [schema]):
+            values = {key: value.get("const") for key, value in each["properties"].items()}
+            assert values["type"] == TYPE.format(values["code"])
+            found[values["code"]] = (values["status"], values["title"])
+    codes = {code: row[:2] for code, row in PROBLEMS.items()}
+    assert found == {
+        code: row
+        for code, row in codes.items()
+        if code not in ("uri_too_long", "headers_too_large")
+    }
+    fields = DOCUMENTS["latchkey"]["components"]["schemas"]["latchkey.FieldError"]["properties"]
+    assert fields["code"]["enum"] == list(FIELD_CODES)
 
 
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
@@ -222,6 +277,8 @@ def test_refusals_that_may_always_come(name: str, path: str, operation: Any):
         assert "429" not in operation["responses"]
     for error in refusals:
         data = endpoint.render_error(error)
+        told = look_up(document, operation["responses"][str(data.status)])
+        assert list(told["content"]) == [data.media_type]
         check(document, operation, data.status, data.headers, data.body)
 
 

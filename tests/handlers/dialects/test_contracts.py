@@ -1,17 +1,21 @@
 """docs/contracts/: the pages list every endpoint and error, and their examples are correct."""
 
 import ast
+import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app import create_app
 from handlers import DIALECTS
 from handlers.dialects import cellars, drf, fardel, kust, lumotist
+from handlers.dialects.latchkey import problems
 from handlers.errors import (
     BadHeader,
     HeadersTooLarge,
@@ -28,13 +32,18 @@ from handlers.errors import (
     UnsupportedMediaType,
 )
 from handlers.picture_upload import NotBase64, PictureMissing
+from mail import sender
+from mail.transport import stored
 from store.errors import (
     AppError,
     BadCredentials,
     BadPicture,
     BadToken,
     Busy,
+    EmailNotVerified,
     Inactive,
+    LinkExpired,
+    LinkInvalid,
     NoSuchPicture,
     PictureProblem,
     RateLimited,
@@ -42,12 +51,16 @@ from store.errors import (
     TokenProblem,
     Unavailable,
     Unstorable,
+    WrongPassword,
 )
+from store.password_rules import PasswordProblem
+from tests.conftest import Server
 from tests.handlers.contract import Row, play
 
 ROOT = Path(__file__).parent.parent.parent.parent
 CONTRACTS = ROOT / "docs/contracts"
 INDEX = (CONTRACTS / "index.md").read_text()
+ERROR_CODES = (ROOT / "docs/errors.md").read_text()
 PAGES = {name: (CONTRACTS / f"{name}.md").read_text() for name in DIALECTS}
 
 ENDPOINT = re.compile(r"^\| \[`([A-Z, ]+) (/\S+)`\]\(#([\w-]+)\) \|", re.MULTILINE)
@@ -55,13 +68,20 @@ HEADING = re.compile(r"^## `([A-Z, ]+ /\S+)`$", re.MULTILINE)
 LINK = r"docs/contracts/(\w+\.md)(?:#([\w-]+))?"
 BLOCK = re.compile(r"```http\n(.*?)```", re.DOTALL)
 ERROR = re.compile(r"^\| (\d{3}) \| (`+)(.+?)\2 \|", re.MULTILINE)
+PROBLEM = re.compile(r"^\| `(\w+)` \| (\d{3}) \| (.+) \| (.+) \|$", re.MULTILINE)
+FIELD_CODE = re.compile(r"^\| `(\w+)` \| ([^|]+) \|$", re.MULTILINE)
 
 VARIES = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z": "<microseconds>",
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z": "<milliseconds>",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": "<seconds>",
     r"\d\d-\d\d-\d{4}": "<day-month-year>",
 }
-TOKEN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+TOKEN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{16}")
+LINK_TOKEN = re.compile(r'(?<="token": ")[\w-]{55,}(?=")')
+"""The token of a link, in the body of a request: that of the newest message with a link."""
+LINK_NAME = re.compile(r'"token": "<(.+?)>"')
+MAILED = re.compile(r"https://accounts\.example/ui/[\w-]+#([\w-]+)")
 
 
 def anchor_of(heading: str) -> str:
@@ -88,8 +108,10 @@ def test_every_endpoint_has_a_row_and_a_heading(name: str):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_handler_begins_with_its_heading(name: str):
-    tree = ast.parse((ROOT / f"handlers/dialects/{name}.py").read_text())
-    functions = [each for each in ast.walk(tree) if isinstance(each, ast.AsyncFunctionDef)]
+    found = [*(ROOT / "handlers/dialects").glob(f"{name}.py")]
+    found += (ROOT / "handlers/dialects" / name).glob("*.py")
+    nodes = [node for file in found for node in ast.walk(ast.parse(file.read_text()))]
+    functions = [each for each in nodes if isinstance(each, ast.AsyncFunctionDef)]
     docstrings = [ast.get_docstring(each) or "" for each in functions]
     routes = [match[1] for each in docstrings if (match := re.match(r"([A-Z, ]+ /\S+):", each))]
     assert sorted(routes) == sorted(each.rstrip("/") for each in HEADING.findall(PAGES[name]))
@@ -114,10 +136,12 @@ def examples(page: str) -> Iterator[Row]:
         status, returned, payload = split(response)
         assert status.startswith("HTTP/1.1 "), status
         assert bool(payload) != status.endswith("204 No Content")
+        line = TOKEN.sub(sent(seen), line)
         headers = {name: TOKEN.sub(sent(seen), value) for name, value in headers.items()}
+        content = LINK_TOKEN.sub(r"<\g<0>>", body.strip()).encode() or None
         expected = expect(json.loads(payload), seen) if payload else None
-        content = body.strip().encode() or None
-        yield Row(line, content, int(status.split()[1]), expected, headers, returned)
+        kind = returned.get("Content-Type", "application/json")
+        yield Row(line, content, int(status.split()[1]), expected, headers, returned, kind)
 
 
 def split(block: str) -> tuple[str, dict[str, str], str]:
@@ -146,14 +170,53 @@ def expect(payload: Any, seen: set[str]) -> Any:
     return next((to for pattern, to in VARIES.items() if re.fullmatch(pattern, payload)), payload)
 
 
+@pytest.fixture(scope="module")
+def mail(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("contracts") / "mail"
+
+
+@pytest.fixture(scope="module")
+async def server(settings, mail: Path) -> AsyncIterator[Server]:
+    """A server that writes its mail to a directory."""
+    settings = replace(settings, mail_url=f"file:{mail}", public_url="https://accounts.example")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sender, "WAKE_SECONDS", (0.0, 0.0))
+        async with Server(create_app(settings)) as server:
+            yield server
+
+
+async def newest_link(mail: Path, database) -> str:
+    """Return the token of the newest message that has a link, once all have been sent."""
+    async with asyncio.timeout(10):
+        with database.cursor() as cursor:
+            while cursor.execute("select from mail") or cursor.rowcount:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    texts = (message_from_bytes(file.read_bytes()).as_string() for file in stored(mail))
+    return next(match[1] for text in texts if (match := MAILED.search(text)))
+
+
+def fill(row: Row, names: Mapping[str, str]) -> Row:
+    """Return a row with names in its path and its body, too, where `play` leaves them."""
+    request, body = row.request, row.body
+    for name, value in names.items():
+        request = request.replace(f"<{name}>", value)
+        body = body and body.replace(f"<{name}>".encode(), value.encode())
+    return replace(row, request=request, body=body)
+
+
 @pytest.mark.parametrize("prefix", ["", "/{name}"])
 @pytest.mark.parametrize("name", DIALECTS)
-async def test_examples(client, name: str, prefix: str):
+async def test_examples(client, mail: Path, database, name: str, prefix: str):
     """Every request of a page gets the response that the page shows, at / and under its name."""
     rows = list(examples(PAGES[name]))
     if prefix:
         rows = [replace(row, request=row.request.replace(f" /{name}/", " /")) for row in rows]
-    await play(client, rows, at=prefix.format(name=name) + "{path}")
+    names: dict[str, str] = {}
+    for row in rows:
+        for link in LINK_NAME.findall((row.body or b"").decode()):
+            if link not in names:
+                names[link] = await newest_link(mail, database)
+        await play(client, [fill(row, names)], names, prefix.format(name=name) + "{path}")
 
 
 OF_ANY_REQUEST: list[AppError] = [
@@ -189,6 +252,21 @@ OF_DRF = [UnsupportedMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"})
 NOT_AN_OBJECT = drf.InvalidFields(
     {drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]}
 )
+OF_LATCHKEY = [
+    UnsupportedMediaType("x"),
+    Malformed("Multipart form", "x"),
+    problems.InvalidFields([problems.FieldError("username", "required", "x")]),
+    NOT_AN_OBJECT,
+    Taken(frozenset({"username"})),
+    EmailNotVerified(),
+    WrongPassword(),
+    LinkInvalid(),
+    LinkExpired(),
+    NoSuchPicture(),
+    PictureMissing(),
+    NotBase64(),
+    *(BadPicture(problem, 7) for problem in PictureProblem),
+]
 TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     "drf": (INDEX, drf.render_error, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
     "cellars": (PAGES["cellars"], cellars.render_error, [*OF_ANY_REQUEST, *OF_CELLARS]),
@@ -198,6 +276,7 @@ TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
         [MethodNotAllowed("GET", "POST")],
     ),
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
+    "latchkey": (ERROR_CODES, problems.render_error, [*OF_ANY_REQUEST, *OF_LATCHKEY]),
 }
 
 
@@ -207,6 +286,10 @@ def rows_of_errors(page: str) -> dict[tuple[int, str], re.Pattern[str]]:
     for status, _, body in ERROR.findall(page):
         parts = re.split("<[^>]+>", json.dumps(json.loads(body)))
         found[int(status), body] = re.compile(".+".join(map(re.escape, parts)))
+    for code, status, title, _ in PROBLEM.findall(page):
+        problem = {"type": f"/docs/errors#{code}", "title": title, "status": int(status)}
+        start = json.dumps({**problem, "code": code}).removesuffix("}")
+        found[int(status), code] = re.compile(re.escape(start) + r'(, "errors": \[.+\])?}')
     return found
 
 
@@ -281,6 +364,64 @@ def test_every_error_of_set_picture_has_a_row():
         assert fits, f"no row for {response.status} {text}"
         used |= fits
     assert rows == used
+
+
+def test_error_codes_are_those_of_the_code():
+    rows = {code: (int(status), *texts) for code, status, *texts in PROBLEM.findall(ERROR_CODES)}
+    assert list(rows.items()) == [(code, tuple(row)) for code, row in problems.PROBLEMS.items()]
+    assert FIELD_CODE.findall(ERROR_CODES) == list(problems.FIELD_CODES.items())
+
+
+def test_field_codes_are_those_that_responses_have():
+    sources = [file.read_text() for file in (ROOT / "handlers/dialects/latchkey").glob("*.py")]
+    given = r'(?:FieldError|_field)\([^,]+, "([a-z_]+)"'
+    used = {code for text in sources for code in re.findall(given, text)}
+    rendered = [problems.render_error(BadPicture(problem, 7)) for problem in PictureProblem]
+    used |= {each["code"] for data in rendered for each in json.loads(data.body)["errors"]}
+    assert used | {problem.value for problem in PasswordProblem} == set(problems.FIELD_CODES)
+    rules = re.findall(
+        r"^\| `(\w+)` \| .+ \|$", section("latchkey", "Password rules"), re.MULTILINE
+    )
+    assert rules == [problem.value for problem in PasswordProblem]
+
+
+OF_EVERY_REQUEST = {"method_not_allowed", "internal", "unavailable"}
+OF_TOKENS = {"token_missing", "token_unknown", "token_expired", "token_revoked"}
+OF_BODIES = {
+    "invalid_json",
+    "invalid_body",
+    "timeout",
+    "payload_too_large",
+    "unsupported_media_type",
+    "invalid_fields",
+}
+
+
+def test_sections_of_latchkey_list_the_errors_that_openapi_lists():
+    document = json.loads((ROOT / "openapi/latchkey.json").read_text())
+    for path, item in document["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            operation, codes = item[method], set()
+            for each in operation["responses"].values():
+                response = document["components"]["responses"][each["$ref"].rpartition("/")[2]]
+                codes |= set(re.findall(r"/docs/errors#(\w+)", json.dumps(response)))
+            codes -= OF_EVERY_REQUEST
+            codes -= OF_TOKENS if operation["security"] else set()
+            codes -= OF_BODIES if "requestBody" in operation else set()
+            title = f"`{method.upper()} {path.replace('{', '<').replace('}', '>')}`"
+            listed = re.search(
+                r"^Errors: (.+?)(?:[.]|, if )", section("latchkey", title), re.MULTILINE
+            )
+            assert set(re.findall(r"`(\w+)`", listed[1] if listed else "")) == codes, title
+
+
+def section(name: str, heading: str) -> str:
+    """Return the text of a section of a page."""
+    found = re.search(
+        rf"^(#+) {re.escape(heading)}$(.*?)(?=^#{{1,3}} |\Z)", PAGES[name], re.MULTILINE | re.DOTALL
+    )
+    assert found
+    return found[2]
 
 
 def test_what_fields_are_told():
