@@ -79,7 +79,8 @@ async def test_requests_do_not_wait_for_a_server_that_hangs(
 ):
     """It accepts connections and never speaks."""
     monkeypatch.setattr(sender, "CLOSE_SECONDS", 0.1)
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    silent = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     settings = replace(mail_settings, mail_url=f"smtp://127.0.0.1:{port}")
     async with silent:
