@@ -27,12 +27,12 @@ from telemetry.mail_metrics import MailMetrics
 BATCH = 10
 """Messages that are claimed together and sent over one connection."""
 BATCH_SECONDS = 60.0
-"""How long a batch may take, however slow the server is. What is left of it is then given back."""
+"""The longest time a batch takes, however slow the server is. After it, the rest is released."""
 LEASE_SECONDS = 90.0
-"""How long a claimed message is nobody else's: longer than a batch, so that none is sent twice.
-What a process that was killed had claimed is sent this much later."""
+"""How long only one sender has a claimed message: longer than a batch, so that none is sent twice.
+If the process is killed, another one sends its messages after this time."""
 POLL_SECONDS = 5.0
-"""How often the queue is looked at, for what other processes have queued and for retries."""
+"""How often the queue is read, for messages of other processes and for retries."""
 WAKE_SECONDS = (0.1, 1.0)
 """The range of the random pause between a message and the batch that sends it. Sending takes time
 of the event loop. Without the pause, the duration of the next request would reveal whether a reset
@@ -40,9 +40,9 @@ was for an account. Messages that are queued together also share a connection.""
 FIRST_RETRY, LONGEST_RETRY = 30.0, 3600.0
 """Seconds until the second attempt, doubled for each further one, and the most they become."""
 TRIED_FOR = datetime.timedelta(days=1)
-"""How long after it was queued a message is tried again."""
+"""How long a message is retried, counted from when it was queued."""
 CLOSE_SECONDS = 3.0
-"""How long a batch under way may still take when the server stops."""
+"""How long the message in progress may still take when the server stops."""
 _COUNT_SECONDS = 15.0
 
 _log = logging.getLogger("latchkey.mail")
@@ -88,7 +88,7 @@ class MailSender:
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
         self._delivered: set[int] = set()
-        """Delivered, but PostgreSQL could not be told so yet."""
+        """Ids of messages whose delivery PostgreSQL could not record yet."""
         self._next_count = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -97,11 +97,11 @@ class MailSender:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def wake(self) -> None:
-        """Have the queue looked at now: a message was just queued by this process."""
+        """Have the queue read soon: this process has just queued a message."""
         self._woken.set()
 
     async def close(self) -> None:
-        """Stop. A message under way has some seconds to be delivered."""
+        """Stop. The message in progress has CLOSE_SECONDS to be delivered."""
         self._closing.set()
         self._woken.set()
         if self._task:
@@ -111,14 +111,17 @@ class MailSender:
                 await asyncio.wait((self._task,))
 
     async def _run(self) -> None:
+        is_available = True
         while not self._closing.is_set():
             self._woken.clear()
             try:
                 goes_on = await self._send_batch()
                 await self._count()
-            except Unavailable as problem:
-                _log.warning("mail waits: %s", problem)
-                goes_on = False
+                is_available = True
+            except Unavailable as error:
+                if is_available:  # one line for each outage
+                    _log.warning("no mail is sent: %s", error)
+                goes_on = is_available = False
             except Exception:
                 _log.exception("mail could not be sent")  # a bug: the next batch may do without it
                 goes_on = False
@@ -126,10 +129,10 @@ class MailSender:
                 await self._pause()
 
     async def _pause(self) -> None:
-        """Wait until the queue is to be looked at: after a while, or soon after it was woken."""
+        """Wait for POLL_SECONDS, or until soon after `wake`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
-            delay = random.uniform(*WAKE_SECONDS)  # noqa: S311  # it hides, and is no secret
+            delay = random.uniform(*WAKE_SECONDS)  # noqa: S311  # not a secret
             await asyncio.wait_for(self._closing.wait(), delay)
 
     async def _send_batch(self) -> bool:
@@ -247,7 +250,7 @@ class MailSender:
             )
 
     async def _retry(self, mail: QueuedMail, error: DeliveryError) -> None:
-        """Have a message tried again later, or drop it after a day."""
+        """Schedule the next attempt, or drop the message after a day."""
         wait = min(FIRST_RETRY * 2 ** min(mail.attempts - 1, 20), LONGEST_RETRY)
         next_attempt = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=wait)
         if next_attempt > mail.created + TRIED_FOR:
@@ -267,7 +270,7 @@ class MailSender:
             )
 
     async def _count(self) -> None:
-        """Show how much waits, now and then."""
+        """Update the metrics of the queue every 15 seconds."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_count:
             self._next_count = now + _COUNT_SECONDS
