@@ -24,7 +24,7 @@ class NoStores(embedded.EmbeddedStoreError):
 
 @contextlib.contextmanager
 def run_stores(
-    settings: Settings, say: Callable[[str], None], *, may_make: bool = True
+    settings: Settings, report: Callable[[str], None], *, may_make: bool = True
 ) -> Iterator[Settings]:
     """Run the embedded stores that the settings leave to us; yield settings that name both.
 
@@ -40,9 +40,9 @@ def run_stores(
     with contextlib.ExitStack() as stack:
         data = stack.enter_context(embedded.open_data_directory(Path(settings.data_dir)))
         if not settings.database_url:
-            stack.enter_context(embedded.run_postgresql(data, say))
+            stack.enter_context(embedded.run_postgresql(data, report))
         if not settings.redis_url:
-            stack.enter_context(embedded.run_redis(data, say))
+            stack.enter_context(embedded.run_redis(data, report))
         yield _named(settings, data)
 
 

@@ -1,4 +1,4 @@
-"""The data directory: it is private, one process holds it, and it knows where the sockets are.
+"""The data directory: private, locked by one process, with the files and sockets of the stores.
 
 <data>/lock        held by the process that runs the stores
 <data>/secret_key  the key that tokens are signed with, if SECRET_KEYS gives none
@@ -30,7 +30,7 @@ _SOCKET_NAME = ".s.PGSQL.5432"
 
 @contextlib.contextmanager
 def open_data_directory(path: Path) -> Iterator[Path]:
-    """Make the data directory if need be and hold it alone. Raises EmbeddedStoreError."""
+    """Create the data directory if necessary, and lock it. Raises EmbeddedStoreError."""
     if _UNTAKEN & set(str(path.absolute())):
         raise EmbeddedStoreError(
             f"the data directory {path} has a character that pg_ctl's shell would read"
@@ -56,7 +56,7 @@ def open_data_directory(path: Path) -> Iterator[Path]:
 
 
 def _make_private(path: Path) -> None:
-    """Close a data directory to other users. One with something else in it is left as it is."""
+    """Make a data directory private. A directory with other contents is left as it is."""
     now = path.stat()
     if now.st_uid != os.geteuid():
         raise EmbeddedStoreError(
@@ -70,7 +70,7 @@ def _make_private(path: Path) -> None:
 
 
 def secret_key(data: Path) -> str:
-    """Return the key kept in the data directory, made at the first call, for its owner only."""
+    """Return the key of the data directory, created at the first call, for its owner only."""
     path = data / "secret_key"
     if not path.exists():
         fresh = path.with_suffix(".new")
@@ -83,18 +83,18 @@ def secret_key(data: Path) -> str:
 
 
 def postgresql_url(data: Path) -> str:
-    """Return where the PostgreSQL of a data directory listens while it runs."""
+    """Return the URL of the PostgreSQL of a data directory."""
     sockets = quote(str(socket_directory(data, "p")), safe="")
     return f"postgresql:///postgres?host={sockets}&user=postgres"
 
 
 def redis_url(data: Path) -> str:
-    """Return where the Redis of a data directory listens while it runs."""
+    """Return the URL of the Redis of a data directory."""
     return f"unix://{quote(str(socket_directory(data, 'r') / 's'))}"
 
 
 def socket_directory(data: Path, name: str) -> Path:
-    """Return the directory of a store's socket, whose path is short enough for one."""
+    """Return the directory of a store's socket, with a path that is short enough."""
     directory = data / "run" / name
     if _is_short(directory):
         return directory
@@ -104,7 +104,7 @@ def socket_directory(data: Path, name: str) -> Path:
 
 
 def make_socket_directory(data: Path, name: str) -> Path:
-    """Return the directory of a store's socket, made if need be, for this user only."""
+    """Return the directory of a store's socket, created if necessary, for this user only."""
     if not _is_short(data / "run" / name):
         outside(data)
     directory = socket_directory(data, name)
@@ -122,10 +122,9 @@ def _is_short(directory: Path) -> bool:
 
 
 def outside(data: Path) -> Path:
-    """Return a private directory in the system's for temporary files, the same one each time.
+    """Return a private directory among the system's temporary files, the same one each time.
 
-    Its name can't be guessed, and what has that name by now is used only if it is ours: other users
-    write there, too.
+    Other users write there, too: its name cannot be guessed, and it is used only if it is ours.
     """
     link = data / "outside"
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""How the stores' programs are started: as which user, and with what of ours."""
+"""Starts the programs of the stores: as which user, and with which directories."""
 
 import contextlib
 import os
@@ -16,36 +16,36 @@ from embedded.data_directory import outside
 from embedded.programs import ENVIRONMENT, Command, EmbeddedStoreError
 
 _SPARE_USERS = range(61_184, 65_520)
-"""Users that systemd gives to services for a while: no account has one, and containers have all."""
+"""The range of systemd's dynamic users: no account has one, and every container has all."""
 
 
 class Launcher:
-    """Runs programs as this user. `close` lets go of what they needed to start."""
+    """Runs programs as this user. `close` releases what they needed to start."""
 
     note = ""
-    """What a start says of it."""
+    """What a start reports of the user."""
 
     def __init__(self) -> None:
         self._options: dict[str, Any] = {}
 
     def close(self) -> None:
-        """Let go of what only a start needs."""
+        """Release what only a start needs."""
 
-    def installed(self, package: Path, _program: str) -> Path:
-        """Return where a package's programs can be run from: where it is installed."""
+    def runnable(self, package: Path, _program: str) -> Path:
+        """Return where the programs of a package can be run: where it is installed."""
         return package
 
-    def give(self, directory: Path) -> str:
-        """Let programs use a directory and what is in it; return how they name it."""
+    def share(self, directory: Path) -> str:
+        """Let programs use a directory and its contents; return their path of it."""
         return str(directory)
 
     @contextlib.contextmanager
-    def named(self, _directory: Path) -> Iterator[None]:
-        """Run programs that need a user who has a name."""
+    def as_nobody(self, _directory: Path) -> Iterator[None]:
+        """Run programs that need a user with a name."""
         yield
 
     def run(self, command: Command, log: Path | None = None) -> None:
-        """Run a program to its end, out of reach of this terminal's Ctrl-C.
+        """Run a program to its end; Ctrl-C at this terminal does not reach it.
 
         Raises EmbeddedStoreError.
         """
@@ -79,8 +79,8 @@ def launcher(data: Path) -> Launcher:
 class _RootLauncher(Launcher):
     """Runs programs as a user that no account and no other program has: PostgreSQL refuses root.
 
-    That user can't get through the data directory, nor maybe through what is above it. So nothing
-    there is opened for it: it is handed open directories.
+    That user has no access to the data directory and its parents, and is not given any: programs
+    inherit open directories.
     """
 
     def __init__(self, data: Path) -> None:
@@ -99,13 +99,13 @@ class _RootLauncher(Launcher):
         self._options |= {"user": user, "group": group}
 
     def close(self) -> None:
-        """Let go of the directories: the programs that run have them."""
+        """Close the directories: the programs that run have inherited them."""
         self._directories.close()
 
-    def installed(self, package: Path, program: str) -> Path:
-        """Return where a package's programs can be run from: a copy, if the user can't get there.
+    def runnable(self, package: Path, program: str) -> Path:
+        """Return where the programs of a package can be run: in a copy, if the user has no access.
 
-        A wheel's shared libraries stand beside its package.
+        The shared libraries of a wheel are beside its package.
         """
         if self._can_run(package / program):
             return package
@@ -131,8 +131,8 @@ class _RootLauncher(Launcher):
             return True
         return False
 
-    def give(self, directory: Path) -> str:
-        """Make a directory and what is in it the user's; return how programs name it."""
+    def share(self, directory: Path) -> str:
+        """Give a directory and its contents to the user; return the path for programs."""
         if directory.stat().st_uid != self.user:
             change_owner(directory, self.user)
         opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -141,8 +141,8 @@ class _RootLauncher(Launcher):
         return f"/proc/self/fd/{opened}"
 
     @contextlib.contextmanager
-    def named(self, directory: Path) -> Iterator[None]:
-        """Run programs as `nobody` in one directory, which is the user's again afterwards."""
+    def as_nobody(self, directory: Path) -> Iterator[None]:
+        """Run programs as `nobody` in one directory, and give it back to the user afterwards."""
         nobody = pwd.getpwnam("nobody")
         change_owner(directory, nobody.pw_uid)
         self._become(nobody.pw_uid, nobody.pw_gid)
@@ -154,7 +154,7 @@ class _RootLauncher(Launcher):
 
 
 def _copy(tree: Path, copy: Path) -> None:
-    """Copy a directory so that every user may read and run what is in it."""
+    """Copy a directory so that every user can read and run its contents."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(tree, copy, symlinks=True)
     for path in (copy, *copy.rglob("*")):
@@ -163,7 +163,7 @@ def _copy(tree: Path, copy: Path) -> None:
 
 
 def _spare_user(data: Path) -> int:
-    """Return a user that no account has, always the same for one data directory."""
+    """Return a user without an account, always the same one for a data directory."""
     first = zlib.crc32(os.fsencode(data)) % len(_SPARE_USERS)
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     in_turn: tuple[int, ...] = (*_SPARE_USERS[first:], *_SPARE_USERS[:first])
@@ -171,11 +171,11 @@ def _spare_user(data: Path) -> int:
 
 
 def change_owner(directory: Path, user: int) -> None:
-    """Give a directory and all that is in it to a user; itself last, so that half is done again."""
+    """Change the owner of a directory and its contents; its own last, so a failure is repaired."""
     try:
         for _, _, names, parent in os.fwalk(directory, topdown=False):
             for name in names:
-                # A file with a second name may be anybody's: a link made to have it given away.
+                # A file with a second name may be a link that another user made to get the file.
                 if os.lstat(name, dir_fd=parent).st_nlink == 1:
                     os.chown(name, user, user, dir_fd=parent, follow_symlinks=False)
             os.fchown(parent, user, user)

@@ -1,4 +1,4 @@
-"""The stores' programs: where they are installed, whether one runs, and how it is ended."""
+"""The programs of the stores: where they are installed, whether they run, how they are stopped."""
 
 import contextlib
 import importlib
@@ -11,24 +11,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 Command = Sequence[Path | str]
 Process = Any
-"""A psutil.Process: psutil comes with the embedded PostgreSQL only."""
+"""A psutil.Process. psutil is installed with the embedded PostgreSQL only."""
 
-START_PATIENCE = 30
-STOP_PATIENCE = 20
-QUESTION_PATIENCE = 5
+START_SECONDS = 30
+STOP_SECONDS = 20
+REPLY_SECONDS = 5
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
-"""Ours has secrets, which a program's user may read. macOS wants a locale."""
+"""Not that of this process: it has secrets. macOS needs a locale."""
 
 
 class EmbeddedStoreError(Exception):
-    """The embedded stores can't run here; the text is one line that says why."""
+    """The embedded stores cannot run here. The text is the reason, on one line."""
 
 
 class DataDirectoryInUse(EmbeddedStoreError):
-    """Another process runs its stores in this data directory."""
+    """Another process runs stores in this data directory."""
 
 
 def check_installed(*, postgresql: bool, redis: bool) -> None:
@@ -40,7 +40,7 @@ def check_installed(*, postgresql: bool, redis: bool) -> None:
 
 def package(name: str) -> Path:
     """Return where a package is installed. Raises EmbeddedStoreError."""
-    # Found, not imported: importing either runs code that has nothing to do with its binaries.
+    # Found, not imported: their modules run code that has nothing to do with the binaries.
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedStoreError(
@@ -51,10 +51,7 @@ def package(name: str) -> Path:
 
 
 def running(pid_file: Path, home: Path) -> Process:
-    """Return the process that a pid file names if it works in `home`, else None.
-
-    A pid alone may be that of any other process by now.
-    """
+    """Return the process of a pid file if its directory is `home`, else None: pids are reused."""
     psutil = importlib.import_module("psutil")
     try:
         process = psutil.Process(int(pid_file.read_text().split()[0]))
@@ -65,7 +62,7 @@ def running(pid_file: Path, home: Path) -> Process:
 
 
 def has_ended(process: Process) -> bool:
-    """Return whether a process has ended; a zombie has, though nobody may ever wait for it."""
+    """Return whether a process has ended, as a zombie has."""
     psutil = importlib.import_module("psutil")
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -74,15 +71,15 @@ def has_ended(process: Process) -> bool:
 
 
 def end(process: Process, *signals: signal.Signals) -> None:
-    """Send a process one signal after the other, each when those before did not end it in time.
+    """Send a process these signals in turn, each after STOP_SECONDS, until it has ended.
 
-    A signal, not a command: one that is too busy to read a command would be left running.
+    A process that is too busy to read a command still gets a signal.
     """
     psutil = importlib.import_module("psutil")
     with contextlib.suppress(psutil.NoSuchProcess):
         for each in signals:
             process.send_signal(each)
-            give_up = time.monotonic() + STOP_PATIENCE
+            give_up = time.monotonic() + STOP_SECONDS
             while time.monotonic() < give_up:
                 if has_ended(process):
                     return
@@ -91,7 +88,7 @@ def end(process: Process, *signals: signal.Signals) -> None:
 
 def wait_for(name: str, log: Path, is_ready: Callable[[], bool]) -> None:
     """Wait until a store is ready. Raises EmbeddedStoreError."""
-    give_up = time.monotonic() + START_PATIENCE
+    give_up = time.monotonic() + START_SECONDS
     while not is_ready():
         if time.monotonic() > give_up:
             raise EmbeddedStoreError(f"the embedded {name} does not answer; see {log}")
@@ -99,14 +96,14 @@ def wait_for(name: str, log: Path, is_ready: Callable[[], bool]) -> None:
 
 
 def succeeds(command: Command) -> bool:
-    """Return whether a program ends well, and in time."""
+    """Return whether a program exits with 0 within REPLY_SECONDS."""
     try:
         subprocess.run(
             command,
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=QUESTION_PATIENCE,
+            timeout=REPLY_SECONDS,
             start_new_session=True,
             env=ENVIRONMENT,
         )

