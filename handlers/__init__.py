@@ -24,7 +24,7 @@ from handlers.http.resolver import ROUTES, CatchAll, Route
 from handlers.http.response import Response
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
-from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui
+from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui, verify
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -97,6 +97,10 @@ def mount(
     for each in system:
         for path, endpoint in each.endpoints.items():
             add(path, path, endpoint)
+    add("/verify", "/verify", verify.endpoint(drf.render_error))
+    for name in mounts:
+        path = f"/{name}/verify"
+        add(path, path, verify.endpoint(DIALECTS[name].render_error), name)
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].render_error)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)

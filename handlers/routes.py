@@ -34,13 +34,15 @@ _AnyHandler = TypeVar("_AnyHandler", bound=Callable[..., Awaitable[Response]])
 class Endpoint:
     """The handler of a path. It is called with requests of any method.
 
-    `methods` are the allowed methods. `cors` says whether web pages of other origins may use it.
+    `methods` are the allowed methods. `cors` says whether web pages of other origins may use it,
+    `options` whether the handler is called with OPTIONS, too, which else is a preflight.
     """
 
     handler: Handler
     methods: tuple[str, ...]
     render_error: RenderError
     cors: bool = True
+    options: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Account(NamedTuple):
     kept_session: str | None
     """`Session.kept_under` of the session that is live although its epoch is an older one."""
     email_verified: bool = False
+    is_superuser: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,12 +86,13 @@ def apply_middleware(
     handle, render_error = endpoint.handler, endpoint.render_error
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
     shared, preflight, longer_preflight = _common_headers(app, endpoint)
+    preflight_method = "" if endpoint.options else hdrs.METH_OPTIONS
 
     async def wrapped(request: web.Request) -> Response:
         started = time.perf_counter()
         method = request.method
         request_id = request[REQUEST_ID] = ids.for_request(request)
-        if method == hdrs.METH_OPTIONS:
+        if method == preflight_method:
             response = json_response({})
             common = longer_preflight if _requests_more_headers(request) else preflight
         else:

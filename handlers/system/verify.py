@@ -1,0 +1,74 @@
+"""Forward authentication: a proxy asks /verify whether to let a request through, and for whom.
+
+Contract: docs/contracts/service.md#forward-authentication. The proxy forwards the client's
+Authorization header, with whatever method the client used: nginx sends GET, Envoy the client's own,
+OPTIONS included. It needs no service key, since it reveals only what the token's owner may read.
+"""
+
+from urllib.parse import quote
+
+from aiohttp import web
+
+from handlers.app_keys import ACCESS
+from handlers.authorization import token_of
+from handlers.errors import MissingToken, RenderError
+from handlers.http.response import Response
+from handlers.routes import Endpoint
+from store.authentication import Caller
+from store.errors import AppError, BadToken
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""The methods that metrics count by name. Any other method works, too."""
+
+
+def endpoint(render_error: RenderError) -> Endpoint:
+    """Return the endpoint of a path whose errors are rendered by this, but for their status.
+
+    A refused token is always a 401: nginx makes a 500 of any other status.
+    """
+
+    def render(error: AppError) -> Response:
+        response = render_error(error)
+        if isinstance(error, BadToken | MissingToken):
+            response.status = 401
+            response.headers = {"WWW-Authenticate": "Bearer", **response.headers}
+        return response
+
+    return Endpoint(verify, METHODS, render, cors=False, options=True)
+
+
+async def verify(request: web.Request) -> Response:
+    """Any method, /verify: return 200 with the caller in headers, or raise as a read does."""
+    try:
+        token = token_of(request)
+    except AppError:
+        token = ""  # malformed, which is an invalid token and not a missing one
+    if token is None:
+        if request.query.get("optional") == "1":
+            return Response(headers={"Cache-Control": "no-store"})
+        raise MissingToken
+    caller = await request.app[ACCESS].authenticate(token)
+    return Response(headers=identity_headers(caller))
+
+
+def identity_headers(caller: Caller) -> dict[str, str]:
+    """Return the headers that say who a caller is; an absent value has no header."""
+    account, session = caller
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Account-Id": str(account.id),
+        "X-Session-Dialect": session.dialect,
+        "X-Session-Kind": session.kind,
+        "X-Session-Id": session.public_id,
+    }
+    if account.username:
+        headers["X-Account-Username"] = quote(account.username, safe="")
+    if account.email:
+        headers["X-Account-Email"] = quote(account.email, safe="")
+    if account.email_verified:
+        headers["X-Account-Email-Verified"] = "1"
+    if account.is_staff:
+        headers["X-Account-Staff"] = "1"
+    if account.is_superuser:
+        headers["X-Account-Superuser"] = "1"
+    return headers
