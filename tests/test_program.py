@@ -727,8 +727,8 @@ def ask_for_a_log(server: Program) -> tuple[list[tuple[str, str, int, str]], lis
 
 def server_made_id(later: str) -> str:
     """Return the id that the server made before this one."""
-    prefix, number = re.fullmatch(r"([0-9a-f]{12})-(\d+)", later).groups()
-    return f"{prefix}-{int(number) - 1}"
+    prefix, number = re.fullmatch(r"([0-9a-f]{12})-([0-9a-f]+)", later).groups()
+    return f"{prefix}-{int(number, 16) - 1:x}"
 
 
 def parse_json_line(line: str) -> tuple[str, str, int, str]:
