@@ -18,7 +18,11 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from telemetry.observer import Call, Context, Observer, error_type
 
 _TABLE = re.compile(r"\b(?:from|into|update) (\w+)")
-_LOOKUPS = {"session": "look up sessions", "login": "look up credentials"}
+_LOOKUPS = {
+    "session": "look up sessions",
+    "login": "look up credentials",
+    "details": "look up details",
+}
 _THREADS = {"password": "bcrypt", "picture": "picture"}
 
 

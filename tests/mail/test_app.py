@@ -1,8 +1,10 @@
 """An application that sends mail: where the token of a link is, and where it is not."""
 
 import asyncio
-import re
+import contextlib
+import threading
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -11,9 +13,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from app import CORE, create_app
 from handlers import app_keys
 from mail import sender
-from mail.transport import stored
 from store.errors import Unavailable
-from tests.program import wait_for_async
+from tests.handlers.dialects.latchkey_life import LAPTOP, live
+from tests.handlers.dialects.latchkey_rows import PHONE, TABLET
+from tests.mail.mailbox import Mailbox
+from tests.secrecy import WATCH
 from tests.telemetry.collector import collecting
 
 TEST = {"username": "mika", "email": "mika@example.com", "password": "correct horse"}
@@ -24,20 +28,43 @@ async def client(aiohttp_client, mail_settings, clean, tmp_path, monkeypatch):
     """A client of an application with metrics and traces that writes mail to files."""
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        settings = replace(mail_settings, mail_url=f"file:{tmp_path}/mail", tracing="on")
+        settings = replace(
+            mail_settings,
+            mail_url=f"file:{tmp_path}/mail",
+            device_notices="on",
+            rate_limits="on",
+            tracing="on",
+        )
         client = await aiohttp_client(create_app(settings))
         yield client
         await client.close()
 
 
-async def test_no_token_is_anywhere_but_in_the_message(
-    client, database, redis_client, tmp_path, caplog, monkeypatch
-):
-    spans = InMemorySpanExporter()
-    client.app[app_keys.TRACING].provider.add_span_processor(SimpleSpanProcessor(spans))
-    assert (await client.post("/account/register", json=TEST)).status == 200
-    mail = client.app[CORE].mail
-    rows = []
+@contextlib.contextmanager
+def commands_of(redis_client):
+    """Gather what Redis is sent."""
+    found, end = [], "the end of what is gathered"
+
+    def listen():
+        for each in monitor.listen():
+            found.append(each["command"])
+            if end in each["command"]:
+                return
+
+    with redis_client.monitor() as monitor:
+        thread = threading.Thread(target=listen)
+        thread.start()
+        try:
+            yield found
+        finally:
+            redis_client.echo(end)
+            thread.join()
+
+
+@pytest.fixture
+def mail_rows(client, database, monkeypatch):
+    """Gather the rows of the queue before the sender takes any."""
+    rows, mail = [], client.app[CORE].mail
     claim = mail.claim
 
     async def look_and_claim(*arguments):
@@ -47,26 +74,45 @@ async def test_no_token_is_anywhere_but_in_the_message(
         return await claim(*arguments)
 
     monkeypatch.setattr(mail, "claim", look_and_claim)
-    await mail.add("reset", "mika@example.com")
-    files = await wait_for_async(lambda: stored(tmp_path / "mail"))
-    content = files[0].read_bytes().replace(b"=\r\n", b"").decode()
-    [token] = set(re.findall(r"/ui/reset-password#([\w-]+)", content))
+    return rows
+
+
+async def test_no_token_is_anywhere_but_in_the_message(
+    client, database, redis_client, mail_rows, tmp_path, caplog
+):
+    """Nor is the label of a device in any log, metric or trace, nor an address."""
+    caplog.set_level("DEBUG")
+    spans = InMemorySpanExporter()
+    client.app[app_keys.TRACING].provider.add_span_processor(SimpleSpanProcessor(spans))
+    mailbox, lines = Mailbox(tmp_path / "mail"), len(WATCH.lines)
+    with commands_of(redis_client) as commands:
+        await live(client, mailbox)
+        await mailbox.take("device")
     metrics = await (await client.get("/metrics")).text()
-    assert 'latchkey_mail_messages_total{kind="reset",outcome="sent"} 1.0' in metrics
-    keys = redis_client.keys()
-    assert keys
-    kept = [*keys, *map(redis_client.dump, keys)]
-    seen = {
+    client.app[app_keys.REQUEST_LOG].flush()
+    told = {
         "metrics": metrics,
-        "logs": caplog.text,
-        "rows": str(rows),
-        "Redis": str(kept),
-        "spans": str([each.to_json() for each in spans.get_finished_spans()]),
+        "logs": caplog.text + "".join(WATCH.lines[lines:]),
+        "spans": "".join(each.to_json() for each in spans.get_finished_spans()),
     }
-    assert rows
-    assert spans.get_finished_spans()
-    assert [where for where, text in seen.items() if token in text or token[:20] in text] == []
-    assert "mika@example.com" not in seen["metrics"] + seen["logs"] + seen["spans"]
+    with database.cursor() as cursor:
+        cursor.execute("select account::text from account")
+        accounts = str(cursor.fetchall())
+    kept = {"rows": str(mail_rows), "accounts": accounts, "Redis": "".join(commands)}
+    for kind in ("verify", "change", "changed", "reset", "password", "device"):
+        assert f'latchkey_mail_messages_total{{kind="{kind}",outcome="sent"}}' in metrics
+        assert f",{kind}," in kept["rows"]
+    assert "POST /v1/password-resets/confirm" in told["logs"]
+    assert "/v1/password-resets/confirm" in told["spans"]
+    assert "session:" in kept["Redis"]
+    assert len(mailbox.links) == 3
+    for token in mailbox.links:
+        for where, text in (told | kept).items():
+            assert token[:20] not in text, where
+            assert token[-20:] not in text, where
+    for where, text in told.items():
+        for private in (PHONE, TABLET, LAPTOP, "example.org"):
+            assert private not in unquote(text), (where, private)
 
 
 async def test_a_server_that_sends_no_mail_says_so(server):
