@@ -30,6 +30,8 @@ class Inbox:
     secure: list[bool] = field(default_factory=list)
     """Of each message, whether it came over TLS."""
     connections: int = 0
+    begun: int = 0
+    """Messages that have been received, and may be neither accepted nor refused yet."""
     delay: float = 0
     on_sender: Callable[[str], str] = lambda _: ""
     on_recipient: Callable[[str], str] = lambda _: ""
@@ -67,6 +69,7 @@ class Inbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         message: Any = message_from_bytes(envelope.content, policy=policy.default)
         note_links(message)
+        self.begun += 1
         await asyncio.sleep(self.delay)
         reply = self.on_message(message)
         if reply == "abort":

@@ -4,6 +4,7 @@ import datetime
 import re
 import stat
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def test_each_kind_says_the_same_in_text_and_html(kind):
 
 
 _LINKED = ("verify", "change", "reset")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_only_client_shows_every_sentence(kind):
+    text, html = texts(compose(replace(MAIL, kind=kind)))
+    body = unescape(re.sub("<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL))
+    body = " ".join(body.replace("\u201c", '"').replace("\u201d", '"').split())
+    sentences = [each.strip() for each in re.split(r"[.:](?:\s|$)", " ".join(text.split()))]
+    sentences = [each.removesuffix(", open this link") for each in sentences if each]
+    assert len(sentences) >= 3
+    assert [each for each in sentences if each not in body] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -486,6 +486,28 @@ async def test_no_server_at_all(core, send, account, database, caplog):
     assert "the mail server cannot be used: Error connecting to 127.0.0.1" in caplog.text
 
 
+class Unwilling(asyncio.Protocol):
+    """A server that accepts no mail from this client, as its first line says."""
+
+    def connection_made(self, transport):
+        transport.write(b"554 not from you, mika@example.com\r\n")
+        transport.close()
+
+
+async def test_a_server_that_greets_with_an_error(core, send, account, database, caplog):
+    someone = await account()
+    await queue_one(core, "password", someone)
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(Unwilling, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with send(f"smtp://127.0.0.1:{port}") as sending:
+            attempts, wait = await retried(database, sending)
+    assert attempts == 1
+    assert 20 < wait <= 30
+    assert "the mail server cannot be used: greeting, code 554" in caplog.text
+    assert "mika" not in caplog.text
+
+
 async def test_what_is_under_way_is_finished_when_the_server_stops(
     core, inbox, send, account, database
 ):
@@ -494,7 +516,7 @@ async def test_what_is_under_way_is_finished_when_the_server_stops(
     for _ in range(3):
         await queue_one(core, "password", someone)
     async with send(url(inbox)):
-        await asyncio.sleep(0.15)
+        assert await wait_for_async(lambda: inbox.begun)
     assert len(inbox.messages) == 1
     assert rows(database, "attempts, due <= now()") == [(0, True)] * 2
 
@@ -506,9 +528,9 @@ async def test_a_server_that_hangs_does_not_hold_the_stop_up(
     someone = await account()
     inbox.delay = 30
     await queue_one(core, "password", someone)
-    began = asyncio.get_running_loop().time()
     async with send(url(inbox)):
-        await asyncio.sleep(0.3)
+        assert await wait_for_async(lambda: inbox.begun)
+        began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 3
     assert len(rows(database)) == 1  # sent again after its lease
 
