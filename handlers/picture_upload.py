@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -31,6 +32,9 @@ _MAX_SHORT = 16
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PLACEHOLDER = "\0the long string"
 
+CheckFields = Callable[[Mapping[str, Any]], None]
+"""Raises an error for the fields of a JSON body. A long string has been replaced by a short one."""
+
 
 class NotBase64(AppError):
     """The text of a picture is not base64."""
@@ -44,15 +48,21 @@ class PictureMissing(AppError):
     code = "invalid_fields"
 
 
-async def read_upload(request: web.Request, id_field: str = "id") -> bytes | int:
+class NothingSent(NoSuchPicture):
+    """The body is empty, or null is the only id that it has."""
+
+
+async def read_upload(
+    request: web.Request, id_field: str = "id", check: CheckFields | None = None
+) -> bytes | int:
     """Return the bytes of an uploaded picture, or the id of a chosen one.
 
     `id_field` is the field of JSON or of a form that has the id.
 
-    Raises NoPicture, NoSuchPicture, NotBase64, UnsupportedMediaType, Errors, and what `read_body`
-    raises.
+    Raises PictureMissing, NoSuchPicture, NotBase64, UnsupportedMediaType, drf.InvalidFields, and
+    what `check` and `read_body` raise.
     """
-    sent = await _read(request, id_field)
+    sent = await _read(request, id_field, check)
     request[BODY] = b""  # while the picture waits for a thread, it is in memory once
     limit = request.app[PICTURE_LIMITS].bytes
     if isinstance(sent, bytes) and len(sent) > limit:
@@ -60,13 +70,13 @@ async def read_upload(request: web.Request, id_field: str = "id") -> bytes | int
     return sent
 
 
-async def _read(request: web.Request, id_field: str) -> bytes | int:
+async def _read(request: web.Request, id_field: str, check: CheckFields | None) -> bytes | int:
     content_type, limits = content_type_of(request), request.app[PICTURE_LIMITS]
     is_raw = content_type.media_type.startswith("image/") or content_type.media_type == BINARY
     if not is_raw and content_type.media_type not in (JSON, MULTIPART, URLENCODED):
         if request.body_exists:
             raise UnsupportedMediaType(safe_header_value(request.headers.get("Content-Type", "")))
-        raise NoSuchPicture
+        raise NothingSent
     limit = limits.bytes if is_raw else limits.body_bytes
     if content_type.media_type == URLENCODED:
         limit = MAX_BODY  # no client sends a picture in this form
@@ -79,8 +89,8 @@ async def _read(request: web.Request, id_field: str) -> bytes | int:
     if content_type.media_type == URLENCODED:
         return await _from_form(parse_urlencoded(body, content_type.charset), id_field)
     if not body:
-        raise NoSuchPicture
-    return await _from_json(body, content_type.charset, id_field)
+        raise NothingSent
+    return await _from_json(body, content_type.charset, id_field, check)
 
 
 async def _from_form(form: Form, id_field: str) -> bytes | int:
@@ -97,7 +107,9 @@ async def _from_form(form: Form, id_field: str) -> bytes | int:
     return _picture_id(form[id_field])
 
 
-async def _from_json(body: bytes, charset: str | None, id_field: str) -> bytes | int:
+async def _from_json(
+    body: bytes, charset: str | None, id_field: str, check: CheckFields | None
+) -> bytes | int:
     """Read JSON whose long string may be a picture. Only the rest is parsed at once."""
     long, rest = b"", body
     if charset is None and (span := _find_long_string(body)):
@@ -107,6 +119,8 @@ async def _from_json(body: bytes, charset: str | None, id_field: str) -> bytes |
     if len(rest) > MAX_BODY:
         raise Malformed("JSON", "it is too long")
     data = check_object(parse_json(rest, charset))
+    if check:
+        check(data)
     picture: Any = data.get("picture")
     if picture == _PLACEHOLDER and long:
         return await from_base64(await _unescape(long))
@@ -165,6 +179,8 @@ async def from_base64(text: bytes) -> bytes:
 
 def _picture_id(value: object) -> int:
     """Read an id, a number or a string of digits. Raises NoSuchPicture."""
+    if value is None:
+        raise NothingSent
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:

@@ -21,7 +21,7 @@ PORT = int(os.environ["DESCRIBED_PORT"])
 RUN = os.environ["DESCRIBED_RUN"]
 PASSWORD = "correct horse"
 BAD = f"Token {'0' * 40}"
-ENDING = ("/logout", "/delete", "PUT ")
+ENDING = ("/logout", "/delete", "PUT ", "DELETE ", "/deletion")
 """What may end the session it is asked with, and so needs a new one each time."""
 
 _numbers = itertools.count()
@@ -86,10 +86,15 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         return
     operation = case.operation.label
     if "id" in case.path_parameters:
-        case.path_parameters["id"] = 1
+        case.path_parameters["id"] = "current" if "/latchkey/" in operation else 1
     elif isinstance(case.body, dict) and "/login" in operation:
         case.body = {name: KNOWN[name] for name in case.body if name in KNOWN}
-    elif isinstance(case.body, dict) and re.search("/(register|users)/?$", operation):
+    elif isinstance(case.body, dict) and operation == "POST /latchkey/v1/sessions":
+        case.body = {**case.body, "login": KNOWN["username"], "password": PASSWORD}
+    elif isinstance(case.body, dict) and "/latchkey/v1/account/" in f"{operation}/":
+        right = {"password": PASSWORD, "current": PASSWORD}
+        case.body = {name: right.get(name, value) for name, value in case.body.items()}
+    elif isinstance(case.body, dict) and re.search("/(register|users|accounts)/?$", operation):
         new = new_fields()
         case.body = {name: new.get(name, value) for name, value in case.body.items()}
 

@@ -1,5 +1,9 @@
 """Endpoints of an account: register, read, change, delete, password, picture and the gallery."""
 
+import sys
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, IMAGES, PICTURES
@@ -9,7 +13,9 @@ from handlers.dialects.latchkey.fields import (
     LAST_NAME,
     OPTIONAL_EMAIL,
     USERNAME,
+    Text,
     find_errors,
+    is_anything,
     password_errors,
     password_field,
     raise_errors,
@@ -32,6 +38,7 @@ from store.errors import NoSuchPicture
 from store.pictures import NO_PICTURE
 
 PASSWORD, CURRENT, NEW = map(password_field, ("password", "current", "new"))
+PICTURE = Text("picture", sys.maxsize, required=False, may_be_empty=True, check=is_anything)
 
 
 @routes.open("/v1/accounts")
@@ -112,7 +119,7 @@ async def set_picture(request: web.Request, caller: Caller) -> Response:
     """PUT /v1/account/picture: set an uploaded picture, or one of the gallery."""
     access, pictures, account = request.app[ACCESS], request.app[PICTURES], caller.account
     session_id = caller.session.public_id
-    sent = await read_upload(request, "gallery")
+    sent = await read_upload(request, "gallery", check_picture)
     await access.confirm(caller)
     if isinstance(sent, int):
         if sent == NO_PICTURE:
@@ -123,6 +130,12 @@ async def set_picture(request: web.Request, caller: Caller) -> Response:
         await access.confirm(caller)
         picture_id = await pictures.keep(account.id, account.epoch, sides, session_id)
     return json_response({"picture": picture_url(request, picture_id)})
+
+
+def check_picture(data: Mapping[str, Any]) -> None:
+    """Raise InvalidFields for unknown fields, and for a picture that is not text."""
+    others = {name: value for name, value in data.items() if name != "gallery"}
+    raise_errors(find_errors(others, PICTURE))
 
 
 @routes.guarded("/v1/account/picture", methods=DELETE)

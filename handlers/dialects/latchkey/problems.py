@@ -25,7 +25,7 @@ from handlers.errors import (
     UnsupportedMediaType,
 )
 from handlers.http.response import Response, retry_after
-from handlers.picture_upload import NotBase64, PictureMissing
+from handlers.picture_upload import NotBase64, NothingSent, PictureMissing
 from store.errors import (
     AppError,
     BadCredentials,
@@ -194,7 +194,7 @@ def render_error(error: AppError) -> Response:
             return _field("picture", *_PICTURES[error.problem])
         case NotBase64():
             return _field("picture", "invalid", "This is not base64.")
-        case PictureMissing():
+        case PictureMissing() | NothingSent():
             return _field("picture", "required", "Send an image, or the id of a gallery picture.")
         case NoSuchPicture():
             return _field("gallery", "not_found", "The gallery has no picture with this id.")

@@ -31,7 +31,7 @@ from handlers.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from handlers.picture_upload import NotBase64, PictureMissing
+from handlers.picture_upload import NotBase64, NothingSent, PictureMissing
 from mail import sender
 from mail.transport import stored
 from store.errors import (
@@ -264,6 +264,7 @@ OF_LATCHKEY = [
     LinkExpired(),
     NoSuchPicture(),
     PictureMissing(),
+    NothingSent(),
     NotBase64(),
     *(BadPicture(problem, 7) for problem in PictureProblem),
 ]
@@ -333,6 +334,7 @@ def test_no_error_is_forgotten():
 OF_PICTURES = [
     NoSuchPicture(),
     PictureMissing(),
+    NothingSent(),
     NotBase64(),
     UnsupportedMediaType("text/plain"),
     UnsupportedEncoding(),

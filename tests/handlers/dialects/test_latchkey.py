@@ -1,5 +1,6 @@
 """latchkey (docs/contracts/latchkey.md): every endpoint, with each of its errors."""
 
+import base64
 import io
 import re
 from dataclasses import replace
@@ -508,6 +509,17 @@ def png():
     return buffer.getvalue()
 
 
+def large_png():
+    """Return a picture whose base64 is long enough to be decoded in pieces."""
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 200), 99).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def as_text(picture):
+    return base64.b64encode(picture).decode()
+
+
 async def test_pictures(client):
     path = "PUT /v1/account/picture"
     image = {**bearer(), "Content-Type": "image/png"}
@@ -522,7 +534,22 @@ async def test_pictures(client):
         problem(
             path, {"gallery": 10**6}, "invalid_fields", ("gallery", "not_found"), headers=bearer()
         ),
-        problem(path, {"id": 6}, "invalid_fields", ("picture", "required"), headers=bearer()),
+        problem(path, {}, "invalid_fields", ("picture", "required"), headers=bearer()),
+        problem(path, None, "invalid_fields", ("picture", "required"), headers=bearer()),
+        problem(
+            path, {"gallery": None}, "invalid_fields", ("picture", "required"), headers=bearer()
+        ),
+        problem(path, {"id": 6}, "invalid_fields", ("id", "unknown"), headers=bearer()),
+        problem(
+            path,
+            {"gallery": 6, "picture": 7, "size": 1},
+            "invalid_fields",
+            ("picture", "invalid"),
+            ("size", "unknown"),
+            headers=bearer(),
+        ),
+        Row(path, {"picture": as_text(png()), "gallery": None}, 200, shown, bearer()),
+        Row(path, {"picture": as_text(large_png())}, 200, shown, bearer()),
         problem(path, b"[]", "invalid_fields", ("", "invalid"), headers={**bearer(), **JSON}),
         problem(path, b"GIF89a", "invalid_fields", ("picture", "damaged"), headers=image),
         problem(path, b"no image", "invalid_fields", ("picture", "unsupported"), headers=image),
