@@ -220,8 +220,12 @@ class MailSender:
         purpose = _PURPOSES.get(mail.kind)
         if purpose is None or mail.expires is None:
             return ""
-        address = mail.address if purpose is Purpose.CHANGE else ""
-        token = self._tokens.make(purpose, account, mail.expires.timestamp(), address)
+        expires = mail.expires.timestamp()
+        if purpose is Purpose.CHANGE:
+            requested = mail.created.timestamp()
+            token = self._tokens.make(purpose, account, expires, mail.address, requested)
+        else:
+            token = self._tokens.make(purpose, account, expires)
         return self.links.link(mail.kind, token)
 
     async def _account_of(self, mail: QueuedMail) -> Account | None:

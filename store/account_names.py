@@ -72,6 +72,13 @@ class AccountNames:
         found = await asyncio.gather(*wanted)
         return next((each for each in found if each), None)
 
+    async def credentials_of(self, account_id: int) -> Credentials | None:
+        """Return an account and its hash by its id, None when there is no account."""
+        row = await self._database.row(
+            f"select password, {COLUMNS} from account where id = %s", (account_id,)
+        )
+        return Credentials(Account(*row[1:]), row[0]) if row else None
+
     async def _fetch_by_name(
         self, names: list[tuple[str, str]], deadline: float
     ) -> dict[tuple[str, str], Credentials]:

@@ -54,6 +54,7 @@ class Accounts:
         self._names = AccountNames(database, observer)
         self.find, self.ids_of = self._names.find, self._names.ids_of
         self.credentials = self._names.credentials
+        self.credentials_of = self._names.credentials_of
 
     def close(self) -> None:
         """End the tasks that look up names and details."""

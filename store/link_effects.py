@@ -29,16 +29,18 @@ class LinkEffects:
         return _account(
             await self._database.row(
                 f"""update account set email_verified_at = coalesce(email_verified_at, now())
-                     where id = %s and email_folded = %s
+                     where id = %s and email = %s
                     returning {COLUMNS}""",
-                (account.id, _folded(account)),
+                (account.id, account.email),
             )
         )
 
-    async def change_email(self, account: Account, email: str) -> Account | None:
+    async def change_email(self, account: Account, email: str, requested: int) -> Account | None:
         """Replace the account's address by one that its owner has proved; tell the old one.
 
-        Raises Taken.
+        `requested` is when the change was requested, in seconds since 1970. It is not made if the
+        present address was verified later: the account had the new address before and was changed
+        back, and the link must not undo that. Raises Taken.
         """
         notice = self._mail.insertion("changed", "changed", address="old_email")
         try:
@@ -46,7 +48,9 @@ class LinkEffects:
                 f"""with old as (
                         select id as old_id, email as old_email from account
                          where id = %(id)s and session_epoch = %(epoch)s
-                           and email_folded is not distinct from %(folded)s
+                           and email is not distinct from %(old_email)s
+                           and (email_verified_at is null
+                                or email_verified_at < to_timestamp(%(requested)s + 1))
                            for update),
                     changed as (
                         update account set email = %(email)s, email_folded = %(new_folded)s,
@@ -58,7 +62,8 @@ class LinkEffects:
                 {
                     "id": account.id,
                     "epoch": account.epoch,
-                    "folded": _folded(account),
+                    "old_email": account.email,
+                    "requested": requested,
                     "email": email,
                     "new_folded": fold_email(email),
                 },
@@ -76,11 +81,11 @@ class LinkEffects:
                     update account set password = %s, session_epoch = {RAISED},
                            kept_session = null, modified = now(), last_login = now(),
                            email_verified_at = coalesce(email_verified_at, now())
-                     where id = %s and session_epoch = %s and email_folded = %s and is_active
+                     where id = %s and session_epoch = %s and email = %s and is_active
                     returning {COLUMNS}),
                 mailed as ({notice})
                 select {RETURNED} from changed""",
-            (hash, account.id, account.epoch, _folded(account)),
+            (hash, account.id, account.epoch, account.email),
         )
         self._mail.wake()
         return _account(row)
@@ -88,7 +93,3 @@ class LinkEffects:
 
 def _account(row: Row | None) -> Account | None:
     return Account(*row) if row else None
-
-
-def _folded(account: Account) -> str | None:
-    return fold_email(account.email) if account.email else None

@@ -104,11 +104,12 @@ class Logins:
         Raises WrongPassword, BadToken, Unstorable, Busy, RateLimited.
         """
         account = caller.account
-        login = Login(account.username, None if account.username else account.email)
+        login = Login(account.username or account.email or "")
         if self._limits:
             await self._limits.log_in(login, client)
-        found = await self._accounts.credentials(login)
-        if found is None or found.account.id != account.id:
+        # Not by name, which another device of the account may have changed since.
+        found = await self._accounts.credentials_of(account.id)
+        if found is None:
             raise BadToken(TokenProblem.REVOKED)
         if not await self._verify(login, found, password, client):
             raise WrongPassword

@@ -1,13 +1,15 @@
 """One-time tokens: what the links in e-mails carry.
 
-token = base64url(purpose ‖ account id ‖ expiry ‖ digest of the old address ‖ new address ‖ MAC)
+token = base64url(purpose ‖ account id ‖ expiry ‖ time of the request ‖ digest of the old address
+                  ‖ new address ‖ MAC)
 
-Only a change of address fills the last two fields before the MAC. Nothing is stored. The MAC is a
+Only a change of address fills the last three fields before the MAC. Nothing is stored. The MAC is a
 HMAC-SHA256, cut to 16 bytes, under a key that is derived from a secret key. It covers the fields
 and what the account must still have when the token is used:
 
 VERIFY   its address. A new password leaves the token valid; another address does not.
-CHANGE   its session epoch. The address is the old one, or the new one already.
+CHANGE   its session epoch. The address is the old one, or the new one already. The old one must
+         not have been verified since the request: that is checked where the change is made.
 RESET    its address and its session epoch, so it works once: a reset raises the epoch.
 
 So a token for one purpose never serves another, and restored data in Redis revives none. The hash
@@ -27,7 +29,7 @@ from store.account import Account
 from store.errors import LinkExpired, LinkInvalid
 from store.names import MAX_NAME, fold_email
 
-_HEAD = struct.Struct(">BQQ8s")
+_HEAD = struct.Struct(">BQQQ8s")
 _STATE = struct.Struct(">QH")
 _MAC_BYTES = 16
 _MAX_TOKEN = 4 * (_HEAD.size + 4 * MAX_NAME + _MAC_BYTES) // 3 + 4
@@ -48,6 +50,8 @@ class OneTimeToken(NamedTuple):
     account_id: int
     expires: int
     """In seconds since 1970."""
+    requested: int
+    """When a change was requested, in seconds since 1970; 0 for other purposes."""
     previous: bytes
     """A keyed digest of the address that a change replaces."""
     address: str
@@ -63,13 +67,21 @@ class OneTimeTokens:
         """Derive a key for these tokens from each secret key."""
         self._keys = [hmac.digest(key, b"latchkey one-time token", "sha256") for key in keys]
 
-    def make(self, purpose: Purpose, account: Account, expires: float, address: str = "") -> str:
+    def make(
+        self,
+        purpose: Purpose,
+        account: Account,
+        expires: float,
+        address: str = "",
+        requested: float = 0,
+    ) -> str:
         """Return a token for an account as it is now.
 
-        `expires` is in seconds since 1970. `address` is the new address of a change.
+        `address` is the new address of a change, `requested` when it was requested. Times are in
+        seconds since 1970.
         """
         previous = _previous(self._keys[0], account) if purpose is Purpose.CHANGE else b""
-        head = _HEAD.pack(purpose.value, account.id, int(expires), previous)
+        head = _HEAD.pack(purpose.value, account.id, int(expires), int(requested), previous)
         signed = head + address.encode()
         return _encode(signed + _mac(self._keys[0], purpose, signed, account))
 
@@ -83,14 +95,14 @@ class OneTimeTokens:
                 raise ValueError
             data = _decode(token)
             signed, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
-            number, account_id, expires, previous = _HEAD.unpack_from(signed)
+            number, account_id, expires, requested, previous = _HEAD.unpack_from(signed)
             purpose = Purpose(number)
             address = signed[_HEAD.size :].decode()
         except (ValueError, struct.error):  # binascii's and Unicode's errors are ValueErrors
             raise LinkInvalid from None
         if purpose not in purposes:
             raise LinkInvalid
-        return OneTimeToken(purpose, account_id, expires, previous, address, mac, signed)
+        return OneTimeToken(purpose, account_id, expires, requested, previous, address, mac, signed)
 
     def check(self, token: OneTimeToken, account: Account | None) -> None:
         """Check a token against its account as it is now.

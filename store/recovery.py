@@ -90,7 +90,7 @@ class Recovery:
         parsed, account = await self._check(token, Purpose.VERIFY, Purpose.CHANGE)
         changes = parsed.purpose is Purpose.CHANGE and parsed.address != account.email
         effect = (
-            self._effects.change_email(account, parsed.address)
+            self._effects.change_email(account, parsed.address, parsed.requested)
             if changes
             else self._effects.verify(account)
         )
@@ -116,8 +116,6 @@ class Recovery:
     async def check_reset(self, token: str) -> Account:
         """Return the account whose password a token may reset. Raises LinkInvalid, LinkExpired."""
         _, account = await self._check(token, Purpose.RESET)
-        if not account.is_active:
-            raise LinkInvalid
         return account
 
     async def reset(
@@ -140,6 +138,6 @@ class Recovery:
         parsed = self._tokens.parse(token, *purposes)
         account = await self._accounts.get(parsed.account_id)
         self._tokens.check(parsed, account)
-        if account is None:
+        if account is None or not account.is_active:
             raise LinkInvalid
         return parsed, account

@@ -1,0 +1,130 @@
+"""latchkey under attack: links that are replayed, names that are probed, requests that are held."""
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+
+import pytest
+
+from app import CORE, create_app
+from store.one_time_tokens import Purpose
+from tests.handlers.contract import Row, play
+from tests.handlers.dialects.latchkey_rows import (
+    ADA,
+    PASSWORD,
+    account,
+    bearer,
+    problem,
+    register,
+)
+
+VERIFY = "POST /v1/email-verifications"
+NEW_PASSWORD = "Difference-Engine-1822"
+EMPTY = {"Content-Type": None, "Content-Length": None}
+
+
+@pytest.fixture
+async def mailing(settings, tmp_path, aiohttp_client, clean):
+    """A client of a server that writes its mail to a directory."""
+    settings = replace(
+        settings, mail_url=f"file:{tmp_path}/mail", public_url="https://accounts.example"
+    )
+    return await aiohttp_client(create_app(settings))
+
+
+async def link_token(client, purpose, address="", requested=0.0):
+    """Return the token of a link for the first account, as the sender makes it."""
+    core = client.server.app[CORE]
+    found = await core.accounts.get(1)
+    return core.one_time_tokens.make(purpose, found, time.time() + 3600, address, requested)
+
+
+def update(database, assignments):
+    """Change the account as only an operator can."""
+    with database.cursor() as cursor:
+        cursor.execute(f"update account set {assignments}")
+
+
+# Links
+
+
+async def test_a_used_link_is_void_once_the_address_was_changed_back(mailing):
+    """Else the owner of a mistyped address could take the account again with the same link."""
+    wrong, right = "mistyped@example.org", ADA["email"]
+    names = await play(mailing, [register()])
+    hour_ago = time.time() - 3600
+    names["wrong"] = await link_token(mailing, Purpose.CHANGE, wrong, hour_ago)
+    mistyped = {"account": account(email=wrong, email_verified=True)}
+    await play(mailing, [Row(VERIFY, {"token": "<wrong>"}, 200, mistyped)], names)
+    names["right"] = await link_token(mailing, Purpose.CHANGE, right, time.time())
+    corrected = {"account": account(email_verified=True)}
+    rows = [
+        Row(VERIFY, {"token": "<right>"}, 200, corrected),
+        problem(VERIFY, {"token": "<wrong>"}, "link_invalid"),
+        Row("GET /v1/account", None, 200, corrected["account"], bearer()),
+        Row(VERIFY, {"token": "<right>"}, 200, corrected),
+    ]
+    await play(mailing, rows, names)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+async def test_links_of_an_address_that_an_older_release_folded(mailing, database, purpose):
+    """Such an account keeps its folded address if another account has the present form."""
+    old = "ada@xn--strae-oqa.example"
+    names = await play(mailing, [register()])
+    update(database, f"email = '{old}', email_folded = '{old}'")
+    names["link"] = await link_token(mailing, purpose, "new@example.org")
+    path = "/v1/password-resets/confirm" if purpose is Purpose.RESET else "/v1/email-verifications"
+    fields = {"token": names["link"]}
+    if purpose is Purpose.RESET:
+        fields["new"] = NEW_PASSWORD
+    response = await mailing.post(path, json=fields)
+    assert response.status == 200, await response.text()
+    assert (await response.json())["account"]["email_verified"] is True
+
+
+@pytest.mark.parametrize("purpose", [Purpose.VERIFY, Purpose.CHANGE])
+async def test_no_link_changes_a_disabled_account(mailing, database, purpose):
+    names = await play(mailing, [register()])
+    update(database, "is_active = false")
+    names["link"] = await link_token(mailing, purpose, "new@example.org")
+    await play(mailing, [problem(VERIFY, {"token": "<link>"}, "link_invalid")], names)
+
+
+# The password in a request's body
+
+
+async def test_a_new_username_logs_nobody_out(client):
+    """Another device changes the username while a request with the password is under way."""
+    names = await play(client, [register()])
+    headers = {"Authorization": f"Bearer {names['token']}"}
+    changed = asyncio.Event()
+
+    async def body():
+        yield b'{"password": '
+        await changed.wait()
+        yield json.dumps(PASSWORD).encode() + b"}"
+
+    deletion = asyncio.create_task(
+        client.delete(
+            "/v1/account", data=body(), headers={**headers, "Content-Type": "application/json"}
+        )
+    )
+    await asyncio.sleep(0.1)  # the server waits for the rest of the body
+    response = await client.patch("/v1/account", json={"username": "countess"}, headers=headers)
+    assert response.status == 200
+    changed.set()
+    assert (await deletion).status == 204
+
+
+async def test_the_password_of_an_account_without_a_name(settings, aiohttp_client, clean, database):
+    """Only an operator can take both names from an account."""
+    client = await aiohttp_client(create_app(replace(settings, rate_limits="on")))
+    names = await play(client, [register()])
+    update(database, "username = null, username_folded = null, email = null, email_folded = null")
+    rows = [
+        problem("DELETE /v1/account", {"password": "x"}, "wrong_password", headers=bearer()),
+        Row("DELETE /v1/account", {"password": PASSWORD}, 204, None, bearer(), EMPTY),
+    ]
+    await play(client, rows, names)
