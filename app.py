@@ -72,6 +72,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     app[METRICS_ALLOW] = settings.metrics_allow
     observer = tracing.store_spans(metrics.stores) if tracing else metrics.stores
     app[PASSWORD_RULES] = settings.password_rules
+    app[app_keys.REQUIRE_VERIFIED_EMAIL] = settings.require_verified_email == "on"
     handlers.mount(
         app, settings.dialects, product=settings.product_name, with_docs=settings.docs == "on"
     )
@@ -106,6 +107,8 @@ async def _open_core(
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
         app[app_keys.RECOVERY] = core.recovery
+        if core.limits:
+            app[app_keys.LIMITS] = core.limits
         yield
 
 

@@ -13,6 +13,7 @@ from store.access import Access
 from store.accounts import Accounts
 from store.errors import AppError
 from store.images import Images
+from store.limits import Limits
 from store.pictures import Pictures
 from store.recovery import Recovery
 from telemetry.log import RequestLog
@@ -40,6 +41,12 @@ BODY_TIMEOUT = web.AppKey("body_timeout", float)
 BODY_MEMORY = web.AppKey("body_memory", BodyMemory)
 PICTURE_MEMORY = web.AppKey("picture_memory", BodyMemory)
 """Pictures have a separate limit. Only requests with a valid token can use it."""
+
+LIMITS = web.AppKey("limits", Limits)
+"""Present if RATE_LIMITS is on."""
+
+REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
+"""Whether an account whose e-mail is not verified cannot log in."""
 
 IMAGES = web.AppKey("images", Images)
 RECOVERY = web.AppKey("recovery", Recovery)

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from handlers.app_keys import LIMITS
 from handlers.breached_passwords import BreachedPasswords
+from handlers.proxies import client_of
 from store.password_rules import PasswordProblem, PasswordRules
 
 PASSWORD_RULES = web.AppKey("password_rules", PasswordRules)
@@ -20,10 +22,12 @@ async def find_password_problems(
 ) -> list[PasswordProblem]:
     """Return what is wrong with a new password of an account with these names.
 
-    The API is asked only about a password that fulfils the rules.
+    The API is asked only about a password that fulfils the rules. Raises RateLimited.
     """
     problems = request.app[PASSWORD_RULES].problems(password, names)
     breached = request.app.get(BREACHED_PASSWORDS)
-    if not problems and breached and await breached.includes(password):
-        return [PasswordProblem.BREACHED]
-    return problems
+    if problems or breached is None:
+        return problems
+    if limits := request.app.get(LIMITS):
+        await limits.check_password(client_of(request))
+    return [PasswordProblem.BREACHED] if await breached.includes(password) else []

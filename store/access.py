@@ -183,8 +183,8 @@ class Access:
         `end_others` does. With `notify`, the account is told of it by e-mail. Raises BadToken when
         the caller's session has ended; Taken, Unstorable, Busy, RateLimited.
         """
-        if self._limits and _is_another(changes.get("email"), caller.account.email):
-            await self._limits.change_email(caller.account.id, client)
+        if self._limits and _has_new_name(changes, caller.account):
+            await self._limits.change_name(caller.account.id, client)
         if password is None:
             return await self._write(caller, changes), []
         async with self._passwords.one_at_a_time(caller.account.id):
@@ -255,8 +255,13 @@ async def end_older_sessions(
         )
 
 
-def _is_another(email: str | None, kept: str | None) -> bool:
-    """Return whether an e-mail is given and differs from the account's, which is `kept`."""
-    if email is None or not is_valid_name(email):
+def _has_new_name(changes: Mapping[str, Any], account: Account) -> bool:
+    """Return whether changes have a username or an e-mail that differs from the account's."""
+    names = ("username", account.username), ("email", account.email)
+    return any(_is_another(field, changes.get(field), kept) for field, kept in names)
+
+
+def _is_another(field: str, name: str | None, kept: str | None) -> bool:
+    if name is None or not is_valid_name(name):
         return False  # it will not be looked up
-    return kept is None or FOLD["email"](email) != FOLD["email"](kept)
+    return kept is None or FOLD[field](name) != FOLD[field](kept)

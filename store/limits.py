@@ -90,12 +90,16 @@ class Limits:
             self._hit(self._address, "logins", client.network),
         )
 
-    async def change_email(self, account_id: int, client: Client) -> None:
-        """Count a change of e-mail like a registration: both disclose whether it is taken."""
+    async def change_name(self, account_id: int, client: Client) -> None:
+        """Count a new username or e-mail like a registration: both disclose whether it is taken."""
         await asyncio.gather(
-            self._hit(self._register, "email", str(account_id)),
+            self._hit(self._register, "name", str(account_id)),
             self._hit(self._register, "register", client.network),
         )
+
+    async def check_password(self, client: Client) -> None:
+        """Count a look-up of a new password in another service."""
+        await self._hit(self._address, "breached", client.network)
 
     async def refresh(self, account_id: int) -> None:
         """Count a new access token, each of which takes memory in Redis."""

@@ -67,7 +67,7 @@ class Recovery:
         self._mail.require()
         account = caller.account
         if self._limits:
-            await self._limits.change_email(account.id, client)
+            await self._limits.change_name(account.id, client)
         if not is_valid_name(email):
             raise Unstorable("email")
         owners = await self._accounts.ids_of("email", [email])
@@ -88,12 +88,12 @@ class Recovery:
         A token that has had its effect is accepted again. Raises LinkInvalid, LinkExpired, Taken.
         """
         parsed, account = await self._check(token, Purpose.VERIFY, Purpose.CHANGE)
-        changes = parsed.purpose is Purpose.CHANGE and parsed.address != account.email
-        effect = (
-            self._effects.change_email(account, parsed.address, parsed.requested)
-            if changes
-            else self._effects.verify(account)
-        )
+        if parsed.purpose is Purpose.CHANGE and parsed.address != account.email:
+            effect = self._effects.change_email(account, parsed.address, parsed.requested)
+        elif account.email_verified:
+            return account  # a link that is used again writes nothing
+        else:
+            effect = self._effects.verify(account)
         changed = await effect
         if changed is None:
             raise LinkInvalid

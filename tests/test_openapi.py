@@ -236,6 +236,7 @@ LIMITED = (
     "_set_picture_sic",
     "latchkey_delete_account",
     "latchkey_delete_account_by_post",
+    "latchkey_change_account",
     "latchkey_change_password",
     "latchkey_change_email",
     "latchkey_request_password_reset",

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.app_keys import ACCESS, IMAGES, PICTURES
+from handlers.app_keys import ACCESS, IMAGES, PICTURES, REQUIRE_VERIFIED_EMAIL
 from handlers.dialects.latchkey.fields import (
     DEVICE,
     FIRST_NAME,
@@ -48,8 +48,11 @@ async def register(request: web.Request) -> Response:
     fields = USERNAME, OPTIONAL_EMAIL, PASSWORD, FIRST_NAME, LAST_NAME, DEVICE
     username, email, password, first_name, last_name, device = texts(data, *fields)
     errors = find_errors(data, *fields)
-    if not data.get("username") and not data.get("email"):
-        errors.append(FieldError("username", "required", "Send a username, an e-mail, or both."))
+    if data.get("email") is None:
+        if request.app[REQUIRE_VERIFIED_EMAIL]:
+            errors.append(FieldError("email", "required", REQUIRED))
+        elif data.get("username") is None:
+            errors.append(FieldError("username", "required", "Send a username or an e-mail."))
     errors += await password_errors(request, PASSWORD, data, username, email)
     raise_errors(errors)
     new = NewAccount(username or None, email or None, first_name or None, last_name or None)
@@ -72,7 +75,7 @@ async def change(request: web.Request, caller: Caller) -> Response:
     """PATCH /v1/account: change names; null or "" removes a first or last name."""
     data = await read_object(request)
     errors = find_errors(data, USERNAME, FIRST_NAME, LAST_NAME)
-    if "username" in data and not data["username"]:
+    if "username" in data and data["username"] is None:
         errors.append(FieldError("username", "required", REQUIRED))
     raise_errors(errors)
     account = caller.account

@@ -6,8 +6,10 @@ import time
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from app import CORE, create_app
+from store.limits import parse_limit
 from store.one_time_tokens import Purpose
 from tests.handlers.contract import Row, play
 from tests.handlers.dialects.latchkey_rows import (
@@ -128,3 +130,86 @@ async def test_the_password_of_an_account_without_a_name(settings, aiohttp_clien
         Row("DELETE /v1/account", {"password": PASSWORD}, 204, None, bearer(), EMPTY),
     ]
     await play(client, rows, names)
+
+
+# Limits
+
+
+async def test_usernames_cannot_be_tried_without_end(settings, aiohttp_client, clean):
+    """A new username is counted as a registration; names that stay are not."""
+    settings = replace(settings, rate_limits="on", register_limit=parse_limit("4 per hour"))
+    client = await aiohttp_client(create_app(settings))
+    names = await play(client, [register()])  # the first of four
+
+    def patch(fields, **changed):
+        return Row("PATCH /v1/account", fields, 200, account(**changed), bearer())
+
+    rows = [
+        patch({"username": "a"}, username="a"),
+        patch({"username": "b"}, username="b"),
+        patch({"username": "c"}, username="c"),
+        patch({"username": "C", "first_name": "Ada"}, username="C", first_name="Ada"),
+    ]
+    await play(client, rows, names)
+    headers = {"Authorization": f"Bearer {names['token']}"}
+    response = await client.patch("/v1/account", json={"username": "d"}, headers=headers)
+    assert (response.status, (await response.json())["code"]) == (429, "rate_limited")
+
+
+async def test_the_api_of_breached_passwords_is_not_flooded(
+    settings, aiohttp_client, aiohttp_server, clean
+):
+    """What a registration costs others is limited as well, before the registration is counted."""
+    asked = []
+
+    async def respond(request):
+        asked.append(request.path)
+        return web.Response(text="")
+
+    api = web.Application()
+    api.router.add_get("/{prefix}", respond)
+    url = str((await aiohttp_server(api)).make_url("/"))
+    settings = replace(
+        settings,
+        rate_limits="on",
+        address_limit=parse_limit("3 per hour"),
+        breached_passwords=url.rstrip("/"),
+    )
+    client = await aiohttp_client(create_app(settings))
+    invalid = {**ADA, "username": "not a username"}
+    statuses = [(await client.post("/v1/accounts", json=invalid)).status for _ in range(5)]
+    assert statuses == [422, 422, 422, 429, 429]
+    assert len(asked) == 3
+
+
+async def test_a_link_that_is_used_again_writes_nothing(mailing, database):
+    names = await play(mailing, [register()])
+    names["link"] = await link_token(mailing, Purpose.VERIFY)
+    used = Row(VERIFY, {"token": "<link>"}, 200, {"account": account(email_verified=True)})
+
+    def row_version():
+        with database.cursor() as cursor:
+            cursor.execute("select xmin from account")
+            return cursor.fetchone()
+
+    await play(mailing, [used], names)
+    before = row_version()
+    await play(mailing, [used], names)
+    assert row_version() == before
+
+
+# Verified addresses
+
+
+async def test_an_account_that_could_not_log_in_again_is_not_made(settings, aiohttp_client, clean):
+    settings = replace(settings, require_verified_email="on")
+    client = await aiohttp_client(create_app(settings))
+    accounts = "POST /v1/accounts"
+    fields = {"username": "ada", "password": PASSWORD}
+    rows = [
+        problem(accounts, fields, "invalid_fields", ("email", "required")),
+        problem(accounts, {**fields, "email": ""}, "invalid_fields", ("email", "required")),
+        register(),
+        Row("GET /v1/account", None, 200, account(), bearer()),
+    ]
+    await play(client, rows)
