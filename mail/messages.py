@@ -76,8 +76,8 @@ class Messages:
         message["Date"] = mail.created
         message["Message-ID"] = self._message_id(mail)
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content(f"{text}\n", cte="quoted-printable")
-        message.add_alternative(f"{html}\n", subtype="html", cte="quoted-printable")
+        message.set_content(f"{text}\n")
+        message.add_alternative(f"{html}\n", subtype="html")
         message["Content-Language"] = self._language
         return message
 
