@@ -192,7 +192,7 @@ class Access:
             if self._limits:
                 await self._limits.change_password(caller.account.id, client)
             hash = await self._passwords.hash(password, client)
-            mail = "password" if notify else None
+            mail = await self._notices.for_new_password(caller.account) if notify else None
             account = await self._write(caller, {**changes, "password": hash}, keep=keep, mail=mail)
         return account, await self.open_after_raise(
             account, specs, caller.session if keep else None

@@ -123,6 +123,14 @@ class Limits:
         key = ("account-mail", str(account_id))
         return bool(await self._redis.execute(self._windows.hit(self._mail, *key)))
 
+    async def may_notify(self, account_id: int) -> bool:
+        """Count a notice of what happened to an account; return whether to send it.
+
+        Counted apart from other messages, which anyone can request until their limit is reached.
+        """
+        key = ("notices", str(account_id))
+        return bool(await self._redis.execute(self._windows.hit(self._mail, *key)))
+
     def _wrong(self, login: Login, account_id: int | None, client: Client) -> tuple[str, str, str]:
         return "wrong", _digest(login) if account_id is None else str(account_id), client.network
 

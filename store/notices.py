@@ -42,4 +42,13 @@ class Notices:
         }
         if label in known:
             return None
-        return "device" if await self.may_send(account.email, account.id) else None
+        return "device" if await self._may_notify(account.id) else None
+
+    async def for_new_password(self, account: Account) -> str | None:
+        """Return the kind of message that a change of the password causes."""
+        return "password" if account.email and await self._may_notify(account.id) else None
+
+    async def _may_notify(self, account_id: int) -> bool:
+        if self._mail.rules.problem:
+            return False
+        return self._limits is None or await self._limits.may_notify(account_id)

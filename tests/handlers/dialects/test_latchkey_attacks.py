@@ -182,6 +182,36 @@ async def test_the_api_of_breached_passwords_is_not_flooded(
     assert len(asked) == 3
 
 
+async def test_notices_of_new_passwords_do_not_flood_a_mailbox(
+    settings, tmp_path, aiohttp_client, clean, database
+):
+    """The address may be another person's. Messages that others cause take no notice away."""
+    settings = replace(
+        settings,
+        rate_limits="on",
+        mail_limit=parse_limit("2 per hour"),
+        mail_url=f"file:{tmp_path}/mail",
+        public_url="https://accounts.example",
+    )
+    client = await aiohttp_client(create_app(settings))
+    names = await play(client, [register()])
+    for _ in range(3):
+        await client.post("/v1/password-resets", json={"email": ADA["email"]})
+    with database.cursor() as cursor:
+        cursor.execute("select last_value from mail_id_seq")
+        [before] = cursor.fetchone()
+    token, current = names["token"], PASSWORD
+    for number in range(4):
+        fields = {"current": current, "new": f"{NEW_PASSWORD}-{number}"}
+        headers = {"Authorization": f"Bearer {token}"}
+        response = await client.put("/v1/account/password", json=fields, headers=headers)
+        assert response.status == 200
+        token, current = (await response.json())["token"], fields["new"]
+    with database.cursor() as cursor:
+        cursor.execute("select last_value from mail_id_seq")
+        assert cursor.fetchone()[0] - before == 2
+
+
 async def test_a_link_that_is_used_again_writes_nothing(mailing, database):
     names = await play(mailing, [register()])
     names["link"] = await link_token(mailing, Purpose.VERIFY)
