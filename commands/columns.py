@@ -77,6 +77,14 @@ def _time(value: Any) -> datetime.datetime | None:
     return time.astimezone(datetime.UTC)
 
 
+def _verified(value: Any) -> datetime.datetime | None:
+    """Return a time: the one given, now for a flag that is true, None for one that is false."""
+    flag = _FLAGS.get(str(value).strip().lower()) if isinstance(value, str | bool | int) else None
+    if flag is None:
+        return _time(value)
+    return datetime.datetime.now(datetime.UTC) if flag else None
+
+
 def _text(longest: int) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -161,6 +169,11 @@ COLUMNS: dict[str, Column] = {
         ("date_joined", "created_at", "created_on", "registered_on", "joined"),
         None,
         False,
+    ),
+    "email_verified_at": Column(
+        _verified,
+        f"{_TIME}; true for now, false for an address that is not verified",
+        ("email_verified", "email_confirmed_at", "is_verified", "verified"),
     ),
     "last_login": Column(_time, _TIME, ("last_login_at", "last_seen"), None, False),
     "group": Column(_short, _SHORT, ("group_name",)),

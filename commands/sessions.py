@@ -4,7 +4,15 @@ import datetime
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
 
-from commands.console import CommandError, as_json, as_table, confirm, count_of, print_error
+from commands.console import (
+    CommandError,
+    as_json,
+    as_table,
+    confirm,
+    count_of,
+    print_error,
+    printable,
+)
 from commands.naming import NAME_HELP, find
 from commands.runner import can_confirm, command, on_core, on_database
 from commands.transfer import import_tokens
@@ -16,9 +24,6 @@ from store.postgresql.database import Database
 
 BATCH = 10_000
 """Accounts in one statement."""
-PREVIEW_CHARS = 6
-"""Characters of a session's id that are shown: enough to distinguish two, too few to use one."""
-
 ALL = """\
 End every session of every account: after PostgreSQL was restored from a backup, or has failed over
 to a replica that had missed commits. Stop every server before, and do not start one until this has
@@ -41,6 +46,12 @@ def add(parser: ArgumentParser) -> None:
     whose = ends.add_mutually_exclusive_group(required=True)
     whose.add_argument("name", metavar="NAME", nargs="?", help=NAME_HELP)
     whose.add_argument("--all", action="store_true", help="of every account; see below")
+    ends.add_argument(
+        "--session",
+        metavar="ID",
+        action="append",
+        help="only this session, as `sessions list` shows its id; can be repeated",
+    )
     ends.add_argument("--yes", action="store_true", help="with --all: continue without asking")
     end_one = command(on_core(_end))
     end_all = command(on_database(_end_all), check=_check, needs_redis=False)
@@ -56,25 +67,31 @@ async def _list(core: Core, chosen: Namespace) -> str:
     shown = [
         {
             "account": account.id,
+            "session": session.public_id,
             "dialect": session.dialect,
             "kind": session.kind,
-            "session": session.sid[:PREVIEW_CHARS],
-            "opened": _utc(session.opened),
+            "device": session.device,
+            "created": _utc(session.opened),
+            "last_used": _utc(core.sessions.last_used(session, ends)),
             "ends": _utc(ends),
         }
         for session, ends in await core.admin.live_sessions(account.id)
     ]
     if chosen.json:
         return as_json(shown, indent=2)
-    rows = [("DIALECT ", "KIND    ", "SESSION", "OPENED (UTC)       ", "ENDS (UTC)")]
+    times = {"created": "CREATED (UTC)", "last_used": "LAST USED (UTC)", "ends": "ENDS (UTC)"}
+    rows = [("SESSION", "DIALECT", "KIND", *times.values(), "DEVICE")]
     for each in shown:
-        opened, ends = (str(each[key]).strip("Z").replace("T", " ") for key in ("opened", "ends"))
-        rows.append((str(each["dialect"]), str(each["kind"]), str(each["session"]), opened, ends))
+        words = (str(each[name]) for name in ("session", "dialect", "kind"))
+        moments = (str(each[name]).strip("Z").replace("T", " ") for name in times)
+        rows.append((*words, *moments, printable(str(each["device"] or ""))))
     return as_table(rows)
 
 
 async def _end(core: Core, chosen: Namespace) -> str:
     account = await find(core.accounts, chosen.name)
+    if chosen.session:
+        return await _end_some(core, account.id, chosen)
     try:
         count = count_of(len(await core.admin.live_sessions(account.id)), "session")
     except Unavailable as error:
@@ -89,7 +106,17 @@ async def _end(core: Core, chosen: Namespace) -> str:
     return f"ended {count} of {chosen.name}"
 
 
+async def _end_some(core: Core, account_id: int, chosen: Namespace) -> str:
+    wanted = list(dict.fromkeys(chosen.session))
+    unknown = [each for each in wanted if not await core.admin.end_session(account_id, each)]
+    if unknown:
+        raise CommandError(f"{chosen.name} has no live session {', '.join(unknown)}")
+    return f"ended {count_of(len(wanted), 'session')} of {chosen.name}"
+
+
 def _check(chosen: Namespace) -> None:
+    if chosen.session:
+        raise CommandError("--session goes with NAME, not with --all")
     can_confirm("ends the sessions of all accounts", confirmed=chosen.yes)
 
 

@@ -38,7 +38,7 @@ def assignments(changes: Mapping[str, Any], kept: str | None) -> tuple[str, list
     sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
     sets += [f"{field}_folded = %s" for field in NAMES if field in changes]
     parameters = []
-    if "email" in changes:
+    if "email" in changes and "email_verified_at" not in changes:
         sets.append(_VERIFIED)
         parameters.append(changes["email"])
     if "password" in changes:

@@ -49,6 +49,14 @@ class Admin:
         if epoch is not None:
             await end_older_sessions(self._sessions, account_id, epoch)
 
+    async def end_session(self, account_id: int, public_id: str) -> bool:
+        """End a session of an account; return False when it has no live session of this id."""
+        for session, _ in await self.live_sessions(account_id):
+            if session.public_id == public_id:
+                await self._sessions.end(session)
+                return True
+        return False
+
     async def import_tokens(
         self, dialect: str, owned: Sequence[tuple[int, str]]
     ) -> list[bool | None]:

@@ -29,7 +29,7 @@ VARIES = (
     (re.compile(r"\b\d\d-\d\d-\d{4}\b"), "<date>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:.]+Z| [\d:]+)"), "<time>"),
     (re.compile(r"/pictures/[\w-]{22}(?![\w-])"), "/pictures/<id>"),
-    (re.compile(r"(?<= (token|fresh) {5})[0-9a-f]{6}\b|(?<= refresh {3})[0-9a-f]{6}\b"), "<sid>"),
+    (re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])"), "<session>"),
     (re.compile(r"^( *\d* )?[0-9a-f]{8}$", re.MULTILINE), r"\1<key>"),
     (re.compile(r"\b(?<=PostgreSQL |.....Redis |....Valkey )[\d.]+(?= responds)"), "<version>"),
     (re.compile(r"\d+(?= open files are allowed| connections$)", re.MULTILINE), "<count>"),

@@ -1,6 +1,7 @@
 """`account`: what an operator sees, makes, changes and deletes of one account; the list of all."""
 
 import asyncio
+import datetime
 import io
 import json
 import os
@@ -109,6 +110,22 @@ async def test_show_prints_the_account_by_username_or_email(client, account):
     assert by_username["id"] == 2
     assert by_username["last_login"] is None
     assert by_username == by_email
+
+
+async def test_an_address_is_verified_by_an_operator_until_it_changes(client, account):
+    await play(client, [SIGN_UP])
+    begun = datetime.datetime.now(datetime.UTC)
+    shown = await account("set", "kust2", "email_verified_at=true")
+    assert begun <= datetime.datetime.fromisoformat(shown["email_verified_at"])
+    moment = "2021-01-09T12:00:00Z"
+    shown = await account("set", "kust2", "email=new@gmail.com", f"email_verified_at={moment}")
+    assert shown["email_verified_at"] == "2021-01-09 12:00:00+00:00"
+    shown = await account("set", "kust2", "first_name=Ku")
+    assert shown["email_verified_at"] == "2021-01-09 12:00:00+00:00"
+    shown = await account("set", "kust2", "email=newer@gmail.com")
+    assert shown["email_verified_at"] is None
+    await account("set", "kust2", "email_verified_at=yes")
+    assert (await account("set", "kust2", "email_verified_at="))["email_verified_at"] is None
 
 
 async def test_set_shows_in_the_dialects_at_once_and_ends_no_session(client, account):

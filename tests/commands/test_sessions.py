@@ -1,6 +1,7 @@
 """`sessions`: which an account has, ending them, and ending all that there are."""
 
 import asyncio
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import commands.sessions
 from tests.handlers.contract import Row, play
 from tests.handlers.dialects.drf_messages import CHALLENGE, INVALID_TOKEN
 from tests.handlers.dialects.each_dialect import (
+    PASSWORD,
     account_of,
     log_in,
     log_out,
@@ -32,9 +34,9 @@ from tests.handlers.dialects.lumotist_rows import LOGIN, SIGN_UP, profile, token
 from tests.program import KEY, ROOT, Program
 
 DAY = 86_400
-HEAD = "DIALECT   KIND      SESSION  OPENED (UTC)         ENDS (UTC)"
+HEAD = ["SESSION", "DIALECT", "KIND", "CREATED (UTC)", "LAST USED (UTC)", "ENDS (UTC)", "DEVICE"]
 TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
-LINE = re.compile(rf"(\w+) +(\w+) +([0-9a-f]{{6}}) +{TIME}  {TIME}")
+LINE = re.compile(rf"([0-9a-f]{{16}}) +(\w+) +(\w+) +{TIME}  {TIME}  {TIME} *(.*)")
 LIFETIMES = {"token": 14 * DAY, "fresh": 900, "access": 900, "refresh": 30 * DAY}
 ADA = account_of("lumotist")["username"]
 NOWHERE = "redis://127.0.0.1:1"
@@ -74,12 +76,19 @@ async def listed(sessions, name=ADA):
     """Return an account's live sessions, as JSON has them; the table must have the same."""
     found = json.loads(await sessions("list", name, "--json"))
     head, *lines = (await sessions("list", name.upper())).splitlines()
-    assert head == HEAD
+    assert re.split("  +", head) == HEAD
     rows = [LINE.fullmatch(line).groups() for line in lines]
     for row, each in zip(rows, found, strict=True):
-        times = (each[which].replace("T", " ").rstrip("Z") for which in ("opened", "ends"))
-        assert row == (each["dialect"], each["kind"], each["session"], *times)
+        times = [
+            each[which].replace("T", " ").rstrip("Z") for which in ("created", "last_used", "ends")
+        ]
+        device = each["device"] or ""
+        assert row == (each["session"], each["dialect"], each["kind"], *times, device)
     return found
+
+
+def public_id(token):
+    return hashlib.sha256(token[: len(token) // 2].encode()).hexdigest()[:16]
 
 
 def kinds(found):
@@ -109,16 +118,44 @@ async def test_list_shows_what_an_account_has_in_every_dialect(client, sessions)
     found = await listed(sessions)
     assert kinds(found) == ALL_KINDS
     assert len(found) == len(ALL_KINDS)
-    assert {each["session"] for each in found} == {name[:6] for name in names.values()}
+    assert {each["session"] for each in found} == {public_id(name) for name in names.values()}
     assert not [name for name in names.values() if name[:7] in json.dumps(found)]
     for each in found:
         opened, ends = (
             time.mktime(time.strptime(each[which], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
-            for which in ("opened", "ends")
+            for which in ("created", "ends")
         )
         assert begun <= opened <= time.time()
         assert 0 <= ends - opened - LIFETIMES[each["kind"]] <= time.time() - begun + 1
     assert [each["ends"] for each in found] == sorted(each["ends"] for each in found)
+
+
+async def test_one_session_is_ended_by_its_id(client, sessions):
+    """Devices are shown, and the other sessions of the account stay."""
+    names = await play(client, [register("lumotist")])
+    fields = {"login": ADA, "password": PASSWORD, "device": "Ada's \N{MOBILE PHONE}"}
+    response = await client.post("/v1/sessions", json=fields)
+    assert response.status == 201
+    found = await listed(sessions)
+    by_device = {each["device"]: each["session"] for each in found}
+    assert set(by_device) == {None, fields["device"]}
+    out = await sessions("end", ADA, "--session", by_device[fields["device"]])
+    assert out == f"ended 1 session of {ADA}\n"
+    [left] = await listed(sessions)
+    assert left["session"] == public_id(names["lumotist"])
+
+
+async def test_a_session_that_the_account_does_not_have_is_not_ended(client, settings, capsys):
+    await play(client, [register("lumotist")])
+    words = ["sessions", "end", ADA, "--session", "0" * 16]
+    assert await asyncio.to_thread(commands.run, words, settings) == 1
+    assert f"{ADA} has no live session {'0' * 16}" in capsys.readouterr().err
+
+
+def test_a_session_belongs_to_an_account(settings, capsys):
+    words = ["sessions", "end", "--all", "--session", "0" * 16, "--yes"]
+    assert commands.run(words, settings) in (1, 2)
+    assert "--session goes with NAME" in capsys.readouterr().err
 
 
 async def test_list_by_email(client, sessions):

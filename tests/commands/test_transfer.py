@@ -178,6 +178,10 @@ VALUES = {
     "address": {"": ("", None), " a\tb\n": (" a\tb\n",)},
     "zipcode": {"1234": ("1234", 1234)},
     "last_login": {None: ("", None)},
+    "email_verified_at": {
+        None: ("", None, "false", False, "f", "0"),
+        NOON: ("2021-01-09T12:00:00Z",),
+    },
     "group": {None: (None,), "tasters": ("tasters",)},
 }
 ARRAYS = {
@@ -560,13 +564,14 @@ def test_whoever_reads_may_stop(account, stores, tmp_path, words):
 
 FULL = r"""insert into account (id, username, username_folded, email, email_folded, password,
     session_epoch, is_active, is_staff, is_superuser, is_admin, first_name, last_name, created,
-    last_login, group_name, towns, days_count, groups, user_permissions, cellar, wants, address,
-    address2, city, state, zipcode)
+    last_login, email_verified_at, group_name, towns, days_count, groups, user_permissions, cellar,
+    wants, address, address2, city, state, zipcode)
     select n, 'N' || n, 'n' || n, case when n % 2 = 0 then 'N@' || n end,
     case when n % 2 = 0 then 'n@' || n end, '!' || n, 1, n % 2 = 0, n % 3 = 0, n % 5 = 0,
     n % 7 = 0, case n % 3 when 0 then '' when 1 then 'a "b", c' end,
     case n % 2 when 0 then E'two\nlines\t\\' end, now() - interval '1 us' * n,
-    case n % 2 when 0 then now() end, case n % 4 when 0 then '' when 1 then 'g' end,
+    case n % 2 when 0 then now() end, case n % 4 when 0 then now() end,
+    case n % 4 when 0 then '' when 1 then 'g' end,
     array[3, -1, 9223372036854775807, n], n - 5, '{}', array[n], '{1,1}', '{}',
     ' street ', '', 'Åre 🔑', '{x}', '01234' from generate_series(1, 20) as n"""
 SAME = f"""select {", ".join(COLUMNS).replace("group,", "group_name,")}, username_folded,
@@ -656,6 +661,7 @@ ACCOUNTS = st.fixed_dictionaries(
         "cellar": NUMBERS,
         "created": MOMENTS,
         "last_login": st.one_of(st.none(), MOMENTS),
+        "email_verified_at": st.one_of(st.none(), MOMENTS),
         "days_count": st.integers(-(2**31) + 1, 2**31 - 1),
         "is_staff": st.booleans(),
     }
