@@ -15,31 +15,43 @@ const MESSAGES = {
 export function takeToken() {
   const token = location.hash.slice(1);
   history.replaceState(null, "", location.pathname);
+  // Another link that is opened in this tab changes only what stands behind the #.
+  addEventListener("hashchange", () => location.reload());
   return token;
 }
 
-// Return {ok, status, code, errors, ...} of a POST; never throws.
-export async function post(path, content) {
-  let response;
+// Return {ok, status, code, errors, ...} of a request; never throws.
+export async function send(method, path, content, authorization = {}) {
   try {
-    response = await fetch(new URL(path, BASE), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(content),
+    const response = await fetch(new URL(path, BASE), {
+      method,
+      headers: { "Content-Type": "application/json", ...authorization },
+      body: content && JSON.stringify(content),
       credentials: "omit",
       cache: "no-store",
     });
+    // A proxy's own error page is not JSON.
+    const data = await response.json().catch(() => ({ code: "unavailable" }));
+    return { ...data, ok: response.ok, status: response.status };
   } catch {
     return { ok: false, code: "offline" };
   }
-  const text = await response.text();
-  const data = text ? JSON.parse(text) : {};
-  return { ...data, ok: response.ok, status: response.status };
 }
 
-export function messageOf(problem) {
-  const [first] = problem.errors ?? [];
-  return first?.message ?? MESSAGES[problem.code] ?? "Something went wrong. Try again later.";
+// Send the token of a link. What cannot be a token is a link that is not valid.
+export async function useLink(path, token, content = {}) {
+  const result = await send("POST", path, { token, ...content });
+  const isNoToken = result.errors?.some((error) => error.field === "token");
+  return isNoToken ? { ok: false, code: "link_invalid" } : result;
+}
+
+export function isDeadLink(result) {
+  return result.code === "link_invalid" || result.code === "link_expired";
+}
+
+export function messageOf(result) {
+  const [first] = result.errors ?? [];
+  return first?.message ?? MESSAGES[result.code] ?? "Something went wrong. Try again later.";
 }
 
 export function show(id, isShown) {
@@ -50,4 +62,28 @@ export function say(text, kind = "") {
   const status = document.getElementById("status");
   status.textContent = text;
   status.className = kind;
+}
+
+// Call `act` now, and whenever "Try again" is chosen; the button is shown if it returns true.
+export async function retryable(act) {
+  const button = document.getElementById("again");
+  async function run() {
+    button.hidden = true;
+    say("Checking the link…");
+    button.hidden = !(await act());
+  }
+  button.addEventListener("click", run);
+  await run();
+}
+
+// Call `act` when a form is submitted, once at a time.
+export function onSubmit(form, act) {
+  const button = form.querySelector("button");
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    button.disabled = true;
+    await act();
+    button.disabled = false;
+  });
 }

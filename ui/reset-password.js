@@ -1,4 +1,14 @@
-import { messageOf, post, say, show, takeToken } from "./api.js";
+import {
+  isDeadLink,
+  messageOf,
+  onSubmit,
+  retryable,
+  say,
+  send,
+  show,
+  takeToken,
+  useLink,
+} from "./api.js";
 
 const token = takeToken();
 const form = document.getElementById("reset");
@@ -9,51 +19,60 @@ const password = document.getElementById("new");
 function offerNewLink(result) {
   say(messageOf(result), "bad");
   show("reset", false);
-  show("request", result.code === "link_invalid" || result.code === "link_expired");
+  show("request", true);
 }
 
-const checked = await post("password-resets/check", { token });
-if (checked.ok) {
-  say("Choose a new password. You will be signed out everywhere.");
-  show("reset", true);
-  password.focus();
-} else {
-  offerNewLink(checked);
+function showProblem(text) {
+  problem.textContent = text;
+  password.setAttribute("aria-invalid", String(text !== ""));
+  if (text) password.focus();
 }
+
+retryable(async () => {
+  const result = await useLink("password-resets/check", token);
+  if (result.ok) {
+    say("Choose a new password. You will be signed out everywhere.");
+    show("reset", true);
+    password.focus();
+    return false;
+  }
+  if (isDeadLink(result)) {
+    offerNewLink(result);
+    return false;
+  }
+  say(messageOf(result), "bad");
+  return true;
+});
 
 document.getElementById("show").addEventListener("change", (event) => {
   password.type = event.target.checked ? "text" : "password";
 });
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const button = form.querySelector("button");
-  problem.textContent = "";
-  button.disabled = true;
-  const result = await post("password-resets/confirm", {
-    token,
+onSubmit(form, async () => {
+  showProblem("");
+  const result = await useLink("password-resets/confirm", token, {
     new: password.value,
     device: "Password reset page",
   });
-  button.disabled = false;
   if (result.ok) {
     show("reset", false);
     say("Your password is changed. Sign in to the app with it.", "good");
-  } else if (result.code === "link_invalid" || result.code === "link_expired") {
+    // Nobody goes on with the session that a reset opens here.
+    await send("DELETE", "sessions/current", null, { Authorization: `Bearer ${result.token}` });
+  } else if (isDeadLink(result)) {
     offerNewLink(result);
   } else {
-    problem.textContent = messageOf(result);
-    password.focus();
+    showProblem(messageOf(result));
   }
 });
 
-request.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const result = await post("password-resets", { email: request.email.value });
+onSubmit(request, async () => {
+  const result = await send("POST", "password-resets", { email: request.email.value });
   if (result.ok) {
     show("request", false);
     say("If an account has this address, a link is on its way.", "good");
   } else {
     say(messageOf(result), "bad");
+    request.email.focus();
   }
 });

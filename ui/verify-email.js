@@ -1,8 +1,14 @@
-import { messageOf, post, say, takeToken } from "./api.js";
+import { isDeadLink, messageOf, retryable, say, takeToken, useLink } from "./api.js";
 
-const result = await post("email-verifications", { token: takeToken() });
-if (result.ok) {
-  say(`${result.account.email} is verified. You can close this page.`, "good");
-} else {
-  say(`${messageOf(result)} Sign in to the app to have another link sent.`, "bad");
-}
+const token = takeToken();
+
+retryable(async () => {
+  const result = await useLink("email-verifications", token);
+  if (result.ok) {
+    say(`${result.account.email} is verified. You can close this page.`, "good");
+    return false;
+  }
+  const advice = isDeadLink(result) ? " Sign in to the app to have another link sent." : "";
+  say(`${messageOf(result)}${advice}`, "bad");
+  return !advice && result.code !== "taken";
+});

@@ -32,6 +32,7 @@ def _read_all(product: str) -> dict[str, File]:
         for name in FILES
     }
     for name in PAGES:
-        page = (DIRECTORY / f"{name}.html").read_text().replace("{product}", html.escape(product))
-        files[f"/ui/{name}"] = make_file(page.encode(), HTML)
+        page = (DIRECTORY / f"{name}.html").read_text("utf-8")
+        content = page.replace("{product}", html.escape(product)).encode()
+        files[f"/ui/{name}"] = make_file(content, HTML)
     return files
