@@ -198,6 +198,10 @@ class Access:
             account, specs, caller.session if keep else None
         )
 
+    async def require_sessions(self, account: Account) -> None:
+        """Raise Unavailable unless Redis can serve the sessions of this account."""
+        await self._sessions.list_by_account(account.id)
+
     async def open_after_raise(
         self, account: Account, specs: Sequence[SessionSpec], kept: Session | None = None
     ) -> list[IssuedToken]:

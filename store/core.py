@@ -126,7 +126,7 @@ async def open_core(
         one_time_tokens = OneTimeTokens(_keys(options))
         effects = LinkEffects(database, mail)
         recovery = Recovery(
-            access, accounts, sessions, effects, passwords, one_time_tokens, mail, notices, limits
+            access, accounts, effects, passwords, one_time_tokens, mail, notices, limits
         )
         yield Core(
             database=database,

@@ -20,7 +20,6 @@ from store.notices import Notices
 from store.one_time_tokens import OneTimeToken, OneTimeTokens, Purpose
 from store.passwords import Passwords
 from store.session_record import IssuedToken, SessionSpec
-from store.sessions import Sessions
 
 
 class Recovery:
@@ -30,7 +29,6 @@ class Recovery:
         self,
         access: Access,
         accounts: Accounts,
-        sessions: Sessions,
         effects: LinkEffects,
         passwords: Passwords,
         tokens: OneTimeTokens,
@@ -41,7 +39,6 @@ class Recovery:
         """Compose recovery; without `limits`, attempts are not counted."""
         self._access = access
         self._accounts = accounts
-        self._sessions = sessions
         self._effects = effects
         self._passwords = passwords
         self._tokens = tokens
@@ -132,7 +129,7 @@ class Recovery:
         if self._limits:
             await self._limits.change_password(account.id, client)
         hash = await self._passwords.hash(password, client)
-        await self._sessions.list_by_account(account.id)  # without Redis the link stays unused
+        await self._access.require_sessions(account)  # without Redis the link stays unused
         changed = await self._effects.reset_password(account, hash)
         if changed is None:
             raise LinkInvalid
