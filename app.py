@@ -13,6 +13,7 @@ import handlers
 from handlers import app_keys, cors
 from handlers.body_memory import BODY_BYTES, BodyMemory
 from handlers.breached_passwords import BreachedPasswords
+from handlers.internal.service_keys import SERVICE_KEYS
 from handlers.new_passwords import BREACHED_PASSWORDS, PASSWORD_RULES
 from handlers.proxies import PROXIES, Proxies
 from handlers.system.health import READINESS, Readiness
@@ -73,8 +74,13 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     observer = tracing.store_spans(metrics.stores) if tracing else metrics.stores
     app[PASSWORD_RULES] = settings.password_rules
     app[app_keys.REQUIRE_VERIFIED_EMAIL] = settings.require_verified_email == "on"
+    app[SERVICE_KEYS] = settings.service_keys
     handlers.mount(
-        app, settings.dialects, product=settings.product_name, with_docs=settings.docs == "on"
+        app,
+        settings.dialects,
+        product=settings.product_name,
+        with_docs=settings.docs == "on",
+        internal_port=settings.internal_port,
     )
     if not all_origins:
         cors.restrict_origins(app, settings.cors_origins)
@@ -109,6 +115,7 @@ async def _open_core(
         app[app_keys.RECOVERY] = core.recovery
         if core.limits:
             app[app_keys.LIMITS] = core.limits
+        app[app_keys.INTROSPECTION] = core.introspection
         yield
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import field
+from ipaddress import ip_address
 from typing import Any
 
 
@@ -46,3 +47,19 @@ def one_of(default: str, *choices: str) -> Any:
         return text
 
     return setting(default, parse, " or ".join(choices))
+
+
+def own_host(default: str) -> Any:
+    """Return a field for an address or a name of this machine."""
+
+    def parse(text: str) -> str:
+        host = text[1:-1] if re.fullmatch(r"\[.+\]", text) else text
+        if ":" in host:
+            return str(ip_address(host))
+        labels = host.encode("idna").decode().removesuffix(".").split(".")
+        valid = "[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?"
+        if not all(re.fullmatch(valid, each) for each in labels):
+            raise ValueError
+        return ".".join(labels)
+
+    return setting(default, parse, "an address of this machine, or a name of it")

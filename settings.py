@@ -1,19 +1,19 @@
 """The settings: names, defaults and allowed values. docs/settings.md lists them."""
 
 import importlib.util
-import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import handlers
 from handlers import mounts
+from handlers.internal import service_keys
+from handlers.internal.service_keys import ServiceKey
 from handlers.mounts import Mount, parse_mounts
 from handlers.origins import parse_origins, parse_public_url
 from mail import settings as mail
-from setting_types import one_of, seconds, setting, whole
+from setting_types import one_of, own_host, seconds, setting, whole
 from store.addresses import Network, parse_network
 from store.errors import BadValue
 from store.limits import Limit, parse_limit
@@ -52,16 +52,6 @@ def _parse_keys(text: str) -> tuple[str, ...]:
     return found
 
 
-def _parse_host(text: str) -> str:
-    host = text[1:-1] if re.fullmatch(r"\[.+\]", text) else text
-    if ":" in host:
-        return str(ip_address(host))
-    labels = host.encode("idna").decode().removesuffix(".").split(".")
-    if not all(re.fullmatch("[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?", each) for each in labels):
-        raise ValueError
-    return ".".join(labels)
-
-
 def _parse_networks(text: str) -> tuple[Network, ...]:
     return tuple(map(parse_network, _split(text)))
 
@@ -82,7 +72,7 @@ def _rate(default: str) -> Any:
 
 _NAMES = ", ".join(handlers.DIALECTS)
 _DAY = 86_400
-_SECRET = ("secret_keys", "database_url", "redis_url", "mail_url")
+_SECRET = ("secret_keys", "database_url", "redis_url", "mail_url", "service_keys")
 """Never shown. Each may be in a file instead, whose name is in its variable with _FILE."""
 _OF_PYTHON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 """The variables that Python needs to start. None of them is a secret."""
@@ -94,8 +84,14 @@ _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 class Settings:
     """Every setting. Its name in the environment is the field's in upper case."""
 
-    host: str = setting("127.0.0.1", _parse_host, "an address of this machine, or a name of it")
+    host: str = own_host("127.0.0.1")
     port: int = whole(8000, 0, 65535)
+    internal_host: str = own_host("127.0.0.1")
+    internal_port: int = whole(0, 1, 65535)
+    """0, which cannot be given, if nothing listens there."""
+    service_keys: tuple[ServiceKey, ...] = setting(
+        (), service_keys.parse_service_keys, service_keys.FORM, is_secret=True
+    )
     workers: int = whole(1, 1, 1024)
     data_dir: str = setting("data", _parse_directory, "a directory for the embedded stores")
     database_url: str = setting("", check_database_url, "a libpq connection string", is_secret=True)
@@ -220,6 +216,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
     if settings.mail_url.startswith("smtp") and not settings.mail_from:
         raise BadSetting("MAIL_FROM is not set: with an SMTP server in MAIL_URL it is required")
+    if texts["internal_host"] and not settings.internal_port:
+        raise BadSetting("INTERNAL_PORT is not set: with INTERNAL_HOST it is required")
+    if settings.internal_port and settings.internal_port == settings.port:
+        raise BadSetting("INTERNAL_PORT and PORT must differ")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):
         raise BadSetting(
             "TRACING is on, but OpenTelemetry is not installed: "

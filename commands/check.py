@@ -18,7 +18,7 @@ from commands.findings import (
     judge_secrets,
     judge_settings,
 )
-from commands.listening import CannotListen, bind_sockets, place
+from commands.listening import CannotListen, bind_sockets, listeners, place
 from commands.serving import run_loop
 from commands.store_findings import judge_database, judge_hashes, judge_names, judge_redis
 from commands.stores import NoStores, reach_stores
@@ -145,25 +145,26 @@ async def startup_warnings(given: Settings, settings: Settings) -> list[str]:
 
 
 async def _look_at_port(settings: Settings) -> AsyncIterator[Finding]:
-    where = place(settings)
-    try:
-        for each in bind_sockets(settings):
-            each.close()
-        yield Finding(Level.OK, f"the server can listen on {where}")
-    except CannotListen as problem:
-        if problem.in_use and await _is_ours(settings):
-            yield Finding(Level.OK, f"the server is listening on {where}")
-        else:
-            yield Finding(Level.WRONG, f"the server cannot listen on {where}: {problem}")
+    for listener in listeners(settings):
+        where = place(listener)
+        try:
+            for each in bind_sockets(listener):
+                each.close()
+            yield Finding(Level.OK, f"the server can listen on {where}")
+        except CannotListen as problem:
+            if problem.in_use and await _is_ours(settings):
+                yield Finding(Level.OK, f"the server is listening on {where}")
+            else:
+                yield Finding(Level.WRONG, f"the server cannot listen on {where}: {problem}")
 
 
 async def _is_ours(settings: Settings) -> bool:
-    """Return whether what listens there responds as this server does."""
+    """Return whether what listens there, on the internal port if there is one, is this server."""
     timeout = aiohttp.ClientTimeout(TIMEOUT)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as client,
-            client.get(f"http://{place(settings)}/readyz") as response,
+            client.get(f"http://{place(listeners(settings)[-1])}/readyz") as response,
         ):
             return {"status", "postgresql", "redis"} <= set(await response.json())
     except (aiohttp.ClientError, TimeoutError, ValueError, TypeError):

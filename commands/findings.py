@@ -48,6 +48,7 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
     keys = len(settings.secret_keys)
     where = f"{keys} configured" if keys else "generated and stored in DATA_DIR"
     yield Finding(Level.OK, f"SECRET_KEYS: {where}")
+    yield from _judge_service_keys(settings)
     if settings.rate_limits == "off":
         yield Finding(Level.WARNING, "RATE_LIMITS is off: attempts are not counted")
     yield either(
@@ -63,6 +64,19 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
         f"{files} open files are allowed",
         f"only {files} open files are allowed, and each client takes one: raise `ulimit -n`",
     )
+
+
+def _judge_service_keys(settings: Settings) -> Iterator[Finding]:
+    """Report the services that have a key, and whether the public port has their endpoints."""
+    if settings.service_keys:
+        services = (f"{each.name} ({each.scope.name.lower()})" for each in settings.service_keys)
+        yield Finding(Level.OK, f"SERVICE_KEYS: {', '.join(services)}")
+        yield either(
+            bool(settings.internal_port),
+            f"/internal, /metrics and /readyz are on port {settings.internal_port} only",
+            "INTERNAL_PORT is not set: the public port has /internal, which the proxy must refuse",
+            Level.NOTE,
+        )
 
 
 def judge_mail(settings: Settings) -> Finding:

@@ -7,7 +7,6 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from aiohttp import web
 from app import create_app, mail_options, tell_port
 from commands.check import startup_warnings
 from commands.console import printable
-from commands.listening import CannotListen, open_sockets, place
+from commands.listening import CannotListen, Listener, listeners, open_sockets, place
 from commands.serving import (
     BACKLOG,
     freeze_gc,
@@ -58,7 +57,7 @@ def run(settings: Settings) -> int:
                 return run_loop(_serve(reached, partial(_warn, settings, reached)))
             return _serve_with_workers(reached, partial(_warn, settings, reached))
     except CannotListen as problem:
-        print_failure(f"cannot listen on {place(settings)}: {problem}")
+        print_failure(f"cannot listen on {problem.place}: {problem}")
         return 1
     except (EmbeddedStoreError, Conflict, Unavailable, OSError) as problem:
         print_failure(str(problem))
@@ -158,16 +157,19 @@ async def _started(
 
 
 def _print_banner(settings: Settings, port: int) -> None:
-    url = f"http://{place(replace(settings, port=port))}"
-    mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
+    url = internal = f"http://{place(Listener(settings.host, port))}"
     print_status(f"serving on {url}")
+    for each in listeners(settings)[1:]:
+        internal = f"http://{place(each)}"
+        print_status(f"internal endpoints on {internal}")
+    mounted = ", ".join(f"{name} at {each.prefix}" for name, each in settings.dialects.items())
     print_status(f"dialects: {mounted}; each also under its own name")
     if "kust" in settings.dialects:
         print_status("in kust every account can read all accounts, as its contract requires")
     print_status(_where_mail_goes(settings))
     if settings.docs == "on":
         print_status(f"try the API at {url}/docs")
-    examples = [f"{url}/healthz", f"{url}/readyz"]
+    examples = [f"{url}/healthz", f"{internal}/readyz"]
     if "lumotist" in settings.dialects:
         account = f"{url}{settings.dialects['lumotist'].base}/account"
         json = "-H 'Content-Type: application/json'"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import embedded
 from app import core_options
-from commands.listening import place
+from commands.listening import Listener, place
 from mail.settings import PORT, directory_url
 from settings import Settings
 from store.core import Core, CoreOptions, open_core, open_database
@@ -122,7 +122,7 @@ def _with_own_mail(settings: Settings, data: Path) -> Settings:
     That is for an embedded database, unless the settings say more.
     """
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    address, _, _ = place(replace(settings, host=host)).rpartition(":")
+    address, _, _ = place(Listener(host, settings.port)).rpartition(":")
     return replace(
         settings,
         mail_url=settings.mail_url or directory_url(data / "mail"),

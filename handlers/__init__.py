@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from handlers import internal, problems
 from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import (
     cellars,
@@ -19,9 +20,17 @@ from handlers.dialects import (
 from handlers.errors import NotFound
 from handlers.http import unreadable
 from handlers.http.expectation import ignore_expectation
-from handlers.http.middleware import RequestIds, RouteHandler, apply_middleware, traced
+from handlers.http.middleware import (
+    RequestIds,
+    RouteHandler,
+    apply_middleware,
+    only_at_port,
+    traced,
+)
 from handlers.http.resolver import ROUTES, CatchAll, Route
 from handlers.http.response import Response
+from handlers.internal.routes import PREFIX as INTERNAL
+from handlers.internal.service_keys import SERVICE_KEYS
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
 from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui, verify
@@ -51,11 +60,13 @@ def mount(
     *,
     product: str = "Latchkey",
     with_docs: bool = False,
+    internal_port: int = 0,
 ) -> None:
     """Add the routes of the named dialects: each at its mount and under its name.
 
     `product` is the name on the pages that links in e-mails lead to. `with_docs` adds the page at
-    /docs. Raises Conflict.
+    /docs. With `internal_port`, internal endpoints exist only for connections to that port. Those
+    of /internal exist only if there are service keys. Raises Conflict.
     """
     owners = _find_owners(mounts)
     for name, mounted in mounts.items():
@@ -78,8 +89,15 @@ def mount(
             handler = traced(handler, tracing, route, dialect)
         raising = replace(endpoint, handler=unreadable.raise_error)
         unreadable_handler = apply_middleware(app, raising, route, dialect, ids)
+        if endpoint.internal and internal_port:
+            handler = only_at_port(internal_port, handler, unknown_path)
+            unreadable_handler = only_at_port(
+                internal_port, unreadable_handler, routes[unknown_path].handle_unreadable
+            )
         routes[handler] = Route(bool(dialects), unreadable_handler)
         return handler
+
+    unknown_path = wrap(Endpoint(_not_found, ALL_METHODS, drf.render_error), "*")
 
     def add(path: str, route: str, endpoint: Endpoint, *dialects: str) -> None:
         handler = wrap(endpoint, route, *dialects)
@@ -90,6 +108,8 @@ def mount(
         add(path, path, endpoint, *by_dialect)
         add(path + "/", path, endpoint, *by_dialect)
     system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts)]
+    if app[SERVICE_KEYS]:
+        system.append(internal.routes)
     if with_docs:
         system.append(docs.routes(mounts))
     if "latchkey" in mounts:
@@ -104,10 +124,14 @@ def mount(
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].render_error)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)
+    if app[SERVICE_KEYS]:
+        unknown = Endpoint(
+            _not_found, ALL_METHODS, problems.render_error, cors=False, internal=True
+        )
+        add(f"{INTERNAL}/{{rest:(?s:.*)}}", f"{INTERNAL}/*", unknown)
     catch_all = CatchAll()
     app.router.register_resource(catch_all)
-    unknown = Endpoint(_not_found, ALL_METHODS, drf.render_error)
-    catch_all.add_route("*", wrap(unknown, "*"), expect_handler=ignore_expectation)
+    catch_all.add_route("*", unknown_path, expect_handler=ignore_expectation)
 
 
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:

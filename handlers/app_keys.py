@@ -13,6 +13,7 @@ from store.access import Access
 from store.accounts import Accounts
 from store.errors import AppError
 from store.images import Images
+from store.introspection import Introspection
 from store.limits import Limits
 from store.pictures import Pictures
 from store.recovery import Recovery
@@ -50,6 +51,7 @@ REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
 
 IMAGES = web.AppKey("images", Images)
 RECOVERY = web.AppKey("recovery", Recovery)
+INTROSPECTION = web.AppKey("introspection", Introspection)
 
 
 @dataclass(frozen=True, slots=True)

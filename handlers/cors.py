@@ -14,7 +14,11 @@ from aiohttp_cors.abc import AbstractRouterAdapter
 from handlers.http.middleware import EXPOSED_HEADERS
 
 WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""The paths of the endpoints that are mounted with `cors=False`."""
+"""The paths of monitoring; those below /internal have no CORS headers either."""
+
+
+def _has_cors(path: str) -> bool:
+    return path not in WITHOUT_CORS and not path.startswith("/internal/")
 
 
 class AllRoutes(AbstractRouterAdapter):
@@ -33,8 +37,8 @@ class AllRoutes(AbstractRouterAdapter):
         return False
 
     def is_cors_enabled_on_request(self, request: web.Request) -> bool:
-        """Return True except for probes and metrics: errors and unknown paths included."""
-        return request.path not in WITHOUT_CORS
+        """Return True, for errors and unknown paths too, except for monitoring and /internal."""
+        return _has_cors(request.path)
 
     def set_config_for_routing_entity(self, routing_entity: Any, config: Any) -> None:
         """Do nothing: there is one configuration."""
@@ -64,6 +68,6 @@ def restrict_origins(app: web.Application, origins: Sequence[str]) -> None:
 
 async def _add_shared_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers that do not depend on the origin; aiohttp-cors requires this order."""
-    if request.path not in WITHOUT_CORS:
+    if _has_cors(request.path):
         response.headers.update(EXPOSED_HEADERS)
         response.headers.add(hdrs.VARY, "Origin")

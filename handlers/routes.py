@@ -35,7 +35,8 @@ class Endpoint:
     """The handler of a path. It is called with requests of any method.
 
     `methods` are the allowed methods. `cors` says whether web pages of other origins may use it,
-    `options` whether the handler is called with OPTIONS, too, which else is a preflight.
+    `options` whether the handler is called with OPTIONS, too, which else is a preflight, and
+    `internal` whether with INTERNAL_PORT it exists only on that port.
     """
 
     handler: Handler
@@ -43,6 +44,7 @@ class Endpoint:
     render_error: RenderError
     cors: bool = True
     options: bool = False
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,12 @@ class Routes:
         methods: tuple[str, ...] = POST,
         render_error: RenderError | None = None,
         cors: bool = True,
+        internal: bool = False,
     ) -> Callable[[Handler], Handler]:
-        """Return a decorator that adds an endpoint which requires no token."""
+        """Return a decorator that adds an endpoint which requires no token.
+
+        Web pages of other origins cannot use an `internal` one.
+        """
         check = self._checks.open
 
         def add(handler: Handler) -> Handler:
@@ -110,7 +116,7 @@ class Routes:
                     await checking
                 return await handlers[request.method](request)
 
-            self._add(paths, methods, checked, render_error, cors=cors)
+            self._add(paths, methods, checked, render_error, cors=cors, internal=internal)
             return handler
 
         return add
@@ -149,6 +155,7 @@ class Routes:
         render_error: RenderError | None,
         *,
         cors: bool = True,
+        internal: bool = False,
     ) -> None:
         render = render_error or self._render_error
         for path in paths:
@@ -160,7 +167,9 @@ class Routes:
                 raise ValueError(f"{path}: without method_first a path has one handler")
             by_method = self._by_method[path]
             handler = _dispatch(by_method) if self._checks.method_first else checked
-            self.endpoints[path] = Endpoint(handler, by_method.methods, render, cors)
+            self.endpoints[path] = Endpoint(
+                handler, by_method.methods, render, cors=cors and not internal, internal=internal
+            )
 
 
 def _dispatch(by_method: ByMethod[Handler]) -> Handler:

@@ -12,6 +12,7 @@ from store.access import Access
 from store.accounts import Accounts
 from store.admin import Admin
 from store.images import Images
+from store.introspection import Introspection
 from store.limits import Limits, RateLimits
 from store.link_effects import LinkEffects
 from store.mail_queue import MailQueue, MailRules
@@ -79,6 +80,7 @@ class Core:
     one_time_tokens: OneTimeTokens
     access: Access
     recovery: Recovery
+    introspection: Introspection
     admin: Admin
 
 
@@ -123,6 +125,8 @@ async def open_core(
             require_verified=options.require_verified_email,
         )
         closing.callback(access.close)
+        introspection = Introspection(access.authenticate, redis)
+        closing.callback(introspection.close)
         one_time_tokens = OneTimeTokens(_keys(options))
         effects = LinkEffects(database, mail)
         recovery = Recovery(
@@ -142,6 +146,7 @@ async def open_core(
             one_time_tokens=one_time_tokens,
             access=access,
             recovery=recovery,
+            introspection=introspection,
             admin=Admin(accounts, sessions, passwords),
         )
 

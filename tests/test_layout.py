@@ -63,6 +63,7 @@ LIBRARIES = {
 ROOMS = {
     "handlers.dialects": {"handlers", "store"},
     "handlers.system": {"handlers", "store", "telemetry"},
+    "handlers.internal": {"handlers", "store"},
     "handlers.http": {"handlers", "store.errors"},
     "store.postgresql": {"store.errors", "telemetry"},
     "store.redis": {"store.errors", "store.batching", "telemetry"},

@@ -73,6 +73,8 @@ def test_each_setting_is_read():
 
 BAD = {
     "HOST": ["a b", "*", "[::1", "::1]", "::g", "127.0.0.1:8000", "http://a", "a..b", "x" * 300],
+    "INTERNAL_HOST": ["a b", "*", "http://a"],
+    "INTERNAL_PORT": ["0", "70000", "none"],
     "PORT": ["eighty", "70000", "-1", "80.5", "80\n81", "٨٠", "8_0", "+80", "0x50"],
     "WORKERS": ["0", "1025", "many", "1e2"],
     "DATA_DIR": ["a\0b", "a\nb", "\x1b[2J"],
@@ -182,6 +184,20 @@ BAD = {
 
 BAD_SECRETS = {
     "SECRET_KEYS": ["hunter2", ",", f"{KEY} hunter2", "hunter2" * 5, "\ud800" * 32, f"{KEY}\0x"],
+    "SERVICE_KEYS": [
+        "hunter2",
+        "gateway:hunter2",
+        f"gateway:read:{'hunter2' * 4}",
+        "gateway:read:" + "hunter2" * 5,
+        f"gateway:hunter2:{KEY}",
+        f"hunter2!:read:{KEY}",
+        f"{KEY}:hunter2:gateway",
+        f"gateway:READ:{KEY}hunter2",
+        f"gateway:read:{KEY}hunter2,other:read:{KEY}",
+        f"gateway:read:{KEY}hunter2é",
+        f"hunter2:read:{KEY} hunter2:write:{KEY}x",
+        f"hunter2:read:{KEY} other:write:{KEY}",
+    ],
     "DATABASE_URL": [
         "hunter2",
         "user:hunter2@localhost",

@@ -116,6 +116,16 @@ def apply_middleware(
     return wrapped
 
 
+def only_at_port(port: int, handle: RouteHandler, otherwise: RouteHandler) -> RouteHandler:
+    """Return a handler that handles connections to this port, and passes others to `otherwise`."""
+
+    async def handle_or_not(request: web.Request) -> Any:
+        name = request.transport and request.transport.get_extra_info("sockname")
+        return await (handle if name and name[1] == port else otherwise)(request)
+
+    return handle_or_not
+
+
 def traced(handle: RouteHandler, tracing: "Tracing", route: str, dialect: str) -> RouteHandler:
     """Return a handler that records a span of each request."""
 

@@ -72,7 +72,7 @@ async def health(request: web.Request) -> Response:
     return json_response({"status": "ok"})
 
 
-@routes.open("/readyz", methods=GET, cors=False)
+@routes.open("/readyz", methods=GET, internal=True)
 async def ready(request: web.Request) -> Response:
     """GET /readyz: return whether each store is available; 503 if not, and while draining."""
     stores = await request.app[READINESS].check()

@@ -46,7 +46,7 @@ def check_access(request: web.Request) -> None:
 routes = Routes(drf.render_error, Checks(open=check_access))
 
 
-@routes.open("/metrics", methods=GET, cors=False)
+@routes.open("/metrics", methods=GET, internal=True)
 async def show(request: web.Request) -> Response:
     """GET /metrics: return all metrics, in Prometheus' text format or as OpenMetrics."""
     metrics = request.app[METRICS]

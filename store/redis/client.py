@@ -67,10 +67,10 @@ class Redis:
         with self._observer.redis_call():
             return await self._execute(command, deadline)
 
-    async def execute_pipeline(self, pipeline: Any) -> Any:
-        """Execute a pipeline within the deadline. Raises Unavailable."""
+    async def execute_pipeline(self, pipeline: Any, deadline: float | None = None) -> Any:
+        """Execute a pipeline by the deadline, as `execute` does. Raises Unavailable."""
         with self._observer.redis_command("PIPELINE", len(pipeline)):
-            return await self.execute(pipeline.execute())
+            return await self.execute(pipeline.execute(), deadline)
 
     async def _execute(self, command: Awaitable[Any], deadline: float | None = None) -> Any:
         now = asyncio.get_running_loop().time()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.listening import CannotListen, bind_sockets, open_sockets, place
+from commands.listening import CannotListen, bind_sockets, listeners, open_sockets, place
 from settings import BadSetting, read_settings
 from tests.program import KEY, ROOT, Client, Program, wait_for
 
@@ -74,7 +74,7 @@ def test_a_name_is_every_address_that_it_has_on_one_port():
 )
 def test_why_it_can_not_listen(host, reason):
     with pytest.raises(CannotListen, match=reason) as caught:
-        bind_sockets(settings_of(host))
+        bind_sockets(*listeners(settings_of(host)))
     assert not caught.value.in_use
     assert "\n" not in str(caught.value)
 
@@ -83,9 +83,9 @@ def test_a_port_that_is_in_use():
     with listening("127.0.0.1") as [listener]:
         settings = settings_of("127.0.0.1", listener.getsockname()[1])
         with pytest.raises(CannotListen, match="already in use") as caught:
-            bind_sockets(settings)
+            bind_sockets(*listeners(settings))
         assert caught.value.in_use
-    assert place(settings_of("[::1]", 80)) == "[::1]:80"
+    assert place(*listeners(settings_of("[::1]", 80))) == "[::1]:80"
     with pytest.raises(BadSetting):
         settings_of("[127.0.0.1")
 

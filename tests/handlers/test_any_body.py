@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers import app_keys
-from handlers.dialects.latchkey.problems import FIELD_CODES, PROBLEMS
+from handlers.problems import FIELD_CODES, PROBLEMS
 from store.account import NewAccount
 from store.session_record import SessionSpec
 from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written

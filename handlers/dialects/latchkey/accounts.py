@@ -7,7 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, IMAGES, PICTURES, REQUIRE_VERIFIED_EMAIL
-from handlers.dialects.latchkey.fields import (
+from handlers.dialects.latchkey.routes import DELETE, PATCH, routes
+from handlers.dialects.latchkey.sessions import device_spec, login_shape, token_shape
+from handlers.dialects.latchkey.shapes import account_shape
+from handlers.http.response import Response, json_response, no_content
+from handlers.json_fields import (
     DEVICE,
     FIRST_NAME,
     LAST_NAME,
@@ -23,12 +27,8 @@ from handlers.dialects.latchkey.fields import (
     read_object,
     texts,
 )
-from handlers.dialects.latchkey.problems import REQUIRED, FieldError
-from handlers.dialects.latchkey.routes import DELETE, PATCH, routes
-from handlers.dialects.latchkey.sessions import device_spec, login_shape, token_shape
-from handlers.dialects.latchkey.shapes import account_shape
-from handlers.http.response import Response, json_response, no_content
 from handlers.picture_upload import read_upload
+from handlers.problems import REQUIRED, FieldError
 from handlers.proxies import client_of
 from handlers.routes import GET, PUT
 from handlers.system.pictures import picture_url

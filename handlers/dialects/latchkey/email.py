@@ -3,7 +3,11 @@
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, RECOVERY
-from handlers.dialects.latchkey.fields import (
+from handlers.dialects.latchkey.routes import routes
+from handlers.dialects.latchkey.sessions import device_spec, login_shape
+from handlers.dialects.latchkey.shapes import account_shape
+from handlers.http.response import Response, json_response, no_content
+from handlers.json_fields import (
     DEVICE,
     EMAIL,
     Text,
@@ -15,10 +19,6 @@ from handlers.dialects.latchkey.fields import (
     read_object,
     texts,
 )
-from handlers.dialects.latchkey.routes import routes
-from handlers.dialects.latchkey.sessions import device_spec, login_shape
-from handlers.dialects.latchkey.shapes import account_shape
-from handlers.http.response import Response, json_response, no_content
 from handlers.proxies import client_of
 from handlers.routes import PUT
 from store.authentication import Caller

@@ -6,7 +6,11 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from handlers.app_keys import ACCESS
-from handlers.dialects.latchkey.fields import (
+from handlers.dialects.latchkey.routes import DELETE, routes
+from handlers.dialects.latchkey.shapes import account_shape, session_shape
+from handlers.errors import NotFound
+from handlers.http.response import Response, json_response, no_content
+from handlers.json_fields import (
     DEVICE,
     MAX_DEVICE,
     Text,
@@ -14,11 +18,7 @@ from handlers.dialects.latchkey.fields import (
     password_field,
     read_fields,
 )
-from handlers.dialects.latchkey.problems import FieldError, InvalidFields
-from handlers.dialects.latchkey.routes import DELETE, routes
-from handlers.dialects.latchkey.shapes import account_shape, session_shape
-from handlers.errors import NotFound
-from handlers.http.response import Response, json_response, no_content
+from handlers.problems import FieldError, InvalidFields
 from handlers.proxies import client_of
 from handlers.routes import GET
 from store.account import Account, Login

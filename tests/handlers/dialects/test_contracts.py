@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from app import create_app
-from handlers import DIALECTS
+from handlers import DIALECTS, problems
 from handlers.dialects import cellars, drf, fardel, kust, lumotist
-from handlers.dialects.latchkey import problems
+from handlers.dialects.latchkey.problems import render_error as latchkey_errors
 from handlers.errors import (
     BadHeader,
     HeadersTooLarge,
@@ -266,6 +266,7 @@ OF_LATCHKEY = [
     PictureMissing(),
     NothingSent(),
     NotBase64(),
+    problems.InsufficientScope("read"),
     *(BadPicture(problem, 7) for problem in PictureProblem),
 ]
 TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
@@ -277,7 +278,7 @@ TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
         [MethodNotAllowed("GET", "POST")],
     ),
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
-    "latchkey": (ERROR_CODES, problems.render_error, [*OF_ANY_REQUEST, *OF_LATCHKEY]),
+    "latchkey": (ERROR_CODES, latchkey_errors, [*OF_ANY_REQUEST, *OF_LATCHKEY]),
 }
 
 
@@ -375,7 +376,9 @@ def test_error_codes_are_those_of_the_code():
 
 
 def test_field_codes_are_those_that_responses_have():
-    sources = [file.read_text() for file in (ROOT / "handlers/dialects/latchkey").glob("*.py")]
+    modules = ("dialects/latchkey/*.py", "internal/*.py", "problems.py", "json_fields.py")
+    files = [file for each in modules for file in (ROOT / "handlers").glob(each)]
+    sources = [file.read_text() for file in files]
     given = r'(?:FieldError|_field)\([^,]+, "([a-z_]+)"'
     used = {code for text in sources for code in re.findall(given, text)}
     rendered = [problems.render_error(BadPicture(problem, 7)) for problem in PictureProblem]

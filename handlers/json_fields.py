@@ -9,15 +9,15 @@ from aiohttp import web
 
 from handlers.body import read_body, read_json
 from handlers.content_type import content_type_of
-from handlers.dialects.latchkey.problems import (
+from handlers.errors import UnsupportedMediaType
+from handlers.http.response import JSON, safe_header_value
+from handlers.new_passwords import PASSWORD_RULES, find_password_problems
+from handlers.problems import (
     NOT_AN_OBJECT,
     REQUIRED,
     FieldError,
     InvalidFields,
 )
-from handlers.errors import UnsupportedMediaType
-from handlers.http.response import JSON, safe_header_value
-from handlers.new_passwords import PASSWORD_RULES, find_password_problems
 from store.names import MAX_NAME, is_email, is_plain_username, is_seen, is_valid_text
 from store.password_rules import PasswordProblem
 
