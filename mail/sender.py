@@ -20,7 +20,7 @@ from store.accounts import Accounts
 from store.errors import Unavailable
 from store.limits import Limits
 from store.mail_queue import RESET, MailQueue, QueuedMail
-from store.names import forms
+from store.names import forms, mailbox
 from store.one_time_tokens import OneTimeTokens, Purpose
 from telemetry.mail_metrics import MailMetrics
 
@@ -194,12 +194,14 @@ class MailSender:
         now = datetime.datetime.now(datetime.UTC)
         if mail.expires and mail.expires <= now:
             raise _Dropped("expired")
-        recipient = deliverable(mail.address)
-        if recipient is None:
-            raise _Dropped("invalid_address")
         account = await self._account_of(mail)
         if account is None or not account.is_active or not _still_fits(mail, account):
             raise _Dropped("void")
+        # The address that was typed may be another mailbox than the account's.
+        address = account.email if mail.kind == RESET else mail.address
+        recipient = deliverable(address) if address else None
+        if recipient is None:
+            raise _Dropped("invalid_address")
         if mail.kind == RESET and mail.attempts == 1:
             await self._count_reset(account)
         return self._messages.compose(mail, recipient, self._link(mail, account))
@@ -284,9 +286,9 @@ class MailSender:
 
 def _still_fits(mail: QueuedMail, account: Account) -> bool:
     """Return whether a link would still do what it says."""
-    addresses = forms("email", account.email) if account.email else [None]
     if mail.kind == "verify":
-        return not set(addresses).isdisjoint(forms("email", mail.address))
+        return account.email is not None and mailbox(account.email) == mailbox(mail.address)
     if mail.kind == "change":
+        addresses = forms("email", account.email) if account.email else [None]
         return mail.session_epoch == account.epoch and mail.previous in addresses
     return True

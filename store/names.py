@@ -144,6 +144,15 @@ def fold_email(email: str) -> str:
     return f"{local}@{host}" if len(f"{local}@{host}".encode()) <= MAX_FOLDED else folded
 
 
+def mailbox(email: str) -> str:
+    """Return the form in which mailboxes are compared, which ignores nothing but case.
+
+    What `fold_email` maps to one form may be two mailboxes: `straße.de` and `strasse.de` have
+    different owners. So it must not decide where a link is sent or which address a link verifies.
+    """
+    return email.lower()
+
+
 FOLD: Mapping[str, Callable[[str], str]] = {"username": fold, "email": fold_email}
 """The folding of each field."""
 

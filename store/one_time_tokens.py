@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from store.account import Account
 from store.errors import LinkExpired, LinkInvalid
-from store.names import MAX_NAME, fold_email
+from store.names import MAX_NAME, mailbox
 
 _HEAD = struct.Struct(">BQQQ8s")
 _STATE = struct.Struct(">QH")
@@ -123,7 +123,7 @@ class OneTimeTokens:
 
 def _mac(key: bytes, purpose: Purpose, signed: bytes, account: Account) -> bytes:
     epoch = 0 if purpose is Purpose.VERIFY else account.epoch
-    address = b"" if purpose is Purpose.CHANGE else _folded(account).encode()
+    address = b"" if purpose is Purpose.CHANGE else _mailbox(account).encode()
     state = _STATE.pack(epoch, len(address)) + address
     return hmac.digest(key, state + signed, "sha256")[:_MAC_BYTES]
 
@@ -132,18 +132,18 @@ def _fits(key: bytes, token: OneTimeToken, account: Account) -> bool:
     mac = _mac(key, token.purpose, token.signed, account)
     if not hmac.compare_digest(mac, token.mac):
         return False
-    if token.purpose is not Purpose.CHANGE or fold_email(token.address) == _folded(account):
+    if token.purpose is not Purpose.CHANGE or mailbox(token.address) == _mailbox(account):
         return True
     return hmac.compare_digest(token.previous, _previous(key, account))
 
 
 def _previous(key: bytes, account: Account) -> bytes:
     """Return what stands for the old address: keyed, since the new address's owner reads it."""
-    return hmac.digest(key, b"previous address" + _folded(account).encode(), "sha256")[:8]
+    return hmac.digest(key, b"previous address" + _mailbox(account).encode(), "sha256")[:8]
 
 
-def _folded(account: Account) -> str:
-    return fold_email(account.email) if account.email else ""
+def _mailbox(account: Account) -> str:
+    return mailbox(account.email) if account.email else ""
 
 
 def _encode(data: bytes) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mail import sender as sender_module
+from mail.settings import deliverable
 from store.account import NewAccount
 from store.errors import Unavailable
 from store.limits import Limits, parse_limit
@@ -162,6 +163,31 @@ async def test_a_reset_of_an_unknown_address_sends_nothing_and_logs_nothing(
     await core.mail.add("reset", "nobody@example.com")
     await drop(core, inbox, send, emptied, "void", "reset")
     assert caplog.records == []
+
+
+# IDNA 2008 has two hosts, IDNA 2003 one: names of accounts are compared as equal.
+OURS, THEIRS = "mika@strasse.example", "mika@straße.example"
+
+
+@pytest.mark.parametrize(("kept", "typed"), [(OURS, THEIRS), (THEIRS, OURS)])
+async def test_a_reset_goes_to_the_address_of_the_account(
+    core, inbox, send, account, emptied, kept, typed
+):
+    """Not to the one that was typed: its host may be another person's."""
+    await account(email=kept)
+    await core.mail.add("reset", typed)
+    async with send(url(inbox)):
+        assert await emptied()
+    assert inbox.recipients == [deliverable(kept)]
+
+
+async def test_a_link_goes_only_to_the_address_that_it_verifies(
+    core, inbox, send, account, emptied
+):
+    someone = await account(email=THEIRS)
+    await queue_one(core, "verify", someone)
+    await core.accounts.change(someone.id, {"email": OURS})
+    await drop(core, inbox, send, emptied, "void")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -137,8 +137,17 @@ def test_another_address_ends_every_token(purpose, email):
 
 
 @PURPOSES
-def test_an_address_is_compared_folded(purpose):
+def test_an_address_is_compared_in_any_case(purpose):
     check(make(purpose), purpose, ACCOUNT._replace(email="ADA@EXAMPLE.ORG"))
+
+
+@PURPOSES
+@pytest.mark.parametrize("other", ["ada@straße.example", "ada@stras\u200dse.example"])
+def test_an_address_with_the_same_folded_form_is_another_mailbox(purpose, other):
+    """Such hosts have different owners. An account may change from one to the other."""
+    one = ACCOUNT._replace(email="ada@strasse.example")
+    with pytest.raises(LinkInvalid):
+        check(make(purpose, one), purpose, one._replace(email=other))
 
 
 def test_a_change_is_accepted_once_it_is_made():
