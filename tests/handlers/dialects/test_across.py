@@ -6,6 +6,7 @@ import pytest
 
 from handlers import app_keys
 from tests.handlers.contract import Row, play
+from tests.handlers.dialects import latchkey_rows
 from tests.handlers.dialects.drf_messages import CHALLENGE, INACTIVE
 from tests.handlers.dialects.each_dialect import (
     ADA,
@@ -250,3 +251,31 @@ async def test_one_mailbox_is_one_account(client):
         assert response.status == status, ascii(email)
     login = {"email": "A@XN--EXMPLE-CUA.COM", "password": PASSWORD}
     assert (await client.post("/fardel/api/auth/login/", json=login)).status == 200
+
+
+async def test_latchkey_shares_accounts_and_sessions_with_all_the_others(client):
+    """Its devices have sessions of their own kind, which work and end like any other."""
+    names = await everywhere(client)
+    mine = {**ADA}
+
+    def device(token: str) -> Row:
+        return latchkey_rows.log_in(ADA["username"], issued=f"<{token} = 64 hex>", account=mine)
+
+    def shown(token: str) -> Row:
+        return Row("GET /v1/account", None, 200, latchkey_rows.account(**mine), brings(token))
+
+    def revoked(token: str) -> Row:
+        line = "GET /v1/account"
+        return latchkey_rows.problem(line, None, "token_revoked", headers=brings(token))
+
+    await play(client, [device("latchkey"), *map(shown, SESSIONS), *who("latchkey")], names)
+    for ender in DIALECT_CALLS:
+        rows = [device(f"for {ender}"), log_out(ender, f"for {ender}"), revoked(f"for {ender}")]
+        await play(client, [*rows, *over(f"for {ender}"), shown("latchkey")], names)
+    for session in SESSIONS:
+        ended = Row("DELETE /v1/sessions/current", None, 204, None, brings(session))
+        await play(client, [ended, *over(session), revoked(session), open_again(session)], names)
+    await play(client, [Row("DELETE /v1/sessions", None, 204, None, brings("latchkey"))], names)
+    await play(client, [revoked("latchkey"), *over("latchkey")], names)
+    await everything_is_over(client, names)
+    await log_in_anew(client, names)
