@@ -29,6 +29,7 @@ export async function send(method, path, content, authorization = {}) {
       body: content && JSON.stringify(content),
       credentials: "omit",
       cache: "no-store",
+      keepalive: true, // also when the page is closed meanwhile
     });
     // A proxy's own error page is not JSON.
     const data = await response.json().catch(() => ({ code: "unavailable" }));
@@ -38,11 +39,13 @@ export async function send(method, path, content, authorization = {}) {
   }
 }
 
-// Send the token of a link. What cannot be a token is a link that is not valid.
+// Send the token of a link. What cannot be a token, or is none, is a link that is not valid.
 export async function useLink(path, token, content = {}) {
+  const invalid = { ok: false, code: "link_invalid" };
+  if (!token) return invalid;
   const result = await send("POST", path, { token, ...content });
   const isNoToken = result.errors?.some((error) => error.field === "token");
-  return isNoToken ? { ok: false, code: "link_invalid" } : result;
+  return isNoToken ? invalid : result;
 }
 
 export function isDeadLink(result) {
