@@ -118,6 +118,14 @@ class Limits:
         allowed = await self._redis.execute(self._windows.hit(self._mail, "mail", digest))
         return allowed and (account_id is None or await self.may_mail_account(account_id))
 
+    async def may_reset(self, address: str) -> bool:
+        """Count a reset that is requested for an e-mail address; return whether to queue a message.
+
+        Counted apart from other messages to the address, which only an account's address gets.
+        """
+        digest = _digest(Login(email=address))
+        return bool(await self._redis.execute(self._windows.hit(self._mail, "reset-mail", digest)))
+
     async def may_mail_account(self, account_id: int) -> bool:
         """Count a message to an account; return whether to send it."""
         key = ("account-mail", str(account_id))

@@ -103,14 +103,14 @@ class Recovery:
         """Send a link to an address, if an account has it; the sender looks for the account.
 
         What is done here, and how long it takes, is the same for every address. Past the limit of
-        messages nothing is sent, and nothing says so. Raises Unstorable, RateLimited.
+        resets nothing is sent, and nothing says so. Raises Unstorable, RateLimited.
         """
         self._mail.require()
         if self._limits:
             await self._limits.request_reset(client)
         if not is_valid_name(email):
             raise Unstorable("email")
-        if await self._notices.may_send(email):
+        if self._limits is None or await self._limits.may_reset(email):
             await self._mail.add("reset", email)
 
     async def check_reset(self, token: str) -> Account:

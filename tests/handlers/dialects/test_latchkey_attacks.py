@@ -182,6 +182,32 @@ async def test_the_api_of_breached_passwords_is_not_flooded(
     assert len(asked) == 3
 
 
+async def test_past_the_limit_resets_of_known_and_unknown_addresses_are_alike(
+    settings, tmp_path, aiohttp_client, clean, database
+):
+    """A request without a row takes less time, which must not show who got other messages."""
+    settings = replace(
+        settings,
+        rate_limits="on",
+        mail_limit=parse_limit("2 per hour"),
+        mail_url=f"file:{tmp_path}/mail",
+        public_url="https://accounts.example",
+    )
+    client = await aiohttp_client(create_app(settings))
+    await play(client, [register()])  # sends a message to the address
+    queued = []
+    for email in (ADA["email"], "nobody@example.org"):
+        with database.cursor() as cursor:
+            cursor.execute("select last_value from mail_id_seq")
+            [before] = cursor.fetchone()
+            for _ in range(3):
+                response = await client.post("/v1/password-resets", json={"email": email})
+                assert response.status == 202
+            cursor.execute("select last_value from mail_id_seq")
+            queued.append(cursor.fetchone()[0] - before)
+    assert queued == [2, 2]
+
+
 async def test_notices_of_new_passwords_do_not_flood_a_mailbox(
     settings, tmp_path, aiohttp_client, clean, database
 ):
