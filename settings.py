@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import handlers
 from handlers import mounts
 from handlers.internal import service_keys
 from handlers.internal.service_keys import ServiceKey
-from handlers.mounts import Mount, parse_mounts
+from handlers.mounts import Mount, parse_mounts, read_mounts
 from handlers.origins import parse_origins, parse_public_url
 from mail import settings as mail
 from setting_types import one_of, own_host, seconds, setting, whole
@@ -37,6 +37,10 @@ def _parse_directory(text: str) -> str:
 
 def _parse_dialects(text: str) -> dict[str, Mount]:
     return parse_mounts(text, handlers.DIALECTS)
+
+
+def _read_dialects(text: str) -> dict[str, Mount]:
+    return read_mounts(Path(text), handlers.DIALECTS)
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -112,6 +116,9 @@ class Settings:
         _parse_dialects(" ".join(f"{name}=/" for name in handlers.DIALECTS)),
         _parse_dialects,
         f"{mounts.FORM}; the names are {_NAMES}",
+    )
+    dialects_file: Mapping[str, Mount] | None = setting(
+        None, _read_dialects, "a TOML file with a table for each dialect"
     )
     cors_origins: tuple[str, ...] = setting(
         ("*",), parse_origins, "* alone, or origins like https://app.example, separated by spaces"
@@ -212,6 +219,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     }
     decoder = {name: environment[name] for name in _OF_PYTHON if name in environment}
     settings = Settings(**given, secret_files=files, decoder_environment=decoder)
+    if settings.dialects_file:
+        if texts["dialects"]:
+            raise BadSetting("DIALECTS and DIALECTS_FILE are both set: set only one of them")
+        settings = replace(settings, dialects=settings.dialects_file)
     if settings.redis_url and not settings.secret_keys:
         raise BadSetting("SECRET_KEYS is not set: with REDIS_URL it is required")
     if settings.mail_url.startswith("smtp") and not settings.mail_from:

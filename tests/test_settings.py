@@ -163,6 +163,7 @@ BAD = {
     "ADDRESS_LIMIT": ["0 per hour", "٣ per hour", "1 per hour or so", "9" * 30 + " per hour"],
     "REGISTER_LIMIT": ["1/second; 5/minute", "-1 per hour"],
     "REFRESH_LIMIT": ["1/second; 5/minute", "-1 per hour"],
+    "DIALECTS_FILE": ["/nowhere/dialects.toml", "settings.py", "a\0b"],
     "MAIL_LIMIT": ["5", "0 per hour"],
     "PASSWORD_RULES": ["digits", "length=0", "length", "common common", "length=8,common"],
     "BREACHED_PASSWORDS": ["api.example", "ftp://api.example", "https://api.example/?a=b"],

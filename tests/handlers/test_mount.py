@@ -12,7 +12,7 @@ import commands
 import handlers
 from app import create_app
 from handlers.http.response import json_response
-from handlers.mounts import Mount, parse_mounts
+from handlers.mounts import Mount, parse_mounts, read_mounts
 from handlers.routes import Dialect, Endpoint, NoOptions
 from settings import BadSetting, Settings, read_settings
 from store.errors import BadValue
@@ -122,6 +122,84 @@ def test_options_of_every_type():
     }.items():
         with pytest.raises(BadValue, match=reason):
             parse_mounts(f"one=/?{bad}", dialects)
+
+
+def test_a_file_of_dialects_has_the_same_options(tmp_path):
+    """And lists, texts and switches as TOML has them; underscores may stand for hyphens."""
+
+    @dataclass(frozen=True)
+    class Options:
+        how: Literal["this", "that"] = "this"
+        as_list: bool = False
+        most: int = 7
+        url: str = ""
+        fields: tuple[str, ...] = ()
+
+        def __post_init__(self):
+            if self.as_list and not self.fields:
+                raise BadValue("as-list needs fields")
+
+    dialects = {"one": replace(tiny("one", "/both"), options=Options()), "two": tiny("two")}
+    file = tmp_path / "dialects.toml"
+
+    def read(text):
+        file.write_text(text)
+        return read_mounts(file, dialects)
+
+    text = """
+[two]
+prefix = "/b"
+
+[one]
+how = "that"
+as_list = true
+most = 12
+url = "https://app.example/{uid}?a=b&c=d"
+fields = ["first_name", "last_name"]
+"""
+    options = Options(
+        "that",
+        as_list=True,
+        most=12,
+        url="https://app.example/{uid}?a=b&c=d",
+        fields=("first_name", "last_name"),
+    )
+    assert read(text) == {"two": Mount("/b", NoOptions()), "one": Mount("/", options)}
+    assert parse_mounts("one=/?fields=a,b&as-list=on", dialects)["one"].options.fields == ("a", "b")
+    for bad, reason in {
+        "": "it has no dialect",
+        "[three]": "'three' is not a dialect; the dialects are one, two",
+        "one = 1": r"one must be a table: \[one\]",
+        "[one": "it is not TOML",
+        "[one]\nprefix = 1": "one: prefix must be a path",
+        "[one]\nprefix = 'v1'": "one: prefix must be a path",
+        "[one]\nprefix = '/a//b'": "no client ever asks",
+        "[one]\nmost = true": "most must be a whole number",
+        "[one]\nmost = -1": "most must be a whole number",
+        "[one]\nurl = 1": "url must be text",
+        "[one]\nfields = []": "fields must be a list of texts",
+        "[one]\nfields = [1]": "fields must be a list of texts",
+        "[one]\nas_list = 'yes'": "as-list must be on or off",
+        "[one]\nas_list = true": "one: as-list needs fields",
+        "[one]\nother = 1": "one has no option 'other'; its options are how, as-list",
+        "[two]\nother = 1": "two has no option 'other'; it has none",
+    }.items():
+        with pytest.raises(BadValue, match=reason):
+            read(bad)
+    file.write_bytes(b"\xff")
+    with pytest.raises(BadValue, match="it is not TOML"):
+        read_mounts(file, dialects)
+    with pytest.raises(BadValue, match="it cannot be read: No such file"):
+        read_mounts(tmp_path / "nothing", dialects)
+
+
+def test_dialects_are_read_from_a_file(tmp_path):
+    file = tmp_path / "dialects.toml"
+    file.write_text('[wicare]\nprefix = "/v1"\nsessions = "per-login"\n')
+    found = read_settings({"DIALECTS_FILE": str(file)})
+    assert found.dialects == parse_mounts("wicare=/v1?sessions=per-login", handlers.DIALECTS)
+    with pytest.raises(BadSetting, match="DIALECTS and DIALECTS_FILE are both set"):
+        read_settings({"DIALECTS_FILE": str(file), "DIALECTS": "wicare=/"})
 
 
 MOVED = [replace(row, request=row.request.replace("/api/", "/api/auth/")) for row in EXAMPLES]
