@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import churn, idle, logins, reads, version, waiting, workers
+from bench import churn, idle, logins, reads, resets, version, waiting, workers
 from bench.figures import Figure, Result
 from bench.stage import Stage
 
@@ -36,6 +36,7 @@ PARTS = (
     Part("latency", (reads.LATENCY,), reads.latency, "fastify"),
     Part("logins", (logins.BARE, logins.MILLION), logins.logins, databases=("small", "large")),
     Part("waiting", (waiting.RATE, waiting.P99), waiting.waiting),
+    Part("resets", (resets.RESETS,), resets.resets),
     Part("churn", (churn.CHURN,), churn.churn, databases=("mixed",)),
     Part("idle", (idle.IDLE,), idle.idle, "bare"),
     Part("workers", (workers.WORKERS,), workers.workers),

@@ -1,4 +1,4 @@
-"""What an answer's time tells of a login: not whether there is such an account.
+"""What an answer's time tells of a login or a reset: not whether there is such an account.
 
 That tokens are compared in constant time is shown in tests/store/test_tokens.py.
 """
@@ -9,6 +9,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import bcrypt
 import psycopg2
@@ -17,6 +18,7 @@ import redis
 from argon2 import PasswordHasher
 
 from app import create_app
+from mail import sender
 from settings import read_settings
 from store.foreign_hashes import NATIVE
 from store.passwords import Passwords
@@ -83,6 +85,41 @@ async def test_refused_logins_do_the_same_work(
     [one] = {repr(each) for each in work.values()}
     calls, costs, statements, commands = work["unknown"]
     assert (calls, costs, len(statements), commands) == (1, {4}, 1, 0), one
+
+
+@pytest.mark.parametrize("rounds", [4])
+async def test_reset_requests_do_the_same_work(
+    aiohttp_client: MakeClient,
+    stores: tuple[str, str],
+    port: int,
+    redis_client: "redis.Redis",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """With an account or without: one INSERT, and as many commands of Redis. The sender waits."""
+    monkeypatch.setattr(sender, "WAKE_SECONDS", (60.0, 60.0))
+    monkeypatch.setattr(sender, "POLL_SECONDS", 60.0)
+    mail = {"MAIL_URL": f"file:{tmp_path}", "PUBLIC_URL": "https://accounts.example"}
+    settings = read_settings(on(stores, RATE_LIMITS="on", **mail))
+    line = await Line.open((await aiohttp_client(create_app(settings))).port)
+    request = {
+        name: post("/v1/password-resets", json.dumps({"email": f"{name}@example.com"}).encode())
+        for name in ("warm-up", "active", "nobody", "gone")
+    }
+    await line.ask(request.pop("warm-up"))
+    asked, work = counted(monkeypatch, Database, "_run"), []
+    for each in request.values():
+        asked.clear()
+        before = redis_client.info()["total_commands_processed"]
+        reply = await line.ask(each)
+        assert reply.status == 202
+        commands = redis_client.info()["total_commands_processed"] - before - 1
+        work.append((commands, [sql for _, sql, *_ in asked]))
+    await line.close()
+    commands, [statement] = work[0]
+    assert commands > 0
+    assert str(statement).startswith("insert into mail")
+    assert work == [work[0]] * 3
 
 
 def counted(patch: pytest.MonkeyPatch, owner: object, name: str) -> list[tuple[object, ...]]:
