@@ -64,7 +64,9 @@ class Problem(NamedTuple):
 PROBLEMS = {
     "invalid_json": Problem(400, "The body is not valid JSON.", "Fix the app."),
     "invalid_body": Problem(
-        400, "The body is cut off, or is not what its type says.", "Send the request again once."
+        400,
+        "The body is cut off or not what its type says, or a header occurs twice.",
+        "Send the request again once.",
     ),
     "link_invalid": Problem(
         400,

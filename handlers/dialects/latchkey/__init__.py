@@ -1,7 +1,8 @@
 """latchkey, the server's own API: sessions per device, e-mail, and the life of an account.
 
 Contract: docs/contracts/latchkey.md. JSON in and out, errors as RFC 9457 problem details with a
-stable code. Where a field is not sent and where it is null is the same; unknown fields are errors.
+stable code. A field that is null counts as absent, except in PATCH /v1/account; unknown fields are
+errors.
 """
 
 from handlers.dialects.latchkey import accounts, email, sessions

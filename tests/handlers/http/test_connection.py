@@ -11,6 +11,7 @@ import pytest
 
 from app import create_app
 from handlers.http import connection, lingering
+from handlers.problems import PROBLEMS
 from tests.conftest import Server
 from tests.handlers.contract import play
 from tests.handlers.dialects.drf_messages import NOT_FOUND
@@ -54,6 +55,14 @@ TWO_TYPES = ("Content-Type: application/json", "content-type: text/plain")
 MORE_THAN_ONE = "Header parse error - more than one "
 TOO_LARGE = {"detail": "The request headers are too large."}
 IN_CELLARS = {"error": f"Invalid Data: {MORE_THAN_ONE}User-Agent"}
+
+
+def problem(code):
+    row = PROBLEMS[code]
+    shown = {"type": f"/docs/errors#{code}", "title": row.title, "status": row.status}
+    return {**shown, "code": code}
+
+
 UNREADABLE = [
     ("POST /account/login", TWO_AGENTS, 400, {"detail": MORE_THAN_ONE + "User-Agent"}),
     ("POST /account/login?a=b", TWO_TYPES, 400, {"detail": MORE_THAN_ONE + "Content-Type"}),
@@ -68,6 +77,9 @@ UNREADABLE = [
     ("GET /fardel/" + "x" * 9_000, (), 414, {"message": "Request-URI Too Long"}),
     ("GET /account/login?" + "x" * 9_000, (), 414, {"detail": "The request line is too long."}),
     ("GET /cellars/" + "x" * 9_000, (), 414, {"error": "Request-URI Too Long"}),
+    ("POST /v1/sessions", TWO_TYPES, 400, problem("invalid_body")),
+    ("PUT /latchkey/v1/account/email", (LONG,), 431, problem("headers_too_large")),
+    ("GET /latchkey/" + "x" * 9_000, (), 414, problem("uri_too_long")),
 ]  # fmt: skip
 
 
