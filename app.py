@@ -25,6 +25,7 @@ from mail.settings import MailOptions
 from mail.transport import make_transport
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
+from store.event_log import EventWriter
 from store.limits import RateLimits
 from store.mail_queue import MailRules
 from store.threads import usable_cores
@@ -232,6 +233,8 @@ def core_options(settings: Settings) -> CoreOptions:
             settings.reset_link_lifetime,
             settings.device_notices == "on",
         ),
+        events=EventWriter(settings.events == "on"),
+        event_days=settings.event_days,
         require_verified_email=settings.require_verified_email == "on",
         cores=max(1, usable_cores() // settings.workers),
         decoder_environment=settings.decoder_environment,

@@ -6,6 +6,10 @@ from dataclasses import field
 from ipaddress import ip_address
 from typing import Any
 
+from store.addresses import Network, parse_network
+from store.errors import BadValue
+from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
+
 
 def setting(
     default: Any, parse: Callable[[str], Any], allowed: str, *, is_secret: bool = False
@@ -63,3 +67,37 @@ def own_host(default: str) -> Any:
         return ".".join(labels)
 
     return setting(default, parse, "an address of this machine, or a name of it")
+
+
+def parse_directory(text: str) -> str:
+    """Return the name of a directory. Raises ValueError."""
+    if any(ord(character) < 32 for character in text):
+        raise ValueError
+    return text
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def parse_keys(text: str) -> tuple[str, ...]:
+    """Return secret keys. Raises ValueError, and BadValue with the reason."""
+    found = _split(text)
+    if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
+        raise ValueError
+    if any(len(set(key)) < MIN_KEY_CHARACTERS for key in found):
+        raise BadValue(f"a key has fewer than {MIN_KEY_CHARACTERS} different characters")
+    return found
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Return addresses and networks. Raises ValueError."""
+    return tuple(map(parse_network, _split(text)))
+
+
+def parse_proxies(text: str) -> tuple[Network, ...]:
+    """Return the networks of proxies. Raises ValueError, and BadValue with the reason."""
+    networks = parse_networks(text)
+    if any(network.prefixlen == 0 for network in networks):
+        raise BadValue("that is every address: any client could name another one as its own")
+    return networks

@@ -13,14 +13,24 @@ from handlers.internal.service_keys import ServiceKey
 from handlers.mounts import Mount, parse_mounts, read_mounts
 from handlers.origins import parse_origins, parse_public_url
 from mail import settings as mail
-from setting_types import one_of, own_host, seconds, setting, whole
-from store.addresses import Network, parse_network
+from setting_types import (
+    one_of,
+    own_host,
+    parse_directory,
+    parse_keys,
+    parse_networks,
+    parse_proxies,
+    seconds,
+    setting,
+    whole,
+)
+from store.addresses import Network
 from store.errors import BadValue
 from store.limits import Limit, parse_limit
 from store.password_rules import PasswordRules, parse_password_rules
 from store.postgresql.hosts import check_database_url
 from store.redis.client import check_redis_url
-from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
+from store.tokens import MIN_KEY_BYTES
 
 VERSION = "1.0.0"
 
@@ -29,42 +39,12 @@ class BadSetting(Exception):
     """A setting's value is invalid. The text has its name, its value and what is allowed."""
 
 
-def _parse_directory(text: str) -> str:
-    if any(ord(character) < 32 for character in text):
-        raise ValueError
-    return text
-
-
 def _parse_dialects(text: str) -> dict[str, Mount]:
     return parse_mounts(text, handlers.DIALECTS)
 
 
 def _read_dialects(text: str) -> dict[str, Mount]:
     return read_mounts(Path(text), handlers.DIALECTS)
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
-
-
-def _parse_keys(text: str) -> tuple[str, ...]:
-    found = _split(text)
-    if not found or any(len(key.encode()) < MIN_KEY_BYTES for key in found):
-        raise ValueError
-    if any(len(set(key)) < MIN_KEY_CHARACTERS for key in found):
-        raise BadValue(f"a key has fewer than {MIN_KEY_CHARACTERS} different characters")
-    return found
-
-
-def _parse_networks(text: str) -> tuple[Network, ...]:
-    return tuple(map(parse_network, _split(text)))
-
-
-def _parse_proxies(text: str) -> tuple[Network, ...]:
-    networks = _parse_networks(text)
-    if any(network.prefixlen == 0 for network in networks):
-        raise BadValue("that is every address: any client could name another one as its own")
-    return networks
 
 
 _NETWORKS = "addresses or networks, separated by spaces or commas"
@@ -97,7 +77,7 @@ class Settings:
         (), service_keys.parse_service_keys, service_keys.FORM, is_secret=True
     )
     workers: int = whole(1, 1, 1024)
-    data_dir: str = setting("data", _parse_directory, "a directory for the embedded stores")
+    data_dir: str = setting("data", parse_directory, "a directory for the embedded stores")
     database_url: str = setting("", check_database_url, "a libpq connection string", is_secret=True)
     redis_url: str = setting(
         "",
@@ -108,7 +88,7 @@ class Settings:
     )
     secret_keys: tuple[str, ...] = setting(
         (),
-        _parse_keys,
+        parse_keys,
         f"random keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas",
         is_secret=True,
     )
@@ -123,7 +103,7 @@ class Settings:
     cors_origins: tuple[str, ...] = setting(
         ("*",), parse_origins, "* alone, or origins like https://app.example, separated by spaces"
     )
-    trusted_proxies: tuple[Network, ...] = setting((), _parse_proxies, _NETWORKS)
+    trusted_proxies: tuple[Network, ...] = setting((), parse_proxies, _NETWORKS)
     public_url: str = setting("", parse_public_url, "a URL that begins with http:// or https://")
     picture_max_bytes: int = whole(5 * 1024 * 1024, 1024, 256 * 1024 * 1024)
     picture_max_pixels: int = whole(25_000_000, 4096, 500_000_000)
@@ -140,7 +120,7 @@ class Settings:
     mail_from: str = setting(
         "", mail.check_mail_from, "an e-mail address, or a name and an address in angle brackets"
     )
-    mail_templates: str = setting("", _parse_directory, "a directory of templates")
+    mail_templates: str = setting("", parse_directory, "a directory of templates")
     mail_language: str = setting("en", mail.check_language, "a language such as en or pt-BR")
     verify_url: str = setting("", mail.check_link_url, mail.LINK_FORM)
     reset_url: str = setting("", mail.check_link_url, mail.LINK_FORM)
@@ -156,6 +136,8 @@ class Settings:
         "", parse_public_url, "the URL of a range API, such as https://api.example/range/"
     )
     device_notices: str = one_of("off", "on", "off")
+    events: str = one_of("off", "on", "off")
+    event_days: int = whole(30, 1, 3650)
     session_lifetime: int = whole(14 * _DAY, 1, 3650 * _DAY)
     access_token_lifetime: int = whole(15 * 60, 1, 3650 * _DAY)
     refresh_token_lifetime: int = whole(30 * _DAY, 1, 3650 * _DAY)
@@ -180,7 +162,7 @@ class Settings:
     log_requests: str = one_of("all", "all", "errors", "off")
     tracing: str = one_of("off", "on", "off")
     metrics_allow: tuple[Network, ...] = setting(
-        _parse_networks(_LOOPBACK), _parse_networks, _NETWORKS
+        parse_networks(_LOOPBACK), parse_networks, _NETWORKS
     )
     docs: str = one_of("on", "on", "off")
     own_url: str = ""

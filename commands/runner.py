@@ -81,10 +81,10 @@ def on_database(act: Callable[[Database, Namespace], Awaitable[Result]]) -> Act:
     return lambda settings, chosen: asyncio.run(run(settings, chosen))
 
 
-def on_tables(act: Callable[[str, Namespace], Result]) -> Act:
-    """Return what creates or migrates the tables, then gives `act` PostgreSQL's URL: for bulk work.
+def on_tables(act: Act) -> Act:
+    """Return what creates or migrates the tables, then runs `act`, which opens PostgreSQL itself.
 
-    `act` is not run in an event loop, so that Ctrl-C ends it at once.
+    That is for bulk work. `act` is not run in an event loop, so that Ctrl-C ends it at once.
     """
 
     async def prepare(settings: Settings) -> None:
@@ -93,7 +93,7 @@ def on_tables(act: Callable[[str, Namespace], Result]) -> Act:
 
     def run(settings: Settings, chosen: Namespace) -> Result:
         asyncio.run(prepare(settings))
-        return act(settings.database_url, chosen)
+        return act(settings, chosen)
 
     return run
 

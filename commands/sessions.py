@@ -1,8 +1,8 @@
 """`sessions`: list or end the sessions of an account, end all, import tokens."""
 
+import asyncio
 import datetime
 from argparse import ArgumentParser, Namespace
-from contextlib import closing
 
 from commands.console import (
     CommandError,
@@ -14,13 +14,13 @@ from commands.console import (
     printable,
 )
 from commands.naming import NAME_HELP, find
-from commands.runner import can_confirm, command, on_core, on_database
+from commands.runner import can_confirm, command, on_core
+from commands.stores import database_of, event_writer
 from commands.transfer import import_tokens
 from settings import Settings
-from store.accounts import Accounts
+from store.all_accounts import AllAccounts
 from store.core import Core
 from store.errors import Unavailable
-from store.postgresql.database import Database
 
 BATCH = 10_000
 """Accounts in one statement."""
@@ -54,7 +54,11 @@ def add(parser: ArgumentParser) -> None:
     )
     ends.add_argument("--yes", action="store_true", help="with --all: continue without asking")
     end_one = command(on_core(_end))
-    end_all = command(on_database(_end_all), check=_check, needs_redis=False)
+    end_all = command(
+        lambda settings, chosen: asyncio.run(_end_all(settings, chosen)),
+        check=_check,
+        needs_redis=False,
+    )
 
     def end(settings: Settings, chosen: Namespace) -> int:
         return (end_all if chosen.all else end_one)(settings, chosen)
@@ -120,8 +124,9 @@ def _check(chosen: Namespace) -> None:
     can_confirm("ends the sessions of all accounts", confirmed=chosen.yes)
 
 
-async def _end_all(database: Database, chosen: Namespace) -> str:
-    with closing(Accounts(database)) as accounts:
+async def _end_all(settings: Settings, chosen: Namespace) -> str:
+    async with database_of(settings) as database:
+        accounts = AllAccounts(database, event_writer(settings))
         count = count_of(await accounts.count(), "account")
         if not (chosen.yes or confirm(f"This ends every session of {count}.")):
             raise CommandError("no session was ended")

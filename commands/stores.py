@@ -1,6 +1,9 @@
 """Reaching the stores: the ones the settings name, or the embedded ones of the data directory."""
 
 import contextlib
+import os
+import pwd
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -12,6 +15,7 @@ from commands.listening import Listener, place
 from mail.settings import PORT, directory_url
 from settings import Settings
 from store.core import Core, CoreOptions, open_core, open_database
+from store.event_log import Actor, EventWriter
 from store.postgresql.database import Database
 
 UNREACHED = "redis://nobody.invalid"
@@ -75,10 +79,21 @@ def core_of(
     return open_core(_options(settings), redis_required=redis_required)
 
 
+def event_writer(settings: Settings) -> EventWriter:
+    """Return the writer of a command's events: the actor is the user that runs it."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number
+        name = str(os.getuid())
+    name = re.sub(r"[^A-Za-z0-9_.@-]", "_", name)[:100]
+    return core_options(settings).events.acting_as(Actor("operator", name))
+
+
 def _options(settings: Settings) -> CoreOptions:
     """Return what a command needs: one connection to each store, one thread, no second attempt."""
     return replace(
         core_options(settings),
+        events=event_writer(settings),
         database_pool=1,
         redis_pool=1,
         cores=1,

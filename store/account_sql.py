@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from store import event_log
 from store.account import Account, Details
+from store.errors import Unstorable
+from store.event_log import fields_data
+from store.names import FOLD, is_seen, is_valid_name
 
 NAMES = ("username", "email")
 
@@ -50,3 +54,25 @@ def assignments(changes: Mapping[str, Any], kept: str | None) -> tuple[str, list
         same = f"is_active is {'true' if changes['is_active'] else 'false'}"
         sets.append(f"session_epoch = case when {same} then session_epoch else {RAISED} end")
     return ", ".join(sets), parameters
+
+
+def event_of(changes: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the type of a change's event, and the SQL expression of its data."""
+    if "password" in changes:
+        type = event_log.PASSWORD_CHANGED
+    elif "is_active" in changes:
+        type = event_log.ENABLED if changes["is_active"] else event_log.DISABLED
+    elif changes.get("email_verified_at"):
+        type = event_log.EMAIL_VERIFIED
+    else:
+        type = event_log.CHANGED
+    return type, fields_data(changes)
+
+
+def folded_name(field: str, name: str | None) -> str | None:
+    """Return the folded form of a new name, None for None. Raises Unstorable."""
+    if name is None:
+        return None
+    if not (is_valid_name(name) and is_seen(name)):
+        raise Unstorable(field)
+    return FOLD[field](name)

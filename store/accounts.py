@@ -1,8 +1,9 @@
 """Accounts in PostgreSQL: their names, password hashes, epochs and other columns."""
 
 import asyncio
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import psycopg2.errors
 
@@ -18,19 +19,19 @@ from store.account_sql import (
     RAISED,
     RETURNED,
     assignments,
+    event_of,
+    folded_name,
 )
 from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
+from store.event_log import CREATED, DELETED, NO_DATA, SESSIONS_ENDED, Actor, EventWriter
 from store.mail_queue import MailQueue
-from store.names import FOLD, is_seen, is_valid_name, is_valid_text
+from store.names import is_valid_text
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ID = 2**63 - 1
-BATCH_SECONDS = 60.0
-"""The timeout in seconds of one statement about many accounts, which only operators run."""
-
 _TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
 
 
@@ -38,11 +39,16 @@ class Accounts:
     """The account table. Every method raises Unavailable when PostgreSQL cannot serve."""
 
     def __init__(
-        self, database: Database, mail: MailQueue | None = None, observer: Observer = UNOBSERVED
+        self,
+        database: Database,
+        mail: MailQueue | None = None,
+        observer: Observer = UNOBSERVED,
+        events: EventWriter = EventWriter(),  # noqa: B008  # it is frozen
     ) -> None:
-        """Use this database; statements queue the messages that they cause in `mail`."""
+        """Use this database; statements write `events` and queue in `mail` what they cause."""
         self._database = database
         self._mail = mail
+        self._events = events
         # Given one id as an array, PostgreSQL plans the statement at each execution.
         self._one = Prepared(f"select {COLUMNS} from account where id = %s", "bigint")
         self._many = Prepared(
@@ -60,6 +66,12 @@ class Accounts:
         """End the tasks that look up names and details."""
         self._names.close()
         self._details.close()
+
+    def acting_as(self, actor: Actor) -> Self:
+        """Return the same accounts, with another actor of the events. Raises ValueError."""
+        accounts = copy.copy(self)
+        accounts._events = self._events.acting_as(actor)
+        return accounts
 
     async def get_many(self, ids: Iterable[int], deadline: float) -> dict[int, Account]:
         """Return by id the accounts that exist, as they are now, in one round trip.
@@ -100,9 +112,9 @@ class Accounts:
     ) -> Account | None:
         """Insert an account and return it; None when its id is used by another account.
 
-        `logged_in` sets its last login to now. `mail` is the kind of message that the statement
-        queues, None for none. Raises Taken, with every field that is taken, and
-        Unstorable.
+        `logged_in` sets its last login to now. The event is account.created. `mail` is the kind of
+        message that the statement queues, None for none. Raises Taken, with every field that is
+        taken, and Unstorable.
         """
         values = {
             "username": new.username or None,
@@ -110,14 +122,16 @@ class Accounts:
             "first_name": new.first_name,
             "last_name": new.last_name,
         }
+        column, position = self._events.returning, self._events.position
         rows = await self._write(
             f"""insert into account (username, email, first_name, last_name, username_folded,
-                    email_folded, id, session_epoch, password, towns, last_login)
+                    email_folded, id, session_epoch, password, towns, last_login{column})
                 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
-                    case when %s then now() end)
-                on conflict (id) do nothing returning {COLUMNS}""",
+                    case when %s then now() end{position})
+                on conflict (id) do nothing returning {COLUMNS}{column}""",
             values,
             (*identity, hash, list(new.towns), logged_in),
+            (CREATED, NO_DATA),
             mail=mail,
         )
         return Account(*rows[0]) if rows else None
@@ -138,17 +152,19 @@ class Accounts:
         neither has the given epoch nor keeps the session of the given public id, nothing changes
         and None is returned. A new password or a changed `is_active` raises the epoch in the same
         statement, which ends every session of the account; with `keeps_session`, every session but
-        that one. Another e-mail is unverified. `mail` is the kind of message that the statement
-        queues. Raises Taken, Unstorable; ValueError for a column not in CHANGEABLE.
+        that one. Another e-mail is unverified. `event_of` has the event. `mail` is the kind of
+        message that the statement queues. Raises Taken, Unstorable; ValueError for a column not in
+        CHANGEABLE.
         """
         if unknown := changes.keys() - CHANGEABLE:
             raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
         sets, parameters = assignments(changes, session_id if keeps_session else None)
         rows = await self._write(
-            f"""update account set {sets}, modified = now()
-                where {ENTITLED} returning {COLUMNS}""",
+            f"""update account set {sets}, modified = now(){self._events.assignment}
+                where {ENTITLED} returning {COLUMNS}{self._events.returning}""",
             changes,
             (*parameters, account_id, epoch, session_id),
+            event_of(changes),
             account_id,
             mail,
         )
@@ -163,7 +179,7 @@ class Accounts:
             f"""update account set last_login = now()
                 where id = %s and session_epoch = %s returning {COLUMNS}""",
             (account_id, epoch),
-            mail,
+            mail=mail,
         )
         return bool(rows)
 
@@ -189,80 +205,78 @@ class Accounts:
         is returned.
         """
         kept = f", {KEPT}" if keeps_session else ""
-        row = await self._database.row(
-            f"""update account set session_epoch = {RAISED}{kept}
-                 where {ENTITLED} returning session_epoch""",
+        rows = await self._run(
+            f"""update account set session_epoch = {RAISED}{kept}{self._events.assignment}
+                 where {ENTITLED}
+                returning session_epoch, id, username{self._events.returning}""",
             (*([session_id] if keeps_session else []), account_id, epoch, session_id),
+            (SESSIONS_ENDED, NO_DATA),
+            returned="session_epoch",
         )
-        return row[0] if row else None
-
-    async def raise_epochs(self, after: int, count: int) -> tuple[int, int] | None:
-        """Raise the epochs of the `count` accounts with the lowest ids above `after`.
-
-        Return the highest of these ids and the number of accounts, None when there are none. It
-        may take BATCH_SECONDS.
-        """
-        [(last, ended)] = await self._database.rows(
-            f"""with raised as (
-                    update account set session_epoch = {RAISED}
-                     where id > %(after)s and id <= (select max(id) from (
-                           select id from account where id > %(after)s
-                            order by id limit %(count)s) as batch)
-                    returning id)
-                select max(id), count(*) from raised""",
-            {"after": after, "count": count},
-            asyncio.get_running_loop().time() + BATCH_SECONDS,
-        )
-        return (last, ended) if ended else None
-
-    async def count(self) -> int:
-        """Return the number of accounts. With a million of them it may take a second."""
-        deadline = asyncio.get_running_loop().time() + BATCH_SECONDS
-        [(count,)] = await self._database.rows("select count(*) from account", (), deadline)
-        return int(count)
+        return rows[0][0] if rows else None
 
     async def delete(self, account_id: int, epoch: int, session_id: str | None = None) -> bool:
         """Delete the account and its pictures; return False if nothing matches.
 
         The account must have this epoch or keep the session of this public id.
         """
-        row = await self._database.row(
-            f"delete from account where {ENTITLED} returning id", (account_id, epoch, session_id)
+        rows = await self._run(
+            f"""delete from account where {ENTITLED}
+                returning id, username{self._events.returning}""",
+            (account_id, epoch, session_id),
+            (DELETED, NO_DATA),
+            returned="id",
         )
-        return row is not None
+        return bool(rows)
 
     async def _write(
         self,
         sql: str,
         values: Mapping[str, Any],
         parameters: Sequence[Any],
+        event: tuple[str, str],
         own_id: int = 0,
         mail: str | None = None,
     ) -> list[Row]:
         """Run a statement with these parameters: the values, the folded names, then the others.
 
-        Raises Taken, Unstorable.
+        `event` is the type and the data of its event. Raises Taken, Unstorable.
         """
-        folded = {field: _folded(field, values[field]) for field in NAMES if field in values}
+        folded = {field: folded_name(field, values[field]) for field in NAMES if field in values}
         for field, value in values.items():
             if isinstance(value, str) and not is_valid_text(value):
                 raise Unstorable(field)
         try:
-            return await self._run(sql, (*values.values(), *folded.values(), *parameters), mail)
+            return await self._run(
+                sql, (*values.values(), *folded.values(), *parameters), event, mail
+            )
         except psycopg2.errors.UniqueViolation as error:
             clash = _TAKEN[error.diag.constraint_name]
             raise Taken(await self._taken(folded, own_id) | {clash}) from None
 
-    async def _run(self, sql: str, parameters: Sequence[Any], mail: str | None) -> list[Row]:
-        """Run a statement that returns COLUMNS; it queues a message of the kind `mail`, if any."""
-        if mail is None or self._mail is None:
-            return await self._database.rows(sql, parameters)
-        rows = await self._database.rows(
-            f"""with written as ({sql}), mailed as ({self._mail.insertion(mail, "written")})
-                select {RETURNED} from written""",
-            parameters,
-        )
-        self._mail.wake()
+    async def _run(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        event: tuple[str, str] | None = None,
+        mail: str | None = None,
+        returned: str = RETURNED,
+    ) -> list[Row]:
+        """Run a statement, with its event and a message of the kind `mail`, if there are any.
+
+        It returns first what is `returned`, and what the event and the message need.
+        """
+        effects = []
+        if event and self._events.is_on:
+            insertion = self._events.insertion(event[0], "written", data=event[1])
+            effects.append(f"logged as ({insertion})")
+        if mail and self._mail:
+            effects.append(f"mailed as ({self._mail.insertion(mail, 'written')})")
+        if effects:
+            sql = f"with written as ({sql}), {', '.join(effects)} select {returned} from written"
+        rows = await self._database.rows(sql, parameters)
+        if mail and self._mail:
+            self._mail.wake()
         return rows
 
     async def _taken(self, folded: Mapping[str, str | None], own_id: int) -> frozenset[str]:
@@ -279,12 +293,3 @@ class Accounts:
             f"select {DETAILS} from account where id = any(%s::bigint[])", (ids,), deadline
         )
         return {row[0]: Details(*row) for row in rows}
-
-
-def _folded(field: str, name: str | None) -> str | None:
-    """Return the folded form of a new name, None for None. Raises Unstorable."""
-    if name is None:
-        return None
-    if not (is_valid_name(name) and is_seen(name)):
-        raise Unstorable(field)
-    return FOLD[field](name)

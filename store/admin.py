@@ -1,16 +1,19 @@
 """What an operator does with accounts and their sessions, given by account ids instead of tokens.
 
-The order of the writes is that of store/access.py.
+The order of the writes is that of store/access.py. The actor of the events is that of the accounts.
 """
 
 import asyncio
+import copy
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from store.access import end_older_sessions
 from store.account import Account, NewAccount
 from store.accounts import Accounts
 from store.authentication import Caller, resolve_caller
 from store.errors import Busy
+from store.event_log import Actor
 from store.imported_tokens import Imported
 from store.logins import MAX_ATTEMPTS
 from store.passwords import Passwords
@@ -26,6 +29,12 @@ class Admin:
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
+
+    def acting_as(self, actor: Actor) -> Self:
+        """Return the same admin, with another actor of the events. Raises ValueError."""
+        admin = copy.copy(self)
+        admin._accounts = self._accounts.acting_as(actor)
+        return admin
 
     async def live_sessions(self, account_id: int) -> list[tuple[Session, float]]:
         """Return an account's live sessions, each with its end in seconds since 1970."""

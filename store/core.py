@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from store.access import Access
 from store.accounts import Accounts
 from store.admin import Admin
+from store.event_log import EventLog, EventWriter
 from store.images import Images
 from store.introspection import Introspection
 from store.limits import Limits, RateLimits
@@ -55,6 +56,9 @@ class CoreOptions:
     rate_limits: RateLimits | None
     """None when attempts are not counted."""
     mail: MailRules
+    events: EventWriter
+    event_days: int
+    """How long events are kept."""
     require_verified_email: bool
     """Whether an account whose e-mail is not verified cannot log in."""
     cores: int
@@ -77,6 +81,7 @@ class Core:
     pictures: Pictures
     limits: Limits | None
     mail: MailQueue
+    events: EventLog
     one_time_tokens: OneTimeTokens
     access: Access
     recovery: Recovery
@@ -112,7 +117,7 @@ async def open_core(
         images = _make_images(options, observer)
         closing.callback(images.close)
         mail = MailQueue(database, options.mail)
-        accounts = Accounts(database, mail, observer)
+        accounts = Accounts(database, mail, observer, options.events)
         closing.callback(accounts.close)
         notices = Notices(sessions, mail, limits)
         access = Access(
@@ -128,7 +133,7 @@ async def open_core(
         introspection = Introspection(access.authenticate, redis)
         closing.callback(introspection.close)
         one_time_tokens = OneTimeTokens(_keys(options))
-        effects = LinkEffects(database, mail)
+        effects = LinkEffects(database, mail, options.events)
         recovery = Recovery(
             access, accounts, effects, passwords, one_time_tokens, mail, notices, limits
         )
@@ -143,6 +148,7 @@ async def open_core(
             pictures=Pictures(database),
             limits=limits,
             mail=mail,
+            events=EventLog(database, is_on=options.events.is_on, days=options.event_days),
             one_time_tokens=one_time_tokens,
             access=access,
             recovery=recovery,

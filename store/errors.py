@@ -109,6 +109,12 @@ class NoSuchPicture(AppError):
     code = "not_found"
 
 
+class CursorExpired(AppError):
+    """Events after this cursor were deleted because of their age."""
+
+    code = "cursor_expired"
+
+
 class PictureProblem(enum.Enum):
     """Why a file is not accepted as a picture."""
 

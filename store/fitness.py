@@ -10,15 +10,19 @@ COLUMNS = {
     "account": "id username email username_folded email_folded password session_epoch is_active "
     "is_staff is_superuser first_name last_name created modified last_login group_name is_admin "
     "towns days_count groups user_permissions cellar wants address address2 city state zipcode "
-    "picture_id kept_session email_verified_at",
+    "picture_id kept_session email_verified_at last_event",
     "picture": "id account_id side_512 side_256 side_64 created",
     "gallery": "id group name picture_id",
     "mail": "id kind account_id address session_epoch previous expires created due attempts",
+    "event": "id transaction time type account_id username actor_type actor_name data",
+    "event_retention": "only_row transaction event_id",
+    "webhook": "name transaction event_id failures failing_since due paused problem leased_by "
+    "leased_until",
 }
 """The tables and columns that schema.sql creates."""
-LATER = {"schema_version": "folding", "account": "kept_session email_verified_at"}
+LATER = {"schema_version": "folding", "account": "kept_session email_verified_at last_event"}
 """The columns that a migration adds to a table of an older release."""
-LATER_TABLES = frozenset({"mail"})
+LATER_TABLES = frozenset({"mail", "event", "event_retention", "webhook"})
 """The tables that a migration creates in a database of an older release."""
 PRIVILEGES = {
     "schema_version": "select",
@@ -26,6 +30,9 @@ PRIVILEGES = {
     "picture": "select insert delete",
     "gallery": "select",
     "mail": "select insert update delete",
+    "event": "select insert delete",
+    "event_retention": "select update",
+    "webhook": "select insert update",
 }
 """The privileges that a server uses. Some may be granted for single columns."""
 SEQUENCE = "account_id"

@@ -1,4 +1,4 @@
-"""What the links of e-mails do to accounts: one statement each, with the notice that it causes.
+"""What the links of e-mails do to accounts: one statement each, with its notice and its event.
 
 A statement checks what the link's token was bound to, so of two uses at a time one has an effect.
 """
@@ -8,6 +8,7 @@ import psycopg2.errors
 from store.account import Account
 from store.account_sql import COLUMNS, RAISED, RETURNED
 from store.errors import Taken
+from store.event_log import CHANGED, EMAIL_VERIFIED, PASSWORD_CHANGED, EventWriter, fields_data
 from store.mail_queue import MailQueue
 from store.names import fold_email
 from store.postgresql.database import Database, Row
@@ -20,17 +21,32 @@ class LinkEffects:
     gone or has changed since the token was checked.
     """
 
-    def __init__(self, database: Database, mail: MailQueue) -> None:
+    def __init__(
+        self,
+        database: Database,
+        mail: MailQueue,
+        events: EventWriter = EventWriter(),  # noqa: B008  # it is frozen
+    ) -> None:
         self._database = database
         self._mail = mail
+        self._events = events
 
     async def verify(self, account: Account) -> Account | None:
-        """Record that the account's address is its owner's; an earlier time stays."""
+        """Record that the address is its owner's. An earlier time stays, and is no event."""
+        event = self._events.insertion(
+            EMAIL_VERIFIED, "changed where is_new", data=fields_data(["email_verified_at"])
+        )
         return _account(
             await self._database.row(
-                f"""update account set email_verified_at = coalesce(email_verified_at, now())
-                     where id = %s and email = %s
-                    returning {COLUMNS}""",
+                f"""with changed as (
+                        update account
+                           set email_verified_at = coalesce(email_verified_at, now())
+                               {self._events.assignment}
+                         where id = %s and email = %s
+                        returning {COLUMNS}, email_verified_at = now() as is_new
+                                  {self._events.returning}),
+                    logged as ({event})
+                    select {RETURNED} from changed""",
                 (account.id, account.email),
             )
         )
@@ -43,6 +59,9 @@ class LinkEffects:
         back, and the link must not undo that. Raises Taken.
         """
         notice = self._mail.insertion("changed", "changed", address="old_email")
+        event = self._events.insertion(
+            CHANGED, "changed", data=fields_data(["email", "email_verified_at"])
+        )
         try:
             row = await self._database.row(
                 f"""with old as (
@@ -55,9 +74,11 @@ class LinkEffects:
                     changed as (
                         update account set email = %(email)s, email_folded = %(new_folded)s,
                                email_verified_at = now(), modified = now()
+                               {self._events.assignment}
                           from old where id = old_id
-                        returning {COLUMNS}, old_email),
-                    mailed as ({notice})
+                        returning {COLUMNS}, old_email{self._events.returning}),
+                    mailed as ({notice}),
+                    logged as ({event})
                     select {RETURNED} from changed""",
                 {
                     "id": account.id,
@@ -76,14 +97,21 @@ class LinkEffects:
     async def reset_password(self, account: Account, hash: str) -> Account | None:
         """Set a password hash, end every session, and verify the address that the link came to."""
         notice = self._mail.insertion("password", "changed")
+        both, one = fields_data(["password", "email_verified_at"]), fields_data(["password"])
+        event = self._events.insertion(
+            PASSWORD_CHANGED, "changed", data=f"case when is_new then {both} else {one} end"
+        )
         row = await self._database.row(
             f"""with changed as (
                     update account set password = %s, session_epoch = {RAISED},
                            kept_session = null, modified = now(), last_login = now(),
                            email_verified_at = coalesce(email_verified_at, now())
+                           {self._events.assignment}
                      where id = %s and session_epoch = %s and email = %s and is_active
-                    returning {COLUMNS}),
-                mailed as ({notice})
+                    returning {COLUMNS}, email_verified_at = now() as is_new
+                              {self._events.returning}),
+                mailed as ({notice}),
+                logged as ({event})
                 select {RETURNED} from changed""",
             (hash, account.id, account.epoch, account.email),
         )

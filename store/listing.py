@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import fields
 
 from store.account import Details
-from store.accounts import BATCH_SECONDS
+from store.all_accounts import BATCH_SECONDS
 from store.names import fold, is_valid_name
 from store.postgresql.database import Database
 

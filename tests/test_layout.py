@@ -68,7 +68,13 @@ ROOMS = {
     "store.postgresql": {"store.errors", "telemetry"},
     "store.redis": {"store.errors", "store.batching", "telemetry"},
     "embedded": {"store.tokens"},
-    "store.transfer": {"store.account", "store.errors", "store.images", "store.names"},
+    "store.transfer": {
+        "store.account",
+        "store.errors",
+        "store.event_log",
+        "store.images",
+        "store.names",
+    },
     "commands.transfer": {"commands", "handlers", "settings", "store"},
 }
 """What these packages may import of the product, besides themselves."""

@@ -149,6 +149,8 @@ BAD = {
     "VERIFY_LINK_LIFETIME": ["59", "2592001"],
     "RESET_LINK_LIFETIME": ["59", "86401", "1h"],
     "DEVICE_NOTICES": ["yes"],
+    "EVENTS": ["yes"],
+    "EVENT_DAYS": ["0", "3651", "a month"],
     "REQUIRE_VERIFIED_EMAIL": ["yes", "1"],
     "PICTURE_MAX_BYTES": ["1023", "268435457", "5M"],
     "PICTURE_MAX_PIXELS": ["4095", "500000001", "5000x5000"],

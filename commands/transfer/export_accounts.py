@@ -14,6 +14,7 @@ from commands.columns import COLUMNS, sql_name
 from commands.console import CommandError, Progress, as_json, count_of, print_error, printable
 from commands.runner import command, on_tables
 from commands.transfer.reader import FORMATS, csv_field, csv_line
+from settings import Settings
 from store.files import private_file
 from store.transfer.exports import export_accounts
 from store.transfer.pictures import PICTURE
@@ -59,8 +60,8 @@ def _check(chosen: Namespace) -> None:
         raise CommandError(reason, 2)
 
 
-def _run(database_url: str, chosen: Namespace) -> int:
-    exporting = export_accounts(database_url, pictures=chosen.pictures)
+def _run(settings: Settings, chosen: Namespace) -> int:
+    exporting = export_accounts(settings.database_url, pictures=chosen.pictures)
     with exporting as (count, accounts, gallery), open_output(chosen.file) as stream:
         for picture in gallery:
             stream.write(as_json(picture) + "\n")

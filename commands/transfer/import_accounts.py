@@ -9,8 +9,10 @@ from typing import Any
 from commands.columns import COLUMNS, NAMES, BadValue, sql_name
 from commands.console import CommandError, Progress, count_of, print_error, print_text
 from commands.runner import command, on_tables
+from commands.stores import event_writer
 from commands.transfer.messages import problem_message, summary
 from commands.transfer.reader import FORMATS, Record, read_chunks
+from settings import Settings
 from store.names import is_askable, is_valid_name, is_valid_text
 from store.transfer.imports import Import, open_import
 from store.transfer.incoming import Incoming, Kind, Problem, Tally
@@ -53,8 +55,8 @@ def add(parser: ArgumentParser) -> None:
     parser.set_defaults(run=command(on_tables(_run), needs_redis=False, stopped=stopped))
 
 
-def _run(database_url: str, chosen: Namespace) -> int:
-    with open_import(database_url) as importing:
+def _run(settings: Settings, chosen: Namespace) -> int:
+    with open_import(settings.database_url, event_writer(settings)) as importing:
         if not importing.is_alone():
             print_error("waiting for another import to finish")
             importing.wait_for_others()

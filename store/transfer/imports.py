@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from store.event_log import CREATED, EventWriter
 from store.names import FOLD
 from store.transfer.bulk import bulk_connection
 from store.transfer.exports import KEPT
@@ -86,7 +87,8 @@ select row_number() over (order by line), line, coalesce(id, nextval('account_id
 class Import:
     """One import: `add` every line, `check`, read the `problems`, `insert`."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, events: EventWriter) -> None:
+        self._events = events
         self._cursor = connection.cursor()
         self._connection = connection
         self._cursor.execute(f"{_TABLES}; {PICTURE_TABLES}")
@@ -210,13 +212,15 @@ class Import:
         defaults = dict(self._cursor.fetchall())
         kept = [each for each in (*_GIVEN, *_FOLDED) if each != "id"]
         values = [f"coalesce({each}, {defaults.get(each, 'null')})" for each in kept]
+        column, position = self._events.returning, self._events.position
         return f"""
             with moved as (
-                insert into account (id, session_epoch, picture_id, {", ".join(kept)})
-                select fresh.id, {_CLOCK}, incoming_picture.id, {", ".join(values)}
+                insert into account (id, session_epoch, picture_id, {", ".join(kept)}{column})
+                select fresh.id, {_CLOCK}, incoming_picture.id, {", ".join(values)}{position}
                   from fresh join incoming using (line) left join incoming_picture using (line)
                  where place > %(after)s and place <= %(last)s
-                    on conflict do nothing returning id, picture_id),
+                    on conflict do nothing returning id, picture_id, username{column}),
+            logged as ({self._events.insertion(CREATED, "moved")}),
             pictures as (
                 insert into picture (id, account_id, side_512, side_256, side_64)
                 select shown.id, moved.id, side_512, side_256, side_64
@@ -268,7 +272,13 @@ def _written(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def open_import(url: str) -> Iterator[Import]:
-    """Begin an import into a database whose tables are there. Raises Unavailable."""
+def open_import(
+    url: str,
+    events: EventWriter = EventWriter(),  # noqa: B008  # it is frozen
+) -> Iterator[Import]:
+    """Begin an import into a database whose tables are there. Raises Unavailable.
+
+    Each account that is inserted has an event, as one that was registered.
+    """
     with bulk_connection(url) as connection:
-        yield Import(connection)
+        yield Import(connection, events)

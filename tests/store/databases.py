@@ -11,7 +11,7 @@ from psycopg2.extensions import parse_dsn
 RELEASES = Path(__file__).parent / "releases"
 FIRST_RELEASE = ("first_release.sql", "first_release_rows.sql")
 """The first release's schema, and rows that it may hold."""
-TABLES = ("account", "gallery", "mail", "picture")
+TABLES = ("account", "event", "event_retention", "gallery", "mail", "picture", "webhook")
 
 _numbers = itertools.count()
 

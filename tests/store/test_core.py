@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from app import core_options
+from store.all_accounts import AllAccounts
 from store.core import open_core, open_database
 from store.errors import Unavailable
+from store.event_log import EventWriter
 from store.session_record import Session, record_key
 
 KEY = "a key for this test alone, long enough"
@@ -97,7 +99,7 @@ async def test_without_a_start_timeout_there_is_one_attempt(options, nowhere):
 async def test_redis_need_not_be_there_for_what_does_not_use_it(options, nowhere):
     without = replace(options, redis_url=f"redis://{nowhere}")
     async with open_core(without, redis_required=False) as core:
-        assert await core.accounts.count() == 0
+        assert await AllAccounts(core.database, EventWriter()).count() == 0
         with pytest.raises(Unavailable, match="redis"):
             await core.admin.live_sessions(1)
     async with open_database(without) as database:

@@ -78,6 +78,7 @@ def test_every_key_is_in_the_order_of_bytes(fresh):
         ("email_folded", '"C"'),
         ("picture_id", '"C"'),
         ("id", '"C"'),
+        ("name", '"C"'),
     }
 
 
