@@ -141,16 +141,25 @@ def test_the_secret_is_made_as_it_is_mounted():
 
 
 def test_ports_are_the_servers(deployed: Settings):
-    [port] = CONTAINER["ports"]
     assert ip_address(deployed.host).is_unspecified
-    assert deployed.port == port["containerPort"]
-    named = [CONTAINER[probe]["httpGet"]["port"] for probe in PROBES]
-    named += [each["targetPort"] for each in of_kind("Service")["spec"]["ports"]]
-    let_in = of_kind("NetworkPolicy")["spec"]["ingress"]
-    named += [each["port"] for rule in let_in for each in rule["ports"]]
-    assert set(named) == {port["name"]}
+    assert ip_address(deployed.internal_host).is_unspecified
+    ports = {each["name"]: each["containerPort"] for each in CONTAINER["ports"]}
+    assert ports == {"http": deployed.port, "internal": deployed.internal_port}
+    probes = {probe: CONTAINER[probe]["httpGet"]["port"] for probe in PROBES}
+    internal = {"readinessProbe": "internal"}
+    assert probes == {"startupProbe": "http", "livenessProbe": "http", **internal}
+    service = {each["name"]: each for each in of_kind("Service")["spec"]["ports"]}
+    assert {name: each["targetPort"] for name, each in service.items()} == {n: n for n in ports}
+    assert service["internal"]["port"] == deployed.internal_port
     scraped = PODS["Deployment"]["metadata"]["annotations"]
-    assert scraped["prometheus.io/port"] == str(deployed.port)
+    assert scraped["prometheus.io/port"] == str(deployed.internal_port)
+
+
+def test_the_ingress_does_not_reach_the_internal_port():
+    for rule in of_kind("NetworkPolicy")["spec"]["ingress"]:
+        who = [each["namespaceSelector"].get("matchLabels") for each in rule["from"]]
+        is_ingress = who == [{"kubernetes.io/metadata.name": "ingress-nginx"}]
+        assert rule["ports"] == [{"port": "http" if is_ingress else "internal"}]
 
 
 async def test_what_is_asked_is_answered(client: TestClient):

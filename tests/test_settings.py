@@ -363,6 +363,13 @@ SAID = [
     ("TRUSTED_PROXIES", "0.0.0.0/0", "any client could name another one"),
     ("DIALECTS", "nobody=/", "the names are wicare, lumotist"),
     ("STORE_TIMEOUT", "0", "a number of seconds from 0.05 to 60"),
+    ("SERVICE_KEYS", f":read:{KEY}", "entry 1 has no name"),
+    ("SERVICE_KEYS", f"a:read:{KEY} b:all:{KEY}x", "entry 2 has a scope that is not introspect"),
+    ("SERVICE_KEYS", "a:read:short", "entry 1 has a key of 5 bytes"),
+    ("SERVICE_KEYS", "a:read:" + "ab" * 20, "fewer than 8 different characters"),
+    ("SERVICE_KEYS", f"a:read:{KEY},", "other characters than A-Z a-z 0-9 ._~+/-"),
+    ("SERVICE_KEYS", f"a:read:{KEY} a:read:{KEY}x", "two entries have the same name"),
+    ("SERVICE_KEYS", f"a:read:{KEY} b:read:{KEY}", "two entries have the same key"),
     ("MAIL_URL", "smtp://me@mail.example", "a user needs a password"),
     ("MAIL_URL", "file:", "it names no directory"),
     ("RESET_URL", "https://app.example/{token}", "behind a #, where servers and proxies"),
@@ -518,3 +525,21 @@ def test_a_database_url_that_is_none_is_not_shown(run_server, url):
     [line] = err.splitlines()
     assert line.startswith("latchkey: DATABASE_URL must be ")
     assert "hunter2" not in line
+
+
+def test_the_internal_listener_is_another_one():
+    settings = read_settings({"INTERNAL_PORT": "9000", "INTERNAL_HOST": "::1"})
+    assert (settings.internal_host, settings.internal_port) == ("::1", 9000)
+    with pytest.raises(BadSetting, match="INTERNAL_PORT and PORT must differ"):
+        read_settings({"INTERNAL_PORT": "9000", "PORT": "9000"})
+    with pytest.raises(BadSetting, match="INTERNAL_PORT is not set"):
+        read_settings({"INTERNAL_HOST": "127.0.0.1"})
+
+
+def test_service_keys_may_be_in_a_file(tmp_path):
+    (tmp_path / "keys").write_text(f"gateway:introspect:{KEY}\nbilling:write:{KEY}x\n")
+    settings = read_settings({"SERVICE_KEYS_FILE": str(tmp_path / "keys")})
+    assert [key.name for key in settings.service_keys] == ["gateway", "billing"]
+    assert settings.secret_files == (tmp_path / "keys",)
+    assert KEY not in repr(settings)
+    assert "digest" not in repr(settings)

@@ -57,7 +57,9 @@ class Names(threading.Thread):
 class Balancer:
     """A run of the balancer. Leaving its `with` ends it."""
 
-    def __init__(self, names: Names, server_port: int, **environment: str) -> None:
+    def __init__(
+        self, names: Names, server_port: int, internal_port: int, **environment: str
+    ) -> None:
         assert PROGRAM
         self.port = free_port("127.0.0.1")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # __exit__
@@ -65,6 +67,7 @@ class Balancer:
             "LISTEN": f"127.0.0.1:{self.port}",
             "DNS": f"127.0.0.1:{names.port}",
             "SERVER_PORT": str(server_port),
+            "INTERNAL_PORT": str(internal_port),
         }
         self._process = subprocess.Popen(
             [PROGRAM, "-db", *_files(CONFIGURATION)],

@@ -26,6 +26,8 @@ PREFIX_HOST = "api.example.com"
 PREFIX = "/accounts"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 KINDS = ("haproxy", "nginx", "caddy")
+HOSTS = dict.fromkeys(KINDS, ("127.0.0.1", "127.0.0.1")) | {"caddy": ("127.0.0.1", "127.0.0.2")}
+"""Where the two servers listen: Caddy asks all of them for their health on one port."""
 INSTALLED = {kind: shutil.which(kind, path=_PATH) for kind in KINDS}
 _NGINX = """
 daemon off;
@@ -107,7 +109,9 @@ class Proxy:
             return response.status, response.read()
 
 
-def configuration(kind: str, home: Path, port: int, ports: list[int], *, prefixed: bool) -> None:
+def configuration(
+    kind: str, home: Path, port: int, ports: list[int], internal: list[int], *, prefixed: bool
+) -> None:
     """Write the shipped files of a proxy into its home, with the tests' own addresses."""
     one, two = (f"127.0.0.1:{each}" for each in ports)
     servers = {"127.0.0.1:8001": one, "127.0.0.1:8002": two}
@@ -129,7 +133,8 @@ def configuration(kind: str, home: Path, port: int, ports: list[int], *, prefixe
             )
         (home / "haproxy.cfg").write_text(text)
         backends = (DEPLOY / "haproxy/servers.cfg").read_text()
-        (home / "servers.cfg").write_text(replaced(backends, servers))
+        checked = {f"-{old}": f"-{new}" for old, new in zip((9001, 9002), internal, strict=True)}
+        (home / "servers.cfg").write_text(replaced(backends, {**servers, **checked}))
     elif kind == "nginx":
         text = (DEPLOY / "nginx/latchkey.conf").read_text()
         if prefixed:
@@ -154,6 +159,11 @@ def configuration(kind: str, home: Path, port: int, ports: list[int], *, prefixe
             text = uncommented(text, f"{PREFIX_HOST} {{", "}")
             site = f"\n{PREFIX_HOST} {{\n"
         name = site.strip(" \n{")
+        servers = {
+            "127.0.0.1:8001": one,
+            "127.0.0.2:8001": f"{HOSTS[kind][1]}:{ports[1]}",
+            "health_port 9000": f"health_port {internal[0]}",
+        }
         changes = {**servers, site: f"\n{name}:{port} {{\n{tls}"}
         options = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
         text = replaced(text, changes)
@@ -179,19 +189,23 @@ def proxied(
 ) -> Iterator[Proxy]:
     """Run two servers and a proxy in front of them."""
     with ExitStack() as stack:
-        ports = [free_port("127.0.0.1"), free_port("127.0.0.1")]
+        hosts = HOSTS[kind]
+        ports = [free_port(host) for host in hosts]
+        internal = [free_port(*hosts)] * 2 if len(set(hosts)) == 2 else [*map(free_port, hosts)]
 
         def start(port: int) -> Program:
             proxy_settings = {"TRUSTED_PROXIES": "127.0.0.1", "DRAIN_SECONDS": "3", **settings}
-            found = on(stores, PORT=str(port), **proxy_settings)
+            host, inside = hosts[ports.index(port)], str(internal[ports.index(port)])
+            listeners = {"HOST": host, "INTERNAL_HOST": host, "INTERNAL_PORT": inside}
+            found = on(stores, PORT=str(port), **listeners, **proxy_settings)
             program = stack.enter_context(Program(**found))
-            program.say(rf"serving on http://127\.0\.0\.1:{port}")
+            program.say(rf"serving on http://{host}:{port}")
             return program
 
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="latchkey-proxy-")))
         make_certificate(home)
         proxy = Proxy(free_port("127.0.0.1"), [start(port) for port in ports], ports, start)
-        configuration(kind, home, proxy.port, ports, prefixed=prefixed)
+        configuration(kind, home, proxy.port, ports, internal, prefixed=prefixed)
         log = stack.enter_context((home / "log").open("w+"))
         process = subprocess.Popen(
             command(kind, home),

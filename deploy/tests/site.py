@@ -57,12 +57,13 @@ def running(
     stores: tuple[str, str], *known: str, outer_proxy: str = "127.0.0.9", **environment: str
 ) -> Iterator[Site]:
     """Run the site; at first the name server knows the addresses given, or both."""
-    port = free_port("127.0.0.1", FIRST, SECOND)
+    port, internal = (free_port("127.0.0.1", FIRST, SECOND) for _ in range(2))
     with ExitStack() as stack:
 
         def start(address: str) -> Program:
             settings = on(stores, HOST=address, PORT=str(port), TRUSTED_PROXIES="127.0.0.1")
-            drains = {"DRAIN_SECONDS": "3"}
+            inside = {"INTERNAL_HOST": address, "INTERNAL_PORT": str(internal)}
+            drains = {"DRAIN_SECONDS": "3", **inside}
             program = stack.enter_context(Program(**{**settings, **drains, **environment}))
             program.say(rf"serving on http://{address}:{port}")
             return program
@@ -70,7 +71,7 @@ def running(
         names = stack.enter_context(closing(Names(*(known or (FIRST, SECOND)))))
         names.start()
         servers = {address: start(address) for address in (FIRST, SECOND)}
-        balancer = stack.enter_context(Balancer(names, port, OUTER_PROXY=outer_proxy))
+        balancer = stack.enter_context(Balancer(names, port, internal, OUTER_PROXY=outer_proxy))
         site = Site(names, balancer, servers, start)
         assert wait_for(lambda: balancer.changes("UP") >= len(names.addresses)), balancer.log
         yield site

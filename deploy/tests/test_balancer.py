@@ -87,7 +87,7 @@ async def test_a_write_is_never_sent_twice_and_a_read_is(clean: None):
             await stack.enter_async_context(await asyncio.start_server(hang_up, address, port))
         names = stack.enter_context(closing(Names(FIRST, SECOND)))
         names.start()
-        balancer = await asyncio.to_thread(stack.enter_context, Balancer(names, port))
+        balancer = await asyncio.to_thread(stack.enter_context, Balancer(names, port, port))
         assert await asyncio.to_thread(wait_for, lambda: balancer.changes("UP") == 2)
         for method in ("POST", "GET"):
             with closing(Client(balancer.port)) as client:
@@ -176,9 +176,13 @@ def test_a_client_cant_choose_the_urls_of_pictures(site: Site):
         "/x/../metrics",
         "/%zz/../metrics",
         "http://x/metrics",
+        "/internal/introspect",
+        "/%69nternal/introspect",
+        "/INTERNAL/",
+        "//internal/introspect",
     ],
 )
-def test_metrics_are_refused_from_outside(metrics_site: Site, path: str):
+def test_what_is_internal_is_refused_from_outside(metrics_site: Site, path: str):
     connection = socket.create_connection(("127.0.0.1", metrics_site.port), 20)
     with closing(connection):
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

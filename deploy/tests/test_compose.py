@@ -81,6 +81,8 @@ def test_image_compose_and_balancer_agree_on_port_and_user():
         == filled(SERVICES["balancer"]["ports"][0]).rpartition(":")[2]
     )
     assert set(re.findall(r"\$\{SERVER_PORT-(\d+)\}", BALANCER)) == {port}
+    internal = SERVER["environment"]["INTERNAL_PORT"]
+    assert set(re.findall(r"\$\{INTERNAL_PORT-(\d+)\}", BALANCER)) == {internal} != {port}
     assert "PORT" not in SERVER["environment"]
     assert SERVER["user"] == said(r"^USER (\S+)")
     assert set(re.findall(r'"(\w+):\$\{SERVER_PORT', BALANCER)) <= SERVICES.keys()

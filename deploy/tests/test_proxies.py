@@ -14,7 +14,7 @@ from deploy.tests.proxies import INSTALLED, KINDS, PREFIX, PREFIX_HOST, Proxy, p
 from tests.program import Program, registration, wait_for
 
 JSON = {"Content-Type": "application/json"}
-METRICS = (
+INTERNAL = (
     "/metrics",
     "/metrics/",
     "/metrics?x=1",
@@ -24,6 +24,12 @@ METRICS = (
     "/x/../metrics",
     "/%zz/../metrics",
     "/./metrics",
+    "/internal/introspect",
+    "//internal/introspect",
+    "/%69nternal/introspect",
+    "/INTERNAL/introspect",
+    "/x/../internal/introspect",
+    "/readyz",
 )
 
 
@@ -80,8 +86,8 @@ def test_the_largest_picture_is_let_through(proxy: Proxy, kind: str):
     assert proxy.ask("POST", "/account/set_picture", body, headers) == (200, b'{"success":true}')
 
 
-@pytest.mark.parametrize("path", METRICS)
-def test_metrics_are_refused_from_outside(proxy: Proxy, path: str):
+@pytest.mark.parametrize("path", INTERNAL)
+def test_what_is_internal_is_refused_from_outside(proxy: Proxy, path: str):
     with_no_client = proxy.connect()
     with_no_client.putrequest("GET", path, skip_host=False)
     with_no_client.endheaders()
@@ -90,6 +96,7 @@ def test_metrics_are_refused_from_outside(proxy: Proxy, path: str):
     with_no_client.close()
     assert response.status in (400, 403, 404)
     assert b"latchkey_" not in content
+    assert b"postgresql" not in content
 
 
 def test_browsers_are_told_to_stay_with_tls(proxy: Proxy):
