@@ -87,17 +87,18 @@ class Recovery:
 
         A token that has had its effect is accepted again. Raises LinkInvalid, LinkExpired, Taken.
         """
-        parsed, account = await self._check(token, Purpose.VERIFY, Purpose.CHANGE)
-        if parsed.purpose is Purpose.CHANGE and parsed.address != account.email:
-            effect = self._effects.change_email(account, parsed.address, parsed.requested)
-        elif account.email_verified:
-            return account  # a link that is used again writes nothing
-        else:
-            effect = self._effects.verify(account)
-        changed = await effect
-        if changed is None:
-            raise LinkInvalid
-        return changed
+        for _ in range(2):  # a concurrent use of the link may have its effect in between
+            parsed, account = await self._check(token, Purpose.VERIFY, Purpose.CHANGE)
+            if parsed.purpose is Purpose.CHANGE and parsed.address != account.email:
+                effect = self._effects.change_email(account, parsed.address, parsed.requested)
+            elif account.email_verified:
+                return account  # a link that is used again writes nothing
+            else:
+                effect = self._effects.verify(account)
+            changed = await effect
+            if changed is not None:
+                return changed
+        raise LinkInvalid
 
     async def request_reset(self, email: str, client: Client) -> None:
         """Send a link to an address, if an account has it; the sender looks for the account.

@@ -106,6 +106,51 @@ def queued(database):
         return cursor.fetchall()
 
 
+async def test_two_uses_of_a_change_at_a_time_both_succeed(client, mailbox, database):
+    """Both have found the old address; the second then finds the new one."""
+    names = await play(client, [register(), change_email()])
+    link = await mailbox.token("change")
+    with database.cursor() as cursor:
+        cursor.execute("begin; select from account where id = 1 for update")
+        uses = [
+            asyncio.create_task(client.post("/v1/email-verifications", json={"token": link}))
+            for _ in range(2)
+        ]
+        assert await wait_for_async(lambda: waiting_for_locks(cursor) == 2)
+        cursor.execute("rollback")
+    assert [each.status for each in await asyncio.gather(*uses)] == [200, 200]
+    await play(client, [show(email=COUNTESS, email_verified=True)], names)
+    await mailbox.take("changed")
+    assert await wait_for_async(lambda: queued(database) == [])
+    assert mailbox.waiting("changed") == []  # one notice
+
+
+def waiting_for_locks(cursor):
+    cursor.execute("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+    return cursor.fetchone()[0]
+
+
+async def test_the_first_address_of_an_account(client, mailbox, database):
+    """Nobody is told of the change, since there was no other address."""
+    fields = {"username": "ada", "password": PASSWORD}
+    names = await play(client, [register(fields, account={"email": None}), change_email()])
+    names["link"] = await mailbox.token("change")
+    await play(client, [verify(email=COUNTESS), verify(email=COUNTESS)], names)
+    assert await wait_for_async(lambda: queued(database) == [])
+    assert mailbox.waiting() == []
+
+
+async def test_a_verified_address_may_be_required(mailing_settings, aiohttp_client, clean, mailbox):
+    settings = replace(mailing_settings, require_verified_email="on")
+    client = await aiohttp_client(create_app(settings))
+    login = {"login": "ada", "password": PASSWORD}
+    refused = problem("POST /v1/sessions", login, "email_not_verified")
+    names = await play(client, [register(), refused, ask()])
+    names["link"], names["reset"] = await mailbox.token("verify"), await mailbox.token("reset")
+    verified = {"email_verified": True}
+    await play(client, [verify(), log_in(account=verified), reset("<reset>")], names)
+
+
 async def test_a_pending_change_ends_with_a_reset(client, mailbox):
     names = await play(client, [register(), change_email(), ask()])
     names["link"], names["reset"] = await mailbox.token("change"), await mailbox.token("reset")
