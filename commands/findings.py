@@ -84,6 +84,9 @@ def judge_mail(settings: Settings) -> Finding:
     if not settings.database_url and not settings.mail_url:
         return Finding(Level.OK, "MAIL_URL is not set: mail is written to DATA_DIR/mail")
     problem = mail_options(settings).problem if settings.database_url else None
+    if problem and settings.require_verified_email == "on":
+        what = f"REQUIRE_VERIFIED_EMAIL is on, but no mail is sent to verify addresses: {problem}"
+        return Finding(Level.WARNING, what)
     return either(
         problem is None,
         "the settings for mail are complete",

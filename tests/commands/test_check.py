@@ -97,6 +97,11 @@ def test_all_is_well(where, check, stores, durable):
     assert "note" not in check(dialects={"lumotist": Mount("/")}, **sends)
 
 
+def test_verified_addresses_without_mail(check):
+    said = "\n".join(check(require_verified_email="on")["warning"])
+    assert "REQUIRE_VERIFIED_EMAIL is on, but no mail is sent to verify addresses" in said
+
+
 def test_both_stores_are_away(check):
     found = check(
         database_url=f"postgresql://{SECRET}:{SECRET}@127.0.0.1:1/x",
