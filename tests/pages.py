@@ -28,6 +28,7 @@ VARIES = (
     (re.compile(r"\b([0-9a-f]{64}|[0-9a-f]{40})\b"), "<token>"),
     (re.compile(r"\b\d\d-\d\d-\d{4}\b"), "<date>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:.]+Z| [\d:]+)"), "<time>"),
+    (re.compile(r"#[\w-]{54,}"), "#<token>"),
     (re.compile(r"/pictures/[\w-]{22}(?![\w-])"), "/pictures/<id>"),
     (re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])"), "<session>"),
     (re.compile(r"^( *\d* )?[0-9a-f]{8}$", re.MULTILINE), r"\1<key>"),
