@@ -9,7 +9,8 @@ and what the account must still have when the token is used:
 
 VERIFY   its address. A new password leaves the token valid; another address does not.
 CHANGE   its session epoch. The address is the old one, or the new one already. The old one must
-         not have been verified since the request: that is checked where the change is made.
+         not have been verified since the request, nor have ceased to be: else the account was
+         changed to the new one and back. The time is checked where the change is made.
 RESET    its address and its session epoch, so it works once: a reset raises the epoch.
 
 So a token for one purpose never serves another, and restored data in Redis revives none. The hash
@@ -138,8 +139,12 @@ def _fits(key: bytes, token: OneTimeToken, account: Account) -> bool:
 
 
 def _previous(key: bytes, account: Account) -> bytes:
-    """Return what stands for the old address: keyed, since the new address's owner reads it."""
-    return hmac.digest(key, b"previous address" + _mailbox(account).encode(), "sha256")[:8]
+    """Return what stands for the old address and whether it was verified.
+
+    It is keyed, since the new address's owner reads it.
+    """
+    state = f"previous address {account.email_verified:d} {_mailbox(account)}"
+    return hmac.digest(key, state.encode(), "sha256")[:8]
 
 
 def _mailbox(account: Account) -> str:

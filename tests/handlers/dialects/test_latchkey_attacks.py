@@ -70,6 +70,18 @@ async def test_a_used_link_is_void_once_the_address_was_changed_back(mailing):
     await play(mailing, rows, names)
 
 
+async def test_a_used_link_is_void_once_another_dialect_changed_the_address_back(mailing, database):
+    """Then the old address, which was verified, is no longer."""
+    names = await play(mailing, [register()])
+    update(database, "email_verified_at = now() - interval '1 day'")
+    names["link"] = await link_token(mailing, Purpose.CHANGE, "mistyped@example.org", time.time())
+    mistyped = {"account": account(email="mistyped@example.org", email_verified=True)}
+    await play(mailing, [Row(VERIFY, {"token": "<link>"}, 200, mistyped)], names)
+    core = mailing.server.app[CORE]
+    assert await core.accounts.change(1, {"email": ADA["email"]})
+    await play(mailing, [problem(VERIFY, {"token": "<link>"}, "link_invalid")], names)
+
+
 @pytest.mark.parametrize("purpose", Purpose)
 async def test_links_of_an_address_that_an_older_release_folded(mailing, database, purpose):
     """Such an account keeps its folded address if another account has the present form."""
