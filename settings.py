@@ -55,6 +55,7 @@ def _rate(default: str) -> Any:
 
 
 _NAMES = ", ".join(handlers.DIALECTS)
+_DEFAULT_DIALECTS = [name for name, dialect in handlers.DIALECTS.items() if dialect.by_default]
 _DAY = 86_400
 _SECRET = ("secret_keys", "database_url", "redis_url", "mail_url", "service_keys")
 """Never shown. Each may be in a file instead, whose name is in its variable with _FILE."""
@@ -93,7 +94,7 @@ class Settings:
         is_secret=True,
     )
     dialects: Mapping[str, Mount] = setting(
-        _parse_dialects(" ".join(f"{name}=/" for name in handlers.DIALECTS)),
+        _parse_dialects(" ".join(f"{name}=/" for name in _DEFAULT_DIALECTS)),
         _parse_dialects,
         f"{mounts.FORM}; the names are {_NAMES}",
     )
@@ -175,11 +176,18 @@ class Settings:
 
     @property
     def lifetimes(self) -> dict[str, int]:
-        """The lifetime of a session of each kind, in seconds."""
+        """The lifetime of a session of each kind, or dialect and kind, in seconds."""
         access = self.access_token_lifetime
+        mounted = {
+            f"{name}:{kind}": seconds
+            for name, mount in self.dialects.items()
+            for kind, seconds in handlers.lifetimes(name, mount).items()
+        }
         return {
+            **mounted,
             "token": self.session_lifetime,
             "device": self.session_lifetime,
+            "fixed": self.session_lifetime,
             "imported": self.session_lifetime,
             "fresh": access,
             "access": access,

@@ -134,13 +134,22 @@ def mount(
     catch_all.add_route("*", unknown_path, expect_handler=ignore_expectation)
 
 
+def lifetimes(name: str, mounted: Mount) -> Mapping[str, int]:
+    """Return the seconds that sessions of a dialect live by kind, where its options say so."""
+    dialect = DIALECTS[name]
+    return dialect.lifetimes(mounted.options or dialect.options)
+
+
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
     """Return the endpoints of each path by dialect: one, or the two that share the path."""
     owners: dict[str, dict[str, Endpoint]] = {}
     for name, mounted in mounts.items():
-        for path, endpoint in DIALECTS[name].endpoints.items():
+        dialect = DIALECTS[name]
+        options = mounted.options or dialect.options
+        for path, endpoint in dialect.endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)
-            _claim(owners, mounted.base + path, name, endpoint)
+            moved = getattr(options, dialect.paths[path]) if path in dialect.paths else path
+            _claim(owners, mounted.base + moved.rstrip("/"), name, endpoint)
         for path, endpoint in DIALECTS[name].other_endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)
     for name, mounted in mounts.items():

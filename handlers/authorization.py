@@ -11,13 +11,13 @@ from store.authentication import Caller
 SCHEMES = frozenset({"token", "bearer"})
 
 
-def token_of(request: web.Request) -> str | None:
+def token_of(request: web.Request, schemes: frozenset[str] = SCHEMES) -> str | None:
     """Return the token of a request, None without the header or with another scheme.
 
     Raises BadHeader unless exactly one token follows the scheme.
     """
     parts = request.headers.get(hdrs.AUTHORIZATION, "").split()
-    if not parts or parts[0].lower() not in SCHEMES:
+    if not parts or parts[0].lower() not in schemes:
         return None
     if len(parts) != 2:
         raise BadHeader(spaces=len(parts) > 2)

@@ -192,6 +192,10 @@ class Dialect:
     claims their paths. `options` are the options of its mount with their defaults
     (handlers/mounts.py); the application has the given ones under `options_key`. `session_specs`
     are the sessions that it opens.
+
+    `paths` names, for an endpoint's path, the option that has another path for it at the mount.
+    `lifetimes` returns the seconds that sessions of a kind live, as the options say. A dialect
+    that is not mounted `by_default` is mounted when DIALECTS names it.
     """
 
     name: str
@@ -201,3 +205,6 @@ class Dialect:
     options: Any = NoOptions()
     options_key: web.AppKey[Any] | None = None
     session_specs: Sequence[SessionSpec] = ()
+    paths: Mapping[str, str] = field(default_factory=dict)
+    lifetimes: Callable[[Any], Mapping[str, int]] = lambda options: {}
+    by_default: bool = True

@@ -18,7 +18,7 @@ from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "device", "fresh", "access", imported_tokens.KIND})
+ACCESS_KINDS = frozenset({"token", "device", "fixed", "fresh", "access", imported_tokens.KIND})
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 

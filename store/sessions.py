@@ -31,11 +31,8 @@ from telemetry.observer import UNOBSERVED, Observer
 DAY = 86_400
 MAX_ATTEMPTS = 8
 SURPLUS_SECONDS = 120
-"""How long the record of a surplus session, one above its account's limit, stays `revoked`.
-
-Longer than a write can be in flight (STORE_TIMEOUT), so that a late write finds the record ended.
-Short, because the number of an account's records in Redis must be bounded.
-"""
+"""How long the record of a surplus session, one above its account's limit, stays `revoked`: longer
+than a write can be in flight (STORE_TIMEOUT), but short, to bound an account's records in Redis."""
 BY_USE = frozenset({"token", "device", imported_tokens.KIND})
 """Kinds that are extended by use. The others are extended when they are issued again."""
 
@@ -55,9 +52,9 @@ class Sessions:
     ) -> None:
         """Use `redis`, which the caller closes after `close` of this.
 
-        `lifetimes` has the seconds that a session of each kind lives without use. An account has
-        at most `per_account` sessions. With `imported_tokens`, tokens that other applications made
-        are looked up as well.
+        `lifetimes` has the seconds that sessions of a kind, or of `<dialect>:<kind>`, live without
+        use. An account has at most `per_account` sessions. With `imported_tokens`, tokens that
+        other applications made are looked up as well.
         """
         self._redis = redis
         self._tokens = tokens
@@ -194,7 +191,7 @@ class Sessions:
 
     def last_used(self, session: Session, ends: float) -> float:
         """Return when a session that has this end was last extended, in seconds since 1970."""
-        return max(session.opened, ends - self._lifetimes[session.kind])
+        return max(session.opened, ends - self._lifetime(session.dialect, session.kind))
 
     async def import_tokens(
         self, dialect: str, tokens: Sequence[imported_tokens.Imported]
@@ -219,7 +216,7 @@ class Sessions:
                 1,
                 set_key(account_id),
                 spec.name(""),
-                time.time() + self._lifetimes[spec.kind],
+                time.time() + self._lifetime(spec.dialect, spec.kind),
                 self._set_lifetime,
             )
         )
@@ -230,7 +227,7 @@ class Sessions:
         key_id = self._tokens.signing_key
         now = int(time.time())
         session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now, spec.device)
-        lifetime = self._lifetimes[spec.kind]
+        lifetime = self._lifetime(spec.dialect, spec.kind)
         await self._redis.execute(
             self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         )
@@ -248,7 +245,7 @@ class Sessions:
                 set_key(account_id),
                 spec.name("") if spec.reuse else "",
                 spec.name(sid),
-                time.time() + self._lifetimes[spec.kind],
+                time.time() + self._lifetime(spec.dialect, spec.kind),
                 self._set_lifetime,
                 self._per_account,
             )
@@ -261,7 +258,7 @@ class Sessions:
 
     async def _read_and_renew(self, name: str, spec: SessionSpec) -> Session | None:
         """Extend a session and return it, None when its record is gone or revoked."""
-        lifetime = self._lifetimes[spec.kind]
+        lifetime = self._lifetime(spec.dialect, spec.kind)
         record: Any = await self._redis.execute(
             self._redis.client.getex(named_key(name), ex=lifetime)
         )
@@ -294,7 +291,10 @@ class Sessions:
         await self._redis.execute_pipeline(names)
         await self._redis.execute_pipeline(records)
 
+    def _lifetime(self, dialect: str, kind: str) -> int:
+        return self._lifetimes.get(f"{dialect}:{kind}") or self._lifetimes[kind]
+
     def _issue(self, spec: SessionSpec, sid: str, key_id: str) -> IssuedToken:
         now = time.time()
-        ends = now + self._lifetimes[spec.kind]
+        ends = now + self._lifetime(spec.dialect, spec.kind)
         return IssuedToken(self._tokens.derive(sid, key_id), spec.name(sid), now, ends)
