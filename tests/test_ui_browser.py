@@ -27,6 +27,8 @@ PASSWORD, NEW_PASSWORD = "Analytical-Engine-1843", "Difference-Engine-1822"
 ADA = {"username": "ada", "email": "ada@example.org", "password": PASSWORD}
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 PREFIX = "/accounts"
+PRODUCT = f"Ada & Söhne <b>{45 * 'W'}"
+"""As long as it may be, in one word."""
 DEAD = "This link was used already, or is not valid any more."
 EXPIRED = "This link has expired."
 DONE = "Your password is changed. Sign in to the app with it."
@@ -105,7 +107,7 @@ async def site(
             settings,
             mail_url=f"file:{tmp_path}/mail",
             public_url=url,
-            product_name="Ada & Söhne <b>",
+            product_name=PRODUCT,
         )
         client = await aiohttp_client(create_app(settings))
         site = Site(client, Mailbox(tmp_path / "mail"))
@@ -178,7 +180,7 @@ async def test_an_address_is_verified(site: Site, browser: Browser, tmp_path, si
     assert link.startswith(f"{site.url}/ui/verify-email#")
     for _ in range(2):  # the link may be used again
         async with visit(browser, link, size, scheme) as page:
-            assert await page.title() == "Verify your e-mail address · Ada & Söhne <b>"
+            assert await page.title() == f"Verify your e-mail address · {PRODUCT}"
             await status(page).to_have_text("ada@example.org is verified. You can close this page.")
             await expect(page.get_by_role("button")).to_have_count(0)
             await is_tidy(page)
@@ -365,3 +367,15 @@ async def test_an_impatient_user_resets_once(site: Site, browser: Browser, monke
             await field.press("Enter")
         await status(page).to_have_text(DONE)
     assert len(calls) == 1
+
+
+async def test_without_scripts(site: Site, browser: Browser):
+    """Nothing is pretended to be under way. (Chromium shows no <noscript> to a remote control.)"""
+    context = await browser.new_context(java_script_enabled=False)
+    for name in ("verify-email", "reset-password"):
+        page = await context.new_page()
+        await page.goto(f"{site.url}/ui/{name}#token")
+        assert "<noscript><p>This page needs JavaScript.</p></noscript>" in await page.content()
+        await status(page).to_be_empty()
+        await expect(page.get_by_role("button")).to_have_count(0)
+    await context.close()
