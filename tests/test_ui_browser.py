@@ -370,7 +370,7 @@ async def test_an_impatient_user_resets_once(site: Site, browser: Browser, monke
 
 
 async def test_without_scripts(site: Site, browser: Browser):
-    """Nothing is pretended to be under way. (Chromium shows no <noscript> to a remote control.)"""
+    """The page does not say that it is checking. Chromium hides <noscript> from playwright."""
     context = await browser.new_context(java_script_enabled=False)
     for name in ("verify-email", "reset-password"):
         page = await context.new_page()
