@@ -3,12 +3,14 @@
 `SERVICE_KEYS` lists them. Contract: docs/contracts/service.md#service-keys.
 """
 
+import base64
 import enum
 import hashlib
 import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
@@ -80,12 +82,29 @@ def _parse(place: int, word: str) -> ServiceKey:
 def authenticate(request: web.Request) -> ServiceKey:
     """Return the service key of a request. Raises MissingToken, and BadToken for an unknown one."""
     scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() != "bearer" or not given.strip():
+    given, name = given.strip(), None
+    if scheme.lower() == "basic":
+        name, given = _client_credentials(given)
+    elif scheme.lower() != "bearer":
+        given = ""
+    if not given:
         raise MissingToken
-    key = find_key(request.app[SERVICE_KEYS], given.strip())
-    if key is None:
+    key = find_key(request.app[SERVICE_KEYS], given)
+    if key is None or name not in (None, key.name):
         raise BadToken(TokenProblem.FORGED)
     return key
+
+
+def _client_credentials(given: str) -> tuple[str, str]:
+    """Return the name and the key of Basic credentials, both "" if they are malformed.
+
+    Clients of OAuth 2.0 encode both as in a form (RFC 6749, 2.3.1); others send them as they are.
+    """
+    try:
+        name, _, key = base64.b64decode(given, validate=True).decode().partition(":")
+    except ValueError:  # a decoding error is one
+        return "", ""
+    return unquote(name), unquote(key)
 
 
 def find_key(keys: Sequence[ServiceKey], given: str) -> ServiceKey | None:

@@ -9,22 +9,24 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc6750 import InvalidTokenError
 from authlib.oauth2.rfc7662 import IntrospectTokenValidator
 
-from tests.handlers.internal.keys import KEYS, Scope
+from tests.handlers.internal.keys import KEYS, NAMES, Scope
 from tests.handlers.internal.test_introspection import INTROSPECT, log_in
 
 
 class Validator(IntrospectTokenValidator):
     """What a resource server has with authlib: it asks who introspects, and judges the answer."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, with_bearer: bool) -> None:
         super().__init__()
         self._url = url
-        bearer = {"access_token": KEYS[Scope.INTROSPECT], "token_type": "Bearer"}
-        self._session = OAuth2Session(token=bearer)
+        name, key = NAMES[Scope.INTROSPECT], KEYS[Scope.INTROSPECT]
+        bearer = {"access_token": key, "token_type": "Bearer"}
+        self._session = OAuth2Session(name, key, token=bearer)
+        self._auth = self._session.token_auth if with_bearer else None  # None: client credentials
 
     def introspect_token(self, token_string: str) -> Any:
         response = self._session.introspect_token(
-            self._url, token_string, "access_token", auth=self._session.token_auth
+            self._url, token_string, "access_token", auth=self._auth
         )
         response.raise_for_status()
         return response.json()
@@ -36,9 +38,9 @@ class Validator(IntrospectTokenValidator):
         return token
 
 
-@pytest.fixture
-def validator(client) -> Validator:
-    return Validator(str(client.make_url(INTROSPECT)))
+@pytest.fixture(params=[True, False], ids=["bearer", "client credentials"])
+def validator(client, request) -> Validator:
+    return Validator(str(client.make_url(INTROSPECT)), with_bearer=request.param)
 
 
 async def test_a_live_token_is_accepted(client, validator):

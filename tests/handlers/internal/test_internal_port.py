@@ -103,3 +103,18 @@ async def test_a_request_that_the_parser_rejects(ports, path):
     assert b"problem+json" not in public
     assert internal.startswith(b"HTTP/1.1 431 ")
     assert (b"problem+json" in internal) == path.startswith("/internal")
+
+
+def test_no_other_endpoint_has_a_check_of_the_port(internal_settings):
+    """Reads pay nothing for it."""
+    app = create_app(replace(internal_settings, internal_port=9000))
+    checked = {
+        route.resource.canonical
+        for route in app.router.routes()
+        if "only_at_port" in route.handler.__qualname__
+    }
+    assert {path for path in checked if not path.startswith("/internal/")} == {
+        "/readyz",
+        "/metrics",
+    }
+    assert {"/internal/introspect", "/internal/{rest}"} < checked

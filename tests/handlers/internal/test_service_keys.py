@@ -1,9 +1,11 @@
 """Service keys: who may use /internal, and that no key is shown or logged."""
 
+import base64
 import hashlib
 import hmac
 import logging
 from dataclasses import replace
+from urllib.parse import quote_plus
 
 import pytest
 from aiohttp import web
@@ -25,6 +27,11 @@ from tests.handlers.internal.keys import KEYS, NAMES, TEXT, bearer
 INTROSPECT = "/internal/introspect"
 
 
+def basic(credentials: str) -> str:
+    """Return the value of an Authorization header."""
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
+
+
 def test_keys_are_parsed():
     found = parse_service_keys(TEXT)
     assert [(key.name, key.scope) for key in found] == [
@@ -42,7 +49,14 @@ def test_keys_are_parsed():
         (None, 401, "token_missing"),
         ("Bearer", 401, "token_missing"),
         ("Bearer ", 401, "token_missing"),
-        ("Basic Z2F0ZXdheTpr", 401, "token_missing"),
+        ("Basic", 401, "token_missing"),
+        ("Basic Z2F0ZXdheQ", 401, "token_missing"),
+        (basic("gateway"), 401, "token_missing"),
+        (basic("gateway:"), 401, "token_missing"),
+        (basic("gateway:key"), 401, "token_unknown"),
+        (basic(f"reader:{KEYS[Scope.WRITE]}"), 401, "token_unknown"),
+        (basic(f":{KEYS[Scope.WRITE]}"), 401, "token_unknown"),
+        (f"Basic {KEYS[Scope.WRITE]}", 401, "token_missing"),
         (f"Token {KEYS[Scope.WRITE]}", 401, "token_missing"),
         ("Bearer " + KEYS[Scope.WRITE][:-1], 401, "token_unknown"),
         (f"Bearer {KEYS[Scope.WRITE]} x", 401, "token_unknown"),
@@ -56,6 +70,19 @@ async def test_a_request_without_a_key_is_a_401(client, given, status, code):
         problem = await response.json(content_type="application/problem+json")
         assert (response.status, problem["code"]) == (status, code)
         assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "key", ["gateway-key/with+every~kind._of-character==", KEYS[Scope.INTROSPECT]]
+)
+@pytest.mark.parametrize("encode", [str, quote_plus])
+async def test_client_credentials(aiohttp_client, settings, key, encode):
+    """As clients of OAuth 2.0 send them, encoded or not."""
+    keys = parse_service_keys(f"a.name:introspect:{key}")
+    client = await aiohttp_client(create_app(replace(settings, service_keys=keys)))
+    headers = {"Authorization": basic(f"a.name:{encode(key)}")}
+    async with client.post(INTROSPECT, data={"token": "x"}, headers=headers) as response:
+        assert response.status == 200
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
