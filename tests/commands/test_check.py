@@ -22,6 +22,7 @@ from commands.findings import judge_secrets, judge_settings
 from commands.serving import run_loop
 from commands.store_findings import judge_database, judge_redis
 from handlers import Conflict
+from handlers.internal.service_keys import parse_service_keys
 from handlers.mounts import Mount
 from settings import Settings
 from store.diagnostics import DatabaseDiagnostics, RedisDiagnostics
@@ -371,6 +372,19 @@ def test_settings_to_be_warned_of(settings, said):
         assert warnings(fine) == []
     [warning] = warnings(settings)
     assert said in warning
+
+
+def test_services_without_an_internal_port_are_noted():
+    """The proxy must refuse /internal then; nothing is noted where no service has a key."""
+    keys = parse_service_keys(f"gateway:introspect:{'0123456789abcdef' * 2}")
+
+    def found(**changes):
+        settings = Settings(**changes)
+        return [each for each in judge_settings(settings) if "INTERNAL_PORT" in each.what]
+
+    [note] = found(service_keys=keys)
+    assert note.level == "note"
+    assert found(service_keys=keys, internal_port=9000) == found() == []
 
 
 def test_dialects_that_collide(where, settings, monkeypatch, capsys):
