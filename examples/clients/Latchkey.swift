@@ -110,8 +110,10 @@ actor Latchkey {
         }
         var attempt = 1
         while true {
-            let (data, response) = try await URLSession.shared.data(for: request)
-            guard let response = response as? HTTPURLResponse else { throw URLError(.badServerResponse) }
+            let (data, reply) = try await URLSession.shared.data(for: request)
+            guard let response = reply as? HTTPURLResponse else {
+                throw URLError(.badServerResponse)
+            }
             if (200..<300).contains(response.statusCode) { return data }
             let problem = Problem(response, data)
             if [429, 503].contains(problem.status), let wait = problem.retryAfter,
