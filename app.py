@@ -25,7 +25,8 @@ from mail.settings import MailOptions
 from mail.transport import make_transport
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
-from store.event_log import EventWriter
+from store.event_pruning import EventPruner
+from store.event_writer import EventWriter
 from store.limits import RateLimits
 from store.mail_queue import MailRules
 from store.threads import usable_cores
@@ -91,6 +92,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     app.cleanup_ctx.append(partial(_open_core, settings, report, observer))
     if mail_options(settings).problem is None:
         app.cleanup_ctx.append(_send_mail(app, settings))
+    if settings.events == "on":
+        app.cleanup_ctx.append(_prune_events)
     if settings.breached_passwords:
         app.cleanup_ctx.append(partial(_ask_about_breaches, settings.breached_passwords, observer))
     app.cleanup_ctx.append(_flush_request_log)
@@ -117,7 +120,15 @@ async def _open_core(
         if core.limits:
             app[app_keys.LIMITS] = core.limits
         app[app_keys.INTROSPECTION] = core.introspection
+        app[app_keys.EVENTS] = core.events
         yield
+
+
+async def _prune_events(app: web.Application) -> AsyncIterator[None]:
+    pruner = EventPruner(app[CORE].events)
+    pruner.start()
+    yield
+    await pruner.close()
 
 
 async def _ask_about_breaches(

@@ -132,7 +132,7 @@ create table if not exists event (
     -- The transaction that wrote it, or the account's `last_event` if that is higher.
     transaction xid8        not null,
     time        timestamptz not null default clock_timestamp(),
-    -- One of TYPES in store/event_log.py.
+    -- One of TYPES in store/event_writer.py.
     type        text        not null,
     -- No reference: events outlive their account.
     account_id  bigint      not null,
@@ -144,6 +144,7 @@ create table if not exists event (
     data        jsonb       not null default '{}'
 );
 create index if not exists event_position on event (transaction, id);
+create index if not exists event_account on event (account_id, transaction, id);
 
 -- The position of the last event that was deleted because of its age.
 create table if not exists event_retention (

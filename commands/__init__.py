@@ -66,6 +66,12 @@ once and permanently, even if Redis loses data: PostgreSQL decides.""",
 The pictures that every account can choose from. Ten are drawn at the first start; after that, only
 you change the gallery.""",
     ),
+    "events": (
+        "list what was done to accounts",
+        """\
+What was done to accounts, when and by whom, the oldest first. Events are recorded with EVENTS=on
+and kept for EVENT_DAYS.""",
+    ),
     "mail": (
         "list messages, or show one",
         """\

@@ -21,6 +21,7 @@ from settings import Settings
 from store.all_accounts import AllAccounts
 from store.core import Core
 from store.errors import Unavailable
+from store.event_log import EventLog
 
 BATCH = 10_000
 """Accounts in one statement."""
@@ -130,6 +131,7 @@ async def _end_all(settings: Settings, chosen: Namespace) -> str:
         count = count_of(await accounts.count(), "account")
         if not (chosen.yes or confirm(f"This ends every session of {count}.")):
             raise CommandError("no session was ended")
+        await EventLog(database).rebase()
         ended, last = 0, 0
         while raised := await accounts.raise_epochs(last, BATCH):
             last, ended = raised[0], ended + raised[1]

@@ -15,7 +15,7 @@ from commands.listening import Listener, place
 from mail.settings import PORT, directory_url
 from settings import Settings
 from store.core import Core, CoreOptions, open_core, open_database
-from store.event_log import Actor, EventWriter
+from store.event_writer import Actor, EventWriter
 from store.postgresql.database import Database
 
 UNREACHED = "redis://nobody.invalid"

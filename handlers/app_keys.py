@@ -12,6 +12,7 @@ from handlers.http.response import Response
 from store.access import Access
 from store.accounts import Accounts
 from store.errors import AppError
+from store.event_log import EventLog
 from store.images import Images
 from store.introspection import Introspection
 from store.limits import Limits
@@ -51,6 +52,7 @@ REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
 
 IMAGES = web.AppKey("images", Images)
 RECOVERY = web.AppKey("recovery", Recovery)
+EVENTS = web.AppKey("events", EventLog)
 INTROSPECTION = web.AppKey("introspection", Introspection)
 
 

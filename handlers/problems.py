@@ -31,6 +31,7 @@ from store.errors import (
     BadPicture,
     BadToken,
     Busy,
+    CursorExpired,
     EmailNotVerified,
     Inactive,
     LinkExpired,
@@ -99,6 +100,11 @@ PROBLEMS = {
     "timeout": Problem(408, "The body did not arrive in time.", "Send the request again."),
     "taken": Problem(
         409, "The username or the e-mail is taken.", "Show `errors` beside the fields."
+    ),
+    "cursor_expired": Problem(
+        410,
+        "Events after this cursor were deleted.",
+        "Read all accounts again, then the events without a cursor.",
     ),
     "payload_too_large": Problem(
         413, "The body is too large.", "Send less; shrink a picture before you send it."
@@ -216,6 +222,8 @@ def render_error(error: AppError) -> Response:
             return _problem("taken", errors=errors)
         case BadCredentials():
             return _problem("invalid_credentials", BEARER)
+        case CursorExpired():
+            return _problem(error.code)
         case Inactive() | EmailNotVerified() | WrongPassword() | LinkInvalid() | LinkExpired():
             return _problem(error.code)
         case MissingToken() | BadHeader(spaces=False):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from store import event_log
+from store import event_writer
 from store.account import Account, Details
 from store.errors import Unstorable
-from store.event_log import fields_data
+from store.event_writer import fields_data
 from store.names import FOLD, is_seen, is_valid_name
 
 NAMES = ("username", "email")
@@ -59,13 +59,13 @@ def assignments(changes: Mapping[str, Any], kept: str | None) -> tuple[str, list
 def event_of(changes: Mapping[str, Any]) -> tuple[str, str]:
     """Return the type of a change's event, and the SQL expression of its data."""
     if "password" in changes:
-        type = event_log.PASSWORD_CHANGED
+        type = event_writer.PASSWORD_CHANGED
     elif "is_active" in changes:
-        type = event_log.ENABLED if changes["is_active"] else event_log.DISABLED
+        type = event_writer.ENABLED if changes["is_active"] else event_writer.DISABLED
     elif changes.get("email_verified_at"):
-        type = event_log.EMAIL_VERIFIED
+        type = event_writer.EMAIL_VERIFIED
     else:
-        type = event_log.CHANGED
+        type = event_writer.CHANGED
     return type, fields_data(changes)
 
 

@@ -24,7 +24,7 @@ from store.account_sql import (
 )
 from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
-from store.event_log import CREATED, DELETED, NO_DATA, SESSIONS_ENDED, Actor, EventWriter
+from store.event_writer import CREATED, DELETED, NO_DATA, SESSIONS_ENDED, Actor, EventWriter
 from store.mail_queue import MailQueue
 from store.names import is_valid_text
 from store.postgresql.database import Database, Row

@@ -13,7 +13,7 @@ from store.account import Account, NewAccount
 from store.accounts import Accounts
 from store.authentication import Caller, resolve_caller
 from store.errors import Busy
-from store.event_log import Actor
+from store.event_writer import Actor
 from store.imported_tokens import Imported
 from store.logins import MAX_ATTEMPTS
 from store.passwords import Passwords

@@ -3,7 +3,7 @@
 import asyncio
 
 from store.account_sql import RAISED
-from store.event_log import SESSIONS_ENDED, EventWriter
+from store.event_writer import SESSIONS_ENDED, EventWriter
 from store.postgresql.database import Database
 
 BATCH_SECONDS = 60.0
@@ -22,11 +22,11 @@ class AllAccounts:
         """Raise the epochs of the `count` accounts with the lowest ids above `after`.
 
         Return the highest of these ids and the number of accounts, None when there are none. Each
-        account has an event. It may take BATCH_SECONDS.
+        account has an event, after all that it had before. It may take BATCH_SECONDS.
         """
         [(last, ended)] = await self._database.rows(
             f"""with raised as (
-                    update account set session_epoch = {RAISED}{self._events.assignment}
+                    update account set session_epoch = {RAISED}{self._events.reset}
                      where id > %(after)s and id <= (select max(id) from (
                            select id from account where id > %(after)s
                             order by id limit %(count)s) as batch)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from store.access import Access
 from store.accounts import Accounts
 from store.admin import Admin
-from store.event_log import EventLog, EventWriter
+from store.event_log import EventLog
+from store.event_writer import EventWriter
 from store.images import Images
 from store.introspection import Introspection
 from store.limits import Limits, RateLimits

@@ -114,6 +114,9 @@ class CursorExpired(AppError):
 
     code = "cursor_expired"
 
+    def __init__(self) -> None:
+        super().__init__("events after this cursor were deleted because of their age")
+
 
 class PictureProblem(enum.Enum):
     """Why a file is not accepted as a picture."""

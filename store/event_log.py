@@ -1,118 +1,30 @@
-"""The events of accounts: what was changed and by whom, written in the statement of the change.
-
-docs/events.md has the rules: which changes have events, their order, and how long they are kept.
+"""The log of events: reads them in an order that misses none, and deletes old ones.
 
 The position of an event is (transaction, id). A sequence gives out ids before their transactions
 commit, and transactions do not commit in the order of their ids. A reader therefore stays below
 the oldest transaction that is still running: nothing can appear there later. Two changes of one
 account wait for each other, and the later one may belong to the older transaction. Its event gets
 the higher position anyway, because the account's row has the position of its last event.
+docs/events.md has the rules.
 """
 
+import asyncio
+import contextlib
 import datetime
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from store.errors import CursorExpired
+from store.event_writer import Actor
 from store.postgresql.database import Database
 
-CREATED = "account.created"
-CHANGED = "account.changed"
-EMAIL_VERIFIED = "account.email_verified"
-PASSWORD_CHANGED = "account.password_changed"  # noqa: S105  # not a password
-DISABLED = "account.disabled"
-ENABLED = "account.enabled"
-DELETED = "account.deleted"
-SESSIONS_ENDED = "sessions.ended"
-TYPES = (
-    CREATED,
-    CHANGED,
-    EMAIL_VERIFIED,
-    PASSWORD_CHANGED,
-    DISABLED,
-    ENABLED,
-    DELETED,
-    SESSIONS_ENDED,
-)
-"""Each change has one event: a new password also ends sessions, and is one event."""
-
-NO_DATA = "'{}'::jsonb"
-ACTOR_TYPES = ("account", "operator", "service", "admin")
-_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
 _CURSOR = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
-_POSITION = "greatest(last_event, pg_current_xact_id())"
 _MAX_ID = 2**63 - 1
 PRUNED_AT_ONCE = 1_000
 """Events that one statement deletes."""
-
-
-class Actor(NamedTuple):
-    """Who made a change: the account itself, an operator, a service key or an admin, by name."""
-
-    type: str
-    name: str | None = None
-    """None for the account itself, whose name is its username."""
-
-
-ITSELF = Actor("account")
-
-
-@dataclass(frozen=True, slots=True)
-class EventWriter:
-    """The parts that statements about accounts need to write events; empty when they are off."""
-
-    is_on: bool = False
-    actor: Actor = ITSELF
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for an actor that cannot be part of a statement."""
-        kind, name = self.actor
-        if kind not in ACTOR_TYPES or (name is not None and not _NAME.fullmatch(name)):
-            raise ValueError(f"not an actor: {self.actor!r}")
-
-    def acting_as(self, actor: Actor) -> Self:
-        """Return a writer of the same events with this actor. Raises ValueError."""
-        return replace(self, actor=actor)
-
-    @property
-    def assignment(self) -> str:
-        """What an UPDATE of an account sets as well."""
-        return f", last_event = {_POSITION}" if self.is_on else ""
-
-    @property
-    def position(self) -> str:
-        """The value that an INSERT of an account has for the column that `returning` names."""
-        return ", pg_current_xact_id()" if self.is_on else ""
-
-    @property
-    def returning(self) -> str:
-        """What the statement must return as well, besides the account's id and username."""
-        return ", last_event" if self.is_on else ""
-
-    def insertion(self, type: str, source: str, *, data: str = NO_DATA) -> str:
-        """Return the text of an INSERT that writes an event for each row of `source`.
-
-        It is meant for a CTE, in the statement of the change: neither is there without the other.
-        `source` is a FROM item, with a WHERE if it needs one, whose rows have `id`, `username` and
-        `last_event`. `data` is an SQL expression over it, of type jsonb.
-        """
-        if type not in TYPES:
-            raise ValueError(f"not a type of event: {type!r}")
-        if not self.is_on:
-            return "select"
-        name = "username" if self.actor.name is None else f"'{self.actor.name}'"
-        return f"""insert into event
-                   (transaction, type, account_id, username, actor_type, actor_name, data)
-            select {_POSITION}, '{type}', id, username, '{self.actor.type}', {name}, {data}
-              from {source}"""
-
-
-def fields_data(columns: Iterable[str]) -> str:
-    """Return the SQL expression of an event's data that names these columns, without values."""
-    named = ", ".join(f'"{column}"' for column in sorted(columns))
-    return f"""'{{"fields": [{named}]}}'::jsonb"""
+POLL_SECONDS = 0.5
+"""How often a waiting reader looks for events, which any server may have written."""
 
 
 class Cursor(NamedTuple):
@@ -152,6 +64,17 @@ class Event:
     cursor: Cursor
     """Its position."""
 
+    def shape(self) -> dict[str, Any]:
+        """Return the event as every reader gets it (docs/events.md): its names are a contract."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "time": self.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "account": {"id": self.account_id, "username": self.username},
+            "actor": {"type": self.actor.type, "name": self.actor.name},
+            "data": self.data,
+        }
+
 
 class EventLog:
     """Reads the events, and deletes old ones. Every method raises Unavailable."""
@@ -186,14 +109,10 @@ class EventLog:
                           from pg_current_snapshot() as now) as snapshot
                  cross join event_retention as retention
                   left join lateral (
-                       select id, type, time, account_id, username, actor_type, actor_name, data,
-                              transaction::text
-                         from event
+                       select {_COLUMNS} from event
                         where (transaction, id) > (%(transaction)s::xid8, %(id)s)
-                          and transaction < oldest
-                          {"" if account_id is None else "and account_id = %(account)s"}
-                          {"" if type is None else "and type = %(type)s"}
-                        order by transaction, id limit %(limit)s) as found on true""",
+                          and transaction < oldest {_only(account_id, type)}
+                        order by event.transaction, event.id limit %(limit)s) as found on true""",
             {
                 "transaction": str((after or START).transaction),
                 "id": (after or START).id,
@@ -208,10 +127,54 @@ class EventLog:
         events = [_event(*row[4:]) for row in rows if row[4] is not None]
         return events, events[-1].cursor if len(events) == limit else Cursor(int(oldest), 0)
 
+    async def wait(
+        self, after: Cursor | None, limit: int, seconds: float, stopped: asyncio.Event
+    ) -> tuple[list[Event], Cursor]:
+        """Do as `read`, and wait for an event for this long, or until `stopped` is set."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            events, after = await self.read(after, limit)
+            left = deadline - loop.time()
+            if events or left <= 0 or stopped.is_set():
+                return events, after
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), min(left, POLL_SECONDS))
+
+    async def latest(
+        self, limit: int, *, account_id: int | None = None, type: str | None = None
+    ) -> tuple[list[Event], Cursor]:
+        """Return the last events, the oldest of them first, and the cursor to read on from."""
+        rows = await self._database.rows(
+            f"""select oldest::text, found.*
+                  from (select pg_snapshot_xmin(pg_current_snapshot()) as oldest) as snapshot
+                  left join lateral (
+                       select {_COLUMNS} from event
+                        where transaction < oldest {_only(account_id, type)}
+                        order by event.transaction desc, event.id desc
+                        limit %(limit)s) as found on true""",
+            {"account": account_id, "type": type, "limit": limit},
+        )
+        events = [_event(*row[1:]) for row in reversed(rows) if row[1] is not None]
+        return events, Cursor(int(rows[0][0]), 0)
+
     async def newest(self) -> Cursor:
         """Return a cursor from which only later events are read, and those that commit now."""
         [oldest] = await self._database.one("select pg_snapshot_xmin(pg_current_snapshot())::text")
         return Cursor(int(oldest), 0)
+
+    async def rebase(self) -> None:
+        """Make all events readable in a database that was restored from a dump.
+
+        Its transactions are numbered anew, and those of the events may be far ahead. Their order
+        stays that of their ids. Existing cursors may have expired.
+        """
+        await self._database.rows(
+            """update event set transaction = '0'
+                where exists (select from event
+                               where transaction > pg_snapshot_xmax(pg_current_snapshot()))
+                returning null"""
+        )
 
     async def prune(self) -> int:
         """Delete some of the events that are older than the days they are kept; return how many.
@@ -236,6 +199,16 @@ class EventLog:
             (PRUNED_AT_ONCE, self.days),
         )
         return int(count)
+
+
+_COLUMNS = "id, type, time, account_id, username, actor_type, actor_name, data, transaction::text"
+"""The transaction is text: to be sorted by its number, it must be named `event.transaction`."""
+
+
+def _only(account_id: int | None, type: str | None) -> str:
+    """Return the conditions for events of an account, or of a type."""
+    of_account = "" if account_id is None else "and account_id = %(account)s"
+    return of_account + ("" if type is None else " and type = %(type)s")
 
 
 def _event(

@@ -30,7 +30,7 @@ PRIVILEGES = {
     "picture": "select insert delete",
     "gallery": "select",
     "mail": "select insert update delete",
-    "event": "select insert delete",
+    "event": "select insert update delete",
     "event_retention": "select update",
     "webhook": "select insert update",
 }

@@ -8,7 +8,7 @@ import psycopg2.errors
 from store.account import Account
 from store.account_sql import COLUMNS, RAISED, RETURNED
 from store.errors import Taken
-from store.event_log import CHANGED, EMAIL_VERIFIED, PASSWORD_CHANGED, EventWriter, fields_data
+from store.event_writer import CHANGED, EMAIL_VERIFIED, PASSWORD_CHANGED, EventWriter, fields_data
 from store.mail_queue import MailQueue
 from store.names import fold_email
 from store.postgresql.database import Database, Row

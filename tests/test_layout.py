@@ -71,7 +71,7 @@ ROOMS = {
     "store.transfer": {
         "store.account",
         "store.errors",
-        "store.event_log",
+        "store.event_writer",
         "store.images",
         "store.names",
     },

@@ -8,11 +8,9 @@ from handlers.content_type import content_type_of
 from handlers.errors import UnsupportedMediaType
 from handlers.forms import URLENCODED, parse_urlencoded
 from handlers.http.response import Response, json_response, safe_header_value
-from handlers.internal.routes import routes
+from handlers.internal.routes import NO_STORE, routes
 from handlers.internal.service_keys import Scope, ServiceKey
 from handlers.problems import REQUIRED, FieldError, InvalidFields
-
-NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 
 
 @routes.require(Scope.INTROSPECT, "/introspect")

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from handlers.app_keys import REQUEST_ID
 from handlers.http.response import Response
@@ -12,6 +12,7 @@ from handlers.problems import InsufficientScope, render_error
 from handlers.routes import POST, Checks, Routes
 
 PREFIX = "/internal"
+NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 
 KeyHandler = Callable[[web.Request, ServiceKey], Awaitable[Response]]
 

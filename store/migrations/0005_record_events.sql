@@ -13,6 +13,7 @@ create table if not exists event (
     data        jsonb       not null default '{}'
 );
 create index if not exists event_position on event (transaction, id);
+create index if not exists event_account on event (account_id, transaction, id);
 
 -- The position of the last event that was deleted because of its age.
 create table if not exists event_retention (

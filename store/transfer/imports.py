@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from store.event_log import CREATED, EventWriter
+from store.event_writer import CREATED, EventWriter
 from store.names import FOLD
 from store.transfer.bulk import bulk_connection
 from store.transfer.exports import KEPT

@@ -7,7 +7,7 @@ import pytest
 
 from tests.program import ROOT
 
-COMMANDS = ("serve", "check", "account", "sessions", "gallery", "mail")
+COMMANDS = ("serve", "check", "account", "sessions", "gallery", "events", "mail")
 ACTIONS = {
     "account": ("show", "set"),
     "sessions": ("list", "end"),

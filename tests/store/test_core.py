@@ -10,7 +10,7 @@ from app import core_options
 from store.all_accounts import AllAccounts
 from store.core import open_core, open_database
 from store.errors import Unavailable
-from store.event_log import EventWriter
+from store.event_writer import EventWriter
 from store.session_record import Session, record_key
 
 KEY = "a key for this test alone, long enough"

@@ -10,7 +10,8 @@ from store.account import Login, NewAccount
 from store.all_accounts import AllAccounts
 from store.core import Core
 from store.errors import BadToken, Taken
-from store.event_log import Actor, Event, EventWriter
+from store.event_log import Event
+from store.event_writer import Actor, EventWriter
 from store.link_effects import LinkEffects
 from store.session_record import SessionSpec
 from store.transfer.imports import open_import
