@@ -166,8 +166,8 @@ class EventLog:
     async def rebase(self) -> None:
         """Make all events readable in a database that was restored from a dump.
 
-        Its transactions are numbered anew, and those of the events may be far ahead. Their order
-        stays that of their ids. Existing cursors may have expired.
+        The numbers of transactions begin again there, and those of the events may be far ahead.
+        Their order stays that of their ids. Existing cursors may have expired.
         """
         await self._database.rows(
             """update event set transaction = '0'

@@ -72,7 +72,7 @@ class EventWriter:
     def reset(self) -> str:
         """Do as `assignment`, for accounts of a restored database while nothing else writes.
 
-        Its transactions are numbered anew, and the accounts' positions may be far ahead.
+        The numbers of transactions begin again there, and those of accounts may be far ahead.
         """
         return ", last_event = pg_current_xact_id()" if self.is_on else ""
 

@@ -247,7 +247,7 @@ LIMITED = (
 def test_problems_are_those_of_the_code():
     """Every code of latchkey is there with its status and title.
 
-    Those of unreadable requests and of service keys are not.
+    Those of unreadable requests and of other services are not.
     """
     found, responses = {}, DOCUMENTS["latchkey"]["components"]["responses"].values()
     for content in (node.get("content", {}).get(PROBLEM_JSON) for node in responses):
@@ -260,7 +260,7 @@ def test_problems_are_those_of_the_code():
     assert found == {
         code: row
         for code, row in codes.items()
-        if code not in ("uri_too_long", "headers_too_large", "insufficient_scope")
+        if code not in ("uri_too_long", "headers_too_large", "insufficient_scope", "cursor_expired")
     }
     fields = DOCUMENTS["latchkey"]["components"]["schemas"]["latchkey.FieldError"]["properties"]
     assert fields["code"]["enum"] == list(FIELD_CODES)

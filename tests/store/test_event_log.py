@@ -195,7 +195,7 @@ async def test_a_cursor_of_another_database_has_expired(recording):
 
 
 async def test_after_a_restore_from_a_dump_events_can_be_read(recording, database):
-    """Where transactions are numbered anew, those of events and accounts may be far ahead."""
+    """The numbers of transactions begin again there: those of events may be far ahead."""
     kim = await register(recording, "kim")
     with database.cursor() as cursor:
         cursor.execute("update event set transaction = '1000000000000'")

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient
 from app import create_app
 from handlers.app_keys import DRAINING
 from tests.handlers.internal.keys import KEYS, Scope, bearer
+from tests.handlers.internal.test_openapi import OPERATIONS, check
 
 MIKA = {"username": "mika", "email": "mika@example.com", "password": "correct-Horse-9"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -25,8 +26,8 @@ async def recording(aiohttp_client, internal_settings, clean) -> TestClient:
 async def events(client: TestClient, scope: Scope = Scope.READ, **query: Any) -> tuple[int, Any]:
     headers = bearer(KEYS[scope])
     async with client.get("/internal/events", params=query, headers=headers) as response:
-        if response.status == 200:
-            assert response.headers["Cache-Control"] == "no-store"
+        described = OPERATIONS["/events", "GET"]
+        check(described, response.status, response.headers, await response.read())
         return response.status, await response.json(content_type=None)
 
 
