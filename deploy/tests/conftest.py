@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.tests.engines import Engine, find_engine
-from tests.conftest import clean, database, redis_client, stores  # noqa: F401  # fixtures
+from tests.conftest import (  # noqa: F401  # fixtures
+    clean,
+    database,
+    redis_client,
+    settings,
+    stores,
+)
+from tests.handlers.conftest import outages  # noqa: F401  # fixture
 
 
 @pytest.fixture(scope="session")

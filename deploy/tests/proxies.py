@@ -29,7 +29,7 @@ KINDS = ("haproxy", "nginx", "caddy")
 HOSTS = dict.fromkeys(KINDS, ("127.0.0.1", "127.0.0.1")) | {"caddy": ("127.0.0.1", "127.0.0.2")}
 """Where the two servers listen: Caddy asks all of them for their health on one port."""
 INSTALLED = {kind: shutil.which(kind, path=_PATH) for kind in KINDS}
-_NGINX = """
+NGINX = """
 daemon off;
 user root;
 pid {home}/pid;
@@ -151,7 +151,7 @@ def configuration(
             HOST: PREFIX_HOST if prefixed else HOST,
         }
         (home / "latchkey.conf").write_text(replaced(text, {**servers, **changes}))
-        (home / "nginx.conf").write_text(_NGINX.format(home=home))
+        (home / "nginx.conf").write_text(NGINX.format(home=home))
     else:
         text = (DEPLOY / "caddy/Caddyfile").read_text()
         site, tls = f"\n{HOST} {{\n", f"\ttls {home}/site.crt {home}/site.key\n"

@@ -15,7 +15,7 @@ from handlers.errors import MissingToken, RenderError
 from handlers.http.response import Response
 from handlers.routes import Endpoint
 from store.authentication import Caller
-from store.errors import AppError, BadToken
+from store.errors import AppError, BadToken, Unavailable
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 """The methods that metrics count by name. Any other method works, too."""
@@ -43,12 +43,16 @@ async def verify(request: web.Request) -> Response:
         token = token_of(request)
     except AppError:
         token = ""  # malformed, which is an invalid token and not a missing one
-    if token is None:
-        if request.query.get("optional") == "1":
-            return Response(headers={"Cache-Control": "no-store"})
+    if token is not None:
+        headers = identity_headers(await request.app[ACCESS].authenticate(token))
+    elif request.query.get("optional") == "1":
+        headers = {"Cache-Control": "no-store"}
+    else:
         raise MissingToken
-    caller = await request.app[ACCESS].authenticate(token)
-    return Response(headers=identity_headers(caller))
+    if request.query_string and request.query.get("again") == "1":
+        # The proxy has refused the request already: a 200 would tell the client that it succeeded.
+        raise Unavailable("/verify", "accepts what was refused a moment ago")
+    return Response(headers=headers)
 
 
 def identity_headers(caller: Caller) -> dict[str, str]:

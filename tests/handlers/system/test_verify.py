@@ -149,6 +149,20 @@ async def test_optional(client):
     assert identity(response) == {}
 
 
+async def test_a_proxy_that_asks_again_gets_an_error_in_any_case(client):
+    token, _ = await register(client)
+    valid = {"Authorization": f"Bearer {token}"}
+    for query, headers in (("again=1", valid), ("again=1&optional=1", {})):
+        response = await client.get(f"/verify?{query}", headers=headers)
+        assert response.status == 503
+        assert int(response.headers["Retry-After"]) >= 1
+        assert identity(response) == {}
+    assert (await client.get("/verify?again=0", headers=valid)).status == 200
+    assert (await client.get("/verify?again=1")).status == 401
+    refused = await client.get("/verify?again=1&optional=1", headers={"Authorization": "Token 0"})
+    assert refused.status == 401
+
+
 @pytest.mark.parametrize("store", ["postgresql", "redis"])
 async def test_an_unavailable_store_is_503_and_never_401(outages, aiohttp_client, clean, store):
     client = await aiohttp_client(create_app(outages.settings))

@@ -1,0 +1,1 @@
+"""A Django application. Only `identity` and one setting know Latchkey."""

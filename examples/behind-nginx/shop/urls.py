@@ -1,0 +1,7 @@
+"""Routes."""
+
+from django.urls import path
+
+from shop import views
+
+urlpatterns = [path("orders/", views.orders)]
