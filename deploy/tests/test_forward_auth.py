@@ -146,6 +146,16 @@ def test_forged_headers_never_arrive(site: Site, token: str, path: str):
             assert identity(send_as_written(site, "GET", path, headers)) == {}
 
 
+def test_a_client_can_hide_its_identity_at_most(site: Site, token: str):
+    """A proxy removes the headers that Connection names: the request may become anonymous."""
+    known = identity(send(site, "GET", "/orders", token=token))
+    named = send(site, "GET", "/orders", token=token, Connection=", ".join(["close", *NAMES]))
+    if site.kind == "envoy":
+        assert named.status == 400
+    else:
+        assert identity(named).items() <= known.items()
+
+
 def test_headers_that_look_alike_pass(site: Site, token: str):
     reply = send(site, "GET", "/orders", token=token, X_Accountant="1", X_Request_Note="2")
     assert {"X-Accountant", "X-Request-Note"} <= {name.title() for name, _ in reply.json["headers"]}
