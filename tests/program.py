@@ -235,9 +235,9 @@ def read_to_end(connection: socket.socket, patience: float = PATIENCE) -> bytes 
 
 
 class Relay:
-    """A TCP port in front of a unix socket, for as long as it is not closed."""
+    """A TCP port in front of a unix socket or another port, for as long as it is not closed."""
 
-    def __init__(self, target: str, port: int = 0) -> None:
+    def __init__(self, target: str | tuple[str, int], port: int = 0) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", port))
         self._ends = [self._listener]
@@ -247,7 +247,8 @@ class Relay:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, far = self._listener.accept()[0], socket.socket(socket.AF_UNIX)
+                family = socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET
+                near, far = self._listener.accept()[0], socket.socket(family)
                 self._ends += [near, far]
                 far.connect(self._target)
                 for ends in ((near, far), (far, near)):

@@ -157,6 +157,38 @@ def test_what_is_looked_at_is_all_there():
     assert "handlers.dialects.lumotist" in imports_of("handlers")
 
 
+CLIENT = [*(ROOT / "clients/python/src").rglob("*.py")]
+CLIENT_LIBRARIES = {
+    "aiohttp": "aiohttp",
+    "django": "django",
+    "flask": "flask",
+    "rest_framework": "rest_framework",
+    "starlette": "starlette",
+    "werkzeug": "flask",
+}
+"""Each library with the module of latchkey-client that may import it. All may import httpx."""
+
+
+@pytest.mark.parametrize("file", CLIENT, ids=name_of)
+def test_the_client_imports_httpx_and_nothing_of_the_server(file):
+    names = {node.module for node in ast.walk(tree_of(file)) if isinstance(node, ast.ImportFrom)}
+    names |= {
+        alias.name
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    allowed = {"latchkey_client", "httpx", *sys.stdlib_module_names}
+    allowed |= {each for each, module in CLIENT_LIBRARIES.items() if module == file.stem}
+    assert packages(names) <= allowed
+    assert len(file.read_text().splitlines()) <= MOST_LINES
+
+
+def test_the_server_imports_no_client():
+    assert CLIENT
+    assert [each for each in FILES if "latchkey_client" in packages(imports_of(each))] == []
+
+
 @pytest.mark.parametrize("module", FILES)
 def test_imports_point_one_way(module):
     place = ORDER.index(module.partition(".")[0])

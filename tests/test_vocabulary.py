@@ -91,6 +91,7 @@ OLD_MODULES = {
 }
 PRODUCT = [ROOT / name for name in ("app.py", "server.py", "settings.py", "schema.sql")]
 ROOMS = (
+    "clients/python/src",
     "commands",
     "embedded",
     "handlers",

@@ -10,6 +10,7 @@ DOCUMENTS = sorted(
     {
         *PAGES,
         *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "clients").glob("*/README.md"),
         *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "RELIABILITY.md")),
         *(ROOT / name for name in ("CHANGELOG.md", "bench/NOTES.md")),
     }
