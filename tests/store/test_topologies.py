@@ -10,7 +10,9 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
+from store.authentication import Caller
 from store.errors import Unavailable
+from store.introspection import Introspection
 from store.redis.client import Redis, connect_redis
 from store.redis.topology import Single
 from store.session_record import SessionSpec, record_key
@@ -118,6 +120,23 @@ async def test_sessions_are_extended_by_use(anywhere):
     sessions.renew(session._replace(opened=int(time.time()) - DAY))
     await sessions.close()
     assert await anywhere.execute(anywhere.client.ttl(key)) > 100
+
+
+async def test_the_ends_of_sessions_are_read_together(anywhere):
+    """For introspection: one pipeline, over several nodes."""
+    sessions = sessions_in(anywhere)
+    issued = [await sessions.open(70 + n, EPOCH, SessionSpec("kust")) for n in range(5)]
+
+    async def authenticate(token: str) -> Caller:
+        [session] = (await sessions.read([sessions.sid_of(token)], soon())).values()
+        return Caller(None, session)
+
+    introspection = Introspection(authenticate, anywhere)
+    try:
+        found = await asyncio.gather(*(introspection.introspect(each.token) for each in issued))
+        assert [each.ends for each in found] == pytest.approx([each.ends for each in issued], abs=2)
+    finally:
+        introspection.close()
 
 
 async def test_many_keys_are_answered_in_their_order(anywhere):
