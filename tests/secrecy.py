@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from handlers.internal import service_keys
 from store.one_time_tokens import OneTimeTokens
 from store.passwords import Passwords
 from store.tokens import Tokens
@@ -55,7 +56,7 @@ WATCH = Watch()
 
 @contextmanager
 def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    """Watch this process: its tokens, its passwords, its two kinds of log."""
+    """Watch this process: its tokens, its passwords, its service keys, its two kinds of log."""
 
     def derive(original: Callable[..., str], *args: Any) -> str:
         token = original(*args)
@@ -71,6 +72,10 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         WATCH.note_password(password)
         return await original(self, password, *rest)
 
+    def digest(original: Callable[[str], bytes], key: str) -> bytes:
+        WATCH.note_password(key)
+        return original(key)
+
     def flush(original: Callable[..., None], self: RequestLog) -> None:
         WATCH.lines += [self._format(each) for each in self._entries]
         original(self)
@@ -83,6 +88,7 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
         (RequestLog, "flush", flush),
     ):
         patch.setattr(owner, name, functools.partialmethod(_around, ours, getattr(owner, name)))
+    patch.setattr(service_keys, "_digest", functools.partial(digest, service_keys._digest))
     # `serve`, run in this process, would take all handlers away from every later test.
     patch.setattr("telemetry.log.set_up", lambda *_, **__: None)
     logging.getLogger().addHandler(WATCH)

@@ -8,14 +8,12 @@ from aiohttp.test_utils import TestClient
 from app import create_app
 from handlers.internal.service_keys import parse_service_keys
 from settings import Settings
-from tests.handlers.internal.keys import KEYS, TEXT
-from tests.secrecy import WATCH
+from tests.handlers.internal.keys import TEXT
 
 
 @pytest.fixture(scope="session")
 def internal_settings(settings: Settings) -> Settings:
-    """Settings with a service key of each scope, none of which may be logged."""
-    WATCH.passwords.update(KEYS.values())
+    """Settings with a service key of each scope."""
     return replace(settings, service_keys=parse_service_keys(TEXT))
 
 

@@ -100,7 +100,9 @@ async def test_the_response_is_exact(client):
             assert response.headers["Content-Type"] == "application/json"
 
 
-@pytest.mark.parametrize("token", ["x", "0" * 40, "0" * 64, "\u00e9\0 \n", "a" * 100_000])
+@pytest.mark.parametrize(
+    "token", ["x", "0" * 40, "0" * 64, "%", "\x00", "\u202e" * 40, "\u00e9\0 \n", "a" * 100_000]
+)
 async def test_a_token_that_nobody_made_is_inactive(client, token):
     assert await introspect(client, token) == INACTIVE
 
@@ -182,7 +184,12 @@ BODIES: list[tuple[bytes, str, int, str]] = [
     (b"token_type_hint=x", "application/x-www-form-urlencoded", 422, "required"),
     (b"token=a&token=b", "application/x-www-form-urlencoded", 422, "invalid"),
     (b"token=%ff", "application/x-www-form-urlencoded", 400, ""),
+    (b"token=%", "application/x-www-form-urlencoded; charset=utf-16", 400, ""),
+    (b"token", "application/x-www-form-urlencoded", 422, "required"),
+    (b"TOKEN=x&=y&&", "application/x-www-form-urlencoded", 422, "required"),
+    (b"a&" * 2000, "application/x-www-form-urlencoded", 400, ""),
     (b'{"token": "x"}', "application/json", 415, ""),
+    (b"token=x", "multipart/form-data; boundary=x", 415, ""),
     (b"token=x", "", 415, ""),
 ]
 

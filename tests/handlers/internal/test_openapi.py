@@ -101,6 +101,17 @@ async def test_introspections_are_as_described(client):
     assert seen == {200, 400, 401, 415, 422}
 
 
+def test_the_example_of_the_contract_is_the_descriptions():
+    page = (DIRECTORY.parent / "docs/contracts/service.md").read_text()
+    [example] = [
+        each for each in re.findall(r"```json\n(.+?)```", page, re.DOTALL) if "iat" in each
+    ]
+    described = DOCUMENT["components"]["schemas"]["internal.ActiveToken"]
+    assert json.loads(example) == described["example"]
+    assert described["example"].keys() == described["properties"].keys()
+    jsonschema_rs.validator_for(described).validate(described["example"])
+
+
 async def test_it_is_served_to_services_only(client):
     path = f"{PREFIX}/openapi.json"
     async with client.get(path, headers=bearer(KEYS[Scope.INTROSPECT])) as response:

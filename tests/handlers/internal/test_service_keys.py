@@ -23,6 +23,7 @@ from handlers.internal.service_keys import (
 from handlers.problems import render_error
 from handlers.routes import Checks
 from tests.handlers.internal.keys import KEYS, NAMES, TEXT, bearer
+from tests.secrecy import WATCH
 
 INTROSPECT = "/internal/introspect"
 
@@ -33,7 +34,9 @@ def basic(credentials: str) -> str:
 
 
 def test_keys_are_parsed():
+    """They are watched, so that none stands in any line of a log (tests/secrecy.py)."""
     found = parse_service_keys(TEXT)
+    assert WATCH.passwords >= set(KEYS.values())
     assert [(key.name, key.scope) for key in found] == [
         ("gateway", Scope.INTROSPECT),
         ("reader", Scope.READ),
