@@ -19,6 +19,7 @@ COPY handlers handlers
 COPY mail mail
 COPY store store
 COPY telemetry telemetry
+COPY webhooks webhooks
 COPY openapi openapi
 COPY ui ui
 # Every user can read the program, whatever the checkout's permissions are. It is compiled here,

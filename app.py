@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,12 @@ from store.event_writer import EventWriter
 from store.limits import RateLimits
 from store.mail_queue import MailRules
 from store.threads import usable_cores
+from store.webhook_states import WebhookStates
 from telemetry.log import REQUEST_LOGS
 from telemetry.metrics import Metrics
 from telemetry.observer import Observer
+from webhooks.sender import WebhookSender
+from webhooks.settings import Webhook
 
 if TYPE_CHECKING:
     from telemetry.tracing import Tracing
@@ -94,6 +97,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
         app.cleanup_ctx.append(_send_mail(app, settings))
     if settings.events == "on":
         app.cleanup_ctx.append(_prune_events)
+    if settings.webhooks:
+        app.cleanup_ctx.append(partial(_send_events, settings.webhooks))
     if settings.breached_passwords:
         app.cleanup_ctx.append(partial(_ask_about_breaches, settings.breached_passwords, observer))
     app.cleanup_ctx.append(_flush_request_log)
@@ -129,6 +134,14 @@ async def _prune_events(app: web.Application) -> AsyncIterator[None]:
     pruner.start()
     yield
     await pruner.close()
+
+
+async def _send_events(webhooks: Sequence[Webhook], app: web.Application) -> AsyncIterator[None]:
+    core, metrics = app[CORE], app[app_keys.METRICS].webhooks
+    sender = WebhookSender(webhooks, core.events, WebhookStates(core.database), metrics)
+    sender.start()
+    yield
+    await sender.close()
 
 
 async def _ask_about_breaches(

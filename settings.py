@@ -31,6 +31,8 @@ from store.password_rules import PasswordRules, parse_password_rules
 from store.postgresql.hosts import check_database_url
 from store.redis.client import check_redis_url
 from store.tokens import MIN_KEY_BYTES
+from webhooks import settings as webhook_settings
+from webhooks.settings import Webhook
 
 VERSION = "1.0.0"
 
@@ -57,7 +59,7 @@ def _rate(default: str) -> Any:
 _NAMES = ", ".join(handlers.DIALECTS)
 _DEFAULT_DIALECTS = [name for name, dialect in handlers.DIALECTS.items() if dialect.by_default]
 _DAY = 86_400
-_SECRET = ("secret_keys", "database_url", "redis_url", "mail_url", "service_keys")
+_SECRET = ("secret_keys", "database_url", "redis_url", "mail_url", "service_keys", "webhooks")
 """Never shown. Each may be in a file instead, whose name is in its variable with _FILE."""
 _OF_PYTHON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 """The variables that Python needs to start. None of them is a secret."""
@@ -139,6 +141,9 @@ class Settings:
     device_notices: str = one_of("off", "on", "off")
     events: str = one_of("off", "on", "off")
     event_days: int = whole(30, 1, 3650)
+    webhooks: tuple[Webhook, ...] = setting(
+        (), webhook_settings.parse_webhooks, webhook_settings.FORM, is_secret=True
+    )
     session_lifetime: int = whole(14 * _DAY, 1, 3650 * _DAY)
     access_token_lifetime: int = whole(15 * 60, 1, 3650 * _DAY)
     refresh_token_lifetime: int = whole(30 * _DAY, 1, 3650 * _DAY)
@@ -221,6 +226,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSetting("INTERNAL_PORT is not set: with INTERNAL_HOST it is required")
     if settings.internal_port and settings.internal_port == settings.port:
         raise BadSetting("INTERNAL_PORT and PORT must differ")
+    if settings.webhooks and settings.events == "off":
+        raise BadSetting("EVENTS is off: with WEBHOOKS it must be on")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):
         raise BadSetting(
             "TRACING is on, but OpenTelemetry is not installed: "

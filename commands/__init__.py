@@ -72,6 +72,12 @@ you change the gallery.""",
 What was done to accounts, when and by whom, the oldest first. Events are recorded with EVENTS=on
 and kept for EVENT_DAYS.""",
     ),
+    "webhooks": (
+        "list receivers of events, or resume one",
+        """\
+The receivers that WEBHOOKS lists: what waits for each, and why it fails. One that has failed for a
+day is paused until you resume it.""",
+    ),
     "mail": (
         "list messages, or show one",
         """\

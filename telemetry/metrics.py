@@ -23,6 +23,7 @@ from prometheus_client.values import MultiProcessValue
 from telemetry.histogram import BulkHistogram
 from telemetry.mail_metrics import MailMetrics
 from telemetry.store_metrics import StoreMetrics
+from telemetry.webhook_metrics import WebhookMetrics
 
 FLUSH_SECONDS = 0.25
 OPENMETRICS = "application/openmetrics-text"
@@ -78,6 +79,7 @@ class Metrics:
         )
         self.stores = StoreMetrics(registry)
         self.mail = MailMetrics(registry)
+        self.webhooks = WebhookMetrics(registry)
         self._noted: dict[tuple[str, str, str, int, str], list[float]] = {}
         self._is_due = False
 

@@ -21,6 +21,7 @@ from tests.conftest import Server, empty_stores
 from tests.handlers.dialects.fardel_rows import ADA
 from tests.handlers.dialects.lumotist_rows import LOGIN, TEST, token
 from tests.promql import ALERTS, DASHBOARD, DEPLOY, PANELS, VARIABLES, queries
+from webhooks.settings import parse_webhooks
 
 ROOT = Path(__file__).parent.parent
 SCRAPED = {"job", "instance"}
@@ -61,7 +62,8 @@ async def shown(settings: Settings, database, redis_client) -> Shown:
     """All metrics after some of everything: more logins at once than threads hash, and too many."""
     empty_stores(database, redis_client)
     narrow = {"password_wait": 0.1, "bcrypt_rounds": 10, "login_limit": parse_limit("54/hour")}
-    app = create_app(replace(settings, rate_limits="on", **narrow))
+    nobody = parse_webhooks("app http://127.0.0.1:9/ whsec_" + "a" * 32)
+    app = create_app(replace(settings, rate_limits="on", events="on", webhooks=nobody, **narrow))
     async with TestClient(Server(app)) as client:
         return await metrics_after_use(client)
 

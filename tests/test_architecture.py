@@ -9,7 +9,17 @@ from tools.diagrams import DIAGRAMS
 
 PAGES = [ROOT / "docs/architecture.md", ROOT / "docs/session-protocol.md"]
 FILE = re.compile(r"\b[\w/]+\.(?:py|sql)\b|\b[a-z][\w/]*/(?=[\n\"`:,])")
-DIRECTORIES = ("commands", "embedded", "handlers", "mail", "store", "telemetry", "tests", "tools")
+DIRECTORIES = (
+    "commands",
+    "embedded",
+    "handlers",
+    "mail",
+    "store",
+    "telemetry",
+    "tests",
+    "tools",
+    "webhooks",
+)
 
 
 def files_of(text: str) -> list[str]:

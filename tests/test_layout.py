@@ -12,7 +12,7 @@ import pytest
 import handlers
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("commands", "embedded", "handlers", "mail", "store", "telemetry")
+PACKAGES = ("commands", "embedded", "handlers", "mail", "store", "telemetry", "webhooks")
 SHIPPED = [
     *(ROOT / name for name in ("server.py", "app.py", "settings.py", "setting_types.py")),
     *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py")),
@@ -28,6 +28,7 @@ ORDER = (
     "setting_types",
     "handlers",
     "mail",
+    "webhooks",
     "store",
     "telemetry",
 )
@@ -37,7 +38,7 @@ DRIVERS = {"redis", "hiredis", "aiopg", "psycopg2", "bcrypt", "argon2"}
 
 LIBRARIES = {
     "PIL": ["store"],
-    "aiohttp": ["app", "commands", "handlers"],
+    "aiohttp": ["app", "commands", "handlers", "webhooks.delivery"],
     "aiohttp_cors": ["handlers.cors"],
     "aiopg": ["store.postgresql"],
     "aiosmtplib": ["mail.transport"],
@@ -90,7 +91,7 @@ CLOSED = {
         "handlers.http.unreadable",
         "telemetry",
     },
-    "handlers": {"mail", "telemetry.store_spans", "telemetry.tracing"},
+    "handlers": {"mail", "webhooks", "telemetry.store_spans", "telemetry.tracing"},
     "store": {"telemetry.store_spans", "telemetry.tracing"},
     "commands": {"handlers.dialects", "handlers.system", "telemetry.tracing"},
 }

@@ -185,6 +185,7 @@ BAD = {
 }
 """Values that can't be used, for each setting that is not secret."""
 
+_SECRET = "whsec_" + "hunter2+" * 4
 BAD_SECRETS = {
     "SECRET_KEYS": ["hunter2", ",", f"{KEY} hunter2", "hunter2" * 5, "\ud800" * 32, f"{KEY}\0x"],
     "SERVICE_KEYS": [
@@ -272,6 +273,19 @@ BAD_SECRETS = {
         "http://me:hunter2@mail.example",
         "file:",
         "file:a\nhunter2",
+    ],
+    "WEBHOOKS": [
+        "hunter2",
+        f"app https://hunter2.example {_SECRET} app",
+        f"a:b https://hunter2.example {_SECRET}",
+        f"app ftp://hunter2.example {_SECRET}",
+        f"app https://user:hunter2@app.example {_SECRET}",
+        f"app https://hunter2.example:x/ {_SECRET}",
+        f"app https://hunter2.example/#x {_SECRET}",
+        "app https://hunter2.example whsec_aHVudGVyMg==",
+        "app https://app.example hunter2",
+        f"app https://app.example {_SECRET},hunter2",
+        f"app https://a.example {_SECRET} app https://hunter2.example {_SECRET}",
     ],
 }
 """The same for secrets: none of it may be shown."""

@@ -98,6 +98,7 @@ ROOMS = (
     "mail",
     "store",
     "telemetry",
+    "webhooks",
     "tests/store",
     "tests/model",
 )

@@ -36,6 +36,7 @@ FOLDERS = {
     "mail",
     "store",
     "telemetry",
+    "webhooks",
     "openapi",
     "__pycache__",
 }

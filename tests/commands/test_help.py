@@ -7,11 +7,12 @@ import pytest
 
 from tests.program import ROOT
 
-COMMANDS = ("serve", "check", "account", "sessions", "gallery", "events", "mail")
+COMMANDS = ("serve", "check", "account", "sessions", "gallery", "events", "webhooks", "mail")
 ACTIONS = {
     "account": ("show", "set"),
     "sessions": ("list", "end"),
     "gallery": ("list", "add", "remove"),
+    "webhooks": ("list", "resume"),
     "mail": ("list", "show"),
 }
 
