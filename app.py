@@ -122,6 +122,8 @@ async def _open_core(
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
         app[app_keys.RECOVERY] = core.recovery
+        app[app_keys.ADMIN], app[app_keys.DIRECTORY] = core.admin, core.directory
+        app[app_keys.IDEMPOTENCY_KEYS] = core.idempotency_keys
         if core.limits:
             app[app_keys.LIMITS] = core.limits
         app[app_keys.INTROSPECTION] = core.introspection

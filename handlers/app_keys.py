@@ -11,8 +11,11 @@ from handlers.body_memory import BodyMemory, HeldBytes
 from handlers.http.response import Response
 from store.access import Access
 from store.accounts import Accounts
+from store.admin import Admin
+from store.directory import Directory
 from store.errors import AppError
 from store.event_log import EventLog
+from store.idempotency import IdempotencyKeys
 from store.images import Images
 from store.introspection import Introspection
 from store.limits import Limits
@@ -50,6 +53,9 @@ LIMITS = web.AppKey("limits", Limits)
 REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
 """Whether an account whose e-mail is not verified cannot log in."""
 
+ADMIN = web.AppKey("admin", Admin)
+DIRECTORY = web.AppKey("directory", Directory)
+IDEMPOTENCY_KEYS = web.AppKey("idempotency_keys", IdempotencyKeys)
 IMAGES = web.AppKey("images", Images)
 RECOVERY = web.AppKey("recovery", Recovery)
 EVENTS = web.AppKey("events", EventLog)

@@ -139,16 +139,21 @@ def raise_errors(errors: Sequence[FieldError]) -> None:
 
 
 async def password_errors(
-    request: web.Request, field: Text, data: Mapping[str, Any], *names: object
+    request: web.Request,
+    field: Text,
+    data: Mapping[str, Any],
+    *names: object,
+    is_limited: bool = True,
 ) -> list[FieldError]:
     """Return what is wrong with a new password of an account with these names.
 
-    A value that is an error of the field itself is not looked at.
+    A value that is an error of the field itself is not looked at. `is_limited` says whether
+    questions to BREACHED_PASSWORDS count against the client's limit. Raises RateLimited.
     """
     password = data.get(field.name)
     if field.error(password) or not isinstance(password, str):
         return []
     texts = [name for name in names if isinstance(name, str) and len(name) <= MAX_NAME]
-    problems = await find_password_problems(request, password, texts)
+    problems = await find_password_problems(request, password, texts, is_limited=is_limited)
     length = request.app[PASSWORD_RULES].length
     return [FieldError(field.name, each.value, PASSWORDS[each].format(length)) for each in problems]

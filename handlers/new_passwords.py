@@ -18,16 +18,17 @@ BREACHED_PASSWORDS = web.AppKey("breached_passwords", BreachedPasswords)
 
 
 async def find_password_problems(
-    request: web.Request, password: str, names: Iterable[str]
+    request: web.Request, password: str, names: Iterable[str], *, is_limited: bool = True
 ) -> list[PasswordProblem]:
     """Return what is wrong with a new password of an account with these names.
 
-    The API is asked only about a password that fulfils the rules. Raises RateLimited.
+    The API is asked only about a password that fulfils the rules. If `is_limited`, this counts
+    against the client's limit. Raises RateLimited.
     """
     problems = request.app[PASSWORD_RULES].problems(password, names)
     breached = request.app.get(BREACHED_PASSWORDS)
     if problems or breached is None:
         return problems
-    if limits := request.app.get(LIMITS):
+    if is_limited and (limits := request.app.get(LIMITS)):
         await limits.check_password(client_of(request))
     return [PasswordProblem.BREACHED] if await breached.includes(password) else []

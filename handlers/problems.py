@@ -33,6 +33,8 @@ from store.errors import (
     Busy,
     CursorExpired,
     EmailNotVerified,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     Inactive,
     LinkExpired,
     LinkInvalid,
@@ -101,6 +103,11 @@ PROBLEMS = {
     "taken": Problem(
         409, "The username or the e-mail is taken.", "Show `errors` beside the fields."
     ),
+    "idempotency_key_in_use": Problem(
+        409,
+        "The request with this Idempotency-Key is still being processed.",
+        "Wait for `Retry-After` seconds, then try again.",
+    ),
     "cursor_expired": Problem(
         410,
         "Events after this cursor were deleted.",
@@ -118,6 +125,11 @@ PROBLEMS = {
     ),
     "wrong_password": Problem(
         422, "The current password is wrong.", "Let the user type the password again."
+    ),
+    "idempotency_key_reused": Problem(
+        422,
+        "Another request was sent with this Idempotency-Key.",
+        "Use a new key for each request that is not a repetition.",
     ),
     "rate_limited": Problem(
         429, "There were too many attempts.", "Wait for `Retry-After` seconds, then try again."
@@ -142,7 +154,7 @@ FIELD_CODES = {
     "too_similar": "The new password is too similar to the username or the e-mail.",
     "breached": "The new password is known from a data breach.",
     "taken": "Another account has this username or this e-mail.",
-    "not_found": "The gallery has no picture with this id.",
+    "not_found": "The gallery has no such picture, or the search no such account.",
     "unsupported": "The image has a format that is not supported.",
     "damaged": "The image is damaged or cut off.",
     "too_large": "The image has too many pixels, or takes too long to read.",
@@ -222,7 +234,7 @@ def render_error(error: AppError) -> Response:
             return _problem("taken", errors=errors)
         case BadCredentials():
             return _problem("invalid_credentials", BEARER)
-        case CursorExpired():
+        case CursorExpired() | IdempotencyKeyReused():
             return _problem(error.code)
         case Inactive() | EmailNotVerified() | WrongPassword() | LinkInvalid() | LinkExpired():
             return _problem(error.code)
@@ -245,8 +257,8 @@ def render_error(error: AppError) -> Response:
             return _problem("unsupported_media_type", NOT_COMPRESSED)
         case MethodNotAllowed():
             return _problem("method_not_allowed", {"Allow": error.allowed})
-        case RateLimited():
-            return _problem("rate_limited", retry_after(error.retry_after))
+        case IdempotencyKeyInUse() | RateLimited():
+            return _problem(error.code, retry_after(error.retry_after))
         case Busy() | Unavailable():
             return _problem("unavailable", retry_after(error.retry_after))
         case (

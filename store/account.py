@@ -1,9 +1,9 @@
 """Accounts as values: what a request, a login, a registration and an operator see of one."""
 
 import datetime
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 
 class Account(NamedTuple):
@@ -62,9 +62,34 @@ class Details:
     zipcode: str
 
 
+class AccountSummary(NamedTuple):
+    """An account as other services see it. A tuple, because a page has many."""
+
+    id: int
+    username: str | None
+    email: str | None
+    email_verified: bool
+    first_name: str | None
+    last_name: str | None
+    picture_id: str | None
+    created: datetime.datetime
+    last_login: datetime.datetime | None
+    is_active: bool
+    is_staff: bool
+    is_superuser: bool
+    password_set: bool
+    """Whether a password can match the hash. Imported accounts may have an unusable one."""
+
+
 _KEPT_BY_THE_STORE = {"id", "created", "modified", "last_login"}
 CHANGEABLE = {each.name for each in fields(Details)} - _KEPT_BY_THE_STORE | {"password"}
 """The columns that `Accounts.change` may set: their names become part of its statement."""
+
+
+def check_columns(values: Mapping[str, Any]) -> None:
+    """Raise ValueError if a key is not in CHANGEABLE."""
+    if unknown := values.keys() - CHANGEABLE:
+        raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +109,8 @@ class NewAccount:
     first_name: str | None = None
     last_name: str | None = None
     towns: Sequence[int] = ()
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """The values of other columns, by names that are in CHANGEABLE."""
 
 
 @dataclass(frozen=True, slots=True)

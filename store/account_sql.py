@@ -34,12 +34,17 @@ _VERIFIED = """email_verified_at =
 _CASTS = dict.fromkeys(("towns", "groups", "user_permissions", "cellar", "wants"), "::bigint[]")
 
 
+def placeholder(column: str) -> str:
+    """Return the placeholder of a column's value: a list of no elements has no type."""
+    return f"%s{_CASTS.get(column, '')}"
+
+
 def assignments(changes: Mapping[str, Any], kept: str | None) -> tuple[str, list[Any]]:
     """Return what an UPDATE sets, and its parameters after the values and the folded names.
 
     `kept` is the public id of the session that a new password leaves live, None for none.
     """
-    sets = [f"{column} = %s{_CASTS.get(column, '')}" for column in changes]
+    sets = [f"{column} = {placeholder(column)}" for column in changes]
     sets += [f"{field}_folded = %s" for field in NAMES if field in changes]
     parameters = []
     if "email" in changes and "email_verified_at" not in changes:

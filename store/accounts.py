@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import psycopg2.errors
 
-from store.account import CHANGEABLE, Account, Details, NewAccount
+from store.account import Account, Details, NewAccount, check_columns
 from store.account_names import AccountNames
 from store.account_sql import (
     CLOCK,
@@ -21,6 +21,7 @@ from store.account_sql import (
     assignments,
     event_of,
     folded_name,
+    placeholder,
 )
 from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
@@ -114,23 +115,26 @@ class Accounts:
 
         `logged_in` sets its last login to now. The event is account.created. `mail` is the kind of
         message that the statement queues, None for none. Raises Taken, with every field that is
-        taken, and Unstorable.
+        taken, and Unstorable; ValueError for a column not in CHANGEABLE.
         """
+        check_columns(new.others)
         values = {
             "username": new.username or None,
             "email": new.email or None,
             "first_name": new.first_name,
             "last_name": new.last_name,
+            "towns": list(new.towns),
+            **new.others,
         }
         column, position = self._events.returning, self._events.position
         rows = await self._write(
-            f"""insert into account (username, email, first_name, last_name, username_folded,
-                    email_folded, id, session_epoch, password, towns, last_login{column})
-                values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
+            f"""insert into account ({", ".join(values)}, username_folded, email_folded, id,
+                    session_epoch, password, last_login{column})
+                values ({", ".join(map(placeholder, values))}, %s, %s, %s, %s, %s,
                     case when %s then now() end{position})
                 on conflict (id) do nothing returning {COLUMNS}{column}""",
             values,
-            (*identity, hash, list(new.towns), logged_in),
+            (*identity, hash, logged_in),
             (CREATED, NO_DATA),
             mail=mail,
         )
@@ -156,8 +160,7 @@ class Accounts:
         message that the statement queues. Raises Taken, Unstorable; ValueError for a column not in
         CHANGEABLE.
         """
-        if unknown := changes.keys() - CHANGEABLE:
-            raise ValueError(f"not a column of an account that can be changed: {min(unknown)!r}")
+        check_columns(changes)
         sets, parameters = assignments(changes, session_id if keeps_session else None)
         rows = await self._write(
             f"""update account set {sets}, modified = now(){self._events.assignment}

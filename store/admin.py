@@ -5,20 +5,25 @@ The order of the writes is that of store/access.py. The actor of the events is t
 
 import asyncio
 import copy
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from store.access import end_older_sessions
 from store.account import Account, NewAccount
 from store.accounts import Accounts
 from store.authentication import Caller, resolve_caller
+from store.client import NOBODY, Client
 from store.errors import Busy
 from store.event_writer import Actor
 from store.imported_tokens import Imported
 from store.logins import MAX_ATTEMPTS
 from store.passwords import Passwords
+from store.session_list import ListedSession, list_live
 from store.session_record import Session
 from store.sessions import Sessions
+
+Identity = tuple[int, int] | None
+"""The id and the session epoch that were reserved for a new account; None if none were."""
 
 
 class Admin:
@@ -42,21 +47,56 @@ class Admin:
         accounts = await self._read_accounts([account_id])
         return [each for each in found if isinstance(resolve_caller(each[0], accounts), Caller)]
 
-    async def register(self, new: NewAccount, password: str) -> Account:
-        """Create an account without a session, and return it. Raises Taken, Unstorable, Busy."""
-        hash = await self._passwords.hash(password)
+    async def list_sessions(self, account_id: int) -> list[ListedSession] | None:
+        """Return an account's live sessions, the newest first; None when there is no account."""
+        found = await self._sessions.list_by_account(account_id)
+        accounts = await self._read_accounts([account_id])
+        return list_live(self._sessions, found, accounts) if accounts else None
+
+    async def register(
+        self, new: NewAccount, password: str, client: Client = NOBODY, reserved: Identity = None
+    ) -> Account:
+        """Create an account without a session, and return it.
+
+        Raises Taken, Unstorable, Busy; `insert` has `reserved`.
+        """
+        return await self.insert(new, await self._passwords.hash(password, client), reserved)
+
+    async def insert(self, new: NewAccount, hash: str, reserved: Identity = None) -> Account:
+        """Create an account with the hash of a password, and return it. Raises Taken, Unstorable.
+
+        `reserved` is the id and the session epoch that it gets. If there is such an account
+        already, this returns it as it is, because an earlier call has created it. Raises Busy when
+        concurrent imports used the new id at each of MAX_ATTEMPTS attempts.
+        """
         for _ in range(MAX_ATTEMPTS):
-            identity = await self._accounts.new_identity()
+            identity = reserved or await self._accounts.new_identity()
             account = await self._accounts.insert(identity, new, hash, logged_in=False)
+            if account is None and reserved is not None:
+                account = await self._accounts.get(reserved[0])
+                account = account if account and account.epoch == reserved[1] else None
+                reserved = None
             if account is not None:
                 return account
         raise Busy(1.0)
 
-    async def end_all(self, account_id: int) -> None:
-        """End every session of an account, in every dialect. No account is not an error."""
+    async def change(self, account_id: int, changes: Mapping[str, Any]) -> Account | None:
+        """Set columns of an account, and return it; None when there is no account.
+
+        Disabling it ends all its sessions. Raises Taken, Unstorable; ValueError for a column not in
+        CHANGEABLE.
+        """
+        account = await self._accounts.change(account_id, changes)
+        if account is not None and not account.is_active:
+            await end_older_sessions(self._sessions, account.id, account.epoch)
+        return account
+
+    async def end_all(self, account_id: int) -> bool:
+        """End every session of an account, in every dialect; return whether it exists."""
         epoch = await self._accounts.raise_epoch(account_id)
         if epoch is not None:
             await end_older_sessions(self._sessions, account_id, epoch)
+        return epoch is not None
 
     async def end_session(self, account_id: int, public_id: str) -> bool:
         """End a session of an account; return False when it has no live session of this id."""
@@ -85,12 +125,15 @@ class Admin:
         imported = iter(await self._sessions.import_tokens(dialect, tokens) if tokens else [])
         return [next(imported) if account_id in accounts else None for account_id, _ in owned]
 
-    async def set_password(self, account_id: int, password: str) -> bool:
+    async def set_password(self, account_id: int, password: str, client: Client = NOBODY) -> bool:
         """Set an account's password and end all its sessions; return whether the account exists.
 
         Raises Unstorable, Busy.
         """
-        hash = await self._passwords.hash(password)
+        return await self.set_hash(account_id, await self._passwords.hash(password, client))
+
+    async def set_hash(self, account_id: int, hash: str) -> bool:
+        """Do what `set_password` does, with the hash of a password."""
         account = await self._accounts.change(account_id, {"password": hash})
         if account is not None:
             await end_older_sessions(self._sessions, account.id, account.epoch)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from store.access import Access
 from store.accounts import Accounts
 from store.admin import Admin
+from store.directory import Directory
 from store.event_log import EventLog
 from store.event_writer import EventWriter
+from store.idempotency import IdempotencyKeys
 from store.images import Images
 from store.introspection import Introspection
 from store.limits import Limits, RateLimits
@@ -88,6 +90,8 @@ class Core:
     recovery: Recovery
     introspection: Introspection
     admin: Admin
+    directory: Directory
+    idempotency_keys: IdempotencyKeys
 
 
 @contextlib.asynccontextmanager
@@ -120,6 +124,8 @@ async def open_core(
         mail = MailQueue(database, options.mail)
         accounts = Accounts(database, mail, observer, options.events)
         closing.callback(accounts.close)
+        directory = Directory(database, observer)
+        closing.callback(directory.close)
         notices = Notices(sessions, mail, limits)
         access = Access(
             accounts,
@@ -155,6 +161,8 @@ async def open_core(
             recovery=recovery,
             introspection=introspection,
             admin=Admin(accounts, sessions, passwords),
+            directory=directory,
+            idempotency_keys=IdempotencyKeys(database, _keys(options)),
         )
 
 

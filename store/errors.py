@@ -191,6 +191,20 @@ class StaleEpoch(AppError):
         self.epoch = epoch
 
 
+class IdempotencyKeyReused(AppError):
+    """The service has sent another request with this Idempotency-Key."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeyInUse(AppError):
+    """The request with this Idempotency-Key is still being processed."""
+
+    code = "idempotency_key_in_use"
+
+    retry_after = 1.0
+
+
 class BadValue(ValueError):
     """A setting's value is invalid. The text says why, and contains no part of the value."""
 

@@ -18,11 +18,13 @@ COLUMNS = {
     "event_retention": "only_row transaction event_id",
     "webhook": "name transaction event_id failures failing_since due paused problem leased_by "
     "leased_until",
+    "idempotent_request": "service key digest account_id session_epoch created leased_until "
+    "status location body",
 }
 """The tables and columns that schema.sql creates."""
 LATER = {"schema_version": "folding", "account": "kept_session email_verified_at last_event"}
 """The columns that a migration adds to a table of an older release."""
-LATER_TABLES = frozenset({"mail", "event", "event_retention", "webhook"})
+LATER_TABLES = frozenset({"mail", "event", "event_retention", "webhook", "idempotent_request"})
 """The tables that a migration creates in a database of an older release."""
 PRIVILEGES = {
     "schema_version": "select",
@@ -33,6 +35,7 @@ PRIVILEGES = {
     "event": "select insert update delete",
     "event_retention": "select update",
     "webhook": "select insert update",
+    "idempotent_request": "select insert update delete",
 }
 """The privileges that a server uses. Some may be granted for single columns."""
 SEQUENCE = "account_id"

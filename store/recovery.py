@@ -111,6 +111,14 @@ class Recovery:
             await self._limits.request_reset(client)
         if not is_valid_name(email):
             raise Unstorable("email")
+        await self.send_reset(email)
+
+    async def send_reset(self, email: str) -> None:
+        """Send a link to an address, if an account has it, without counting the client.
+
+        Past the limit of resets nothing is sent, and nothing says so.
+        """
+        self._mail.require()
         if self._limits is None or await self._limits.may_reset(email):
             await self._mail.add("reset", email)
 

@@ -1,8 +1,11 @@
 """The live sessions of an account, as the account itself sees and ends them."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from store.account import Account
 from store.authentication import Authentication, Caller, resolve_caller
+from store.session_record import Session
 from store.sessions import Sessions
 
 
@@ -38,21 +41,7 @@ class SessionList:
         found = await self._sessions.list_by_account(caller.account.id)
         confirmed = await self._authentication.confirm(caller)
         accounts = {confirmed.account.id: confirmed.account}
-        listed = [
-            ListedSession(
-                id=session.public_id,
-                dialect=session.dialect,
-                kind=session.kind,
-                device=session.device,
-                created=session.opened,
-                last_used=self._sessions.last_used(session, ends),
-                ends=ends,
-                current=session.sid == caller.session.sid,
-            )
-            for session, ends in found
-            if isinstance(resolve_caller(session, accounts), Caller)
-        ]
-        return sorted(listed, key=lambda session: (session.created, session.ends), reverse=True)
+        return list_live(self._sessions, found, accounts, caller.session.sid)
 
     async def end_session(self, caller: Caller, public_id: str) -> bool:
         """End a session of the caller's account; return False when there is none of this id."""
@@ -61,3 +50,30 @@ class SessionList:
         for session in ended:
             await self._sessions.end(session)
         return bool(ended)
+
+
+def list_live(
+    sessions: Sessions,
+    found: Iterable[tuple[Session, float]],
+    accounts: Mapping[int, Account],
+    current: str = "",
+) -> list[ListedSession]:
+    """Return those of the `found` sessions and their ends that are live, the newest first.
+
+    `current` is the sid of the request's session, "" if it comes with none.
+    """
+    listed = [
+        ListedSession(
+            id=session.public_id,
+            dialect=session.dialect,
+            kind=session.kind,
+            device=session.device,
+            created=session.opened,
+            last_used=sessions.last_used(session, ends),
+            ends=ends,
+            current=session.sid == current,
+        )
+        for session, ends in found
+        if isinstance(resolve_caller(session, accounts), Caller)
+    ]
+    return sorted(listed, key=lambda session: (session.created, session.ends), reverse=True)

@@ -117,7 +117,8 @@ def empty_stores(database: "psycopg2.extensions.connection", redis_client: "redi
         cursor.execute("select to_regclass('account') is not null")
         if cursor.fetchone() == (True,):
             cursor.execute(
-                """delete from mail; delete from event; delete from webhook;
+                """delete from mail; delete from idempotent_request;
+                   delete from event; delete from webhook;
                    update event_retention set transaction = '0', event_id = 0;
                    delete from account; alter sequence account_id restart"""
             )

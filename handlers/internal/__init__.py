@@ -5,7 +5,7 @@ only on that port. Errors are RFC 9457 problem details with the codes of docs/er
 cannot use it: no response has CORS headers.
 """
 
-from handlers.internal import events, introspection, openapi
+from handlers.internal import accounts, events, introspection, openapi, sessions
 from handlers.internal.routes import routes
 
-__all__ = ["events", "introspection", "openapi", "routes"]
+__all__ = ["accounts", "events", "introspection", "openapi", "routes", "sessions"]

@@ -11,7 +11,16 @@ from psycopg2.extensions import parse_dsn
 RELEASES = Path(__file__).parent / "releases"
 FIRST_RELEASE = ("first_release.sql", "first_release_rows.sql")
 """The first release's schema, and rows that it may hold."""
-TABLES = ("account", "event", "event_retention", "gallery", "mail", "picture", "webhook")
+TABLES = (
+    "account",
+    "event",
+    "event_retention",
+    "gallery",
+    "idempotent_request",
+    "mail",
+    "picture",
+    "webhook",
+)
 
 _numbers = itertools.count()
 

@@ -64,7 +64,13 @@ async def test_a_first_release_becomes_what_a_fresh_database_is(old, fresh_catal
     assert await prepare_at(old) == newest()
     assert catalog(old) == fresh_catalog
     retention = [('{"event_id": 0, "only_row": true, "transaction": "0"}',)]
-    new = {"event": [], "event_retention": retention, "mail": [], "webhook": []}
+    new = {
+        "event": [],
+        "event_retention": retention,
+        "idempotent_request": [],
+        "mail": [],
+        "webhook": [],
+    }
     assert rows(old) == {**before, **new}
     assert ask(old, "select nextval('account_id'), count(*) from account") == [(8, 3)]
 

@@ -79,6 +79,8 @@ def test_every_key_is_in_the_order_of_bytes(fresh):
         ("picture_id", '"C"'),
         ("id", '"C"'),
         ("name", '"C"'),
+        ("service", '"C"'),
+        ("key", '"C"'),
     }
 
 

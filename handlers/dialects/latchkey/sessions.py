@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from handlers.account_shapes import session_shape
 from handlers.app_keys import ACCESS
 from handlers.dialects.latchkey.routes import DELETE, routes
-from handlers.dialects.latchkey.shapes import account_shape, session_shape
+from handlers.dialects.latchkey.shapes import account_shape
 from handlers.errors import NotFound
 from handlers.http.response import Response, json_response, no_content
 from handlers.json_fields import (
