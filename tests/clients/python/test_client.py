@@ -1,11 +1,9 @@
 """latchkey-client without a framework: both clients, against a real server and other ones."""
 
 import asyncio
-import http.server
 import logging
 import os
 import signal
-import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +22,7 @@ from latchkey_client import (
     token_of,
 )
 from tests.clients.python.conftest import Latchkey
+from tests.clients.python.stranger import Stranger
 from tests.handlers.internal.keys import KEYS, Scope
 from tests.pages import free_port
 from tests.program import Relay
@@ -181,43 +180,6 @@ def check_unavailable(run: Run, call: Callable[[Any], Any], reason: str, *secret
     assert [each for each in secrets if each in text] == []
 
 
-class Stranger:
-    """A server that is not Latchkey: one response for every request, and what was sent."""
-
-    def __init__(self, status: int, body: str = "", **headers: str) -> None:
-        self.connections, self.requests = 0, 0
-        stranger = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                stranger.connections += 1
-
-            def do_GET(self) -> None:
-                stranger.requests += 1
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            do_POST = do_GET
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @both
 @pytest.mark.parametrize(
     ("status", "headers", "retry_after"),
@@ -227,7 +189,9 @@ class Stranger:
         (204, {}, 1),
         (302, {"Location": "/login"}, 1),
         (429, {"Retry_After": "7"}, 7),
-        (500, {}, 1),
+        (302, {"X_Account_Id": "7"}, 1),
+        (404, {}, 1),
+        (500, {"X_Account_Id": "7"}, 1),
         (502, {"Retry_After": "soon"}, 1),
         (503, {"Retry_After": "120"}, 120),
         (503, {"Retry_After": "-5"}, 1),
@@ -274,6 +238,30 @@ def test_calls_share_a_connection(kind: type):
         for _ in range(20):
             assert run(lambda client: client.authenticate(UNKNOWN)) is None
         assert (stranger.connections, stranger.requests) == (1, 20)
+
+
+@both
+def test_a_connection_that_was_closed_while_idle_is_replaced(latchkey: Latchkey, kind: type):
+    """As all are when Latchkey restarts. A user does not notice it."""
+    token, account_id = latchkey.sign_up(f"restart-{kind.__name__}")
+    relay = Relay(("127.0.0.1", latchkey.port))
+    with runner(kind, f"http://127.0.0.1:{relay.port}") as run:
+        assert run(lambda client: client.authenticate(token)).id == account_id
+        relay.close()
+        with closing(Relay(("127.0.0.1", latchkey.port), relay.port)):
+            assert run(lambda client: client.authenticate(token)).id == account_id
+
+
+@both
+def test_a_timeout_is_not_repeated(kind: type):
+    """A user waits for one timeout, and a busy server does not get twice the requests."""
+    with (
+        closing(Stranger(401, delay=0.5)) as stranger,
+        runner(kind, stranger.url, timeout=0.1) as run,
+    ):
+        with pytest.raises(Unavailable, match="ReadTimeout"):
+            run(lambda client: client.authenticate(UNKNOWN))
+        assert stranger.requests == 1
 
 
 @both

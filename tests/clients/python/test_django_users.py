@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ _VIEWS = """
 from django.contrib.auth import get_user_model
 from django.http import JsonResponse
 from latchkey_client.django import identity_of
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
 
 FIELDS = "id", "username", "email", "is_staff", "is_superuser", "is_active"
 
@@ -30,10 +33,43 @@ def disable(request):
     request.user.save()
     return JsonResponse({})
 
+@api_view(["GET"])
+def api(request):
+    return Response({"id": request.user.pk, "username": request.user.get_username()})
+
 def rows(request):
     return JsonResponse({"count": get_user_model().objects.count()})
 """
-_PATHS = "path('me', views.me), path('disable', views.disable), path('rows', views.rows)"
+_WITHOUT_A_ROW = """
+import django
+from django.conf import settings
+
+apps = ["django.contrib.auth", "django.contrib.contenttypes"]
+settings.configure(INSTALLED_APPS=apps, LATCHKEY_URL="http://127.0.0.1:1")
+django.setup()
+
+from latchkey_client import Identity
+from latchkey_client.django import user_of
+
+mika = Identity(7, "mika", None, False, True, False, "0" * 16, "kust", "token")
+user = user_of(mika)
+root = user_of(Identity(8, None, "r@example.com", True, True, True, "", "", ""))
+assert (user.id, user.pk, user.get_username(), user.email) == (7, 7, "mika", "")
+assert user.is_authenticated and user.is_active and user.is_staff and not user.is_anonymous
+assert (str(user), str(root)) == ("mika", "r@example.com")
+assert user == user_of(mika) and user != root and len({user, user_of(mika), root}) == 2
+assert not user.has_perm("x.y") and not user.has_module_perms("x")
+assert root.has_perm("x.y") and root.has_module_perms("x")
+assert user.identity is mika
+"""
+_MORE_SETTINGS = """
+LATCHKEY_LOCAL_USERS = True
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["latchkey_client.rest_framework.LatchkeyAuthentication"],
+}
+DATABASES["default"]["ATOMIC_REQUESTS"] = True
+"""
+_PATHS = ", ".join(f"path('{name}', views.{name})" for name in ("me", "disable", "rows", "api"))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +79,7 @@ def application(latchkey: Latchkey, tmp_path_factory: pytest.TempPathFactory) ->
     django = APPLICATIONS["django"]
     django.write(directory, latchkey.url)
     with (directory / "settings.py").open("a") as settings:
-        settings.write("LATCHKEY_LOCAL_USERS = True\n")
+        settings.write(_MORE_SETTINGS)
     (directory / "views.py").write_text(_VIEWS)
     urls = directory / "urls.py"
     urls.write_text(urls.read_text().replace("path('me', views.me)", _PATHS))
@@ -111,3 +147,29 @@ def test_without_a_token_there_is_no_row(application: Running):
     assert shown(application.get())["id"] is None
     assert shown(application.get("0123456789abcdef" * 4))["id"] is None
     assert shown(application.get(path="/rows")) == before
+
+
+def test_rest_framework_in_a_transaction(latchkey: Latchkey, application: Running):
+    """A name that is taken does not break the transaction of the view."""
+    (first, _), (second, second_id) = latchkey.sign_up("atomic"), latchkey.sign_up("second")
+    for token in (first, second):
+        shown(application.get(token, path="/api"))
+    change(latchkey, first, username="gone-too")
+    change(latchkey, second, username="atomic")
+    assert shown(application.get(second, path="/api")) == {"id": second_id, "username": "atomic"}
+
+
+def test_a_new_account_that_sends_many_requests_at_once(latchkey: Latchkey, application: Running):
+    """They share one row, whichever of them makes it."""
+    token, account_id = latchkey.sign_up("many")
+    with ThreadPoolExecutor(8) as threads:
+        responses = list(threads.map(lambda _: application.get(token), range(24)))
+    assert {shown(each)["id"] for each in responses} == {account_id}
+
+
+def test_a_user_without_a_row(tmp_path: Path):
+    """In a Django whose database does not exist."""
+    script = tmp_path / "script.py"
+    script.write_text(_WITHOUT_A_ROW)
+    paths = {"PYTHONPATH": str(SOURCE)}
+    subprocess.run([sys.executable, script], env=paths, check=True)

@@ -62,7 +62,7 @@ class Session:
 
 
 class Changes(TypedDict, total=False):
-    """The fields of an account that can be changed. A name or an e-mail of None is removed."""
+    """The fields of an account that can be changed. None removes a text."""
 
     username: str | None
     email: str | None
@@ -72,6 +72,19 @@ class Changes(TypedDict, total=False):
     is_active: bool
     is_staff: bool
     is_superuser: bool
+    is_admin: bool
+    group: str | None
+    days_count: int
+    towns: list[int]
+    groups: list[int]
+    user_permissions: list[int]
+    cellar: list[int]
+    wants: list[int]
+    address: str | None
+    address2: str | None
+    city: str | None
+    state: str | None
+    zipcode: str | None
 
 
 class NewAccount(Changes, total=False):
@@ -132,7 +145,8 @@ def set_password(account_id: int, **password: str) -> Call[None]:
 
 def send_password_reset(account_id: int) -> Call[None]:
     """Return the call that sends the e-mail with which the owner sets a new password."""
-    return Call("POST", f"{PATH}/{account_id:d}/password-reset", nothing)
+    path, key = f"{PATH}/{account_id:d}/password-reset", str(uuid.uuid4())
+    return Call("POST", path, nothing, json={}, idempotency_key=key, repeatable=True)
 
 
 def sessions(account_id: int) -> Call[list[Session]]:

@@ -1,6 +1,7 @@
 """aiohttp.web: a middleware that authenticates every request that has a token."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -11,7 +12,11 @@ from latchkey_client.errors import Unavailable
 from latchkey_client.identity import Identity, token_of
 
 CLIENT: web.AppKey[AsyncLatchkeyClient] = web.AppKey("latchkey", AsyncLatchkeyClient)
-_IDENTITY = "latchkey"
+_IDENTITY: Any = (
+    web.RequestKey("latchkey_identity", Identity)
+    if hasattr(web, "RequestKey")  # since aiohttp 3.14
+    else "latchkey_identity"
+)
 
 
 def setup(app: web.Application, url: str, *, timeout: float = TIMEOUT) -> None:

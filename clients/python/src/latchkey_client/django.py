@@ -115,15 +115,14 @@ def user_of(identity: Identity) -> Any:
 def local_user(identity: Identity) -> AbstractBaseUser:
     """Return the row of the user model that belongs to an account, made or updated if needed."""
     model: type[AbstractBaseUser] = get_user_model()
-    name = str(model.USERNAME_FIELD)
-    values = _values(model, identity)
-    rows = model._default_manager
+    rows, values = model._default_manager, _values(model, identity)
     try:
         return _save(rows, identity.id, values)
     except IntegrityError:
-        # The name is that of another account's row, which has been renamed since its last request.
-        stale = rows.filter(**{name: values.get(name)}).exclude(pk=identity.id)
-        stale.update(**{name: f"renamed-{uuid.uuid4().hex}"})
+        # A name is in the row of another account, which has changed it since its last request.
+        for name in {field.name for field in model._meta.fields if field.unique} & values.keys():
+            stale = rows.filter(**{name: values[name]}).exclude(pk=identity.id)
+            stale.update(**{name: f"renamed-{uuid.uuid4().hex}"})
         return _save(rows, identity.id, values)
 
 
@@ -141,11 +140,12 @@ def _save(rows: Any, account_id: int, values: dict[str, object]) -> AbstractBase
 
 def _values(model: type[AbstractBaseUser], identity: Identity) -> dict[str, object]:
     """Return the values of the columns that the model has."""
+    columns = {field.name: field for field in model._meta.fields}
+    no_email = None if "email" in columns and columns["email"].null else ""
     account = {
         "username": identity.username or f"account-{identity.id}",
-        "email": identity.email or "",
+        "email": identity.email or no_email,
         "is_staff": identity.is_staff,
         "is_superuser": identity.is_superuser,
     }
-    columns = {field.name for field in model._meta.get_fields()}
     return {name: value for name, value in account.items() if name in columns}

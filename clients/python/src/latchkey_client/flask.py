@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
@@ -15,6 +15,8 @@ from latchkey_client.sync import LatchkeyClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_KEY = "latchkey.identity"
 
 
 class Latchkey:
@@ -35,9 +37,10 @@ class Latchkey:
     @property
     def identity(self) -> Identity | None:
         """The caller of the current request; None without a valid token."""
-        if "latchkey" not in g:
-            g.latchkey = self._authenticate()
-        found: Identity | None = g.latchkey
+        # Not in Flask's g: in tests and commands several requests share it.
+        if _KEY not in request.environ:
+            request.environ[_KEY] = self._authenticate()
+        found: Identity | None = request.environ[_KEY]
         return found
 
     @property
