@@ -6,10 +6,14 @@ import time
 
 
 class Stranger:
-    """A server that is not Latchkey: one response for every request, after a delay in seconds."""
+    """Sends one response to every request, after a delay in seconds; none to the first `drops`."""
 
-    def __init__(self, status: int, body: str = "", delay: float = 0, **headers: str) -> None:
+    def __init__(
+        self, status: int, body: str = "", delay: float = 0, drops: int = 0, **headers: str
+    ) -> None:
         self.connections, self.requests = 0, 0
+        self.keys: list[str | None] = []
+        """The Idempotency-Key of each request."""
         stranger = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -20,7 +24,12 @@ class Stranger:
                 stranger.connections += 1
 
             def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 stranger.requests += 1
+                stranger.keys.append(self.headers.get("Idempotency-Key"))
+                if stranger.requests <= drops:
+                    self.close_connection = True
+                    return
                 time.sleep(delay)
                 self.send_response(status)
                 for name, value in headers.items():
@@ -29,7 +38,7 @@ class Stranger:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            do_POST = do_GET
+            do_POST = do_PATCH = do_GET
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
@@ -39,5 +48,6 @@ class Stranger:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
+        """Stop it."""
         self._server.shutdown()
         self._server.server_close()

@@ -1,13 +1,12 @@
 """latchkey-client without a framework: both clients, against a real server and other ones."""
 
-import asyncio
 import logging
 import os
 import signal
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +14,12 @@ import pytest
 
 from latchkey_client import (
     ApiError,
-    AsyncLatchkeyClient,
     Identity,
     LatchkeyClient,
     Unavailable,
     token_of,
 )
+from tests.clients.python.clients import Run, both, runner
 from tests.clients.python.conftest import Latchkey
 from tests.clients.python.stranger import Stranger
 from tests.handlers.internal.keys import KEYS, Scope
@@ -30,34 +29,6 @@ from tests.program import Relay
 UNKNOWN = "0123456789abcdef" * 4
 IMPOSSIBLE = ["", "x y", "x\r\nX-Account-Id: 1", "\xe9", "x" * 5000]
 """What no header carries as a token."""
-
-Run = Callable[[Callable[[Any], Any]], Any]
-
-
-@contextmanager
-def runner(kind: type, url: str, **options: Any) -> Iterator[Run]:
-    """Run calls of one client: of an asynchronous one in an event loop of its own."""
-    if kind is LatchkeyClient:
-        with LatchkeyClient(url, **options) as client:
-            yield lambda call: call(client)
-        return
-    with asyncio.Runner() as loop:
-
-        async def start() -> AsyncLatchkeyClient:
-            return AsyncLatchkeyClient(url, **options)
-
-        client = loop.run(start())
-        try:
-            yield lambda call: loop.run(_finish(call(client)))
-        finally:
-            loop.run(client.aclose())
-
-
-async def _finish(result: Any) -> Any:
-    return await result if isinstance(result, Awaitable) else [each async for each in result]
-
-
-both = pytest.mark.parametrize("kind", [LatchkeyClient, AsyncLatchkeyClient])
 
 
 @both
@@ -241,15 +212,15 @@ def test_calls_share_a_connection(kind: type):
 
 
 @both
-def test_a_connection_that_was_closed_while_idle_is_replaced(latchkey: Latchkey, kind: type):
-    """As all are when Latchkey restarts. A user does not notice it."""
-    token, account_id = latchkey.sign_up(f"restart-{kind.__name__}")
-    relay = Relay(("127.0.0.1", latchkey.port))
-    with runner(kind, f"http://127.0.0.1:{relay.port}") as run:
-        assert run(lambda client: client.authenticate(token)).id == account_id
-        relay.close()
-        with closing(Relay(("127.0.0.1", latchkey.port), relay.port)):
-            assert run(lambda client: client.authenticate(token)).id == account_id
+@pytest.mark.parametrize(("drops", "requests"), [(0, 1), (1, 2), (2, 2)])
+def test_a_connection_that_breaks_is_replaced_once(kind: type, drops: int, requests: int):
+    """As an idle one does that the server closes when it is used again."""
+    with closing(Stranger(401, drops=drops)) as stranger, runner(kind, stranger.url) as run:
+        if drops < 2:
+            assert run(lambda client: client.authenticate(UNKNOWN)) is None
+        else:
+            check_unavailable(run, lambda client: client.authenticate(UNKNOWN), "RemoteProtocol")
+        assert stranger.requests == requests
 
 
 @both

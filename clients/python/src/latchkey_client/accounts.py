@@ -18,6 +18,8 @@ from latchkey_client.calls import Call, content_of, nothing
 PATH = "/internal/accounts"
 MAX_IDS = 500
 """How many ids one request may look up."""
+MAX_QUERY = 7000
+"""How long the ids of a request may be: servers and proxies limit its first line to 8 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ def get(account_id: int) -> Call[Account | None]:
 def get_many(ids: Iterable[int]) -> list[Call[list[Account]]]:
     """Return the calls that look ids up, `MAX_IDS` each. Unknown ids have no account."""
     texts = [f"{each:d}" for each in dict.fromkeys(ids)]
-    chunks = [texts[first : first + MAX_IDS] for first in range(0, len(texts), MAX_IDS)]
+    longest = max(map(len, texts), default=1) + len("%2C")
+    size = min(MAX_IDS, MAX_QUERY // longest)
+    chunks = [texts[first : first + size] for first in range(0, len(texts), size)]
     queries = [{"ids": ",".join(chunk)} for chunk in chunks]
     return [Call("GET", PATH, _accounts, query=query, repeatable=True) for query in queries]
 
