@@ -49,6 +49,7 @@ def judge_settings(settings: Settings) -> Iterator[Finding]:
     where = f"{keys} configured" if keys else "generated and stored in DATA_DIR"
     yield Finding(Level.OK, f"SECRET_KEYS: {where}")
     yield from _judge_service_keys(settings)
+    yield from _judge_webhooks(settings)
     if settings.rate_limits == "off":
         yield Finding(Level.WARNING, "RATE_LIMITS is off: attempts are not counted")
     yield either(
@@ -77,6 +78,17 @@ def _judge_service_keys(settings: Settings) -> Iterator[Finding]:
             "INTERNAL_PORT is not set: the public port has /internal, which the proxy must refuse",
             Level.NOTE,
         )
+
+
+def _judge_webhooks(settings: Settings) -> Iterator[Finding]:
+    """Report the receivers of events, and those to which events are sent unencrypted."""
+    if settings.webhooks:
+        names = ", ".join(webhook.name for webhook in settings.webhooks)
+        yield Finding(Level.OK, f"WEBHOOKS: events are sent to {names}")
+    for webhook in settings.webhooks:
+        if not webhook.is_encrypted:
+            what = f"WEBHOOKS: events are sent to {webhook.name} without encryption: use https://"
+            yield Finding(Level.WARNING, what)
 
 
 def judge_mail(settings: Settings) -> Finding:

@@ -166,13 +166,27 @@ class EventLog:
     async def rebase(self) -> None:
         """Make all events readable in a database that was restored from a dump.
 
-        The numbers of transactions begin again there, and those of the events may be far ahead.
-        Their order stays that of their ids. Existing cursors may have expired.
+        The numbers of transactions begin again there, and stored positions may be far ahead. All
+        events then get the order of their ids, and no receiver of webhooks misses one. Existing
+        cursors may have expired.
         """
         await self._database.rows(
-            """update event set transaction = '0'
-                where exists (select from event
-                               where transaction > pg_snapshot_xmax(pg_current_snapshot()))
+            """with restored as (
+                    select from (select transaction from event
+                                 union all select transaction from webhook
+                                 union all select transaction from event_retention) as position
+                     where transaction > pg_snapshot_xmax(pg_current_snapshot()) limit 1),
+                receivers as (
+                    update webhook set transaction = '0', event_id = coalesce(
+                           (select min(id) - 1 from event
+                             where (event.transaction, id) > (webhook.transaction, event_id)),
+                           (select max(id) from event), 0)
+                     where exists (select from restored)),
+                retention as (
+                    update event_retention set transaction = '0',
+                           event_id = coalesce((select min(id) - 1 from event), event_id)
+                     where exists (select from restored))
+                update event set transaction = '0' where exists (select from restored)
                 returning null"""
         )
 

@@ -74,7 +74,7 @@ class EventWriter:
 
         The numbers of transactions begin again there, and those of accounts may be far ahead.
         """
-        return ", last_event = pg_current_xact_id()" if self.is_on else ""
+        return f", last_event = {'pg_current_xact_id()' if self.is_on else 'null'}"
 
     @property
     def position(self) -> str:

@@ -30,6 +30,12 @@ class Webhook:
     secrets: tuple[bytes, ...] = field(repr=False)
     """Each message is signed with all of them, so that a receiver can change its secret."""
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether nobody else can read what is sent: over TLS, or on this machine."""
+        url = urlsplit(self.url)
+        return url.scheme == "https" or url.hostname in ("127.0.0.1", "::1", "localhost")
+
 
 def parse_webhooks(text: str) -> tuple[Webhook, ...]:
     """Return the receivers that a text lists. Raises ValueError, and BadValue with the reason.

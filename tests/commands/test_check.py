@@ -34,6 +34,7 @@ from tests.program import KEY, Program
 from tests.redis_servers import HOST, Nodes, Watched, clustered, watched
 from tests.store.databases import FIRST_RELEASE, ask, catalog, own_database, rows
 from tests.store.test_schema import prepare_at
+from webhooks.settings import parse_webhooks
 
 NEWEST = newest()
 LINE = re.compile(r"(ok|note|warning|WRONG) +(\S.*)")
@@ -385,6 +386,24 @@ def test_services_without_an_internal_port_are_noted():
     [note] = found(service_keys=keys)
     assert note.level == "note"
     assert found(service_keys=keys, internal_port=9000) == found() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("https://shop.example/hook", []),
+        ("http://127.0.0.1:9000/hook", []),
+        (
+            "http://shop.example/hook",
+            ["WEBHOOKS: events are sent to shop without encryption: use https://"],
+        ),
+    ],
+)
+def test_receivers_of_events_are_listed(url, warned):
+    webhooks = parse_webhooks(f"shop {url} whsec_{'a' * 32}")
+    found = list(judge_settings(Settings(events="on", webhooks=webhooks)))
+    assert ("ok", "WEBHOOKS: events are sent to shop") in found
+    assert [each.what for each in found if "encryption" in each.what] == warned
 
 
 def test_dialects_that_collide(where, settings, monkeypatch, capsys):

@@ -19,6 +19,7 @@ from store.errors import CursorExpired, Unavailable
 from store.event_log import START, Cursor, EventLog
 from store.event_pruning import EventPruner
 from store.event_writer import SESSIONS_ENDED, EventWriter
+from store.webhook_states import WebhookStates
 from tests.program import wait_for_async
 
 MANY = 2**62
@@ -194,18 +195,42 @@ async def test_a_cursor_of_another_database_has_expired(recording):
             await recording.events.read(Cursor(cursor.transaction + ahead, 0), 10)
 
 
+AHEAD = "1000000000000"
+
+
 async def test_after_a_restore_from_a_dump_events_can_be_read(recording, database):
-    """The numbers of transactions begin again there: those of events may be far ahead."""
+    """The numbers of transactions begin again there: those that are stored may be far ahead."""
+    log, states = recording.events, WebhookStates(recording.database)
+    await states.add("app")
+    kim = await register(recording, "kim")
+    await register(recording, "lee")
+    with database.cursor() as cursor:
+        cursor.execute(f"update event set transaction = '{AHEAD}'")
+        cursor.execute(f"update account set last_event = '{AHEAD}'")
+        cursor.execute(f"""update event_retention set transaction = '{AHEAD}', event_id = 0;
+            update webhook set transaction = '{AHEAD}', event_id = (select min(id) from event)""")
+    assert (await names(log, None))[0] == []
+    await log.rebase()
+    await AllAccounts(recording.database, WRITER).raise_epochs(0, 10)
+    await recording.accounts.change(kim, {"username": "max"})
+    restored = ["kim", "lee", "kim", "lee", "max"]
+    assert (await names(log, None))[0] == restored
+    got = await states.due("app", "one")
+    assert (await names(log, got))[0] == restored[1:]
+    _, cursor = await names(log, None)
+    await log.rebase()  # nothing is ahead: nothing changes
+    assert await states.due("app", "one") == got
+    assert (await names(log, cursor))[0] == []
+
+
+async def test_a_restore_is_complete_while_events_are_off(recording, database):
+    """They may be switched on later."""
     kim = await register(recording, "kim")
     with database.cursor() as cursor:
-        cursor.execute("update event set transaction = '1000000000000'")
-        cursor.execute("update account set last_event = '1000000000000'")
-    assert (await names(recording.events, None))[0] == []
-    await recording.events.rebase()
-    assert (await names(recording.events, None))[0] == ["kim"]
-    await AllAccounts(recording.database, WRITER).raise_epochs(0, 10)
-    await recording.accounts.change(kim, {"username": "lee"})
-    assert (await names(recording.events, None))[0] == ["kim", "kim", "lee"]
+        cursor.execute(f"update account set last_event = '{AHEAD}'")
+    await AllAccounts(recording.database, EventWriter()).raise_epochs(0, 10)
+    await recording.accounts.change(kim, {"username": "max"})
+    assert (await names(recording.events, None))[0] == ["kim", "max"]
 
 
 async def test_a_reader_waits_for_the_next_event(recording):
