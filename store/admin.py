@@ -145,11 +145,11 @@ class Admin:
         Raises Busy when its epoch was raised concurrently at each of MAX_ATTEMPTS attempts.
         """
         for _ in range(MAX_ATTEMPTS):
-            epoch = await self._accounts.raise_epoch(account_id)
-            if epoch is None:
+            account = await self._accounts.get(account_id)
+            if account is None:
                 return False
-            if await self._accounts.delete(account_id, epoch):
-                await end_older_sessions(self._sessions, account_id, epoch + 1)
+            if await self._accounts.delete(account_id, account.epoch):
+                await end_older_sessions(self._sessions, account_id, account.epoch + 1)
                 return True
         raise Busy(1.0)
 

@@ -1,12 +1,8 @@
 """How often the stores are asked, as the stores themselves see it."""
 
 import asyncio
-import contextlib
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -30,52 +26,6 @@ LOG_IN_AFRESH = Counter(eval=2, set=1, mget=1), 2
 LOG_IN_WRONG = Counter(), 1
 LOG_OUT = Counter(set=1, zrem=1), 0
 END_ALL = Counter(zrange=1, eval=1, zrem=1, get=1, set=1), 1  # the last two in the script
-
-
-class Tap:
-    """A socket on the way to PostgreSQL that counts the statements sent through it."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self.statements = 0
-
-    async def relay(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        replies, server = await asyncio.open_unix_connection(self._target)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._requests(client, server))
-                group.create_task(self._replies(replies, back))
-        finally:
-            for writer in (server, back):
-                writer.close()
-
-    async def _requests(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
-        """Pass messages on: the first has a length, the others a letter before it."""
-        letter = b""
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                length = await client.readexactly(4)
-                body = await client.readexactly(int.from_bytes(length) - 4)
-                self.statements += letter in (b"Q", b"P")
-                server.write(letter + length + body)
-                letter = await client.readexactly(1)
-        server.close()
-
-    async def _replies(self, replies: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        while chunk := await replies.read(65_536):
-            back.write(chunk)
-
-
-@pytest.fixture
-async def tap(settings) -> AsyncIterator[tuple[Tap, str]]:
-    """A tap on the way to PostgreSQL, and the URL that leads through it."""
-    directory = parse_qs(urlsplit(settings.database_url).query)["host"][0]
-    tap = Tap(f"{directory}/.s.PGSQL.5432")
-    with tempfile.TemporaryDirectory(prefix="lk-") as own:
-        server = await asyncio.start_unix_server(tap.relay, Path(own) / ".s.PGSQL.5432")
-        async with server:
-            yield tap, f"postgresql:///postgres?host={quote(own, safe='')}&user=postgres"
-    await server.wait_closed()
 
 
 @pytest.fixture

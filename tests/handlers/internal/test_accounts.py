@@ -594,6 +594,7 @@ async def test_what_events_name_as_the_actor(aiohttp_client, internal_settings, 
     await call(client, "PUT", "/1/password", {"password_hash": "!"})
     await call(client, "DELETE", "/1/sessions")
     await call(client, "PATCH", "/1", {"is_active": False})
+    await call(client, "DELETE", "/1")
     headers = bearer(KEYS[Scope.READ])
     async with client.get("/internal/events", headers=headers) as response:
         found = (await response.json())["events"]
@@ -606,4 +607,5 @@ async def test_what_events_name_as_the_actor(aiohttp_client, internal_settings, 
         "account.password_changed",
         "sessions.ended",
         "account.disabled",
+        "account.deleted",
     ]

@@ -1,6 +1,11 @@
 """Idempotency-Key (docs/contracts/service.md#repeated-requests): a request has its effect once."""
 
 import asyncio
+import contextlib
+import http.client
+import random
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -15,6 +20,7 @@ from store.idempotency import Claim, IdempotencyKeys
 from store.passwords import Passwords
 from tests.handlers.internal.keys import KEYS, TEXT, Scope, bearer
 from tests.handlers.internal.test_accounts import ADA, PASSWORD, call, refused
+from tests.program import KEY, Client, Program
 
 OTHER_KEY = "other-key-of-the-tests-0123456789abcdefgh"
 IN_USE, REUSED = "idempotency_key_in_use", "idempotency_key_reused"
@@ -223,3 +229,53 @@ async def test_another_secret_key_knows_the_request(aiohttp_client, internal_set
     keys = ("another key, which is long enough as well", *internal_settings.secret_keys)
     client = await aiohttp_client(create_app(replace(internal_settings, secret_keys=keys)))
     assert await call(client, "POST", "", ADA, Idempotency_Key="first") == (201, made)
+
+
+def create_many(port, keys):
+    """Create accounts, each with its key, until the server is gone; return the ids by key."""
+    created = {}
+    client = Client(port)
+    authorization = f"Bearer {KEYS[Scope.WRITE]}"
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(client):
+        for key in keys:
+            body = {"username": key, "password_hash": "!"}
+            headers = {"Authorization": authorization, "Idempotency-Key": key}
+            while True:
+                client.send("POST", "/internal/accounts", body, **headers)
+                response = client.receive()
+                if response.status != 409:
+                    break
+                assert response.json["code"] == IN_USE
+                time.sleep(0.05)
+            assert response.status == 201, response.json
+            created[key] = response.json["id"]
+    return created
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_server_that_is_killed_creates_each_account_once(stores, database, clean, kills):
+    """Whatever the moment: before the account, after it, or before its response is stored."""
+    deployment = {
+        "DATABASE_URL": stores[0],
+        "REDIS_URL": stores[1],
+        "SECRET_KEYS": KEY,
+        "SERVICE_KEYS": TEXT,
+    }
+    chance, created, keys = random.Random(kills), {}, []  # noqa: S311
+    for number in range(kills):
+        keys += [f"user-{number}-{each}" for each in range(1000)]
+        with Program(**deployment) as server, database.cursor() as cursor:
+            cursor.execute("update idempotent_request set leased_until = now()")  # a minute later
+            port = server.port
+            killing = threading.Timer(chance.uniform(0.05, 0.3), server.process.kill)
+            killing.start()
+            todo = [key for key in keys if key not in created]
+            created |= create_many(port, todo)
+            killing.join()
+    with Program(**deployment) as server, database.cursor() as cursor:
+        cursor.execute("update idempotent_request set leased_until = now()")
+        cursor.execute("select username from account")
+        begun = [name for (name,) in cursor.fetchall()]
+        created |= create_many(server.port, begun)
+        cursor.execute("select username, id from account")
+        assert dict(cursor.fetchall()) == created
