@@ -28,7 +28,7 @@ from store.core import Core, CoreOptions, Report, open_core
 from store.event_pruning import EventPruner
 from store.event_writer import EventWriter
 from store.limits import RateLimits
-from store.mail_queue import MailRules
+from store.mail_queue import ACTIVATE, KINDS, USERNAME, MailRules
 from store.threads import usable_cores
 from store.webhook_states import WebhookStates
 from telemetry.log import REQUEST_LOGS
@@ -160,7 +160,7 @@ def _send_mail(
     """Return the cleanup context of the sender, whose templates and links are ready already."""
     options = mail_options(settings)
     messages = make_messages(settings)
-    links = app[LINKS] = Links(options, settings.port)
+    links = app[LINKS] = Links(options, settings.port, handlers.links(settings.dialects))
     metrics = app[app_keys.METRICS].mail
 
     async def send(app: web.Application) -> AsyncIterator[None]:
@@ -190,9 +190,14 @@ def tell_port(app: web.Application, port: int) -> None:
 
 
 def make_messages(settings: Settings) -> Messages:
-    """Return what composes messages. Raises BadSetting when a template cannot be used."""
+    """Return what composes messages. Raises BadSetting when a template cannot be used.
+
+    Templates for the links of dialects are needed only where an option gives such a link.
+    """
+    linked = {kind for _, kind in handlers.links(settings.dialects)}
+    kinds = [each for each in KINDS if each not in (ACTIVATE, USERNAME) or each in linked]
     try:
-        return Messages(mail_options(settings))
+        return Messages(mail_options(settings), kinds)
     except BadTemplate as problem:
         raise BadSetting(f"MAIL_TEMPLATES and MAIL_LANGUAGE: {problem}") from None
 

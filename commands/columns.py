@@ -160,6 +160,7 @@ COLUMNS: dict[str, Column] = {
         _hash, "a hash", ("password_hash", "pw_hash", "hashed_password", "hash"), None, False
     ),
     "is_active": _flag_column("active", "enabled"),
+    "activated": _flag_column(),
     "is_staff": _flag_column("staff"),
     "is_superuser": _flag_column("superuser"),
     "is_admin": _flag_column("admin"),

@@ -140,6 +140,16 @@ def lifetimes(name: str, mounted: Mount) -> Mapping[str, int]:
     return dialect.lifetimes(mounted.options or dialect.options)
 
 
+def links(mounts: Mapping[str, Mount]) -> Mapping[tuple[str, str], str]:
+    """Return the links that the options of mounts give to messages, by dialect and kind."""
+    return {
+        (name, kind): link
+        for name, mounted in mounts.items()
+        for kind, link in DIALECTS[name].links(mounted.options or DIALECTS[name].options).items()
+        if link
+    }
+
+
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
     """Return the endpoints of each path by dialect: one, or the two that share the path."""
     owners: dict[str, dict[str, Endpoint]] = {}

@@ -194,7 +194,8 @@ class Dialect:
     are the sessions that it opens.
 
     `paths` names, for an endpoint's path, the option that has another path for it at the mount.
-    `lifetimes` returns the seconds that sessions of a kind live, as the options say. A dialect
+    `lifetimes` returns the seconds that sessions of a kind live, as the options say, and `links`
+    the links of its messages by their kind, with {uid} and {token}; "" for none. A dialect
     that is not mounted `by_default` is mounted when DIALECTS names it.
     """
 
@@ -207,4 +208,5 @@ class Dialect:
     session_specs: Sequence[SessionSpec] = ()
     paths: Mapping[str, str] = field(default_factory=dict)
     lifetimes: Callable[[Any], Mapping[str, int]] = lambda options: {}
+    links: Callable[[Any], Mapping[str, str]] = lambda options: {}
     by_default: bool = True

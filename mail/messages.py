@@ -5,6 +5,7 @@ No text that a user has typed goes into a message, apart from the address that i
 
 import datetime
 import hashlib
+from collections.abc import Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -34,7 +35,7 @@ class BadTemplate(Exception):
 class Messages:
     """Composes messages in one language. Raises BadTemplate when a template cannot be used."""
 
-    def __init__(self, options: MailOptions) -> None:
+    def __init__(self, options: MailOptions, kinds: Sequence[str] = KINDS) -> None:
         own = [options.templates] if options.templates else []
         self._environment = Environment(
             loader=FileSystemLoader([*own, TEMPLATES]),
@@ -48,10 +49,10 @@ class Messages:
         self._sender = sender_address(options.sender)
         self._templates = {
             (kind, part): self._load(f"{options.language}/{kind}.{part}")
-            for kind in KINDS
+            for kind in kinds
             for part in PARTS
         }
-        for kind in KINDS:
+        for kind in kinds:
             self._try(kind)
 
     def compose(self, mail: QueuedMail, recipient: str, link: str) -> EmailMessage:

@@ -14,14 +14,14 @@ from email.message import EmailMessage
 from mail.links import Links
 from mail.messages import Messages
 from mail.settings import deliverable
+from mail.tokens import make_token, still_fits
 from mail.transport import Connection, DeliveryError, Rejected, Transport, Unreachable
 from store.account import Account
 from store.accounts import Accounts
 from store.errors import Unavailable
 from store.limits import Limits
-from store.mail_queue import RESET, MailQueue, QueuedMail
-from store.names import forms, mailbox
-from store.one_time_tokens import OneTimeTokens, Purpose
+from store.mail_queue import MailQueue, QueuedMail
+from store.one_time_tokens import OneTimeTokens
 from telemetry.mail_metrics import MailMetrics
 
 BATCH = 10
@@ -46,8 +46,6 @@ CLOSE_SECONDS = 3.0
 _COUNT_SECONDS = 15.0
 
 _log = logging.getLogger("latchkey.mail")
-
-_PURPOSES = {"verify": Purpose.VERIFY, "change": Purpose.CHANGE, RESET: Purpose.RESET}
 
 
 class _Dropped(Exception):
@@ -195,19 +193,22 @@ class MailSender:
         if mail.expires and mail.expires <= now:
             raise _Dropped("expired")
         account = await self._account_of(mail)
-        if account is None or not account.is_active or not _still_fits(mail, account):
+        if account is None or not account.is_active or not still_fits(mail, account):
             raise _Dropped("void")
         # The address that was typed may be another mailbox than the account's.
-        address = account.email if mail.kind == RESET else mail.address
+        address = account.email if mail.account_id is None else mail.address
         recipient = deliverable(address) if address else None
         if recipient is None:
             raise _Dropped("invalid_address")
-        if mail.kind == RESET and mail.attempts == 1:
-            await self._count_reset(account)
-        return self._messages.compose(mail, recipient, self._link(mail, account))
+        link = self._link(mail, account)
+        if link is None:  # its option was removed since
+            raise _Dropped("void")
+        if mail.account_id is None and mail.attempts == 1:
+            await self._count_request(account)
+        return self._messages.compose(mail, recipient, link)
 
-    async def _count_reset(self, account: Account) -> None:
-        """Count a reset for its account, which nobody knew before. Raises _Dropped, DeliveryError.
+    async def _count_request(self, account: Account) -> None:
+        """Count a link for its account, which nobody knew before. Raises _Dropped, DeliveryError.
 
         Messages of other kinds were counted when they were queued.
         """
@@ -218,22 +219,17 @@ class MailSender:
         if not allowed:
             raise _Dropped("limited")
 
-    def _link(self, mail: QueuedMail, account: Account) -> str:
-        purpose = _PURPOSES.get(mail.kind)
-        if purpose is None or mail.expires is None:
+    def _link(self, mail: QueuedMail, account: Account) -> str | None:
+        """Return the link of a message, "" for a kind without one; None if no option names one."""
+        token = make_token(self._tokens, mail, account)
+        if token is None:
             return ""
-        expires = mail.expires.timestamp()
-        if purpose is Purpose.CHANGE:
-            requested = mail.created.timestamp()
-            token = self._tokens.make(purpose, account, expires, mail.address, requested)
-        else:
-            token = self._tokens.make(purpose, account, expires)
-        return self.links.link(mail.kind, token)
+        return self.links.link(mail.kind, token, account.id, mail.dialect)
 
     async def _account_of(self, mail: QueuedMail) -> Account | None:
-        """Return the account that a message is about; for a reset, that of its address."""
+        """Return the account that a message is about; without an id, that of its address."""
         account_id = mail.account_id
-        if mail.kind == RESET:
+        if account_id is None:
             ids = await self._accounts.ids_of("email", [mail.address])
             account_id = ids.get(mail.address)
         if account_id is None:
@@ -282,13 +278,3 @@ class MailSender:
             self._next_count = now + _COUNT_SECONDS
             backlog = await self._queue.backlog()
             self._metrics.show_backlog(backlog.count, backlog.oldest_seconds)
-
-
-def _still_fits(mail: QueuedMail, account: Account) -> bool:
-    """Return whether a link would still do what it says."""
-    if mail.kind == "verify":
-        return account.email is not None and mailbox(account.email) == mailbox(mail.address)
-    if mail.kind == "change":
-        addresses = forms("email", account.email) if account.email else [None]
-        return mail.session_epoch == account.epoch and mail.previous in addresses
-    return True

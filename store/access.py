@@ -7,6 +7,7 @@ with the password hash or the identity that justifies it.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from store.account import Account, NewAccount
@@ -87,15 +88,20 @@ class Access:
         client: Client = NOBODY,
         *,
         verify: bool = False,
+        activate: str = "",
     ) -> tuple[Account, list[IssuedToken]]:
         """Create an account and open a session for each spec; return both.
 
-        With `verify`, its address is sent a link that verifies it, if this server sends mail. The
-        sessions are opened first. If Redis fails, no account is left behind, and a session whose
-        account does not exist is not live. Raises Taken, Unstorable, Busy, RateLimited.
+        With `verify`, its address is sent a link that verifies it, if this server sends mail. With
+        `activate`, it is sent this dialect's link, and cannot log in before that is used; without
+        e-mail, Unavailable is raised. The sessions are opened first. If Redis fails, no account is
+        left behind, and a session whose account does not exist is not live. Raises Taken,
+        Unstorable, Busy, RateLimited.
         """
         with self._observer.registration():
-            return await self._register(new, password, specs, client, verify=verify)
+            return await self._register(
+                new, password, specs, client, verify=verify, activate=activate
+            )
 
     async def _register(
         self,
@@ -105,11 +111,16 @@ class Access:
         client: Client,
         *,
         verify: bool,
+        activate: str,
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.register(client)
         hash = await self._passwords.hash(password, client)
-        mail = await self._notices.for_registration(new.email) if verify else None
+        mail = None
+        if activate:
+            new = replace(new, activated=False)
+        if verify or activate:
+            mail = await self._notices.for_registration(new.email, activate)
         for _ in range(MAX_ATTEMPTS):
             identity = await self._accounts.new_identity()
             try:
@@ -127,6 +138,22 @@ class Access:
                 return account, issued
             await self._discard(identity[0], issued)  # a concurrent import used this id
         raise Busy(1.0)
+
+    async def find_taken(
+        self, client: Client, username: str | None = None, email: str | None = None
+    ) -> frozenset[str]:
+        """Return which of these names accounts have already.
+
+        For a registration or a change that is refused anyway; it is counted as a registration is.
+        Raises RateLimited.
+        """
+        if self._limits:
+            await self._limits.register(client)
+        taken = set()
+        for field, name in (("username", username), ("email", email)):
+            if name and await self._accounts.ids_of(field, [name]):
+                taken.add(field)
+        return frozenset(taken)
 
     async def log_out(self, caller: Caller) -> None:
         """End the caller's session."""

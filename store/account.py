@@ -28,6 +28,8 @@ class Account(NamedTuple):
     """`Session.kept_under` of the session that is live although its epoch is an older one."""
     email_verified: bool = False
     is_superuser: bool = False
+    activated: bool = True
+    """False until the link of a registration that asks for one was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Details:
     first_name: str | None
     last_name: str | None
     is_active: bool
+    activated: bool
     is_staff: bool
     is_superuser: bool
     is_admin: bool
@@ -109,6 +112,8 @@ class NewAccount:
     first_name: str | None = None
     last_name: str | None = None
     towns: Sequence[int] = ()
+    activated: bool = True
+    """Whether it can log in at once, not only after the link of an e-mail was used."""
     others: Mapping[str, Any] = field(default_factory=dict)
     """The values of other columns, by names that are in CHANGEABLE."""
 

@@ -14,7 +14,7 @@ NAMES = ("username", "email")
 
 COLUMNS = """id, username, email, first_name, last_name, is_active, is_staff, is_admin, group_name,
     session_epoch, created, picture_id, kept_session,
-    email_verified_at is not null as email_verified, is_superuser"""
+    email_verified_at is not null as email_verified, is_superuser, activated"""
 RETURNED = ", ".join({"epoch": "session_epoch"}.get(name, name) for name in Account._fields)
 """The names of COLUMNS in the result of a statement that returns them."""
 DETAILS = ", ".join(each.name for each in fields(Details))

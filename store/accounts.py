@@ -26,7 +26,7 @@ from store.account_sql import (
 from store.batching import BatchLoader
 from store.errors import Taken, Unstorable
 from store.event_writer import CREATED, DELETED, NO_DATA, SESSIONS_ENDED, Actor, EventWriter
-from store.mail_queue import MailQueue
+from store.mail_queue import Mail, MailQueue
 from store.names import is_valid_text
 from store.postgresql.database import Database, Row
 from store.postgresql.prepared import Prepared
@@ -109,11 +109,11 @@ class Accounts:
         hash: str,
         *,
         logged_in: bool,
-        mail: str | None = None,
+        mail: Mail | None = None,
     ) -> Account | None:
         """Insert an account and return it; None when its id is used by another account.
 
-        `logged_in` sets its last login to now. The event is account.created. `mail` is the kind of
+        `logged_in` sets its last login to now. The event is account.created. `mail` is the
         message that the statement queues, None for none. Raises Taken, with every field that is
         taken, and Unstorable; ValueError for a column not in CHANGEABLE.
         """
@@ -124,6 +124,7 @@ class Accounts:
             "first_name": new.first_name,
             "last_name": new.last_name,
             "towns": list(new.towns),
+            "activated": new.activated,
             **new.others,
         }
         column, position = self._events.returning, self._events.position
@@ -148,7 +149,7 @@ class Accounts:
         session_id: str | None = None,
         *,
         keeps_session: bool = False,
-        mail: str | None = None,
+        mail: Mail | None = None,
     ) -> Account | None:
         """Set columns of an account and return it as it is afterwards.
 
@@ -156,7 +157,7 @@ class Accounts:
         neither has the given epoch nor keeps the session of the given public id, nothing changes
         and None is returned. A new password or a changed `is_active` raises the epoch in the same
         statement, which ends every session of the account; with `keeps_session`, every session but
-        that one. Another e-mail is unverified. `event_of` has the event. `mail` is the kind of
+        that one. Another e-mail is unverified. `event_of` has the event. `mail` is the
         message that the statement queues. Raises Taken, Unstorable; ValueError for a column not in
         CHANGEABLE.
         """
@@ -173,7 +174,7 @@ class Accounts:
         )
         return Account(*rows[0]) if rows else None
 
-    async def record_login(self, account_id: int, epoch: int, mail: str | None = None) -> bool:
+    async def record_login(self, account_id: int, epoch: int, mail: Mail | None = None) -> bool:
         """Set `last_login` to now; return whether the account still has this epoch.
 
         `mail` is the kind of message that the statement queues.
@@ -239,7 +240,7 @@ class Accounts:
         parameters: Sequence[Any],
         event: tuple[str, str],
         own_id: int = 0,
-        mail: str | None = None,
+        mail: Mail | None = None,
     ) -> list[Row]:
         """Run a statement with these parameters: the values, the folded names, then the others.
 
@@ -262,7 +263,7 @@ class Accounts:
         sql: str,
         parameters: Sequence[Any],
         event: tuple[str, str] | None = None,
-        mail: str | None = None,
+        mail: Mail | None = None,
         returned: str = RETURNED,
     ) -> list[Row]:
         """Run a statement, with its event and a message of the kind `mail`, if there are any.

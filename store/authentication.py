@@ -99,7 +99,7 @@ def resolve_caller(session: Session | None, accounts: Mapping[int, Account]) -> 
     account = accounts.get(session.account_id) if session else None
     if session is None or account is None:
         return BadToken(TokenProblem.REVOKED)
-    if not account.is_active:
+    if not (account.is_active and account.activated):
         return BadToken(TokenProblem.INACTIVE)
     if session.epoch != account.epoch and session.kept_under(account.epoch) != account.kept_session:
         return BadToken(TokenProblem.REVOKED)

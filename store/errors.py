@@ -40,7 +40,10 @@ class Inactive(AppError):
 
 
 class EmailNotVerified(AppError):
-    """The credentials are right, and REQUIRE_VERIFIED_EMAIL asks for a verified address."""
+    """The credentials are right, and the account is not activated or its address not verified.
+
+    An address must be verified if REQUIRE_VERIFIED_EMAIL is on.
+    """
 
     code = "email_not_verified"
 

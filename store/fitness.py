@@ -8,12 +8,13 @@ Execute = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 COLUMNS = {
     "schema_version": "only_row version folding",
     "account": "id username email username_folded email_folded password session_epoch is_active "
-    "is_staff is_superuser first_name last_name created modified last_login group_name is_admin "
-    "towns days_count groups user_permissions cellar wants address address2 city state zipcode "
-    "picture_id kept_session email_verified_at last_event",
+    "activated is_staff is_superuser first_name last_name created modified last_login group_name "
+    "is_admin towns days_count groups user_permissions cellar wants address address2 city state "
+    "zipcode picture_id kept_session email_verified_at last_event",
     "picture": "id account_id side_512 side_256 side_64 created",
     "gallery": "id group name picture_id",
-    "mail": "id kind account_id address session_epoch previous expires created due attempts",
+    "mail": "id kind dialect account_id address session_epoch previous expires created due "
+    "attempts",
     "event": "id transaction time type account_id username actor_type actor_name data",
     "event_retention": "only_row transaction event_id",
     "webhook": "name transaction event_id failures failing_since due paused problem leased_by "
@@ -22,7 +23,11 @@ COLUMNS = {
     "status location body",
 }
 """The tables and columns that schema.sql creates."""
-LATER = {"schema_version": "folding", "account": "kept_session email_verified_at last_event"}
+LATER = {
+    "schema_version": "folding",
+    "account": "kept_session email_verified_at last_event activated",
+    "mail": "dialect",
+}
 """The columns that a migration adds to a table of an older release."""
 LATER_TABLES = frozenset({"mail", "event", "event_retention", "webhook", "idempotent_request"})
 """The tables that a migration creates in a database of an older release."""

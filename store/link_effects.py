@@ -6,7 +6,7 @@ A statement checks what the link's token was bound to, so of two uses at a time 
 import psycopg2.errors
 
 from store.account import Account
-from store.account_sql import COLUMNS, RAISED, RETURNED
+from store.account_sql import COLUMNS, RAISED, RETURNED, folded_name
 from store.errors import Taken
 from store.event_writer import CHANGED, EMAIL_VERIFIED, PASSWORD_CHANGED, EventWriter, fields_data
 from store.mail_queue import MailQueue
@@ -50,6 +50,55 @@ class LinkEffects:
                 (account.id, account.email),
             )
         )
+
+    async def activate(self, account: Account) -> Account | None:
+        """Activate an account, whose owner has proved its address by that.
+
+        An account that an operator has disabled stays as it is.
+        """
+        event = self._events.insertion(
+            EMAIL_VERIFIED, "changed", data=fields_data(["activated", "email_verified_at"])
+        )
+        return _account(
+            await self._database.row(
+                f"""with changed as (
+                        update account
+                           set activated = true, modified = now(),
+                               email_verified_at = coalesce(email_verified_at, now())
+                               {self._events.assignment}
+                         where id = %s and email = %s and is_active and not activated
+                        returning {COLUMNS}{self._events.returning}),
+                    logged as ({event})
+                    select {RETURNED} from changed""",
+                (account.id, account.email),
+            )
+        )
+
+    async def change_username(self, account: Account, username: str) -> Account | None:
+        """Replace the account's username. Raises Taken, Unstorable."""
+        event = self._events.insertion(CHANGED, "changed", data=fields_data(["username"]))
+        try:
+            row = await self._database.row(
+                f"""with changed as (
+                        update account set username = %s, username_folded = %s, modified = now()
+                               {self._events.assignment}
+                         where id = %s and session_epoch = %s and email = %s
+                           and username is not distinct from %s and is_active and activated
+                        returning {COLUMNS}{self._events.returning}),
+                    logged as ({event})
+                    select {RETURNED} from changed""",
+                (
+                    username,
+                    folded_name("username", username),
+                    account.id,
+                    account.epoch,
+                    account.email,
+                    account.username,
+                ),
+            )
+        except psycopg2.errors.UniqueViolation:
+            raise Taken(frozenset({"username"})) from None
+        return _account(row)
 
     async def change_email(self, account: Account, email: str, requested: int) -> Account | None:
         """Replace the account's address by one that its owner has proved; tell the old one.
@@ -107,7 +156,7 @@ class LinkEffects:
                            kept_session = null, modified = now(), last_login = now(),
                            email_verified_at = coalesce(email_verified_at, now())
                            {self._events.assignment}
-                     where id = %s and session_epoch = %s and email = %s and is_active
+                     where id = %s and session_epoch = %s and email = %s and is_active and activated
                     returning {COLUMNS}, email_verified_at = now() as is_new
                               {self._events.returning}),
                 mailed as ({notice}),

@@ -81,7 +81,8 @@ class Logins:
             account = found.account
             if not account.is_active:
                 raise Inactive
-            if self._require_verified and not account.email_verified:
+            verified_enough = account.email_verified or not self._require_verified
+            if not (account.activated and verified_enough):
                 raise EmailNotVerified
             mail = await self._notices.for_login(account, specs)
             if await self._accounts.record_login(account.id, account.epoch, mail):

@@ -6,14 +6,28 @@ A row holds no text and no token. The sender makes both when it sends. docs/mail
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from store.errors import Unavailable
 from store.postgresql.database import Database, Row
 
 RESET = "reset"
-KINDS = ("verify", "change", "changed", RESET, "password", "device")
+ACTIVATE, USERNAME = "activate", "username"
+KINDS = ("verify", "change", "changed", RESET, "password", "device", ACTIVATE, USERNAME)
 """Confirm an address; confirm a new one; the address was changed (to the old one); reset the
-password; the password was changed; a new device has logged in."""
+password; the password was changed; a new device has logged in; activate an account; choose another
+username."""
+
+
+class DialectMail(NamedTuple):
+    """A kind of message, with the link that an option of a dialect gives."""
+
+    kind: str
+    dialect: str
+
+
+Mail = str | DialectMail
+"""What a statement queues: a kind of message, perhaps with the link of a dialect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +37,7 @@ class QueuedMail:
     id: int
     kind: str
     account_id: int | None
-    """None for a reset: the sender looks the address up."""
+    """None for a link that anyone may request: the sender looks the address up."""
     address: str
     """Where it goes, as it was typed."""
     session_epoch: int | None
@@ -35,6 +49,8 @@ class QueuedMail:
     created: datetime.datetime
     attempts: int
     """How often it was claimed, this time included."""
+    dialect: str | None = None
+    """The dialect whose link it has; None for the link of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,8 @@ class MailQueue:
             "verify": rules.verify_lifetime,
             "change": rules.verify_lifetime,
             RESET: rules.reset_lifetime,
+            ACTIVATE: rules.verify_lifetime,
+            USERNAME: rules.reset_lifetime,
         }
         self.wake: Callable[[], None] = _sleep_on
         """To be called after a statement with an `insertion`: the sender of this process sets it.
@@ -83,7 +101,7 @@ class MailQueue:
 
     def insertion(
         self,
-        kind: str,
+        mail: Mail,
         source: str,
         *,
         address: str = "email",
@@ -98,12 +116,16 @@ class MailQueue:
         The other arguments are SQL expressions over it. Nothing is queued where the address is
         NULL, where this server sends no mail, or where notices of this kind are off.
         """
+        kind, dialect = mail if isinstance(mail, DialectMail) else (mail, None)
         if kind not in KINDS:
             raise ValueError(f"not a kind of message: {kind!r}")
         if self.rules.problem or (kind == "device" and not self.rules.device_notices):
             return "select"
-        return f"""insert into mail (kind, account_id, address, session_epoch, previous, expires)
-            select '{kind}', id, each.address, each.epoch, each.previous, {self._expires(kind)}
+        name = f"'{dialect}'" if dialect else "null"
+        return f"""insert into mail
+                   (kind, dialect, account_id, address, session_epoch, previous, expires)
+            select '{kind}', {name}, id, each.address, each.epoch, each.previous,
+                   {self._expires(kind)}
               from (select id, {address} as address, ({epoch})::bigint as epoch,
                            ({previous})::text as previous
                       from {source}) as each
@@ -117,10 +139,12 @@ class MailQueue:
         account_id: int | None = None,
         session_epoch: int | None = None,
         previous: str | None = None,
+        dialect: str | None = None,
     ) -> None:
         """Queue a message that has no other cause in the database: one INSERT.
 
-        A reset has no account, so it is the same statement for known and unknown addresses. The
+        A link that anyone may request has no account, so it is the same statement for known and
+        unknown addresses. The
         address must be valid text (`store.names.is_valid_text`). Raises Unavailable also when this
         server sends no mail.
         """
@@ -128,9 +152,10 @@ class MailQueue:
             raise ValueError(f"not a kind of message: {kind!r}")
         self.require()
         await self._database.rows(
-            f"""insert into mail (kind, account_id, address, session_epoch, previous, expires)
-                values (%s, %s, %s, %s, %s, {self._expires(kind)})""",
-            (kind, account_id, address, session_epoch, previous),
+            f"""insert into mail
+                       (kind, dialect, account_id, address, session_epoch, previous, expires)
+                values (%s, %s, %s, %s, %s, %s, {self._expires(kind)})""",
+            (kind, dialect, account_id, address, session_epoch, previous),
         )
         self.wake()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from store.account import Account
 from store.authentication import Caller, resolve_caller
 from store.limits import Limits
-from store.mail_queue import MailQueue
+from store.mail_queue import ACTIVATE, DialectMail, Mail, MailQueue
 from store.session_record import SessionSpec
 from store.sessions import Sessions
 
@@ -25,9 +25,17 @@ class Notices:
             return False
         return self._limits is None or await self._limits.may_mail(address, account_id)
 
-    async def for_registration(self, email: str | None) -> str | None:
-        """Return the kind of message of a registration: a link that verifies an address."""
-        return "verify" if email and await self.may_send(email) else None
+    async def for_registration(self, email: str | None, activate: str = "") -> Mail | None:
+        """Return the message of a registration: a link that verifies an address.
+
+        With `activate`, it is this dialect's link, which activates the account as well, and without
+        e-mail Unavailable is raised.
+        """
+        if activate:
+            self._mail.require()
+        if not email or not await self.may_send(email):
+            return None
+        return DialectMail(ACTIVATE, activate) if activate else "verify"
 
     async def for_login(self, account: Account, specs: Sequence[SessionSpec]) -> str | None:
         """Return the kind of message that a login causes: on a device that has no live session."""

@@ -8,10 +8,12 @@ HMAC-SHA256, cut to 16 bytes, under a key that is derived from a secret key. It 
 and what the account must still have when the token is used:
 
 VERIFY   its address. A new password leaves the token valid; another address does not.
+ACTIVATE its address, too. It has an effect while the account is not activated.
 CHANGE   its session epoch. The address is the old one, or the new one already. The old one must
          not have been verified since the request, nor have ceased to be: else the account was
          changed to the new one and back. The time is checked where the change is made.
 RESET    its address and its session epoch, so it works once: a reset raises the epoch.
+USERNAME its address, its session epoch and its username, so it works once.
 
 So a token for one purpose never serves another, and restored data in Redis revives none. The hash
 of the password is not covered: a login may replace it by a stronger hash of the same password.
@@ -42,6 +44,8 @@ class Purpose(enum.Enum):
     VERIFY = 1
     CHANGE = 2
     RESET = 3
+    ACTIVATE = 4
+    USERNAME = 5
 
 
 class OneTimeToken(NamedTuple):
@@ -123,9 +127,12 @@ class OneTimeTokens:
 
 
 def _mac(key: bytes, purpose: Purpose, signed: bytes, account: Account) -> bytes:
-    epoch = 0 if purpose is Purpose.VERIFY else account.epoch
+    epoch = 0 if purpose in (Purpose.VERIFY, Purpose.ACTIVATE) else account.epoch
     address = b"" if purpose is Purpose.CHANGE else _mailbox(account).encode()
     state = _STATE.pack(epoch, len(address)) + address
+    if purpose is Purpose.USERNAME:
+        name = (account.username or "").encode()
+        state += _STATE.pack(0, len(name)) + name
     return hmac.digest(key, state + signed, "sha256")[:_MAC_BYTES]
 
 

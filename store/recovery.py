@@ -14,7 +14,7 @@ from store.client import Client
 from store.errors import LinkInvalid, Taken, Unstorable
 from store.limits import Limits
 from store.link_effects import LinkEffects
-from store.mail_queue import MailQueue
+from store.mail_queue import RESET, MailQueue
 from store.names import fold_email, is_valid_name
 from store.notices import Notices
 from store.one_time_tokens import OneTimeToken, OneTimeTokens, Purpose
@@ -59,10 +59,12 @@ class Recovery:
         if await self._notices.may_send(details.email, account.id):
             await self._mail.add("verify", details.email, account_id=account.id)
 
-    async def request_change(self, caller: Caller, email: str, client: Client) -> None:
+    async def request_change(
+        self, caller: Caller, email: str, client: Client, dialect: str | None = None
+    ) -> None:
         """Send a link to a new address, which replaces the old one when the link is used.
 
-        Raises Taken, Unstorable, RateLimited.
+        The link is that of the dialect, if one is given. Raises Taken, Unstorable, RateLimited.
         """
         self._mail.require()
         account = caller.account
@@ -80,6 +82,7 @@ class Recovery:
                 account_id=account.id,
                 session_epoch=account.epoch,
                 previous=fold_email(account.email) if account.email else None,
+                dialect=dialect,
             )
 
     async def verify(self, token: str) -> Account:
@@ -100,32 +103,58 @@ class Recovery:
                 return changed
         raise LinkInvalid
 
-    async def request_reset(self, email: str, client: Client) -> None:
+    async def activate(self, token: str) -> bool:
+        """Activate an account by a link's token, or change to the new address that it says.
+
+        Return False when the account is activated already. Raises LinkInvalid, LinkExpired, Taken.
+        """
+        parsed, account = await self._check(token, Purpose.ACTIVATE, Purpose.CHANGE)
+        if parsed.purpose is Purpose.CHANGE:
+            await self.verify(token)
+            return True
+        return not account.activated and await self._effects.activate(account) is not None
+
+    async def request_reset(
+        self, email: str, client: Client, kind: str = RESET, dialect: str | None = None
+    ) -> None:
         """Send a link to an address, if an account has it; the sender looks for the account.
 
-        What is done here, and how long it takes, is the same for every address. Past the limit of
-        resets nothing is sent, and nothing says so. Raises Unstorable, RateLimited.
+        `kind` is that of the message: a new password, another username, or the activation. The link
+        is that of the dialect, if one is given. What is done here, and how long it takes, is the
+        same for every address. Past the limit of resets nothing is sent, and nothing says so.
+        Raises Unstorable, RateLimited.
         """
         self._mail.require()
         if self._limits:
             await self._limits.request_reset(client)
         if not is_valid_name(email):
             raise Unstorable("email")
-        await self.send_reset(email)
+        await self.send_reset(email, kind, dialect)
 
-    async def send_reset(self, email: str) -> None:
+    async def send_reset(self, email: str, kind: str = RESET, dialect: str | None = None) -> None:
         """Send a link to an address, if an account has it, without counting the client.
 
         Past the limit of resets nothing is sent, and nothing says so.
         """
         self._mail.require()
         if self._limits is None or await self._limits.may_reset(email):
-            await self._mail.add("reset", email)
+            await self._mail.add(kind, email, dialect=dialect)
 
     async def check_reset(self, token: str) -> Account:
         """Return the account whose password a token may reset. Raises LinkInvalid, LinkExpired."""
         _, account = await self._check(token, Purpose.RESET)
         return account
+
+    async def change_username(self, token: str, username: str, client: Client) -> None:
+        """Give an account another username by a link's token.
+
+        Raises LinkInvalid, LinkExpired, Taken, Unstorable, RateLimited.
+        """
+        _, account = await self._check(token, Purpose.USERNAME)
+        if self._limits:
+            await self._limits.change_name(account.id, client)
+        if await self._effects.change_username(account, username) is None:
+            raise LinkInvalid
 
     async def reset(
         self, token: str, password: str, specs: Sequence[SessionSpec], client: Client
@@ -149,5 +178,7 @@ class Recovery:
         account = await self._accounts.get(parsed.account_id)
         self._tokens.check(parsed, account)
         if account is None or not account.is_active:
+            raise LinkInvalid
+        if not account.activated and parsed.purpose is not Purpose.ACTIVATE:
             raise LinkInvalid
         return parsed, account

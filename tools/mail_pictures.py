@@ -22,7 +22,13 @@ MODES = ("light", "dark")
 WIDTH, HEIGHT = 560, 200
 COLOURS = 64
 _LINK = "https://accounts.example/ui/{}#AQAAAAAAAAABAAAAAGsH6KIAAAAAAAAAAOyR2XYzE13rCuHdQB6J6mM"
-_PAGES = {"verify": "verify-email", "change": "verify-email", "reset": "reset-password"}
+_PAGES = {
+    "verify": "verify-email",
+    "change": "verify-email",
+    "reset": "reset-password",
+    "activate": "activate",
+    "username": "username",
+}
 _DIGEST = "message"
 
 

@@ -24,6 +24,10 @@ from tests.mail.smtp import Inbox, smtp_server
 from tests.program import PATIENCE, wait_for_async
 
 QUICK = 0.05
+DIALECT_LINKS = {
+    ("djoser", kind): f"https://app.example/{kind}/{{uid}}#{{token}}"
+    for kind in ("activate", "username", "reset", "change")
+}
 
 
 class Sending:
@@ -100,7 +104,7 @@ def send(core: Core, mail_settings: Settings) -> Send:
             core.accounts,
             core.one_time_tokens,
             Messages(options),
-            Links(options, 8000),
+            Links(options, 8000, DIALECT_LINKS),
             transport,
             MailMetrics(registry),
             limits,

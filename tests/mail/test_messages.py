@@ -45,7 +45,7 @@ def test_each_kind_says_the_same_in_text_and_html(kind):
     assert not re.search("{{|}}|{%", text + html)
 
 
-_LINKED = ("verify", "change", "reset")
+_LINKED = ("verify", "change", "reset", "activate", "username")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -235,7 +235,7 @@ def test_the_port_is_known_once_the_server_listens():
     assert not links.is_ready
     links.port = 8080
     assert links.is_ready
-    assert links.link("verify", "abc") == "http://127.0.0.1:8080/ui/verify-email#abc"
+    assert links.link("verify", "abc", 1) == "http://127.0.0.1:8080/ui/verify-email#abc"
     assert Links(options(), 0).is_ready
 
 

@@ -29,19 +29,24 @@ from tests.program import wait_for_async
 
 ANYWHERE = "0.0.0.0"  # noqa: S104  # leads to this machine, and is no loopback address by its name
 NO_LINK = ("changed", "password", "device")
+REQUESTED = ("reset", "username")
+DIALECTS_OWN = ("activate", "username")
 
 
 def url(inbox):
     return f"smtp://127.0.0.1:{inbox.port}"
 
 
-async def queue_one(core, kind, account, address=None):
+async def queue_one(core, kind, account, address=None, dialect=None):
     """Queue a message of a kind as its cause would."""
+    if kind == "activate":
+        await core.accounts.change(account.id, {"activated": False})
     change = {"session_epoch": account.epoch, "previous": account.email.lower()}
     await core.mail.add(
         kind,
         address or account.email,
-        account_id=None if kind == "reset" else account.id,
+        account_id=None if kind in REQUESTED else account.id,
+        dialect="djoser" if kind in DIALECTS_OWN else dialect,
         **(change if kind == "change" else {}),
     )
 
@@ -104,6 +109,50 @@ async def test_a_link_has_a_token_that_works(
     core.one_time_tokens.check(parsed, someone)
     assert parsed.expires == int(expires.timestamp())
     assert parsed.address == ("new@example.com" if kind == "change" else "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose"),
+    [
+        ("activate", Purpose.ACTIVATE),
+        ("username", Purpose.USERNAME),
+        ("reset", Purpose.RESET),
+        ("change", Purpose.CHANGE),
+    ],
+)
+async def test_a_link_of_a_dialect_has_the_id_and_the_token(
+    core, inbox, send, account, emptied, kind, purpose
+):
+    someone = await account()
+    await queue_one(core, kind, someone, "new@example.com" if kind == "change" else None, "djoser")
+    async with send(url(inbox)):
+        assert await emptied()
+    start, _, token = link_of(inbox.messages[0]).partition("#")
+    assert start == f"https://app.example/{kind}/MQ"
+    core.one_time_tokens.check(core.one_time_tokens.parse(token, purpose), someone)
+
+
+@pytest.mark.parametrize("kind", DIALECTS_OWN)
+async def test_a_link_that_no_option_names_is_not_sent(core, inbox, send, account, emptied, kind):
+    someone = await account()
+    await queue_one(core, kind, someone)
+    await core.database.rows("update mail set dialect = 'gone' returning id")
+    await drop(core, inbox, send, emptied, "void", kind)
+
+
+async def test_an_account_that_waits_for_its_activation_gets_nothing_else(
+    core, inbox, send, account, emptied
+):
+    someone = await account()
+    for kind in KINDS:
+        if kind != "activate":
+            await queue_one(core, kind, someone)
+    await queue_one(core, "activate", someone)
+    async with send(url(inbox)) as sending:
+        assert await emptied()
+    counted = sending.counted()
+    assert counted.pop(("activate", "sent")) == 1
+    assert {outcome for _, outcome in counted} == {"void"}
 
 
 async def test_links_begin_as_the_settings_say(core, inbox, send, account, emptied):
@@ -351,8 +400,11 @@ async def test_names_of_a_user_are_in_no_message(core, inbox, send, emptied):
     new = NewAccount("evename", "eve@example.com", f"First{name}", f"Last{name}")
     someone = await core.accounts.insert(identity, new, "hash", logged_in=False)
     for kind in KINDS:
-        await queue_one(core, kind, someone, "second@example.com" if kind == "change" else None)
+        if kind != "activate":
+            await queue_one(core, kind, someone, "second@example.com" if kind == "change" else None)
     async with send(url(inbox)):
+        assert await emptied()
+        await queue_one(core, "activate", someone)
         assert await emptied()
     assert len(inbox.messages) == len(KINDS)
     for message in inbox.messages:

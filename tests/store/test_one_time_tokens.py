@@ -122,11 +122,18 @@ def test_every_listed_key_verifies_and_no_other(purpose):
 def test_a_raised_epoch_ends_all_but_verification(purpose):
     """A reset or another new password ends pending resets and changes of address."""
     raised = ACCOUNT._replace(epoch=ACCOUNT.epoch + 1)
-    if purpose is Purpose.VERIFY:
+    if purpose in (Purpose.VERIFY, Purpose.ACTIVATE):
         check(make(purpose), purpose, raised)
     else:
         with pytest.raises(LinkInvalid):
             check(make(purpose), purpose, raised)
+
+
+def test_another_username_ends_the_link_to_choose_one():
+    token = make(Purpose.USERNAME)
+    for other in ("lovelace", None):
+        with pytest.raises(LinkInvalid):
+            check(token, Purpose.USERNAME, ACCOUNT._replace(username=other))
 
 
 @PURPOSES
