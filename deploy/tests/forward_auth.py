@@ -52,7 +52,7 @@ class Site:
 
 
 def configuration(
-    kind: str, home: Path, port: int, servers: list[int], application: int
+    kind: str, home: Path, port: int, servers: list[int], internal: list[int], application: int
 ) -> list[str]:
     """Write the shipped files of a proxy into its home; return what runs it in the foreground."""
     places = {"8001": str(servers[0]), "8002": str(servers[1]), "9000": str(application)}
@@ -85,7 +85,10 @@ def configuration(
             "127.0.0.1:8009": f"127.0.0.1:{verify}",
         },
         "envoy/forward-auth.yaml": {
-            **{f"port_value: {old}": f"port_value: {new}" for old, new in places.items()},
+            **{
+                f"port_value: {old}": f"port_value: {new}"
+                for old, new in {**places, "9001": internal[0], "9002": internal[1]}.items()
+            },
             **tls,
             "/etc/envoy/site.crt": f"{home}/site.crt",
             "{address: 0.0.0.0, port_value: 443}": f"{{address: 127.0.0.1, port_value: {port}}}",
@@ -116,9 +119,17 @@ def protected(kind: str, stores: Outages) -> Iterator[Site]:
     with ExitStack() as stack:
         ports = [free_port("127.0.0.1"), free_port("127.0.0.1")]
 
+        internal = dict(zip(ports, (free_port("127.0.0.1"), free_port("127.0.0.1")), strict=True))
+
         def start(port: int) -> Program:
-            settings = {"TRUSTED_PROXIES": "127.0.0.1", "STORE_TIMEOUT": "2"}
-            program = stack.enter_context(Program(**on(urls, PORT=str(port), **settings)))
+            settings = {
+                "PORT": str(port),
+                "INTERNAL_PORT": str(internal[port]),
+                "TRUSTED_PROXIES": "127.0.0.1",
+                "STORE_TIMEOUT": "2",
+                "DRAIN_SECONDS": "3",
+            }
+            program = stack.enter_context(Program(**on(urls, **settings)))
             program.say(rf"serving on http://127\.0\.0\.1:{port}")
             return program
 
@@ -126,7 +137,7 @@ def protected(kind: str, stores: Outages) -> Iterator[Site]:
         make_certificate(home)
         application = stack.enter_context(Application().running())
         proxy = Proxy(free_port("127.0.0.1"), [start(port) for port in ports], ports, start)
-        line = configuration(kind, home, proxy.port, ports, application.port)
+        line = configuration(kind, home, proxy.port, ports, [*internal.values()], application.port)
         log = stack.enter_context((home / "log").open("w+"))
         process = subprocess.Popen(
             line,

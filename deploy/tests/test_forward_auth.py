@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -290,6 +291,46 @@ def test_connections_are_kept(site: Site, token: str):
         sock = connection.sock
         assert sock is not None
     assert site.application.connections - before <= 4
+
+
+@pytest.mark.parametrize("path", ["metrics", "internal/accounts/1", "readyz"])
+def test_paths_for_machines_inside_are_not_reached(site: Site, token: str, path: str):
+    """Below Latchkey's own paths, either; the servers would answer at their INTERNAL_PORT only."""
+    for way in ("/account/../", "/account/%2e%2e/", "/account/..%2f", "/account//../", "//"):
+        reply = send(site, "GET", f"{way}{path}", token=token)
+        assert b"latchkey_" not in reply.body
+        assert b"postgresql" not in reply.body
+        assert reply.status in (200, 400, 404, 301, 307, 308)
+        assert reply.status != 200 or "X_ACCOUNT_ID" in identity(reply)  # the application's
+
+
+def test_a_rolling_restart_loses_no_request(site: Site, token: str):
+    """SIGTERM to one server after the other, while four clients read and write."""
+    statuses: list[object] = []
+    enough = threading.Event()
+
+    def go_on(method: str) -> None:
+        while not enough.is_set():
+            try:
+                statuses.append(send(site, method, "/orders", token=token).status)
+            except OSError as error:
+                statuses.append(error)
+
+    clients = [threading.Thread(target=go_on, args=(method,)) for method in ("GET", "POST") * 2]
+    for each in clients:
+        each.start()
+    try:
+        for place, port in enumerate(site.proxy.ports):
+            site.proxy.servers[place].process.send_signal(signal.SIGTERM)
+            assert site.proxy.servers[place].wait() == 0
+            server = site.proxy.servers[place] = site.proxy.restart(port)  # type: ignore[operator]
+            assert wait_for(lambda server=server: server.err.count("/verify") > 5)
+    finally:
+        enough.set()
+        for each in clients:
+            each.join()
+    assert [status for status in statuses if status != 200] == []
+    assert len(statuses) > 50
 
 
 def test_browsers_are_told_to_stay_with_tls(site: Site, token: str):
