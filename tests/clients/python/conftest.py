@@ -21,6 +21,8 @@ class Latchkey(Program):
 
     def __init__(self, stores: tuple[str, str], link: Path, client: "redis.Redis") -> None:
         self._link, self._client = link, client
+        self.mail = link.parent / "mail"
+        self.mail.mkdir()
         self._socket = urlsplit(stores[1]).path
         link.symlink_to(self._socket)
         WATCH.passwords.update(KEYS.values())
@@ -29,6 +31,9 @@ class Latchkey(Program):
             REDIS_URL=f"unix://{link}",
             SECRET_KEYS=KEY,
             SERVICE_KEYS=TEXT,
+            MAIL_URL=f"file:{self.mail}",
+            VERIFY_URL="https://app.example/verify#{token}",
+            RESET_URL="https://app.example/reset#{token}",
             STORE_TIMEOUT="0.5",
         )
 

@@ -1,5 +1,6 @@
 """The examples of docs/authenticate-in-your-code.md, each in an application of its framework."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from email import message_from_bytes
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ from tests.clients.python.applications import (
     blocks,
     running,
 )
-from tests.clients.python.conftest import Latchkey
+from tests.clients.python.conftest import PASSWORD, Latchkey
+from tests.handlers.internal.keys import KEYS, Scope
 from tests.pages import ROOT
 from tests.program import Relay
 
@@ -73,6 +76,34 @@ def test_an_example(latchkey: Latchkey, relay: Relay, tmp_path: Path, name: str)
 def test_examples_are_short(name: str):
     for code in blocks(APPLICATIONS[name].heading):
         assert len([line for line in code.splitlines() if line.strip()]) <= 12
+
+
+def code_without_framework(latchkey: Latchkey) -> str:
+    code = "\n".join(blocks("Other frameworks, and the accounts"))
+    return code.replace("http://127.0.0.1:8000", latchkey.url)
+
+
+def test_the_examples_without_a_framework(latchkey: Latchkey):
+    names: dict[str, Any] = {}
+    exec(code_without_framework(latchkey), names)  # noqa: S102  # it is our documentation
+    with names["latchkey"]:
+        token, _ = latchkey.sign_up("plain")
+        headers = {"Authorization": f"Bearer {token}"}
+        assert names["caller_of"](headers) == "plain"
+        assert names["disable_and_list"](KEYS[Scope.WRITE], "Plain") == ["plain"]
+        assert names["caller_of"](headers) is None
+        assert names["caller_of"]({}) is None
+
+
+def test_the_readme(latchkey: Latchkey, capsys: pytest.CaptureFixture[str]):
+    text = (ROOT / "clients/python/README.md").read_text()
+    token, account_id = latchkey.sign_up("reader")
+    names: dict[str, Any] = {"token": token, "key": KEYS[Scope.WRITE], "password": PASSWORD}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(code.replace("http://127.0.0.1:8000", latchkey.url), names)  # noqa: S102
+    names["latchkey"].close()
+    assert names["identity"].id == account_id
+    assert f"{names['account'].id} mika\n" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="session")
@@ -151,11 +182,10 @@ def test_the_wheel_needs_httpx_only(
     needed = [each for each in metadata.get_all("Requires-Dist") if "extra ==" not in each]
     assert [each.partition(">")[0] for each in needed] == ["httpx"]
     python = environment()
-    [code] = blocks("Other frameworks, and the accounts")
-    file = tmp_path / "example.py"
-    file.write_text(code.replace("http://127.0.0.1:8000", latchkey.url))
-    check_types(python, file)
+    code = code_without_framework(latchkey)
+    (tmp_path / "example.py").write_text(code)
+    check_types(python, tmp_path / "example.py")
     token, _ = latchkey.sign_up("wheel")
-    program = f"{file.read_text()}\nprint(caller_of({{'Authorization': 'Token {token}'}}))"
-    ran = subprocess.run([python, "-c", program], check=True, capture_output=True, text=True)
-    assert ran.stdout == "wheel\n"
+    calls = f"print(caller_of({{'Authorization': 'Token {token}'}}))"
+    ran = subprocess.run([python, "-c", f"{code}\n{calls}"], check=True, capture_output=True)
+    assert ran.stdout == b"wheel\n"

@@ -69,6 +69,8 @@ class Changes(TypedDict, total=False):
     username: str | None
     email: str | None
     email_verified: bool
+    email_verified_at: str | None
+    """A time as in RFC 3339, instead of `email_verified`."""
     first_name: str | None
     last_name: str | None
     is_active: bool
@@ -117,7 +119,7 @@ def find(field: str, name: str) -> Call[Account | None]:
 
 
 def page(after: int, limit: int, search: str | None, active: bool | None) -> Call[Page]:
-    """Return the call that lists accounts in the order of their ids."""
+    """Return the call that lists accounts by id, those that match a search by name."""
     query = {"after": f"{after:d}", "limit": f"{limit:d}"}
     if search is not None:
         query["search"] = search

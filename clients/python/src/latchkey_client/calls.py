@@ -96,7 +96,10 @@ def unexpected(response: httpx.Response) -> Unavailable:
 
 
 def check(response: httpx.Response) -> None:
-    """Raise Unavailable for a 429 or a 5xx, ApiError for every other response but a success."""
+    """Raise Unavailable if the request can be sent again later, ApiError if it was rejected.
+
+    A 429, a 5xx and a request whose Idempotency-Key is in use can be sent again.
+    """
     if response.is_success:
         return
     if response.status_code == 429 or response.is_server_error:
@@ -104,6 +107,8 @@ def check(response: httpx.Response) -> None:
     problem = _json(response)
     if not isinstance(problem, dict):
         problem = {}
+    if problem.get("code") == "idempotency_key_in_use":
+        raise unexpected(response)
     errors = [FieldError(e["field"], e["code"], e["message"]) for e in problem.get("errors", [])]
     title = problem.get("title") or "unexpected response"
     raise ApiError(response.status_code, problem.get("code", ""), title, errors)
