@@ -17,7 +17,7 @@ export class Latchkey {
   #maxWait;
   #timeout;
   #fetch;
-  #lastChange = Promise.resolve(); // of the storage: changes wait for each other
+  #lastChange = Promise.resolve();
   #isEnded = false;
 
   constructor(server, options = {}) {
@@ -44,7 +44,7 @@ export class Latchkey {
   }
 
   logOut(options) {
-    return this.#end("DELETE", "/v1/sessions/current", options);
+    return this.#end("/v1/sessions/current", options);
   }
 
   async sessions(options) {
@@ -62,7 +62,7 @@ export class Latchkey {
   }
 
   endAllSessions(options) {
-    return this.#end("DELETE", "/v1/sessions", options);
+    return this.#end("/v1/sessions", options);
   }
 
   account(options) {
@@ -73,20 +73,21 @@ export class Latchkey {
     return this.#request("PATCH", "/v1/account", { ...options, fields });
   }
 
-  async deleteAccount(password, options) {
-    const token = await this.token();
-    await this.#request("POST", "/v1/account/deletion", {
-      ...options,
-      token,
-      fields: { password },
-    });
-    await this.#forget(token);
+  deleteAccount(password, options) {
+    const fields = { password };
+    return this.#authenticate((token) =>
+      this.#change(async () => {
+        await this.#send("POST", "/v1/account/deletion", token, { ...options, fields });
+        await this.#remove(token);
+      }),
+    );
   }
 
   async changePassword(current, password, options) {
     const fields = { current, new: password };
-    const opened = await this.#request("PUT", "/v1/account/password", { ...options, fields });
-    return (await this.#keep(opened)).session;
+    const send = (token) =>
+      this.#send("PUT", "/v1/account/password", token, { ...options, fields });
+    return (await this.#authenticate((token) => this.#keep(() => send(token)))).session;
   }
 
   async changeEmail(email, password, options) {
@@ -116,7 +117,7 @@ export class Latchkey {
   }
 
   async gallery(options) {
-    return (await this.#request("GET", "/v1/gallery", { ...options, token: null })).pictures;
+    return (await this.#send("GET", "/v1/gallery", null, options)).pictures;
   }
 
   async choosePicture(id, options) {
@@ -133,58 +134,77 @@ export class Latchkey {
     await this.#request("DELETE", "/v1/account/picture", options);
   }
 
-  /** Send a request that needs no token, and keep the token of the response. */
-  async #open(path, fields, options) {
-    return this.#keep(await this.#post(path, fields, options));
-  }
-
   #post(path, fields, options) {
-    return this.#request("POST", path, { ...options, token: null, fields });
+    return this.#send("POST", path, null, { ...options, fields });
   }
 
-  /** End sessions, this one among them. If it had ended before, that is no error. */
-  async #end(method, path, options) {
+  #request(method, path, options) {
+    return this.#authenticate((token) => this.#send(method, path, token, options));
+  }
+
+  /** Do something with the stored token. If that has ended, remove it and tell the app. */
+  async #authenticate(action) {
     const token = await this.token();
-    if (token === null) return;
     try {
-      await this.#request(method, path, { ...options, token, isEnd: true });
+      return await action(token);
     } catch (problem) {
-      if (!problem.endsSession) throw problem;
+      const isEnd = problem instanceof Problem && problem.endsSession;
+      if (isEnd && (await this.#change(() => this.#remove(token)))) this.#onSessionEnd(problem);
+      throw problem;
     }
-    await this.#forget(token);
   }
 
-  async #keep({ token, ...opened }) {
-    if (typeof token !== "string" || !SENDABLE.test(token)) throw unexpected();
-    await this.#change(async () => {
-      await this.#storage.set(token);
-      this.#isEnded = false;
-    });
-    return opened;
-  }
-
-  /** Remove a token if it is still stored. Return whether the app does not know of that end. */
-  #forget(token) {
-    return this.#change(async () => {
-      if ((await this.token()) !== token) return false;
-      if (token !== null) await this.#storage.remove();
-      const isNew = token !== null || !this.#isEnded;
-      this.#isEnded = true;
-      return isNew;
-    });
-  }
-
+  /**
+   * Run what changes the stored token, with its request, when earlier changes are done. So a
+   * request that fails because the token was just replaced sees the new one, and logs nobody out.
+   */
   #change(action) {
     const changed = this.#lastChange.then(action);
     this.#lastChange = changed.catch(() => {});
     return changed;
   }
 
-  /** Send a request. Its token is the stored one, unless `token` is null or another one. */
-  async #request(method, path, options = {}) {
-    const { fields, body = fields && JSON.stringify(fields), signal, isEnd } = options;
-    const needsToken = options.token !== null;
-    const token = options.token === undefined ? await this.token() : options.token;
+  #open(path, fields, options) {
+    return this.#keep(() => this.#post(path, fields, options));
+  }
+
+  /** Store the token of a response, and return the rest of it. */
+  #keep(send) {
+    return this.#change(async () => {
+      const { token, ...opened } = await send();
+      if (typeof token !== "string" || !SENDABLE.test(token)) throw unexpected();
+      await this.#storage.set(token);
+      this.#isEnded = false;
+      return opened;
+    });
+  }
+
+  /** End sessions, this one among them. If it had ended before, that is no error. */
+  #end(path, options) {
+    return this.#change(async () => {
+      const token = await this.token();
+      if (token === null) return;
+      try {
+        await this.#send("DELETE", path, token, options);
+      } catch (problem) {
+        if (!problem.endsSession) throw problem;
+      }
+      await this.#remove(token);
+    });
+  }
+
+  /** Within a change: remove a token if it is still stored. Return whether that is news. */
+  async #remove(token) {
+    if ((await this.token()) !== token) return false;
+    if (token !== null) await this.#storage.remove();
+    const isNews = token !== null || !this.#isEnded;
+    this.#isEnded = true;
+    return isNews;
+  }
+
+  /** Send a request, again after a 429 or 503 that asks for it. Return the body of the response. */
+  async #send(method, path, token, options = {}) {
+    const { fields, body = fields && JSON.stringify(fields), signal } = options;
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = options.type ?? "application/json";
     if (token !== null && SENDABLE.test(token)) headers.Authorization = `Bearer ${token}`;
@@ -196,9 +216,8 @@ export class Latchkey {
       cache: "no-store",
       redirect: "error",
     };
-    const timeout = options.timeout ?? this.#timeout;
     for (let left = this.#maxWait; ;) {
-      const [response, text] = await this.#send(path, init, signal, timeout);
+      const [response, text] = await this.#sendOnce(path, init, options);
       if (response.ok) {
         const found = response.status === 204 ? {} : objectOf(text);
         if (found === null) throw unexpected();
@@ -206,20 +225,14 @@ export class Latchkey {
       }
       const problem = problemOf(response, text);
       const wait = Math.max(problem.retryAfter ?? Infinity, 1);
-      if (REPEATED.has(problem.status) && wait <= left) {
-        left -= wait;
-        await sleep(wait, signal);
-        continue;
-      }
-      if (needsToken && !isEnd && problem.endsSession && (await this.#forget(token))) {
-        this.#onSessionEnd(problem);
-      }
-      throw problem;
+      if (!REPEATED.has(problem.status) || wait > left) throw problem;
+      left -= wait;
+      await sleep(wait, signal);
     }
   }
 
-  /** Send a request once; return the response and its text. React Native has no AbortSignal.any. */
-  async #send(path, init, signal, timeout) {
+  /** Return the response and its text. React Native has no AbortSignal.any. */
+  async #sendOnce(path, init, { signal, timeout = this.#timeout }) {
     if (signal?.aborted) throw reasonOf(signal);
     const controller = new AbortController();
     const abort = () => controller.abort();

@@ -41,7 +41,7 @@ export class Verifier {
   /**
    * Authenticate an `Authorization` header. If `refusal` is not null, send it instead of a
    * response of yours. `account` is null otherwise only for a request without a token that
-   * `isOptional` allows. It rejects never.
+   * `isOptional` allows. It never rejects.
    */
   verify(
     authorization: string | undefined,

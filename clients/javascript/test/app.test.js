@@ -158,6 +158,84 @@ test("a late 401 removes no newer token", async () => {
   assert.deepEqual([storage.get(), slow.ends], ["newer", []]);
 });
 
+/** A client whose responses to a method arrive when `release` is called. */
+function slowClient(method, storage) {
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  const latchkey = client({
+    storage,
+    fetch: async (url, init) => {
+      const response = await fetch(url, init);
+      if (init.method === method) await released;
+      return response;
+    },
+  });
+  return Object.assign(latchkey, { release });
+}
+
+test("what the app itself ends is not reported to it", async () => {
+  const { username } = await registered();
+  for (const [method, action] of [
+    ["PUT", (latchkey) => latchkey.changePassword(PASSWORD, PASSWORD)],
+    ["DELETE", (latchkey) => latchkey.logOut()],
+    ["DELETE", (latchkey) => latchkey.endAllSessions()],
+    ["POST", (latchkey) => latchkey.deleteAccount(PASSWORD)],
+  ]) {
+    const storage = new MemoryStorage();
+    await client({ storage }).logIn(username, PASSWORD);
+    const latchkey = slowClient(method, storage);
+    const done = action(latchkey);
+    await sleep(100); // the server has done it, and the response is on its way
+    const late = caught(latchkey.account());
+    await sleep(50);
+    latchkey.release();
+    await done;
+    assert.equal((await late).code, "token_revoked");
+    assert.deepEqual(latchkey.ends, []);
+    assert.equal((await latchkey.token()) !== null, method === "PUT");
+  }
+});
+
+test("a logout during a change of the password ends the new session", async () => {
+  const { username } = await registered();
+  const storage = new MemoryStorage();
+  await client({ storage }).logIn(username, PASSWORD);
+  const latchkey = slowClient("PUT", storage);
+  const changed = latchkey.changePassword(PASSWORD, NEW_PASSWORD);
+  await sleep(100);
+  const loggedOut = latchkey.logOut();
+  latchkey.release();
+  const { id } = await changed;
+  await loggedOut;
+  assert.deepEqual([await latchkey.token(), latchkey.ends], [null, []]);
+  await latchkey.logIn(username, NEW_PASSWORD);
+  assert.ok(!(await latchkey.sessions()).some((session) => session.id === id));
+});
+
+test("an environment without reasons of signals, as React Native", async () => {
+  const latchkey = await registered();
+  const listeners = new Set();
+  const signal = {
+    aborted: false,
+    addEventListener: (_, listener) => listeners.add(listener),
+    removeEventListener: (_, listener) => listeners.delete(listener),
+  };
+  await latchkey.account({ signal });
+  assert.equal(listeners.size, 0);
+  await withServer(
+    (request, response) => response.writeHead(503, { "Retry-After": "5" }).end(),
+    async (server) => {
+      const waiting = caught(client({ server }).account({ signal }));
+      await sleep(100);
+      signal.aborted = true;
+      for (const listener of listeners) listener();
+      assert.equal((await waiting).name, "AbortError");
+      assert.equal(listeners.size, 0);
+      assert.equal((await caught(client({ server }).account({ signal }))).name, "AbortError");
+    },
+  );
+});
+
 test("a wrong password logs nobody out", async () => {
   const latchkey = await registered();
   const token = await latchkey.token();

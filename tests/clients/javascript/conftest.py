@@ -132,9 +132,8 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def install(directory: Path, *packages: str) -> None:
     """Install packages into an empty directory, with the package's tests beside them."""
     (directory / "package.json").write_text('{"private": true, "type": "module"}')
-    status, printed = await run(
-        "npm", "install", "--no-audit", "--no-fund", "--fetch-retries=1", *packages, cwd=directory
-    )
+    options = "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"
+    status, printed = await run("npm", "install", *options, *packages, cwd=directory)
     if status and any(f"code {code}" in printed for code in NO_INDEX):
         pytest.skip("no package index can be reached")
     assert status == 0, printed
