@@ -113,11 +113,9 @@ async def _create(core: Core, chosen: Namespace) -> str:
     values = dict(chosen.assignments)
     if not (values.get("username") or values.get("email")):
         raise CommandError("an account needs a username or an email")
-    new = NewAccount(**{name: value for name, value in values.items() if name in _NEW_FIELDS})
+    named = {name: value for name, value in values.items() if name in _NEW_FIELDS}
     others = {name: value for name, value in values.items() if name not in _NEW_FIELDS}
-    account = await core.admin.register(new, read_password())
-    if others:
-        await core.accounts.change(account.id, others)
+    account = await core.admin.register(NewAccount(**named, others=others), read_password())
     details = existing(await core.accounts.details(account.id), "of this name")
     return _details_json(details) if chosen.json else f"{names_of(details)} was created"
 
