@@ -25,10 +25,10 @@ from mail.settings import MailOptions
 from mail.transport import make_transport
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
-from store.event_pruning import EventPruner
 from store.event_writer import EventWriter
 from store.limits import RateLimits
 from store.mail_queue import ACTIVATE, KINDS, USERNAME, MailRules
+from store.pruning import Pruner
 from store.threads import usable_cores
 from store.webhook_states import WebhookStates
 from telemetry.log import REQUEST_LOGS
@@ -97,6 +97,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
         app.cleanup_ctx.append(_send_mail(app, settings))
     if settings.events == "on":
         app.cleanup_ctx.append(_prune_events)
+    if settings.service_keys:
+        app.cleanup_ctx.append(_prune_requests)
     if settings.webhooks:
         app.cleanup_ctx.append(partial(_send_events, settings.webhooks))
     if settings.breached_passwords:
@@ -132,7 +134,14 @@ async def _open_core(
 
 
 async def _prune_events(app: web.Application) -> AsyncIterator[None]:
-    pruner = EventPruner(app[CORE].events)
+    pruner = Pruner("events", app[CORE].events.prune)
+    pruner.start()
+    yield
+    await pruner.close()
+
+
+async def _prune_requests(app: web.Application) -> AsyncIterator[None]:
+    pruner = Pruner("requests of services", app[CORE].idempotency_keys.prune)
     pruner.start()
     yield
     await pruner.close()

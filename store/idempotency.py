@@ -19,7 +19,7 @@ KEPT_HOURS = 24
 LEASE_SECONDS = 60
 """How long a request may be processed, after which it may be repeated although it did not end."""
 PRUNED_AT_ONCE = 100
-"""Expired rows that one claim deletes; it adds one."""
+"""Expired rows that one statement deletes. Each claim runs it, and a task (store/pruning.py)."""
 
 
 class StoredResponse(NamedTuple):
@@ -58,7 +58,7 @@ class IdempotencyKeys:
         """
         digests = [hmac.digest(each, request, "sha256") for each in self._keys]
         own = {"service": service, "key": key, "digest": digests[0], "digests": digests}
-        await self._prune(service, key)
+        await self.prune(service, key)
         rows = await self._database.rows(
             f"""with claimed as (
                     insert into idempotent_request as known
@@ -110,9 +110,9 @@ class IdempotencyKeys:
             (*response, claim.service, claim.key, claim.identity[0]),
         )
 
-    async def _prune(self, service: str, key: str) -> None:
-        """Delete the row of this key and some others, if they have expired."""
-        await self._database.rows(
+    async def prune(self, service: str = "", key: str = "") -> int:
+        """Delete some of the rows that have expired, that of this key first; return how many."""
+        rows = await self._database.rows(
             f"""delete from idempotent_request
                  where (service, key) in (
                        select service, key from idempotent_request
@@ -122,3 +122,4 @@ class IdempotencyKeys:
                 returning key""",
             (service, key),
         )
+        return len(rows)

@@ -17,8 +17,8 @@ from store.all_accounts import AllAccounts
 from store.core import Core
 from store.errors import CursorExpired, Unavailable
 from store.event_log import START, Cursor, EventLog
-from store.event_pruning import EventPruner
 from store.event_writer import SESSIONS_ENDED, EventWriter
+from store.pruning import Pruner
 from store.webhook_states import WebhookStates
 from tests.program import wait_for_async
 
@@ -262,7 +262,7 @@ async def test_the_server_deletes_old_events_and_outlives_an_outage(
         return await prune()
 
     monkeypatch.setattr(log, "prune", failing)
-    pruner = EventPruner(log, first=0.01, every=0.01)
+    pruner = Pruner("events", log.prune, first=0.01, every=0.01)
     pruner.start()
 
     def count() -> int:

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -18,9 +19,10 @@ from store.accounts import Accounts
 from store.errors import Unavailable
 from store.idempotency import Claim, IdempotencyKeys
 from store.passwords import Passwords
+from store.pruning import Pruner
 from tests.handlers.internal.keys import KEYS, TEXT, Scope, bearer
 from tests.handlers.internal.test_accounts import ADA, PASSWORD, call, refused
-from tests.program import KEY, Client, Program
+from tests.program import KEY, Client, Program, wait_for_async
 
 OTHER_KEY = "other-key-of-the-tests-0123456789abcdefgh"
 IN_USE, REUSED = "idempotency_key_in_use", "idempotency_key_reused"
@@ -214,6 +216,18 @@ async def test_expired_keys_are_deleted(client, database, monkeypatch):
         await call(client, "POST", "", body, Idempotency_Key=f"new{number}")
         left.append(len([key for (key,) in rows(database, "key") if key.startswith("old")]))
     assert left == [6, 2, 0, 0]
+
+
+async def test_expired_keys_are_deleted_without_requests(
+    aiohttp_client, internal_settings, database, clean, monkeypatch
+):
+    """A response has names in it, and must not stay because no other request comes."""
+    monkeypatch.setattr("app.Pruner", partial(Pruner, first=0.05, every=0.05))
+    client = await aiohttp_client(create_app(internal_settings))
+    await call(client, "POST", "", ADA, Idempotency_Key="first")
+    with database.cursor() as cursor:
+        cursor.execute("update idempotent_request set created = now() - interval '25 hours'")
+    assert await wait_for_async(lambda: rows(database) == [])
 
 
 async def test_what_is_stored_has_no_password(client, database):
