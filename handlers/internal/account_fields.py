@@ -110,7 +110,10 @@ FIELDS: dict[str, Field] = {
     "email": Field("email", _email),
     "first_name": Field("first_name", _text(MAX_NAME)),
     "last_name": Field("last_name", _text(MAX_NAME)),
-    **{name: _switch(name) for name in ("is_active", "is_staff", "is_superuser", "is_admin")},
+    **{
+        name: _switch(name)
+        for name in ("is_active", "activated", "is_staff", "is_superuser", "is_admin")
+    },
     "email_verified": Field("email_verified_at", _flag_or_now, required=True),
     "email_verified_at": Field("email_verified_at", _verified),
     "group": Field("group_name", _text(MAX_NAME)),
