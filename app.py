@@ -28,7 +28,7 @@ from store.core import Core, CoreOptions, Report, open_core
 from store.event_writer import EventWriter
 from store.limits import RateLimits
 from store.mail_queue import ACTIVATE, KINDS, USERNAME, MailRules
-from store.pruning import Pruner
+from store.pruning import Prune, Pruner
 from store.threads import usable_cores
 from store.webhook_states import WebhookStates
 from telemetry.log import REQUEST_LOGS
@@ -96,9 +96,11 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     if mail_options(settings).problem is None:
         app.cleanup_ctx.append(_send_mail(app, settings))
     if settings.events == "on":
-        app.cleanup_ctx.append(_prune_events)
+        app.cleanup_ctx.append(partial(_prune, "events", lambda core: core.events.prune))
     if settings.service_keys:
-        app.cleanup_ctx.append(_prune_requests)
+        app.cleanup_ctx.append(
+            partial(_prune, "requests of services", lambda core: core.idempotency_keys.prune)
+        )
     if settings.webhooks:
         app.cleanup_ctx.append(partial(_send_events, settings.webhooks))
     if settings.breached_passwords:
@@ -133,15 +135,10 @@ async def _open_core(
         yield
 
 
-async def _prune_events(app: web.Application) -> AsyncIterator[None]:
-    pruner = Pruner("events", app[CORE].events.prune)
-    pruner.start()
-    yield
-    await pruner.close()
-
-
-async def _prune_requests(app: web.Application) -> AsyncIterator[None]:
-    pruner = Pruner("requests of services", app[CORE].idempotency_keys.prune)
+async def _prune(
+    rows: str, prune_of: Callable[[Core], Prune], app: web.Application
+) -> AsyncIterator[None]:
+    pruner = Pruner(rows, prune_of(app[CORE]))
     pruner.start()
     yield
     await pruner.close()
