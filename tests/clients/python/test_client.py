@@ -22,9 +22,9 @@ from latchkey_client import (
 from tests.clients.python.clients import Run, both, runner
 from tests.clients.python.conftest import Latchkey
 from tests.clients.python.stranger import Stranger
-from tests.handlers.internal.keys import KEYS, Scope
+from tests.handlers.internal.keys import KEYS, TEXT, Scope
 from tests.pages import free_port
-from tests.program import Relay
+from tests.program import KEY, Program, Relay
 
 UNKNOWN = "0123456789abcdef" * 4
 IMPOSSIBLE = ["", "x y", "x\r\nX-Account-Id: 1", "\xe9", "x" * 5000]
@@ -105,6 +105,24 @@ def test_a_service_key_is_needed_and_checked(latchkey: Latchkey, kind: type):
     for url in ("127.0.0.1:8000", "ftp://example.com", "https://"):
         with pytest.raises(ValueError, match="URL"):
             kind(url)
+
+
+@both
+def test_one_url_is_enough_with_an_internal_port(stores: tuple[str, str], kind: type):
+    """That of the internal port, which also has /verify."""
+    port, key = free_port(), KEYS[Scope.READ]
+    urls = {"DATABASE_URL": stores[0], "REDIS_URL": stores[1], "SECRET_KEYS": KEY}
+    with Program(**urls, SERVICE_KEYS=TEXT, INTERNAL_PORT=str(port)) as server:
+        token = server.serve().register(f"port-{kind.__name__}", "Analytical-Engine-1843")
+        with runner(kind, f"http://127.0.0.1:{port}", service_key=key) as run:
+            identity = run(lambda client: client.authenticate(token))
+            assert run(lambda client: client.introspect(token)).account_id == identity.id
+            assert run(lambda client: client.accounts.get(identity.id)).id == identity.id
+        with (
+            runner(kind, f"http://127.0.0.1:{server.port}", service_key=key) as run,
+            pytest.raises(ApiError, match="404"),
+        ):
+            run(lambda client: client.introspect(token))
 
 
 @both

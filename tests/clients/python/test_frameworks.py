@@ -155,6 +155,11 @@ def test_an_example_with_the_wheel(
 
 
 def check_types(python: Path, file: Path) -> None:
+    checked = run_mypy(python, file)
+    assert checked.returncode == 0, checked.stdout
+
+
+def run_mypy(python: Path, file: Path) -> "subprocess.CompletedProcess[str]":
     mypy = [
         sys.executable,
         "-m",
@@ -163,10 +168,9 @@ def check_types(python: Path, file: Path) -> None:
         "--config-file=",
         f"--python-executable={python}",
     ]
-    checked = subprocess.run(
+    return subprocess.run(
         [*mypy, file.name], cwd=file.parent, check=False, capture_output=True, text=True
     )
-    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.slow
@@ -178,13 +182,16 @@ def test_the_wheel_needs_httpx_only(
     with zipfile.ZipFile(wheel) as archive:
         [name] = [each for each in archive.namelist() if each.endswith("/METADATA")]
         metadata = message_from_bytes(archive.read(name))
-        assert "latchkey_client/py.typed" in archive.namelist()
+        files = [each.rpartition("/")[2] for each in archive.namelist()]
+    assert {"py.typed", "LICENSE"} <= set(files)
     needed = [each for each in metadata.get_all("Requires-Dist") if "extra ==" not in each]
     assert [each.partition(">")[0] for each in needed] == ["httpx"]
     python = environment()
     code = code_without_framework(latchkey)
     (tmp_path / "example.py").write_text(code)
     check_types(python, tmp_path / "example.py")
+    (tmp_path / "wrong.py").write_text(f"{code}\nlatchkey.authenticate(1)\n")
+    assert "[arg-type]" in run_mypy(python, tmp_path / "wrong.py").stdout
     token, _ = latchkey.sign_up("wheel")
     calls = f"print(caller_of({{'Authorization': 'Token {token}'}}))"
     ran = subprocess.run([python, "-c", f"{code}\n{calls}"], check=True, capture_output=True)
