@@ -58,14 +58,14 @@ async def test_a_receiver_that_is_down_or_never_responds_delays_nobody(send, reg
     async with receiving() as one, receiving() as two, receiving() as hanging:
         hanging.hangs = True
         dead = down, hanging.webhook("hanging")
-        async with send(*dead, one.webhook("one"), two.webhook("two")):
+        async with send(*dead, one.webhook("one"), two.webhook("two"), request_seconds=60):
             for number in range(30):
                 began = time.monotonic()
                 await register(f"kim{number}")
                 assert await wait_for_async(
                     lambda number=number: len(one.received) == len(two.received) == number + 1
                 )
-                assert time.monotonic() - began < 3
+                assert time.monotonic() - began < 10
             assert hanging.open_now == 1
             problem = (await state("down")).problem
             assert problem.startswith("Cannot connect to host 127.0.0.1")
@@ -101,7 +101,7 @@ async def test_the_wait_doubles_up_to_the_longest(core, send, state):
         due = (await state("app")).due
         waits.append(round(due.timestamp() - time.time()))
         await core.database.rows("update webhook set due = now() returning 1")
-    assert waits == pytest.approx([5, 10, 20, 40, 60, 60], abs=1)
+    assert waits == pytest.approx([5, 10, 20, 40, 60, 60], abs=2)
 
 
 async def test_a_receiver_that_fails_for_long_is_paused_until_it_is_resumed(
@@ -259,6 +259,24 @@ async def test_an_outage_of_postgresql_is_one_line_and_loses_nothing(
     assert [record.getMessage() for record in caplog.records] == [
         "no events are sent to app: postgresql: none"
     ]
+
+
+async def test_a_bug_ends_no_task(core, send, register, monkeypatch, caplog):
+    read, bugs = core.events.read, [ValueError("a bug")]
+
+    async def failing(*parts, **named):
+        if bugs:
+            raise bugs.pop()
+        return await read(*parts, **named)
+
+    async with receiving() as receiver:
+        monkeypatch.setattr(core.events, "read", failing)
+        async with send(receiver.webhook("app")):
+            await register("kim")
+            assert await wait_for_async(lambda: receiver.names == ["kim"])
+    [record] = caplog.records
+    assert record.getMessage() == "events could not be sent to app"
+    assert record.exc_info
 
 
 async def test_what_waits_is_shown(core, send, register, registry, state):
