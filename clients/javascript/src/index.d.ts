@@ -207,7 +207,7 @@ export class Latchkey {
   choosePicture(id: number, options?: CallOptions): Promise<string>;
   /** Upload an image; return its URL. */
   uploadPicture(
-    image: Blob | ArrayBuffer | Uint8Array<ArrayBuffer>,
+    image: Blob | ArrayBuffer | Uint8Array,
     options?: CallOptions,
   ): Promise<string>;
   removePicture(options?: CallOptions): Promise<void>;

@@ -78,7 +78,8 @@ async def site(outages: Outages, tmp_path_factory: pytest.TempPathFactory) -> As
         STORE_TIMEOUT="0.5",
         RATE_LIMITS="on",
         LOGIN_LIMIT="2 per 2 seconds",
-        REGISTER_LIMIT="1000 per hour",
+        ADDRESS_LIMIT="10000 per hour",
+        REGISTER_LIMIT="10000 per hour",
     ) as program:
         async with TestServer(control) as server:
             yield Site(program.serve(), outages, mailbox, str(server.make_url("/"))[:-1])
