@@ -62,9 +62,7 @@ class WriteBatcher:
 
 def encode(response: Response) -> bytes:
     """Return the bytes of a response to an HTTP/1.1 request."""
-    own = ""
-    for name, value in response.headers.items():
-        own += _line(name, value)
+    own = _lines(response.headers) if response.headers else ""
     if response.media_type == JSON:
         own += _OF_JSON.lines
     elif response.media_type:
@@ -79,10 +77,13 @@ def encode(response: Response) -> bytes:
     ).encode() + response.body
 
 
-def _line(name: str, value: str) -> str:
-    if "\r" in value or "\n" in value:
-        raise ValueError(f"a header may not hold a line break: {name}")
-    return f"{name}: {value}\r\n"
+def _lines(headers: dict[str, str]) -> str:
+    lines = ""
+    for name, value in headers.items():
+        lines += f"{name}: {value}\r\n"
+    if lines.count("\r") + lines.count("\n") != 2 * len(headers):
+        raise ValueError(f"a header may not hold a line break: {', '.join(headers)}")
+    return lines
 
 
 def as_response(response: Response) -> web.Response:

@@ -5,6 +5,7 @@ Authorization header, with whatever method the client used: nginx sends GET, Env
 OPTIONS included. It needs no service key, since it reveals only what the token's owner may read.
 """
 
+import re
 from urllib.parse import quote
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from store.errors import AppError, BadToken, Unavailable
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 """The methods that metrics count by name. Any other method works, too."""
+_UNRESERVED = re.compile("[A-Za-z0-9._~-]*").fullmatch
 
 
 def endpoint(render_error: RenderError) -> Endpoint:
@@ -66,9 +68,9 @@ def identity_headers(caller: Caller) -> dict[str, str]:
         "X-Session-Id": session.public_id,
     }
     if account.username:
-        headers["X-Account-Username"] = quote(account.username, safe="")
+        headers["X-Account-Username"] = percent_encoded(account.username)
     if account.email:
-        headers["X-Account-Email"] = quote(account.email, safe="")
+        headers["X-Account-Email"] = percent_encoded(account.email)
     if account.email_verified:
         headers["X-Account-Email-Verified"] = "1"
     if account.is_staff:
@@ -76,3 +78,10 @@ def identity_headers(caller: Caller) -> dict[str, str]:
     if account.is_superuser:
         headers["X-Account-Superuser"] = "1"
     return headers
+
+
+def percent_encoded(value: str) -> str:
+    """Return the value with all but RFC 3986's unreserved characters percent-encoded."""
+    if _UNRESERVED(value.replace("@", "")):  # nearly always, in a fifth of the time of quote
+        return value.replace("@", "%40")
+    return quote(value, safe="")

@@ -1,11 +1,12 @@
 """Forward authentication (docs/contracts/service.md#forward-authentication)."""
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 
 from app import create_app
 from handlers import DIALECTS
+from handlers.system.verify import percent_encoded
 from tests.handlers.contract import Row, play
 
 PASSWORD = "Analytical-Engine-1843"
@@ -83,6 +84,13 @@ async def test_values_are_percent_encoded(client, username):
     assert value.isascii()
     assert value.replace("%", "").replace("-", "").replace("_", "").replace(".", "").isalnum()
     assert response.headers["X-Account-Email"] == "a%2Bb%40example.org"
+
+
+def test_the_short_way_of_percent_encoding_is_no_other_one():
+    characters = [*map(chr, range(0x300)), "€", "名", "\U0001f600"]
+    for character in characters:
+        for value in (character, f"a{character}", f"{character}@b", "@" + character):
+            assert percent_encoded(value) == quote(value, safe="")
 
 
 DRF_MISSING = {"detail": "Authentication credentials were not provided."}
