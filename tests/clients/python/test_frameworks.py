@@ -78,6 +78,13 @@ def test_examples_are_short(name: str):
         assert len([line for line in code.splitlines() if line.strip()]) <= 12
 
 
+def test_the_licence_is_a_copy():
+    """A link would lead out of the source distribution."""
+    licence = ROOT / "clients/python/LICENSE"
+    assert not licence.is_symlink()
+    assert licence.read_text() == (ROOT / "LICENSE").read_text()
+
+
 def code_without_framework(latchkey: Latchkey) -> str:
     code = "\n".join(blocks("Other frameworks, and the accounts"))
     return code.replace("http://127.0.0.1:8000", latchkey.url)
