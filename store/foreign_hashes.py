@@ -20,11 +20,15 @@ import bcrypt
 NATIVE = "bcrypt_sha256$"
 """The prefix of the hashes that this server makes: Django's BCryptSHA256."""
 
-_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-9]|2[0-4])\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-8])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+"""The last character of the salt has two bits of it; bcrypt raises an error for others."""
 _BCRYPT_BYTES = 72
 """Bcrypt reads no further. Older libraries truncated there; bcrypt 5 raises instead."""
 _MOST_ITERATIONS = 20_000_000
 _MOST_MEMORY = 2**30
+_MOST_PASSES = 8
+"""Of argon2 through that much memory; more of them through less."""
+_MOST_LANES = 64
 """With more, a login would take many seconds or all of the memory. No application uses such."""
 _DIGESTS = ("sha1", "sha256", "sha512")
 
@@ -114,7 +118,14 @@ def _rounds(kept: bytes) -> int:
 
 def _django_argon2(hash: str) -> Check:
     kept = hash.removeprefix("argon2")
-    if argon2.extract_parameters(kept).memory_cost * 1024 > _MOST_MEMORY:
+    cost = argon2.extract_parameters(kept)
+    # Argon2 uses no less memory than 8 KiB for each lane, and passes over all of it each time.
+    memory = max(cost.memory_cost, 8 * cost.parallelism) * 1024
+    if min(cost.memory_cost, cost.time_cost, cost.parallelism) < 1 or not kept.isascii():
+        raise ValueError
+    if memory > _MOST_MEMORY or memory * cost.time_cost > _MOST_PASSES * _MOST_MEMORY:
+        raise ValueError
+    if cost.parallelism > _MOST_LANES:
         raise ValueError
     hasher = argon2.PasswordHasher()
 
@@ -164,8 +175,10 @@ def _werkzeug_scrypt(hash: str) -> Check:
 
 
 def _scrypt(n: int, r: int, p: int, salt: str, kept: bytes) -> Check:
-    memory = 132 * n * r * p  # what werkzeug allows OpenSSL; 128 is too tight
-    if min(n - 1, r, p) < 1 or n & (n - 1) or memory > _MOST_MEMORY or len(kept) != 64:
+    memory = 128 * r * (n + p + 2)  # what OpenSSL counts
+    if min(n - 1, r, p) < 1 or n & (n - 1) or n >= 1 << 16 * min(r, 4) or len(kept) != 64:
+        raise ValueError  # RFC 7914, 2; of other values of n, OpenSSL makes an error
+    if max(memory, 128 * n * r * p) > _MOST_MEMORY:
         raise ValueError
 
     def check(password: bytes) -> bool:

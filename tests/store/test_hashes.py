@@ -1,11 +1,14 @@
 """Hashes that Django, werkzeug and bcrypt make are verified, and invalid ones are reported."""
 
+import hashlib
 import time
 
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from django.contrib.auth import hashers
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.security import generate_password_hash
 
 from store.errors import Unstorable
@@ -102,8 +105,15 @@ BAD = {
     "no hex": GOOD["werkzeug"].replace("0", "z"),
     "argon2 cut off": GOOD["argon2"][:30],
     "argon2 with too much memory": GOOD["argon2"].replace("m=8,", "m=99999999,"),
+    "argon2 with too many passes": GOOD["argon2"].replace("t=1,", "t=4294967295,"),
+    "argon2 with too many threads": GOOD["argon2"].replace("m=8,t=1,p=1", "m=800000,t=1,p=100000"),
+    "argon2 with a negative cost": GOOD["argon2"].replace("t=1,", "t=-1,"),
+    "argon2 that is not ASCII": GOOD["argon2"][:-1] + "é",
     "bcrypt cut off": GOOD["bcrypt"][:-1],
     "bcrypt that takes a year": GOOD["bcrypt"].replace("$04$", "$31$"),
+    "bcrypt that takes minutes": GOOD["bcrypt"].replace("$04$", "$19$"),
+    "bcrypt with a salt that is too long": "$2b$04$" + "A" * 53,
+    "scrypt that OpenSSL does not compute": "scrypt:65536:1:1$salt$" + "0" * 128,
     "bcrypt of another version": GOOD["bcrypt"].replace("$2b$", "$2x$"),
     "ours, damaged": "bcrypt_sha256$$2b$12$short",
 }
@@ -112,6 +122,42 @@ BAD = {
 @pytest.mark.parametrize("hash", GOOD.values(), ids=GOOD)
 def test_these_are_read(hash):
     reader_of(hash)
+
+
+@pytest.mark.parametrize("cost", [(2, 1, 1), (2, 4096, 1), (2, 1, 4096), (2**15, 1, 1), (4, 8, 3)])
+def test_a_scrypt_of_any_shape_is_computed(cost):
+    """OpenSSL refuses to compute one with more memory than it is allowed."""
+    n, r, p = cost
+    salt, secret = "salt", RIGHT.encode()
+    made = hashlib.scrypt(secret, salt=salt.encode(), n=n, r=r, p=p, maxmem=2**26).hex()
+    check = reader_of(f"scrypt:{n}:{r}:{p}${salt}${made}")
+    assert check(secret)
+    assert not check(b"wrong")
+
+
+PIECES = st.sampled_from([*"-+_$:,=.!AOeué\0٣", ""])
+"""No digits, which would make it expensive."""
+READ = [
+    *GOOD.values(),
+    "pbkdf2_sha256$10$salt$" + "A" * 43 + "=",
+    "scrypt$16$salt$8$1$" + "A" * 86 + "==",
+    "scrypt:16:8:1$salt$" + "0" * 128,
+]
+
+
+@given(st.data())
+def test_a_hash_that_is_read_can_be_verified(data):
+    """Whatever its damage: a login with it is refused, and never an error of the server."""
+    hash = data.draw(st.sampled_from(READ))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(hash)))
+        end = place + data.draw(st.integers(0, 2))
+        hash = hash[:place] + data.draw(PIECES) + hash[end:]
+    try:
+        check = reader_of(hash)
+    except ValueError:
+        return
+    assert check(b"wrong") is False
 
 
 @pytest.mark.parametrize("hash", BAD.values(), ids=BAD)
