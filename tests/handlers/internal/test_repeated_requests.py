@@ -23,6 +23,7 @@ from store.pruning import Pruner
 from tests.handlers.internal.keys import KEYS, TEXT, Scope, bearer
 from tests.handlers.internal.test_accounts import ADA, PASSWORD, call, refused
 from tests.program import KEY, Client, Program, wait_for_async
+from tests.store.test_schema import prepare_at
 
 OTHER_KEY = "other-key-of-the-tests-0123456789abcdefgh"
 IN_USE, REUSED = "idempotency_key_in_use", "idempotency_key_reused"
@@ -266,7 +267,9 @@ def create_many(port, keys):
     return created
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kills", [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_a_server_that_is_killed_creates_each_account_once(stores, database, clean, kills):
     """Whatever the moment: before the account, after it, or before its response is stored."""
     deployment = {
@@ -275,6 +278,7 @@ def test_a_server_that_is_killed_creates_each_account_once(stores, database, cle
         "SECRET_KEYS": KEY,
         "SERVICE_KEYS": TEXT,
     }
+    asyncio.run(prepare_at(stores[0]))
     chance, created, keys = random.Random(kills), {}, []  # noqa: S311
     for number in range(kills):
         keys += [f"user-{number}-{each}" for each in range(1000)]
