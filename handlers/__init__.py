@@ -8,9 +8,11 @@ from aiohttp import web
 from handlers import internal, problems
 from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import (
+    authtoken,
     cellars,
     drf,
     fardel,
+    knox,
     kust,
     latchkey,
     lumotist,
@@ -42,6 +44,8 @@ DIALECTS: dict[str, Dialect] = {
     "cellars": cellars.DIALECT,
     "fardel": fardel.DIALECT,
     "latchkey": latchkey.DIALECT,
+    "knox": knox.DIALECT,
+    "authtoken": authtoken.DIALECT,
 }
 
 ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -174,7 +178,8 @@ def _claim(
     by_dialect = owners.setdefault(path, {})
     if by_dialect and {*by_dialect, name} not in ({name}, shared_paths.DIALECTS):
         raise Conflict(f"{' or '.join(by_dialect)} and {name} both answer at {path}")
-    by_dialect.setdefault(name, endpoint)
+    if by_dialect.setdefault(name, endpoint) is not endpoint:
+        raise Conflict(f"two endpoints of {name} answer at {path}")
 
 
 async def _not_found(request: web.Request) -> Response:

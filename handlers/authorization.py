@@ -9,6 +9,7 @@ from handlers.errors import BadHeader, MissingToken
 from store.authentication import Caller
 
 SCHEMES = frozenset({"token", "bearer"})
+TOKEN_SCHEME = frozenset({"token"})
 
 
 def token_of(request: web.Request, schemes: frozenset[str] = SCHEMES) -> str | None:
@@ -24,15 +25,17 @@ def token_of(request: web.Request, schemes: frozenset[str] = SCHEMES) -> str | N
     return parts[1]
 
 
-def authenticate(request: web.Request) -> Awaitable[Caller]:
+def authenticate(request: web.Request, schemes: frozenset[str] = SCHEMES) -> Awaitable[Caller]:
     """Return an awaitable of the caller, which raises BadToken. Raises MissingToken, BadHeader."""
-    token = token_of(request)
+    token = token_of(request, schemes)
     if token is None:
         raise MissingToken
     return request.app[ACCESS].authenticate(token)
 
 
-def check_token(request: web.Request) -> Awaitable[object] | None:
+def check_token(
+    request: web.Request, schemes: frozenset[str] = SCHEMES
+) -> Awaitable[object] | None:
     """Return an awaitable that raises BadToken; None without a token. Raises BadHeader."""
-    token = token_of(request)
+    token = token_of(request, schemes)
     return request.app[ACCESS].authenticate(token) if token else None

@@ -84,6 +84,12 @@ def read_mounts(file: Path, dialects: Mapping[str, Dialect]) -> dict[str, Mount]
     return mounts
 
 
+def check_path(name: str, path: str) -> None:
+    """Check a path that an option gives an endpoint. Raises BadValue."""
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[\w.~-]+)+/?", path, re.ASCII):
+        raise BadValue(f"{name.replace('_', '-')} must be a path such as /auth/login")
+
+
 def _mount(name: str, prefix: str, defaults: Any, given: Mapping[str, Any]) -> Mount:
     if re.search(r"//|/\.{1,2}(/|$)", prefix):
         raise BadValue("no client ever asks for a path with //, /./ or /../ in it")

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
-from handlers import DIALECTS
+from settings import Settings
 from tests.program import KEY, Program
 from tests.secrecy import WATCH
 
@@ -140,9 +140,9 @@ async def test_all_dialects_are_shown_and_a_request_can_be_tried_out(
         page = reader.page
         assert await page.title() == "Latchkey"
         tags = page.locator(".opblock-tag")
-        await expect(tags).to_have_count(len(DIALECTS))
+        await expect(tags).to_have_count(len(Settings().dialects))
         names = [await tag.get_attribute("data-tag") for tag in await tags.all()]
-        assert names == list(DIALECTS)
+        assert names == list(Settings().dialects)
         await expect(page.locator(".info")).to_contain_text("choose Authorize")
         await page.screenshot(path=tmp_path / "docs.png", full_page=True)
         await reader.authorize(token)

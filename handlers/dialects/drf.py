@@ -8,11 +8,12 @@ required, a missing one is a 401 where one is required, then come the method and
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from handlers.authorization import authenticate, check_token
+from handlers.authorization import TOKEN_SCHEME, authenticate, check_token
 from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
@@ -30,6 +31,7 @@ from handlers.errors import (
 from handlers.forms import read_parsed
 from handlers.http.response import Response, json_response, retry_after
 from handlers.routes import Checks
+from store.account import Login
 from store.errors import (
     AppError,
     BadCredentials,
@@ -47,6 +49,7 @@ from store.names import MAX_NAME, is_email, is_plain_username
 
 NON_FIELD = "non_field_errors"
 CANNOT_LOG_IN = "Unable to log in with provided credentials."
+NOT_PROVIDED = "Authentication credentials were not provided."
 REQUIRED = "This field is required."
 BLANK = "This field may not be blank."
 NULL = "This field may not be null."
@@ -56,6 +59,10 @@ UNSTORABLE = "Enter a valid value."
 TAKEN = "A user with that {} already exists."
 
 CHECKS = Checks(authenticate, open=check_token)
+TOKEN_CHECKS = Checks(
+    partial(authenticate, schemes=TOKEN_SCHEME), open=partial(check_token, schemes=TOKEN_SCHEME)
+)
+"""The checks of the libraries, for which only the scheme `Token` counts."""
 
 
 class InvalidFields(AppError):
@@ -204,6 +211,13 @@ def render_error(error: AppError) -> Response:
             return _detail(500, "A server error occurred.")
 
 
+def login_name(text: str, kind: str) -> Login:
+    """Return the name of a login; `kind` says what it may be: username, email or either."""
+    if kind == "email":
+        return Login(email=text)
+    return Login(text, text if kind == "either" and "@" in text else None)
+
+
 def in_order(taken: Taken) -> list[str]:
     """Return the fields that are taken, the username first."""
     return [name for name in ("username", "email") if name in taken.fields]
@@ -217,7 +231,7 @@ def timestamp(moment: datetime.datetime) -> str:
 def _unauthorized_message(error: MissingToken | BadHeader | BadToken) -> str:
     match error:
         case MissingToken():
-            return "Authentication credentials were not provided."
+            return NOT_PROVIDED
         case BadHeader(spaces=True):
             return "Invalid token header. Token string should not contain spaces."
         case BadHeader():

@@ -101,7 +101,7 @@ async def test_a_token_stands_for_its_account(client, adopt, token, form):
     assert await name_of(client, token) == "Åsa"
 
 
-@pytest.mark.parametrize("dialect", ["wicare", "kust", "cellars", "fardel"])
+@pytest.mark.parametrize("dialect", ["wicare", "kust", "cellars", "fardel", "authtoken"])
 async def test_it_is_of_the_dialect_that_is_named(client, adopt, token, settings, capsys, dialect):
     assert await adopt(csv(f"{token},,1"), dialect=dialect) == DONE
     words = ["sessions", "list", "kim", "--json"]

@@ -76,7 +76,8 @@ class Tokens:
 
     def set(self, case: Any, data: str | None, context: Any) -> None:
         if data:
-            case.headers["Authorization"] = f"Bearer {data}"
+            scheme = "Token" if "/knox/" in case.operation.label else "Bearer"
+            case.headers["Authorization"] = f"{scheme} {data}"
 
 
 @schemathesis.hook
@@ -87,7 +88,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     operation = case.operation.label
     if "id" in case.path_parameters:
         case.path_parameters["id"] = "current" if "/latchkey/" in operation else 1
-    elif isinstance(case.body, dict) and "/login" in operation:
+    elif isinstance(case.body, dict) and re.search("/(login|api-token-auth)/?$", operation):
         case.body = {name: KNOWN[name] for name in case.body if name in KNOWN}
     elif isinstance(case.body, dict) and operation == "POST /latchkey/v1/sessions":
         case.body = {**case.body, "login": KNOWN["username"], "password": PASSWORD}

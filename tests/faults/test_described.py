@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from handlers import DIALECTS
+from tests.handlers.contract import EVERY_DIALECT
 from tests.program import ROOT, Program
 
 HERE = Path(__file__).parent
@@ -25,7 +26,13 @@ MANY = {"latchkey": "90"}
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    settings = {"DATA_DIR": str(tmp_path / "data"), "RATE_LIMITS": "off", "BCRYPT_ROUNDS": "4"}
+    mounts = " ".join(f"{name}={mount.prefix}" for name, mount in EVERY_DIALECT.items())
+    settings = {
+        "DATA_DIR": str(tmp_path / "data"),
+        "DIALECTS": mounts,
+        "RATE_LIMITS": "off",
+        "BCRYPT_ROUNDS": "4",
+    }
     with Program(**settings) as program:
         yield program.serve()
 

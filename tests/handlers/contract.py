@@ -25,6 +25,7 @@ from urllib.parse import urlencode
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
+from handlers import DIALECTS
 from handlers.mounts import Mount
 
 PATTERNS = {
@@ -125,6 +126,12 @@ def _check_body(raw: bytes, row: Row, names: Names, summary: str) -> None:
 def mounts_at(prefixes: Mapping[str, str]) -> dict[str, Mount]:
     """Return mounts without options."""
     return {name: Mount(prefix) for name, prefix in prefixes.items()}
+
+
+EVERY_DIALECT = mounts_at(
+    {name: "/" if each.by_default else f"/at/{name}" for name, each in DIALECTS.items()}
+)
+"""The default mounts, and those of the dialects that are mounted only if DIALECTS names them."""
 
 
 ALLOW_METHODS = {

@@ -5,19 +5,29 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app import create_app
 from handlers import app_keys
 from handlers.problems import FIELD_CODES, PROBLEMS
 from store.account import NewAccount
 from store.session_record import SessionSpec
+from tests.conftest import Server
 from tests.handlers.any_bodies import BYTES, LIKELY, VALUES, fields, written
-from tests.handlers.contract import JSON
+from tests.handlers.contract import EVERY_DIALECT, JSON
 from tests.handlers.dialects.fardel_rows import ADA, SIGN_UP
+
+
+@pytest.fixture(scope="module")
+async def server(settings):
+    """A server of every dialect."""
+    async with Server(create_app(replace(settings, dialects=EVERY_DIALECT))) as server:
+        yield server
 
 
 def fixed(examples: int) -> settings:
@@ -41,6 +51,11 @@ def is_drf(status: int, data: Mapping[str, Any]) -> bool:
         and all(isinstance(why, list) and why for why in data.values())
         and all(isinstance(sentence, str) for why in data.values() for sentence in why)
     )
+
+
+def is_knox(status: int, data: Mapping[str, Any]) -> bool:
+    missing = {"detail": "Authentication credentials were not provided."}
+    return is_drf(status, data) or (status, data) == (401, missing)
 
 
 def is_lumotists_register(status: int, data: Mapping[str, Any]) -> bool:
@@ -90,6 +105,8 @@ READ = {
     "POST /lumotist/account/set_picture": is_lumotists_picture,
     "POST /kust/auth/users": is_drf,
     "POST /kust/auth/token/login": is_drf,
+    "POST /knox/login": is_knox,
+    "POST /authtoken/api-token-auth": is_drf,
     "POST /cellars/api/register": is_cellars,
     "POST /cellars/api/login": is_cellars,
     "POST /fardel/api/auth/register": is_fardel,
@@ -137,6 +154,8 @@ END = (
     "POST /lumotist/account/logout",
     "POST /lumotist/account/delete",
     "POST /kust/auth/token/logout",
+    "POST /knox/logout",
+    "POST /knox/logoutall",
     "POST /cellars/api/logout",
     "POST /fardel/api/auth/logout",
     "DELETE /latchkey/v1/sessions/current",
@@ -151,7 +170,8 @@ async def send(client, line, body, kind, token=None):
     method, path = line.split()
     headers = {} if kind is None else {"Content-Type": kind}
     if token:
-        headers["Authorization"] = f"Bearer {token}"
+        scheme = "Token" if "/knox/" in line else "Bearer"
+        headers["Authorization"] = f"{scheme} {token}"
     response = await client.request(
         method, path, data=io.BytesIO(body), headers=headers, skip_auto_headers=["Content-Type"]
     )

@@ -14,7 +14,7 @@ import pytest
 
 from app import create_app
 from handlers import DIALECTS, problems
-from handlers.dialects import cellars, drf, fardel, kust, lumotist
+from handlers.dialects import cellars, drf, fardel, knox, kust, lumotist
 from handlers.dialects.latchkey.problems import render_error as latchkey_errors
 from handlers.errors import (
     BadHeader,
@@ -58,7 +58,7 @@ from store.errors import (
 )
 from store.password_rules import PasswordProblem
 from tests.conftest import Server
-from tests.handlers.contract import Row, play
+from tests.handlers.contract import EVERY_DIALECT, Row, play
 
 ROOT = Path(__file__).parent.parent.parent.parent
 CONTRACTS = ROOT / "docs/contracts"
@@ -180,8 +180,13 @@ def mail(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 async def server(settings, mail: Path) -> AsyncIterator[Server]:
-    """A server that writes its mail to a directory."""
-    settings = replace(settings, mail_url=f"file:{mail}", public_url="https://accounts.example")
+    """A server of every dialect that writes its mail to a directory."""
+    settings = replace(
+        settings,
+        dialects=EVERY_DIALECT,
+        mail_url=f"file:{mail}",
+        public_url="https://accounts.example",
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sender, "WAKE_SECONDS", (0.0, 0.0))
         async with Server(create_app(settings)) as server:
@@ -210,8 +215,9 @@ def fill(row: Row, names: Mapping[str, str]) -> Row:
 @pytest.mark.parametrize("prefix", ["", "/{name}"])
 @pytest.mark.parametrize("name", DIALECTS)
 async def test_examples(client, mail: Path, database, name: str, prefix: str):
-    """Every request of a page gets the response that the page shows, at / and under its name."""
+    """Every request of a page gets the response that the page shows, at its mount and its name."""
     rows = list(examples(PAGES[name]))
+    prefix = prefix or EVERY_DIALECT[name].base
     if prefix:
         rows = [replace(row, request=row.request.replace(f" /{name}/", " /")) for row in rows]
     names: dict[str, str] = {}
@@ -219,7 +225,9 @@ async def test_examples(client, mail: Path, database, name: str, prefix: str):
         for link in LINK_NAME.findall((row.body or b"").decode()):
             if link not in names:
                 names[link] = await newest_link(mail, database)
-        await play(client, [fill(row, names)], names, prefix.format(name=name) + "{path}")
+        of_another = row.request.split("/")[1] in DIALECTS.keys() - {name}
+        at = "{path}" if of_another else prefix.format(name=name) + "{path}"
+        await play(client, [fill(row, names)], names, at)
 
 
 OF_ANY_REQUEST: list[AppError] = [
@@ -250,6 +258,10 @@ OF_FARDEL = [
     fardel.NotFresh(),
     UnsupportedMediaType("x"),
     Taken(frozenset({"email"})),
+]
+OF_KNOX = [
+    MissingToken(),
+    *map(knox.BadBasic, (knox.NO_CREDENTIALS, knox.SPACES, knox.NOT_BASE64, knox.WRONG)),
 ]
 OF_DRF = [UnsupportedMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
 NOT_AN_OBJECT = drf.InvalidFields(
@@ -284,6 +296,7 @@ TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
         [MethodNotAllowed("GET", "POST")],
     ),
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
+    "knox": (PAGES["knox"], knox.render_login_error, OF_KNOX),
     "latchkey": (ERROR_CODES, latchkey_errors, [*OF_ANY_REQUEST, *OF_LATCHKEY]),
 }
 

@@ -16,10 +16,10 @@ import pytest
 from yarl import URL
 
 from app import create_app
-from handlers import DIALECTS
 from handlers.http.encoder import CHUNK_BYTES
 from handlers.mounts import Mount
 from handlers.system import docs
+from settings import Settings
 
 PAGES = ("/docs", "/docs/")
 FILES = [f"/docs/{name}" for name in [*docs.VENDORED, *docs.PAGE_FILES]]
@@ -74,7 +74,7 @@ async def test_the_page(client, path):
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert b"<title>Latchkey</title>" in body
     found = Page(body.decode())
-    assert found.dialects == list(DIALECTS)
+    assert found.dialects == list(Settings().dialects)
     assert found.inline == []
 
 

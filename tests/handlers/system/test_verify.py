@@ -1,5 +1,6 @@
 """Forward authentication (docs/contracts/service.md#forward-authentication)."""
 
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
 import pytest
@@ -7,11 +8,19 @@ import pytest
 from app import create_app
 from handlers import DIALECTS
 from handlers.system.verify import percent_encoded
-from tests.handlers.contract import Row, play
+from tests.conftest import Server
+from tests.handlers.contract import EVERY_DIALECT, Row, play
 
 PASSWORD = "Analytical-Engine-1843"
 ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "PROPFIND"]
 PATHS = ["/verify", *(f"/{name}/verify" for name in DIALECTS)]
+
+
+@pytest.fixture(scope="module")
+async def server(settings):
+    """A server of every dialect."""
+    async with Server(create_app(replace(settings, dialects=EVERY_DIALECT))) as server:
+        yield server
 
 
 async def register(client, **fields):
@@ -173,7 +182,7 @@ async def test_a_proxy_that_asks_again_gets_an_error_in_any_case(client):
 
 @pytest.mark.parametrize("store", ["postgresql", "redis"])
 async def test_an_unavailable_store_is_503_and_never_401(outages, aiohttp_client, clean, store):
-    client = await aiohttp_client(create_app(outages.settings))
+    client = await aiohttp_client(create_app(replace(outages.settings, dialects=EVERY_DIALECT)))
     token, _ = await register(client)
     headers = {"Authorization": f"Bearer {token}"}
     outages.take_away(store)

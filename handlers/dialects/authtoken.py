@@ -1,0 +1,62 @@
+"""authtoken, the login of Django REST framework's authtoken. Contract: docs/contracts/authtoken.md.
+
+It differs in one point: a token ends after SESSION_LIFETIME without use, and the library's never
+end. Only the scheme `Token` counts, as in the library.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+
+from handlers.app_keys import ACCESS
+from handlers.dialects import drf
+from handlers.dialects.drf import PASSWORD, Text, read_data, read_fields
+from handlers.http.response import Response, json_response
+from handlers.mounts import check_path
+from handlers.proxies import client_of
+from handlers.routes import Dialect, Routes
+from store.session_record import SessionSpec
+
+SESSION = SessionSpec("authtoken")
+PATH = "/api-token-auth"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of this dialect's mount: the path, and what the field `username` may be.
+
+    See docs/contracts/authtoken.md#options.
+    """
+
+    path: str = PATH
+    login: Literal["username", "email", "either"] = "username"
+
+    def __post_init__(self) -> None:
+        check_path("path", self.path)
+
+
+OPTIONS = web.AppKey("authtoken_options", Options)
+
+routes = Routes(drf.render_error, drf.TOKEN_CHECKS)
+
+
+@routes.open(PATH)
+async def login(request: web.Request) -> Response:
+    """POST /api-token-auth: return the account's token, the existing one if there is one."""
+    username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
+    name = drf.login_name(username, request.app[OPTIONS].login)
+    _, [issued] = await request.app[ACCESS].log_in(name, password, [SESSION], client_of(request))
+    return json_response({"token": issued.token})
+
+
+DIALECT = Dialect(
+    "authtoken",
+    drf.render_error,
+    routes.endpoints,
+    options=Options(),
+    options_key=OPTIONS,
+    session_specs=[SESSION],
+    paths={PATH: "path"},
+    by_default=False,
+)

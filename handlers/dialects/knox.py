@@ -1,0 +1,198 @@
+"""knox, the views of django-rest-knox: each login has a token that ends at a fixed time.
+
+Contract: docs/contracts/knox.md. The library's login takes HTTP Basic; nearly every project
+replaces it by one that takes JSON, so this one takes both. Only the scheme `Token` counts.
+"""
+
+import base64
+import datetime
+import zoneinfo
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiohttp import hdrs, web
+
+from handlers.app_keys import ACCESS
+from handlers.dialects import drf
+from handlers.dialects.drf import PASSWORD, Text, check_object, read_fields
+from handlers.errors import MissingToken
+from handlers.forms import read_parsed
+from handlers.http.response import Response, json_response, no_content
+from handlers.mounts import check_path
+from handlers.proxies import client_of
+from handlers.routes import Dialect, Routes
+from store.account import Account
+from store.authentication import Caller
+from store.errors import (
+    AppError,
+    BadCredentials,
+    BadValue,
+    EmailNotVerified,
+    Inactive,
+    Unstorable,
+)
+from store.session_record import SessionSpec
+
+SESSION = SessionSpec("knox", "fixed", sid_bytes=16, reuse=False)
+PATHS = {"/login": "login_path", "/logout": "logout_path", "/logoutall": "logoutall_path"}
+MAX_LIFETIME = 3650 * 86_400
+USER_FIELDS = ("id", "username", "email", "first_name", "last_name", "is_staff", "is_superuser")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of this dialect's mount.
+
+    `lifetime` is TOKEN_TTL in seconds and `time_zone` that of `expiry`. `user` has the fields of
+    the user that a login returns, none by default, and `login` says what the field `username`
+    may be. See docs/contracts/knox.md#options.
+    """
+
+    lifetime: int = 36_000
+    user: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    login: Literal["username", "email", "either"] = "username"
+    login_path: str = "/login"
+    logout_path: str = "/logout"
+    logoutall_path: str = "/logoutall"
+
+    def __post_init__(self) -> None:
+        for name in PATHS.values():
+            check_path(name, getattr(self, name))
+        if not 1 <= self.lifetime <= MAX_LIFETIME:
+            raise BadValue(f"lifetime must be from 1 to {MAX_LIFETIME} seconds")
+        if len({*self.user} & {*USER_FIELDS}) < len(self.user):
+            raise BadValue(f"user must be a list of these, each once: {', '.join(USER_FIELDS)}")
+        try:
+            zone(self.time_zone)
+        except (LookupError, ValueError, OSError):
+            raise BadValue(f"time-zone {self.time_zone!r} is unknown") from None
+
+
+OPTIONS = web.AppKey("knox_options", Options)
+
+NO_CREDENTIALS = "Invalid basic header. No credentials provided."
+SPACES = "Invalid basic header. Credentials string should not contain spaces."
+NOT_BASE64 = "Invalid basic header. Credentials not correctly base64 encoded."
+WRONG = "Invalid username/password."
+
+
+class BadBasic(AppError):
+    """The credentials of HTTP Basic are malformed or wrong; the text is the response's."""
+
+    code = "malformed_authorization"
+
+
+def render_login_error(error: AppError) -> Response:
+    """Return the response to an error of a login: a 401 asks for Basic, as in the library."""
+    if not isinstance(error, BadBasic | MissingToken):
+        return drf.render_error(error)
+    detail = str(error) if isinstance(error, BadBasic) else drf.NOT_PROVIDED
+    return json_response({"detail": detail}, 401, {"WWW-Authenticate": 'Basic realm="api"'})
+
+
+routes = Routes(drf.render_error, drf.TOKEN_CHECKS)
+
+
+@routes.open("/login", render_error=render_login_error)
+async def login(request: web.Request) -> Response:
+    """POST /login: log in by HTTP Basic or by a body, and return a new token with its expiry."""
+    options = request.app[OPTIONS]
+    basic = read_basic(request)
+    username, password = basic or await read_credentials(request)
+    name = drf.login_name(username, options.login)
+    try:
+        account, [issued] = await request.app[ACCESS].log_in(
+            name, password, [SESSION], client_of(request)
+        )
+    except (BadCredentials, EmailNotVerified, Inactive, Unstorable) as error:
+        if not basic:
+            raise
+        wrong = BadBasic(WRONG)
+        wrong.code = error.code
+        raise wrong from None
+    content: dict[str, Any] = {
+        "expiry": expiry(issued.ends, options.time_zone),
+        "token": issued.token,
+    }
+    if options.user:
+        content["user"] = user(account, options.user)
+    return json_response(content)
+
+
+@routes.guarded("/logout")
+async def logout(request: web.Request, caller: Caller) -> Response:
+    """POST /logout: end the session of the request's token."""
+    await request.app[ACCESS].log_out(caller)
+    return no_content()
+
+
+@routes.guarded("/logoutall")
+async def logout_all(request: web.Request, caller: Caller) -> Response:
+    """POST /logoutall: end every session of the account, in every dialect."""
+    await request.app[ACCESS].end_all(caller)
+    return no_content()
+
+
+def read_basic(request: web.Request) -> tuple[str, str] | None:
+    """Return user and password of HTTP Basic (RFC 7617), None without it. Raises BadBasic.
+
+    Text that is not UTF-8 is read as Latin 1, as the framework reads it.
+    """
+    parts = request.headers.get(hdrs.AUTHORIZATION, "").split()
+    if not parts or parts[0].lower() != "basic":
+        return None
+    if len(parts) != 2:
+        raise BadBasic(SPACES if len(parts) > 2 else NO_CREDENTIALS)
+    try:
+        decoded = base64.b64decode(parts[1].encode(errors="surrogateescape"))
+        try:
+            text = decoded.decode()
+        except UnicodeDecodeError:
+            text = decoded.decode("latin-1")
+        username, password = text.split(":", 1)
+    except ValueError:
+        raise BadBasic(NOT_BASE64) from None
+    return username, password
+
+
+async def read_credentials(request: web.Request) -> tuple[str, str]:
+    """Return user and password of a body.
+
+    Raises MissingToken for a body without either field, and what `drf.read_data` raises.
+    """
+    data = check_object(await read_parsed(request))
+    if data.keys().isdisjoint(("username", "password")):
+        raise MissingToken
+    username, password = read_fields(data, Text("username"), PASSWORD)
+    return username, password
+
+
+def zone(name: str) -> datetime.tzinfo:
+    """Return a time zone. UTC needs no database of time zones."""
+    return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
+
+
+def expiry(seconds: float, time_zone: str) -> str:
+    """Return a time as the framework writes it in the project's time zone."""
+    moment = datetime.datetime.fromtimestamp(seconds, zone(time_zone))
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def user(account: Account, fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return fields of an account; a text that it does not have is empty."""
+    values = {name: getattr(account, name) for name in fields}
+    return {name: "" if value is None else value for name, value in values.items()}
+
+
+DIALECT = Dialect(
+    "knox",
+    drf.render_error,
+    routes.endpoints,
+    options=Options(),
+    options_key=OPTIONS,
+    session_specs=[SESSION],
+    paths=PATHS,
+    lifetimes=lambda options: {"fixed": options.lifetime},
+    by_default=False,
+)
