@@ -8,6 +8,7 @@ import pytest
 
 from store.access import Access
 from store.account import Login, NewAccount
+from store.core import Core
 from store.errors import BadCredentials, BadToken
 from store.session_record import SessionSpec
 
@@ -19,6 +20,7 @@ OURS = {"info", "config"}
 
 # Commands to Redis and statements to PostgreSQL of one call. None of these may grow unnoticed.
 AUTHENTICATE = Counter(mget=1), 1
+INTROSPECT = Counter(mget=1, pttl=1), 1
 REGISTER = Counter(eval=2, set=1), 2  # look, write, enter; an id, the row
 REGISTER_ALONE = Counter(), 2
 LOG_IN = Counter(eval=1, getex=1, mget=1), 2  # look, extend, keys; the row, last_login
@@ -29,9 +31,14 @@ END_ALL = Counter(zrange=1, eval=1, zrem=1, get=1, set=1), 1  # the last two in 
 
 
 @pytest.fixture
-async def access(connect, tap) -> AsyncIterator[Access]:
+async def core(connect, tap) -> AsyncIterator[Core]:
     async with connect(database_url=tap[1]) as core:
-        yield core.access
+        yield core
+
+
+@pytest.fixture
+def access(core) -> Access:
+    return core.access
 
 
 @pytest.fixture
@@ -68,6 +75,15 @@ async def test_authenticating_costs_one_trip_to_each_store(access, spent):
     spent()
     await access.authenticate(token)
     assert spent() == AUTHENTICATE
+
+
+async def test_only_introspecting_reads_the_end_of_a_session(core, spent):
+    token = await register(core.access)
+    spent()
+    await core.introspection.introspect(token)
+    assert spent() == INTROSPECT
+    await core.introspection.introspect("0" * 40)
+    assert spent() == (Counter(), 0)
 
 
 async def test_authentications_in_flight_share_their_trips(access, spent):
