@@ -51,7 +51,7 @@ async def verify(request: web.Request) -> Response:
         headers = {"Cache-Control": "no-store"}
     else:
         raise MissingToken
-    if request.query_string and request.query.get("again") == "1":
+    if "?" in request.raw_path and request.query.get("again") == "1":
         # The proxy has refused the request already: a 200 would tell the client that it succeeded.
         raise Unavailable("/verify", "accepts what was refused a moment ago")
     return Response(headers=headers)
