@@ -7,12 +7,10 @@ import pytest
 
 from tests import django_settings  # isort: skip  # noqa: F401  # configures Django
 
-from rest_framework import fields
-from rest_framework.exceptions import ValidationError
+from rest_framework.authtoken import serializers
 
 import handlers
 from app import create_app
-from handlers.dialects import drf
 from handlers.mounts import parse_mounts
 from settings import BadSetting, read_settings
 from tests.conftest import Server
@@ -118,23 +116,14 @@ async def test_fields(client, body, errors):
     await play(client, [Row(LOGIN, json.dumps(body).encode(), 400, errors, JSON)], at=AT)
 
 
-@pytest.mark.parametrize(("body", "errors"), [each for each in FIELDS if type(each[0]) is dict])
-def test_fields_are_validated_as_the_framework_validates_them(body, errors):
-    """Its serializer of this login has these two fields."""
-    declared = {
-        "username": fields.CharField(),
-        "password": fields.CharField(trim_whitespace=False),
-    }
-    found = {}
-    for name, field in declared.items():
-        try:
-            field.run_validation(body.get(name, fields.empty))
-        except ValidationError as error:
-            found[name] = [str(each) for each in error.detail]
-    assert found == errors
-    with pytest.raises(drf.InvalidFields) as caught:
-        drf.read_fields(body, drf.Text("username"), drf.PASSWORD)
-    assert caught.value.by_field == errors
+@pytest.mark.parametrize(("body", "errors"), [*FIELDS, (CREDENTIALS, CANNOT_LOG_IN)])
+def test_the_librarys_own_serializer_has_the_same_errors(monkeypatch, body, errors):
+    """In the order of the fields, too. The last row is a user that Django does not find."""
+    monkeypatch.setattr(serializers, "authenticate", lambda **given: None)
+    found = serializers.AuthTokenSerializer(data=body)
+    assert not found.is_valid()
+    texts = {name: [str(each) for each in messages] for name, messages in found.errors.items()}
+    assert list(texts.items()) == list(errors.items())
 
 
 async def test_other_bodies(client, names):
