@@ -10,6 +10,7 @@ from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import (
     authtoken,
     cellars,
+    djoser,
     drf,
     fardel,
     knox,
@@ -44,6 +45,7 @@ DIALECTS: dict[str, Dialect] = {
     "cellars": cellars.DIALECT,
     "fardel": fardel.DIALECT,
     "latchkey": latchkey.DIALECT,
+    "djoser": djoser.DIALECT,
     "knox": knox.DIALECT,
     "authtoken": authtoken.DIALECT,
 }

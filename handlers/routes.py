@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from handlers.authorization import authenticate
 from handlers.errors import MethodNotAllowed, RenderError
-from handlers.http.response import Response, allow_header
+from handlers.http.response import Response, allow_header, json_response
 from store.authentication import Caller
 from store.session_record import SessionSpec
 
@@ -35,7 +35,7 @@ class Endpoint:
     """The handler of a path. It is called with requests of any method.
 
     `methods` are the allowed methods. `cors` says whether web pages of other origins may use it,
-    `options` whether the handler is called with OPTIONS, too, which else is a preflight, and
+    `options` whether the handler is called with OPTIONS, too, unless it is a preflight, and
     `internal` whether with INTERNAL_PORT it exists only on that port.
     """
 
@@ -54,11 +54,15 @@ class Checks:
     `authenticate` finds the caller of a guarded endpoint; `open` is called for an open one. Both
     are plain functions, which may raise; only what they return is awaited, so that a read needs no
     coroutine for them. With `method_first` the method is checked before both.
+
+    With `others_guarded` a path may have open and guarded methods, and all other methods require a
+    token, also OPTIONS unless it is a preflight.
     """
 
     authenticate: Authenticate = authenticate
     open: Check | None = None
     method_first: bool = False
+    others_guarded: bool = False
 
 
 class ByMethod(dict[str, _AnyHandler]):
@@ -161,20 +165,38 @@ class Routes:
         for path in paths:
             if path not in self._by_method:
                 self._by_method[path] = ByMethod(methods, checked)
-            elif self._checks.method_first:
+            elif self._checks.method_first or self._checks.others_guarded:
                 self._by_method[path].add(methods, checked)
             else:
                 raise ValueError(f"{path}: without method_first a path has one handler")
             by_method = self._by_method[path]
             handler = _dispatch(by_method) if self._checks.method_first else checked
+            if self._checks.others_guarded:
+                handler = _dispatch_guarded(by_method, self._checks.authenticate)
             self.endpoints[path] = Endpoint(
-                handler, by_method.methods, render, cors=cors and not internal, internal=internal
+                handler,
+                by_method.methods,
+                render,
+                cors=cors and not internal,
+                options=self._checks.others_guarded,
+                internal=internal,
             )
 
 
 def _dispatch(by_method: ByMethod[Handler]) -> Handler:
     def dispatch(request: web.Request) -> Awaitable[Response]:
         return by_method[request.method](request)
+
+    return dispatch
+
+
+def _dispatch_guarded(by_method: ByMethod[Handler], authenticate: Authenticate) -> Handler:
+    async def dispatch(request: web.Request) -> Response:
+        if request.method not in by_method:
+            await authenticate(request)
+            if request.method == hdrs.METH_OPTIONS:
+                return json_response({}, headers={hdrs.ALLOW: allow_header(by_method.methods)})
+        return await by_method[request.method](request)
 
     return dispatch
 

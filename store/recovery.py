@@ -103,6 +103,14 @@ class Recovery:
                 return changed
         raise LinkInvalid
 
+    def require_owner(self, token: str, account_id: int) -> None:
+        """Raise LinkInvalid unless a link's token is of this account. It may be void all the same.
+
+        For clients that send the account's id beside the token.
+        """
+        if self._tokens.parse(token, *Purpose).account_id != account_id:
+            raise LinkInvalid
+
     async def activate(self, token: str) -> bool:
         """Activate an account by a link's token, or change to the new address that it says.
 

@@ -134,6 +134,12 @@ EMAIL = Text("email", max_length=MAX_NAME, checks=((is_email, "Enter a valid ema
 OPTIONAL_EMAIL = replace(EMAIL, required=False, may_be_blank=True)
 
 
+def find_errors(data: Mapping[str, Any], *fields: Text) -> dict[str, list[str]]:
+    """Return the messages of what is wrong with these fields, by field."""
+    problems = {field.name: field.problems(data) for field in fields}
+    return {name: messages for name, messages in problems.items() if messages}
+
+
 def read_fields(
     data: Mapping[str, Any], *fields: Text, also: Mapping[str, list[str]] | None = None
 ) -> list[str]:
@@ -141,10 +147,9 @@ def read_fields(
 
     Raises InvalidFields with every problem; `also` adds the messages of other fields.
     """
-    problems = {field.name: field.problems(data) for field in fields}
-    errors = {name: messages for name, messages in problems.items() if messages}
-    if errors or also:
-        raise InvalidFields({**errors, **(also or {})})
+    errors = {**find_errors(data, *fields), **(also or {})}
+    if errors:
+        raise InvalidFields(errors)
     return [field.text(data) for field in fields]
 
 

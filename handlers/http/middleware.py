@@ -86,13 +86,17 @@ def apply_middleware(
     handle, render_error = endpoint.handler, endpoint.render_error
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
     shared, preflight, longer_preflight = _common_headers(app, endpoint)
-    preflight_method = "" if endpoint.options else hdrs.METH_OPTIONS
+    # Envoy forwards any OPTIONS to an endpoint that no page of another origin may use.
+    preflight_method = hdrs.METH_OPTIONS if endpoint.cors or not endpoint.options else ""
+    calls_handler = endpoint.options
 
     async def wrapped(request: web.Request) -> Response:
         started = time.perf_counter()
         method = request.method
         request_id = request[REQUEST_ID] = ids.for_request(request)
-        if method == preflight_method:
+        if method == preflight_method and not (
+            calls_handler and hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers
+        ):
             response = json_response({})
             common = longer_preflight if _requests_more_headers(request) else preflight
         else:

@@ -1,0 +1,24 @@
+"""djoser, for apps of back ends with djoser and its token endpoints.
+
+Contract: docs/contracts/djoser.md, which lists what differs from djoser on purpose. Checks, bodies
+and errors are those of Django REST framework (handlers/dialects/drf.py), and any method that a path
+of users does not have requires a token.
+"""
+
+from handlers.dialects.djoser import lifecycle, tokens, users
+from handlers.dialects.djoser.options import OPTIONS, Options, links
+from handlers.dialects.djoser.routes import open_routes, render_error, routes
+from handlers.routes import Dialect
+
+__all__ = ["DIALECT", "lifecycle", "users"]
+
+DIALECT = Dialect(
+    "djoser",
+    render_error,
+    {**routes.endpoints, **open_routes.endpoints},
+    options=Options(),
+    options_key=OPTIONS,
+    session_specs=[tokens.SESSION],
+    links=links,
+    by_default=False,
+)

@@ -1,0 +1,46 @@
+"""Logins and logouts: one token an account, which a logout ends on all devices."""
+
+from aiohttp import web
+
+from handlers.app_keys import ACCESS
+from handlers.dialects.djoser.fields import password_field
+from handlers.dialects.djoser.options import OPTIONS
+from handlers.dialects.djoser.routes import open_routes, routes
+from handlers.dialects.drf import Text, read_data, read_fields
+from handlers.http.response import Response, json_response, no_content
+from handlers.proxies import client_of
+from store.account import Login
+from store.authentication import Caller
+from store.errors import BadCredentials
+from store.session_record import SessionSpec
+
+SESSION = SessionSpec("djoser")
+
+
+@open_routes.open("/auth/token/login")
+async def log_in(request: web.Request) -> Response:
+    """POST /auth/token/login/: return the account's token, the existing one if there is one."""
+    options, data = request.app[OPTIONS], await read_data(request)
+    field = options.login_field
+    if options.login == "either" and field not in data and "email" in data:
+        field = "email"
+    name, password = read_fields(
+        data, Text(field, required=False), password_field(options, "password", required=False)
+    )
+    if not name or not password:
+        raise BadCredentials
+    login = {
+        "username": Login(username=name),
+        "email": Login(email=name),
+        "either": Login(username=name, email=name if "@" in name else None),
+    }[options.login]
+    client = client_of(request)
+    _, [issued] = await request.app[ACCESS].log_in(login, password, [SESSION], client)
+    return json_response({"auth_token": issued.token})
+
+
+@routes.guarded("/auth/token/logout")
+async def log_out(request: web.Request, caller: Caller) -> Response:
+    """POST /auth/token/logout/: end the session of the request's token."""
+    await request.app[ACCESS].log_out(caller)
+    return no_content()
