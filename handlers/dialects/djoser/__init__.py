@@ -7,7 +7,7 @@ of users does not have requires a token.
 
 from handlers.dialects.djoser import lifecycle, tokens, users
 from handlers.dialects.djoser.options import OPTIONS, Options, links
-from handlers.dialects.djoser.routes import open_routes, render_error, routes
+from handlers.dialects.djoser.routes import email_routes, open_routes, render_error, routes
 from handlers.routes import Dialect
 
 __all__ = ["DIALECT", "lifecycle", "users"]
@@ -16,6 +16,7 @@ DIALECT = Dialect(
     "djoser",
     render_error,
     {**routes.endpoints, **open_routes.endpoints},
+    email_routes.endpoints,
     options=Options(),
     options_key=OPTIONS,
     session_specs=[tokens.SESSION],

@@ -19,7 +19,7 @@ from handlers.dialects.djoser.fields import (
     password_fields,
 )
 from handlers.dialects.djoser.options import OPTIONS
-from handlers.dialects.djoser.routes import PermissionDenied, routes
+from handlers.dialects.djoser.routes import PermissionDenied, email_routes, routes
 from handlers.dialects.drf import TAKEN, InvalidFields, find_errors, read_data, read_fields
 from handlers.errors import NotFound
 from handlers.http.response import Response, no_content
@@ -34,7 +34,7 @@ STALE = "Stale token for given user."
 
 @routes.open("/auth/users/activation")
 async def activate(request: web.Request) -> Response:
-    """POST /auth/users/activation/: activate an account, or change to the address of a link."""
+    """POST /auth/users/activation: activate an account, or change to the address of a link."""
     data = await read_data(request)
     read_fields(data, UID, TOKEN)
     await find_owner(request, data)
@@ -45,7 +45,7 @@ async def activate(request: web.Request) -> Response:
 
 @routes.open("/auth/users/resend_activation")
 async def resend_activation(request: web.Request) -> Response:
-    """POST /auth/users/resend_activation/: send the link again, if an account waits for it."""
+    """POST /auth/users/resend_activation: send the link again, if an account waits for it."""
     [email] = read_fields(await read_data(request), drf.EMAIL)
     if not request.app[OPTIONS].send_activation_email:
         return Response(400)  # djoser's response has no body, as few of its kind
@@ -54,14 +54,14 @@ async def resend_activation(request: web.Request) -> Response:
 
 @routes.open("/auth/users/reset_password")
 async def reset_password(request: web.Request) -> Response:
-    """POST /auth/users/reset_password/: send a link, if an account has this address."""
+    """POST /auth/users/reset_password: send a link, if an account has this address."""
     [email] = read_fields(await read_data(request), drf.EMAIL)
     return await _send_link(request, email, RESET)
 
 
 @routes.open("/auth/users/reset_username")
 async def reset_username(request: web.Request) -> Response:
-    """POST /auth/users/reset_username/: send a link, if an account has this address."""
+    """POST /auth/users/reset_username: send a link, if an account has this address."""
     options = request.app[OPTIONS]
     if options.login == "email":
         raise NotFound
@@ -78,7 +78,7 @@ async def _send_link(request: web.Request, email: str, kind: str) -> Response:
 
 @routes.open("/auth/users/reset_password_confirm")
 async def confirm_reset(request: web.Request) -> Response:
-    """POST /auth/users/reset_password_confirm/: set a new password, which ends all sessions."""
+    """POST /auth/users/reset_password_confirm: set a new password, which ends all sessions."""
     options, data = request.app[OPTIONS], await read_data(request)
     retype = options.password_reset_confirm_retype
     read_fields(data, UID, TOKEN, *password_fields(options, "new_password", retype=retype))
@@ -95,7 +95,7 @@ async def confirm_reset(request: web.Request) -> Response:
 
 @routes.open("/auth/users/reset_username_confirm")
 async def confirm_username(request: web.Request) -> Response:
-    """POST /auth/users/reset_username_confirm/: choose another username by a link."""
+    """POST /auth/users/reset_username_confirm: choose another username by a link."""
     if request.app[OPTIONS].login == "email":
         raise NotFound
     data = await read_data(request)
@@ -108,7 +108,7 @@ async def confirm_username(request: web.Request) -> Response:
 
 @routes.guarded("/auth/users/set_password")
 async def set_password(request: web.Request, caller: Caller) -> Response:
-    """POST /auth/users/set_password/: set a new password; the caller's token stays valid."""
+    """POST /auth/users/set_password: set a new password; the caller's token stays valid."""
     options, data = request.app[OPTIONS], await read_data(request)
     retype = options.set_password_retype
     errors = find_errors(data, *password_fields(options, "new_password", retype=retype))
@@ -129,13 +129,13 @@ async def set_password(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded("/auth/users/set_username")
 async def set_username(request: web.Request, caller: Caller) -> Response:
-    """POST /auth/users/set_username/: change the username."""
+    """POST /auth/users/set_username: change the username."""
     return await _set_name(request, caller, "username")
 
 
-@routes.guarded("/auth/users/set_email")
+@email_routes.guarded("/auth/users/set_email")
 async def set_email(request: web.Request, caller: Caller) -> Response:
-    """POST /auth/users/set_email/: change the e-mail, where it is what accounts log in with."""
+    """POST /auth/users/set_email: change the e-mail, where it is what accounts log in with."""
     return await _set_name(request, caller, "email")
 
 

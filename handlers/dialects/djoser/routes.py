@@ -23,7 +23,7 @@ NO_PERMISSION = "You do not have permission to perform this action."
 class PermissionDenied(AppError):
     """The caller may not do this, or the link has had its effect already."""
 
-    code = "forbidden"
+    code = "permission_denied"
 
     def __init__(self, message: str = NO_PERMISSION) -> None:
         super().__init__(message)
@@ -56,4 +56,6 @@ def check_token(request: web.Request) -> Awaitable[object] | None:
 
 routes = Routes(render_error, Checks(authenticate, check_token, others_guarded=True))
 """Any method that a path does not have requires a token as well."""
+email_routes = Routes(render_error, Checks(authenticate, check_token, others_guarded=True))
+"""What exists only where accounts log in with their e-mail."""
 open_routes = Routes(render_error, Checks(authenticate, check_token))

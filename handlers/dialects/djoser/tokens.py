@@ -19,7 +19,7 @@ SESSION = SessionSpec("djoser")
 
 @open_routes.open("/auth/token/login")
 async def log_in(request: web.Request) -> Response:
-    """POST /auth/token/login/: return the account's token, the existing one if there is one."""
+    """POST /auth/token/login: return the account's token, the existing one if there is one."""
     options, data = request.app[OPTIONS], await read_data(request)
     field = options.login_field
     if options.login == "either" and field not in data and "email" in data:
@@ -41,6 +41,6 @@ async def log_in(request: web.Request) -> Response:
 
 @routes.guarded("/auth/token/logout")
 async def log_out(request: web.Request, caller: Caller) -> Response:
-    """POST /auth/token/logout/: end the session of the request's token."""
+    """POST /auth/token/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return no_content()

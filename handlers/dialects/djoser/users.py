@@ -35,13 +35,13 @@ _LONGEST_ID = 18
 
 @routes.guarded("/auth", methods=GET)
 async def root(request: web.Request, caller: Caller) -> Response:
-    """GET /auth/: return the URL of the users."""
+    """GET /auth: return the URL of the users."""
     return json_response({"users": f"{_base(request)}/users/"})
 
 
 @routes.open(USERS)
 async def register(request: web.Request) -> Response:
-    """POST /auth/users/: create an account. It has no token before its first login."""
+    """POST /auth/users: create an account. It has no token before its first login."""
     options, data = request.app[OPTIONS], await read_data(request)
     name = drf.EMAIL if options.login == "email" else drf.USERNAME
     others = [each for each in writable_fields(options) if each.name != name.name]
@@ -76,7 +76,7 @@ async def register(request: web.Request) -> Response:
 
 @routes.guarded(USERS, methods=GET)
 async def list_users(request: web.Request, caller: Caller) -> Response:
-    """GET /auth/users/: return the caller's account in an array, for staff all accounts."""
+    """GET /auth/users: return the caller's account in an array, for staff all accounts."""
     options = request.app[OPTIONS]
     if options.hide_users and not caller.account.is_staff:
         return json_response([user_shape(options, caller.account)])
@@ -92,20 +92,20 @@ async def list_users(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded(ME, methods=GET)
 async def me(request: web.Request, caller: Caller) -> Response:
-    """GET /auth/users/me/: return the caller's account."""
+    """GET /auth/users/me: return the caller's account."""
     return json_response(user_shape(request.app[OPTIONS], caller.account))
 
 
 @routes.guarded(USER, methods=GET)
 async def user(request: web.Request, caller: Caller) -> Response:
-    """GET /auth/users/<id>/: return the caller's account, for staff any account."""
+    """GET /auth/users/<id>: return the caller's account, for staff any account."""
     other = await _find_other(request, caller)
     return json_response(user_shape(request.app[OPTIONS], other or caller.account))
 
 
 @routes.guarded(ME, methods=PUT_OR_PATCH)
 async def change_me(request: web.Request, caller: Caller) -> Response:
-    """PUT, PATCH /auth/users/me/: change fields; those that are missing stay as they are.
+    """PUT, PATCH /auth/users/me: change fields; those that are missing stay as they are.
 
     Where accounts are to be activated, another e-mail counts once the link sent to it was used.
     """
@@ -122,7 +122,7 @@ async def change_me(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded(USER, methods=PUT_OR_PATCH)
 async def change_user(request: web.Request, caller: Caller) -> Response:
-    """PUT, PATCH /auth/users/<id>/: change the caller's account, for staff any account."""
+    """PUT, PATCH /auth/users/<id>: change the caller's account, for staff any account."""
     other = await _find_other(request, caller)
     if other is None:
         return await change_me(request, caller)
@@ -139,7 +139,7 @@ async def change_user(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded(ME, methods=DELETE)
 async def delete_me(request: web.Request, caller: Caller) -> Response:
-    """DELETE /auth/users/me/: delete the caller's account."""
+    """DELETE /auth/users/me: delete the caller's account."""
     await _check_current_password(request, caller)
     await request.app[ACCESS].delete(caller)
     return no_content()
@@ -147,7 +147,7 @@ async def delete_me(request: web.Request, caller: Caller) -> Response:
 
 @routes.guarded(USER, methods=DELETE)
 async def delete_user(request: web.Request, caller: Caller) -> Response:
-    """DELETE /auth/users/<id>/: delete the caller's account, for staff any account."""
+    """DELETE /auth/users/<id>: delete the caller's account, for staff any account."""
     if not caller.account.is_staff and request.match_info["id"] != str(caller.account.id):
         raise PermissionDenied
     other = await _find_other(request, caller)

@@ -15,6 +15,9 @@ import pytest
 from app import create_app
 from handlers import DIALECTS, problems
 from handlers.dialects import cellars, drf, fardel, knox, kust, lumotist
+from handlers.dialects.djoser.lifecycle import STALE
+from handlers.dialects.djoser.routes import PermissionDenied
+from handlers.dialects.djoser.routes import render_error as djoser_errors
 from handlers.dialects.latchkey.problems import render_error as latchkey_errors
 from handlers.errors import (
     BadHeader,
@@ -287,6 +290,7 @@ OF_LATCHKEY = [
     problems.InsufficientScope("read"),
     *(BadPicture(problem, 7) for problem in PictureProblem),
 ]
+OF_DJOSER = [LinkInvalid(), LinkExpired(), PermissionDenied(), PermissionDenied(STALE)]
 TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     "drf": (INDEX, drf.render_error, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
     "cellars": (PAGES["cellars"], cellars.render_error, [*OF_ANY_REQUEST, *OF_CELLARS]),
@@ -297,6 +301,7 @@ TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     ),
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
     "knox": (PAGES["knox"], knox.render_login_error, OF_KNOX),
+    "djoser": (PAGES["djoser"], djoser_errors, OF_DJOSER),
     "latchkey": (ERROR_CODES, latchkey_errors, [*OF_ANY_REQUEST, *OF_LATCHKEY]),
 }
 
