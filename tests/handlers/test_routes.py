@@ -130,6 +130,7 @@ MAY_ASK = {
     "http/middleware.py",  # OPTIONS, the log and the metrics
     "http/connection.py",  # a response to HEAD has no body
     "http/resolver.py",  # CONNECT has no path
+    "internal/idempotency.py",  # a repeated request is the same one with its method
     "routes.py",
 }
 

@@ -315,4 +315,4 @@ async def test_no_secret_and_no_name_is_a_label(client):
     given = (await (await client.post("/account/register", json=TEST)).json())["token"]
     await client.get(f"/account/profile?token={given}", headers=token(given))
     text = await (await client.get("/metrics")).text()
-    assert not re.search(rf"{given}|test@test\.com|username", text)
+    assert not re.search(rf"{given}|test@test\.com|\busername=", text)
