@@ -206,9 +206,6 @@ export class Latchkey {
   /** Choose a picture of the gallery; return its URL. */
   choosePicture(id: number, options?: CallOptions): Promise<string>;
   /** Upload an image; return its URL. */
-  uploadPicture(
-    image: Blob | ArrayBuffer | Uint8Array,
-    options?: CallOptions,
-  ): Promise<string>;
+  uploadPicture(image: Blob | ArrayBuffer | Uint8Array, options?: CallOptions): Promise<string>;
   removePicture(options?: CallOptions): Promise<void>;
 }

@@ -15,9 +15,12 @@ export interface Caller {
   };
 }
 
-/** The response to a request without a valid token, or in an outage. */
+/**
+ * The response to a request without a valid token (401), with a header that is too large (431),
+ * or in an outage (503).
+ */
 export interface Refusal {
-  status: 401 | 503;
+  status: 401 | 431 | 503;
   headers: Record<string, string>;
   body: string;
 }

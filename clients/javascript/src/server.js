@@ -88,6 +88,10 @@ function outcomeOf({ status, headers, body }, isOptional) {
     const named = { "Content-Type": headers["content-type"], "WWW-Authenticate": scheme };
     return { account: null, refusal: refusal(401, named, body) };
   }
+  if (status === 431) {
+    const named = { "Content-Type": headers["content-type"] ?? "text/plain" };
+    return { account: null, refusal: refusal(431, named, body) };
+  }
   if (status !== 200) return undefined;
   const id = headers["x-account-id"];
   if (id === undefined && isOptional) return { account: null, refusal: null };

@@ -82,6 +82,16 @@ test("an account and its sessions", async () => {
   assert.equal((await caught(phone.logIn(username, PASSWORD))).code, "invalid_credentials");
 });
 
+test("the URL of a server, and a logout without a token", async () => {
+  const urls = [];
+  const respond = async (url) => urls.push(url) && new Response("{}");
+  const latchkey = client({ server: "https://example.com/accounts//", fetch: respond });
+  await latchkey.logOut();
+  await latchkey.endAllSessions();
+  await latchkey.account();
+  assert.deepEqual(urls, ["https://example.com/accounts/v1/account"]);
+});
+
 test("an id that is not one of a session never becomes the path of all sessions", async () => {
   const latchkey = await registered();
   for (const id of ["", ".", "..", "current", undefined]) {
@@ -229,7 +239,9 @@ test("an environment without reasons of signals, as React Native", async () => {
       await sleep(100);
       signal.aborted = true;
       for (const listener of listeners) listener();
+      const begin = Date.now();
       assert.equal((await waiting).name, "AbortError");
+      assert.ok(Date.now() - begin < 1000);
       assert.equal(listeners.size, 0);
       assert.equal((await caught(client({ server }).account({ signal }))).name, "AbortError");
     },

@@ -82,6 +82,13 @@ test("a token that is not valid, and none", async () => {
   });
 });
 
+test("a header that is too large is the client's error", async () => {
+  await verifying(SERVER, {}, async (verify, reasons) => {
+    const { account, refusal } = await verify(`Bearer ${"x".repeat(9000)}`);
+    assert.deepEqual([account, refusal.status, reasons], [null, 431, []]);
+  });
+});
+
 test("a 401 in the wording of a dialect", async () => {
   await verifying(`${SERVER}/latchkey`, {}, async (verify) => {
     const { refusal } = await verify(`Bearer ${UNKNOWN}`);
