@@ -38,7 +38,7 @@ class Stranger:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            do_POST = do_PATCH = do_GET
+            do_POST = do_PATCH = do_DELETE = do_GET
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""

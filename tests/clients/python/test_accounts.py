@@ -180,3 +180,42 @@ def test_a_creation_that_is_being_processed_can_be_sent_again(kind: type):
         with pytest.raises(Unavailable) as raised:
             run(lambda client: client.accounts.create(idempotency_key="k", username="x"))
         assert (raised.value.retry_after, stranger.keys) == (5, ["k"])
+
+
+@both
+@pytest.mark.parametrize("session_id", ["..", ".", "", "%2e%2e", "0" * 15, "0" * 15 + "\n", "?"])
+def test_what_is_not_the_id_of_a_session_is_not_sent(kind: type, session_id: str):
+    """With `..` it would be the path of the account, and delete that."""
+    with (
+        closing(Stranger(204)) as stranger,
+        runner(kind, stranger.url, service_key=KEYS[Scope.WRITE]) as run,
+    ):
+        with pytest.raises(ValueError, match="16 hexadecimal digits"):
+            run(lambda client: client.accounts.end_session(1, session_id))
+        assert stranger.requests == 0
+
+
+@both
+def test_a_404_of_a_proxy_is_not_a_missing_account(kind: type):
+    with (
+        closing(Stranger(404, "<html>")) as stranger,
+        runner(kind, stranger.url, service_key=KEYS[Scope.WRITE]) as run,
+        pytest.raises(ApiError, match="404"),
+    ):
+        run(lambda client: client.accounts.get(1))
+
+
+@both
+@pytest.mark.parametrize("body", ["{}", '{"accounts": null}', '{"accounts": [{}], "id": 1}'])
+def test_a_strange_account_is_an_outage(kind: type, body: str):
+    with (
+        closing(Stranger(200, body)) as stranger,
+        runner(kind, stranger.url, service_key=KEYS[Scope.WRITE]) as run,
+    ):
+        for call in (
+            lambda client: client.accounts.get(1),
+            lambda client: client.accounts.get_many([1]),
+            lambda client: client.accounts.sessions(1),
+        ):
+            with pytest.raises(Unavailable):
+                run(call)

@@ -4,20 +4,22 @@ Contract: docs/contracts/service.md. Reading requires a service key of the scope
 one of the scope `write`.
 """
 
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
-from urllib.parse import quote
 
 import httpx
 
 from latchkey_client.calls import Call, content_of, nothing
+from latchkey_client.errors import ApiError
 
 PATH = "/internal/accounts"
 MAX_IDS = 500
 """How many ids one request may look up."""
+_SESSION_ID = re.compile("[0-9a-f]{16}")
 MAX_QUERY = 7000
 """How long the ids of a request may be: servers and proxies limit its first line to 8 kB."""
 
@@ -160,10 +162,19 @@ def sessions(account_id: int) -> Call[list[Session]]:
     return Call("GET", f"{PATH}/{account_id:d}/sessions", _sessions, repeatable=True)
 
 
-def end_sessions(account_id: int, session_id: str | None) -> Call[None]:
-    """Return the call that ends a session by its public id, all sessions without one."""
-    one = "" if session_id is None else f"/{quote(session_id, safe='')}"
-    return Call("DELETE", f"{PATH}/{account_id:d}/sessions{one}", nothing)
+def end_session(account_id: int, session_id: str) -> Call[None]:
+    """Return the call that ends a session by its public id. Raises ValueError for another text.
+
+    The path with `..` is that of the account: it would be deleted.
+    """
+    if not _SESSION_ID.fullmatch(session_id):
+        raise ValueError("a session's id has 16 hexadecimal digits")
+    return Call("DELETE", f"{PATH}/{account_id:d}/sessions/{session_id}", nothing)
+
+
+def end_sessions(account_id: int) -> Call[None]:
+    """Return the call that ends all sessions."""
+    return Call("DELETE", f"{PATH}/{account_id:d}/sessions", nothing)
 
 
 def _accounts(response: httpx.Response) -> list[Account]:
@@ -184,7 +195,12 @@ def _account(response: httpx.Response) -> Account:
 
 
 def _optional_account(response: httpx.Response) -> Account | None:
-    return None if response.status_code == 404 else _account(response)
+    try:
+        return _account(response)
+    except ApiError as error:
+        if error.code == "not_found":
+            return None
+        raise
 
 
 def _read_account(found: dict[str, Any]) -> Account:

@@ -61,7 +61,9 @@ class AsyncLatchkeyClient:
 
     async def introspect(self, token: str) -> TokenStatus | None:
         """Return what is known of an active token, None of another one."""
-        return await self.send(identity.introspection(token)) if token else None
+        return (
+            await self.send(identity.introspection(token)) if identity.is_possible(token) else None
+        )
 
     async def send(self, call: calls.Call[T]) -> T:
         """Carry out a call."""
@@ -73,7 +75,7 @@ class AsyncLatchkeyClient:
                 if calls.is_final(call, attempt, error):
                     break
             else:
-                return call.read(response)
+                return calls.result_of(call, response)
         raise calls.no_response(call, failure)
 
 
@@ -153,9 +155,9 @@ class AsyncAccounts:
         return await self._client.send(accounts.sessions(account_id))
 
     async def end_session(self, account_id: int, session_id: str) -> None:
-        """End a session by its public id."""
-        await self._client.send(accounts.end_sessions(account_id, session_id))
+        """End a session by its public id. Raises ValueError if it cannot be one."""
+        await self._client.send(accounts.end_session(account_id, session_id))
 
     async def end_sessions(self, account_id: int) -> None:
         """End all sessions of an account."""
-        await self._client.send(accounts.end_sessions(account_id, None))
+        await self._client.send(accounts.end_sessions(account_id))

@@ -95,6 +95,14 @@ def unexpected(response: httpx.Response) -> Unavailable:
     return Unavailable(what, int(seconds) if re.fullmatch("[0-9]{1,5}", seconds) else 1)
 
 
+def result_of(call: Call[T], response: httpx.Response) -> T:
+    """Return what a response says. Raises Unavailable if it is not one of Latchkey."""
+    try:
+        return call.read(response)
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError):
+        raise unexpected(response) from None
+
+
 def check(response: httpx.Response) -> None:
     """Raise Unavailable if the request can be sent again later, ApiError if it was rejected.
 
@@ -105,13 +113,12 @@ def check(response: httpx.Response) -> None:
     if response.status_code == 429 or response.is_server_error:
         raise unexpected(response)
     problem = _json(response)
-    if not isinstance(problem, dict):
-        problem = {}
-    if problem.get("code") == "idempotency_key_in_use":
+    if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
+        raise ApiError(response.status_code, "", "unexpected response", [])
+    if problem["code"] == "idempotency_key_in_use":
         raise unexpected(response)
     errors = [FieldError(e["field"], e["code"], e["message"]) for e in problem.get("errors", [])]
-    title = problem.get("title") or "unexpected response"
-    raise ApiError(response.status_code, problem.get("code", ""), title, errors)
+    raise ApiError(response.status_code, problem["code"], problem["title"], errors)
 
 
 def content_of(response: httpx.Response) -> Any:

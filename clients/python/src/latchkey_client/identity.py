@@ -13,6 +13,7 @@ import httpx
 
 from latchkey_client.calls import Call, content_of, unexpected
 
+SCHEMES = frozenset({"bearer", "token"})
 _TOKEN = re.compile(r"[!-~]{1,1024}")
 
 
@@ -54,7 +55,7 @@ def token_of(authorization: str | None) -> str | None:
     The scheme is `Bearer` or `Token`, in any case. A header of another scheme has no token.
     """
     scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() if scheme.lower() in {"bearer", "token"} else None
+    return token.strip() if scheme.lower() in SCHEMES else None
 
 
 def is_possible(token: str) -> bool:
@@ -75,9 +76,10 @@ def introspection(token: str) -> Call[TokenStatus | None]:
 
 
 def _read_identity(response: httpx.Response) -> Identity | None:
-    """Read a response of /verify. Only a 401 means that there is no user."""
+    """Read a response of /verify. Only its 401 means that there is no user, not a proxy's own."""
     headers = response.headers
-    if response.status_code == 401:
+    scheme = headers.get("WWW-Authenticate", "").partition(" ")[0].lower()
+    if response.status_code == 401 and scheme in SCHEMES:
         return None
     if response.status_code != 200 or not headers.get("X-Account-Id", "").isdecimal():
         raise unexpected(response)

@@ -59,7 +59,7 @@ class LatchkeyClient:
 
     def introspect(self, token: str) -> TokenStatus | None:
         """Return what is known of an active token, None of another one."""
-        return self.send(identity.introspection(token)) if token else None
+        return self.send(identity.introspection(token)) if identity.is_possible(token) else None
 
     def send(self, call: calls.Call[T]) -> T:
         """Carry out a call."""
@@ -71,7 +71,7 @@ class LatchkeyClient:
                 if calls.is_final(call, attempt, error):
                     break
             else:
-                return call.read(response)
+                return calls.result_of(call, response)
         raise calls.no_response(call, failure)
 
 
@@ -150,9 +150,9 @@ class Accounts:
         return self._client.send(accounts.sessions(account_id))
 
     def end_session(self, account_id: int, session_id: str) -> None:
-        """End a session by its public id."""
-        self._client.send(accounts.end_sessions(account_id, session_id))
+        """End a session by its public id. Raises ValueError if it cannot be one."""
+        self._client.send(accounts.end_session(account_id, session_id))
 
     def end_sessions(self, account_id: int) -> None:
         """End all sessions of an account."""
-        self._client.send(accounts.end_sessions(account_id, None))
+        self._client.send(accounts.end_sessions(account_id))
