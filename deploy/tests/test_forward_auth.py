@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -376,3 +377,16 @@ def test_every_header_of_the_contract_is_passed():
                 value = f"{{http.reverse_proxy.header.{name}}}"
                 assert f"@{variable} vars_regexp {value} ^[^<]" in text
                 assert f"request_header @{variable} {name} {value}" in text
+
+
+def test_the_longest_names_arrive(site: Site, token: str):
+    """Each of their characters takes twelve bytes in a header."""
+    name, email = "\U00020000" * 254, "a@example.com".rjust(254, "\U00020000")
+    with site.stores._database.cursor() as cursor:
+        cursor.execute(
+            "update account set username = %s, email = %s where id = (select max(id) from account)",
+            (name, email),
+        )
+    found = identity(send(site, "GET", "/orders", token=token))
+    assert found["X_ACCOUNT_USERNAME"] == quote(name)
+    assert found["X_ACCOUNT_EMAIL"] == quote(email)
