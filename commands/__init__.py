@@ -8,8 +8,8 @@ from typing import NoReturn
 from settings import VERSION, Settings
 
 ABOUT = """\
-Latchkey, a lightweight asynchronous account server for mobile back ends: registration, login,
-sessions, profiles and profile pictures, in the dialects of existing Django and Flask back ends.
+Latchkey, an asynchronous account server for mobile and web apps: registration, login, sessions,
+e-mail, profiles and pictures, in its own API and in those of existing Django and Flask back ends.
 Without a command it serves."""
 
 MORE = """\
@@ -57,8 +57,8 @@ running or stopped.""",
     "sessions": (
         "list sessions, or end them",
         """\
-A login opens a session; an account has one of each dialect and kind. Ending them takes effect at
-once and permanently, even if Redis loses data: PostgreSQL decides.""",
+The sessions that logins opened: of every device, or one of an account for each dialect and kind.
+Ending them takes effect at once and permanently, even if Redis loses data: PostgreSQL decides.""",
     ),
     "gallery": (
         "list the gallery, add or remove pictures",

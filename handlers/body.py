@@ -101,7 +101,7 @@ async def _read(request: web.Request, limit: int, seconds: float, held: HeldByte
 def _check_encoding(request: web.Request) -> None:
     """Raise UnsupportedEncoding for a compressed body: 2 KB of gzip can hold a megabyte of JSON.
 
-    No published client of the five dialects compresses. Neither Django nor Flask decompresses.
+    No published client of a dialect compresses. Neither Django nor Flask decompresses.
     """
     codings = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
     are_compressed = {coding.strip().lower() for coding in codings.split(",")} - {"", "identity"}
