@@ -273,15 +273,15 @@ test("the links in e-mails", async () => {
   const latchkey = client({ device: "Phone" });
   const [first, second] = [`${newName()}@example.com`, `${newName()}@example.com`];
   await latchkey.register({ email: first, password: PASSWORD });
-  const link = await linkToken("verify");
+  const link = await linkToken("verify", first);
   await latchkey.resendVerification();
-  await linkToken("verify");
+  await linkToken("verify", first);
   assert.equal((await client().verifyEmail(link)).email_verified, true);
   await latchkey.changeEmail(second, PASSWORD);
-  assert.equal((await client().verifyEmail(await linkToken("change"))).email, second);
+  assert.equal((await client().verifyEmail(await linkToken("change", second))).email, second);
 
   await client().requestPasswordReset(second);
-  const reset = await linkToken("reset");
+  const reset = await linkToken("reset", second);
   const phone = client({ device: "New phone" });
   await phone.checkPasswordReset(reset);
   const short = await caught(phone.resetPassword(reset, "1234"));

@@ -22,8 +22,8 @@ const control = process.env["CONTROL_URL"];
 if (server === undefined) throw new Error("LATCHKEY_URL is not set");
 const password = "Analytical-Engine-1843";
 const email = `typed-${process.pid}@example.com`;
-const link = async (kind: string): Promise<string> =>
-  (await fetch(`${control}/mail/${kind}`)).text();
+const link = async (kind: string, address: string): Promise<string> =>
+  (await fetch(`${control}/mail/${kind}/${address}`)).text();
 
 const items = new Map<string, string>();
 const storages: TokenStorage[] = [
@@ -73,11 +73,14 @@ const id: number = account.id;
 const label: string | null = session.device;
 assert.ok(id > 0 && label === "Sample" && account.username === null);
 const token = await latchkey.token();
-const verified: Account = await latchkey.verifyEmail(await link("verify"));
+const verified: Account = await latchkey.verifyEmail(await link("verify", email));
 assert.equal(verified.email_verified, true);
 await latchkey.resendVerification();
 await latchkey.changeEmail(`new-${email}`, password);
-assert.equal((await latchkey.verifyEmail(await link("change"))).email, `new-${email}`);
+assert.equal(
+  (await latchkey.verifyEmail(await link("change", `new-${email}`))).email,
+  `new-${email}`,
+);
 assert.equal((await latchkey.changeAccount({ last_name: "Lovelace" })).last_name, "Lovelace");
 
 const gallery = await latchkey.gallery();
@@ -105,7 +108,7 @@ verifier.close();
 const changed: Session = await latchkey.changePassword(password, `${password}-2`);
 assert.equal(changed.current, true);
 await latchkey.requestPasswordReset(`new-${email}`);
-const reset = await link("reset");
+const reset = await link("reset", `new-${email}`);
 await latchkey.checkPasswordReset(reset);
 const opened = await latchkey.resetPassword(reset, password);
 assert.equal(opened.session.current, true);

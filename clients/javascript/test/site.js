@@ -13,7 +13,7 @@ let names = 0;
 export const newName = () => `user${process.pid}-${++names}`;
 export const takeAway = (store) => control("PUT", `/outages/${store}`);
 export const bringBack = (store) => control("DELETE", `/outages/${store}`);
-export const linkToken = (kind) => control("GET", `/mail/${kind}`);
+export const linkToken = (kind, address) => control("GET", `/mail/${kind}/${address}`);
 
 async function control(method, path) {
   const response = await fetch(CONTROL + path, { method });

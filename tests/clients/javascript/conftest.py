@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.handlers.conftest import Outages
 from tests.mail.mailbox import Mailbox
+from tests.mail.smtp import link_of
 from tests.pages import ROOT
 from tests.program import KEY, Program
 
@@ -62,11 +63,14 @@ async def site(outages: Outages, tmp_path_factory: pytest.TempPathFactory) -> As
         return web.Response()
 
     async def take_link(request: web.Request) -> web.Response:
-        return web.Response(text=await mailbox.token(request.match_info["kind"]))
+        message = await mailbox.take(request.match_info["kind"])
+        while message["To"] != request.match_info["address"]:
+            message = await mailbox.take(request.match_info["kind"])
+        return web.Response(text=link_of(message).rpartition("#")[2])
 
     control = web.Application()
     control.router.add_route("*", "/outages/{store}", change_outage)
-    control.router.add_get("/mail/{kind}", take_link)
+    control.router.add_get("/mail/{kind}/{address}", take_link)
     with Program(
         DATABASE_URL=outages.settings.database_url,
         REDIS_URL=outages.settings.redis_url,

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("file", ["app.test.js", "server.test.js"])
+@pytest.mark.parametrize("file", ["server.test.js", "app.test.js"])
 async def test_without_another_package(site: Site, installed: Path, file: str):
     await run_tests(installed, file, site)
 
