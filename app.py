@@ -27,7 +27,7 @@ from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
 from store.event_writer import EventWriter
 from store.limits import RateLimits
-from store.mail_queue import ACTIVATE, KINDS, USERNAME, MailRules
+from store.mail_queue import ACTIVATE, KINDS, RENAME, MailRules
 from store.pruning import Prune, Pruner
 from store.threads import usable_cores
 from store.webhook_states import WebhookStates
@@ -201,7 +201,7 @@ def make_messages(settings: Settings) -> Messages:
     Templates for the links of dialects are needed only where an option gives such a link.
     """
     linked = {kind for _, kind in handlers.links(settings.dialects)}
-    kinds = [each for each in KINDS if each not in (ACTIVATE, USERNAME) or each in linked]
+    kinds = [each for each in KINDS if each not in (ACTIVATE, RENAME) or each in linked]
     try:
         return Messages(mail_options(settings), kinds)
     except BadTemplate as problem:

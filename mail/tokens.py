@@ -1,7 +1,7 @@
 """The tokens of links: which one a message carries, and whether it would still do what it says."""
 
 from store.account import Account
-from store.mail_queue import ACTIVATE, RESET, USERNAME, QueuedMail
+from store.mail_queue import ACTIVATE, RENAME, RESET, QueuedMail
 from store.names import forms, mailbox
 from store.one_time_tokens import OneTimeTokens, Purpose
 
@@ -10,7 +10,7 @@ _PURPOSES = {
     "change": Purpose.CHANGE,
     RESET: Purpose.RESET,
     ACTIVATE: Purpose.ACTIVATE,
-    USERNAME: Purpose.USERNAME,
+    RENAME: Purpose.USERNAME,
 }
 
 

@@ -12,8 +12,8 @@ from store.errors import Unavailable
 from store.postgresql.database import Database, Row
 
 RESET = "reset"
-ACTIVATE, USERNAME = "activate", "username"
-KINDS = ("verify", "change", "changed", RESET, "password", "device", ACTIVATE, USERNAME)
+ACTIVATE, RENAME = "activate", "rename"
+KINDS = ("verify", "change", "changed", RESET, "password", "device", ACTIVATE, RENAME)
 """Confirm an address; confirm a new one; the address was changed (to the old one); reset the
 password; the password was changed; a new device has logged in; activate an account; choose another
 username."""
@@ -88,7 +88,7 @@ class MailQueue:
             "change": rules.verify_lifetime,
             RESET: rules.reset_lifetime,
             ACTIVATE: rules.verify_lifetime,
-            USERNAME: rules.reset_lifetime,
+            RENAME: rules.reset_lifetime,
         }
         self.wake: Callable[[], None] = _sleep_on
         """To be called after a statement with an `insertion`: the sender of this process sets it.

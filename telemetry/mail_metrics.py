@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-KINDS = ("verify", "change", "changed", "reset", "password", "device", "activate", "username")
+KINDS = ("verify", "change", "changed", "reset", "password", "device", "activate", "rename")
 OUTCOMES = (
     "sent",
     "retried",

@@ -27,7 +27,7 @@ _PAGES = {
     "change": "verify-email",
     "reset": "reset-password",
     "activate": "activate",
-    "username": "username",
+    "rename": "username",
 }
 _DIGEST = "message"
 

@@ -26,7 +26,7 @@ from tests.program import PATIENCE, wait_for_async
 QUICK = 0.05
 DIALECT_LINKS = {
     ("djoser", kind): f"https://app.example/{kind}/{{uid}}#{{token}}"
-    for kind in ("activate", "username", "reset", "change")
+    for kind in ("activate", "rename", "reset", "change")
 }
 
 

@@ -45,7 +45,7 @@ def test_each_kind_says_the_same_in_text_and_html(kind):
     assert not re.search("{{|}}|{%", text + html)
 
 
-_LINKED = ("verify", "change", "reset", "activate", "username")
+_LINKED = ("verify", "change", "reset", "activate", "rename")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,8 +29,8 @@ from tests.program import wait_for_async
 
 ANYWHERE = "0.0.0.0"  # noqa: S104  # leads to this machine, and is no loopback address by its name
 NO_LINK = ("changed", "password", "device")
-REQUESTED = ("reset", "username")
-DIALECTS_OWN = ("activate", "username")
+REQUESTED = ("reset", "rename")
+DIALECTS_OWN = ("activate", "rename")
 
 
 def url(inbox):
@@ -115,7 +115,7 @@ async def test_a_link_has_a_token_that_works(
     ("kind", "purpose"),
     [
         ("activate", Purpose.ACTIVATE),
-        ("username", Purpose.USERNAME),
+        ("rename", Purpose.USERNAME),
         ("reset", Purpose.RESET),
         ("change", Purpose.CHANGE),
     ],

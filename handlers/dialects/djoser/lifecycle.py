@@ -26,7 +26,7 @@ from handlers.http.response import Response, no_content
 from handlers.proxies import client_of
 from store.authentication import Caller
 from store.errors import Taken, Unavailable
-from store.mail_queue import ACTIVATE, RESET, USERNAME
+from store.mail_queue import ACTIVATE, RENAME, RESET
 from store.names import FOLD, is_valid_name
 
 STALE = "Stale token for given user."
@@ -68,7 +68,7 @@ async def reset_username(request: web.Request) -> Response:
     [email] = read_fields(await read_data(request), drf.EMAIL)
     if not options.username_reset_confirm_url:
         raise Unavailable("mail", "the option username-reset-confirm-url is not set")
-    return await _send_link(request, email, USERNAME)
+    return await _send_link(request, email, RENAME)
 
 
 async def _send_link(request: web.Request, email: str, kind: str) -> Response:

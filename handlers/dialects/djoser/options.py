@@ -9,7 +9,7 @@ from aiohttp import web
 from handlers.app_links import check_app_link
 from handlers.dialects.drf_passwords import MIN_LENGTH, RULES
 from store.errors import BadValue
-from store.mail_queue import ACTIVATE, RESET, USERNAME
+from store.mail_queue import ACTIVATE, RENAME, RESET
 
 EXTRA_FIELDS = (
     "username",
@@ -79,5 +79,5 @@ def links(options: Options) -> dict[str, str]:
         ACTIVATE: options.activation_url,
         "change": options.activation_url,
         RESET: options.password_reset_confirm_url,
-        USERNAME: options.username_reset_confirm_url,
+        RENAME: options.username_reset_confirm_url,
     }

@@ -16,7 +16,13 @@ from handlers.dialects.djoser.fields import (
     writable_fields,
 )
 from handlers.dialects.djoser.options import OPTIONS, Options
-from handlers.dialects.djoser.routes import DELETE, PUT_OR_PATCH, PermissionDenied, routes
+from handlers.dialects.djoser.routes import (
+    DELETE,
+    PUT_OR_PATCH,
+    PermissionDenied,
+    open_routes,
+    routes,
+)
 from handlers.dialects.drf import TAKEN, InvalidFields, find_errors, read_data
 from handlers.errors import NotFound
 from handlers.http.response import Response, json_response, no_content
@@ -33,8 +39,8 @@ LISTED = 1000
 _LONGEST_ID = 18
 
 
-@routes.guarded("/auth", methods=GET)
-async def root(request: web.Request, caller: Caller) -> Response:
+@open_routes.open("/auth", methods=GET)
+async def root(request: web.Request) -> Response:
     """GET /auth: return the URL of the users."""
     return json_response({"users": f"{_base(request)}/users/"})
 

@@ -193,9 +193,8 @@ async def test_a_token_from_registration_to_logout(client, at):
 
 
 async def test_the_root(client):
-    names = await play(client, [*IN, Row("GET /auth", None, 401, MISSING_TOKEN, {}, CHALLENGE)])
     for path in ("/auth", "/djoser/auth/"):
-        response = await client.get(path, headers={"Authorization": f"Token {names['token']}"})
+        response = await client.get(path)
         assert (await response.json())["users"].endswith(f"{path.rstrip('/')}/users/")
 
 
@@ -311,7 +310,6 @@ HEADERS = [
     ({"Authorization": "token nonsense"}, INVALID_TOKEN),
 ]
 GUARDED = [
-    ("GET", "/auth"),
     ("GET", USERS),
     *[
         (method, path)
@@ -357,7 +355,6 @@ UNMAPPED = [
     ("OPTIONS", ME),
     ("POST", f"{USERS}/1"),
     ("OPTIONS", f"{USERS}/1"),
-    ("POST", "/auth"),
     ("GET", "/auth/token/logout"),
     ("OPTIONS", "/auth/token/logout"),
     *[(method, f"{USERS}/{each}") for each in ACTIONS for method in ("GET", "OPTIONS")],
@@ -662,7 +659,7 @@ async def test_another_username_by_a_link(serve, mailbox):
     names = await play(
         client, [*IN, register(BOB, 2), post("reset_username", {"email": "ada@example.org"})]
     )
-    sent = await link(mailbox, "username")
+    sent = await link(mailbox, "rename")
     confirm = "reset_username_confirm"
     rows = [
         post(confirm, {**sent, "new_username": "bob"}, 400, {"new_username": TAKEN}),
