@@ -85,7 +85,8 @@ async function read(response) {
 function outcomeOf({ status, headers, body }, isOptional) {
   const scheme = headers["www-authenticate"];
   if (status === 401 && /^(bearer|token)\b/i.test(scheme)) {
-    const named = { "Content-Type": headers["content-type"], "WWW-Authenticate": scheme };
+    const type = headers["content-type"] ?? "text/plain"; // undefined cannot be sent
+    const named = { "Content-Type": type, "WWW-Authenticate": scheme };
     return { account: null, refusal: refusal(401, named, body) };
   }
   if (status === 431) {
@@ -95,7 +96,9 @@ function outcomeOf({ status, headers, body }, isOptional) {
   if (status !== 200) return undefined;
   const id = headers["x-account-id"];
   if (id === undefined && isOptional) return { account: null, refusal: null };
-  return /^\d+$/.test(id) ? { account: accountOf(Number(id), headers), refusal: null } : undefined;
+  // A larger number may be rounded to the id of another account.
+  const isExact = /^\d+$/.test(id) && Number.isSafeInteger(Number(id));
+  return isExact ? { account: accountOf(Number(id), headers), refusal: null } : undefined;
 }
 
 function accountOf(id, headers) {

@@ -97,6 +97,17 @@ test("a 401 in the wording of a dialect", async () => {
   });
 });
 
+test("a 401 without a type has a body of some type", async () => {
+  const listener = (request, response) =>
+    response.writeHead(401, { "WWW-Authenticate": "Bearer" }).end();
+  await withServer(listener, (url) =>
+    verifying(url, {}, async (verify) => {
+      const { refusal } = await verify(`Bearer ${UNKNOWN}`);
+      assert.deepEqual([refusal.status, refusal.headers["Content-Type"]], [401, "text/plain"]);
+    }),
+  );
+});
+
 test("an outage is a 503", async () => {
   const { authorization } = await user({ username: newName() });
   await verifying(SERVER, {}, async (verify, reasons) => {
@@ -125,6 +136,7 @@ test("what is not Latchkey's response is a 503, and no account", async () => {
   for (const listener of [
     respond(200, {}, "<h1>An app</h1>"),
     respond(200, { "X-Account-Id": "1 2" }),
+    respond(200, { "X-Account-Id": "9007199254740993" }), // as a number 9007199254740992
     respond(200, whole),
     respond(302, { Location: "/", "X-Account-Id": "1" }),
     respond(401, { "WWW-Authenticate": "Basic" }),
