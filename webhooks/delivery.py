@@ -54,6 +54,8 @@ class Deliveries:
                 status = response.status
         except TimeoutError:
             raise NotDelivered(f"no response in {self._seconds:g} s") from None
+        except (aiohttp.ClientResponseError, aiohttp.InvalidURL):  # their texts have the URL
+            raise NotDelivered("no valid response of HTTP") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NotDelivered(first_line(error)[:_MAX_REASON]) from None
         if not 200 <= status < 300:
