@@ -1,6 +1,6 @@
 """New passwords: the rules of PASSWORD_RULES, and the API of BREACHED_PASSWORDS if there is one.
 
-The five dialects of existing back ends keep the rules of their contracts.
+The dialects of existing back ends keep the rules of their contracts.
 """
 
 from collections.abc import Iterable
