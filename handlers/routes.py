@@ -191,12 +191,14 @@ def _dispatch(by_method: ByMethod[Handler]) -> Handler:
 
 
 def _dispatch_guarded(by_method: ByMethod[Handler], authenticate: Authenticate) -> Handler:
-    async def dispatch(request: web.Request) -> Response:
-        if request.method not in by_method:
-            await authenticate(request)
-            if request.method == hdrs.METH_OPTIONS:
-                return json_response({}, headers={hdrs.ALLOW: allow_header(by_method.methods)})
+    async def other_method(request: web.Request) -> Response:
+        await authenticate(request)
+        if request.method == hdrs.METH_OPTIONS:
+            return json_response({}, headers={hdrs.ALLOW: allow_header(by_method.methods)})
         return await by_method[request.method](request)
+
+    def dispatch(request: web.Request) -> Awaitable[Response]:
+        return by_method.get(request.method, other_method)(request)
 
     return dispatch
 

@@ -26,6 +26,7 @@ from handlers.dialects.drf import (
     read_data,
     read_fields,
 )
+from handlers.dialects.drf_passwords import COMMON, MIN_LENGTH, NUMERIC, SHORT, SIMILAR
 from handlers.errors import NotFound
 from handlers.forms import Form
 from handlers.http.response import Response, json_response, no_content
@@ -40,7 +41,6 @@ from store.session_record import SessionSpec
 
 SESSION = SessionSpec("kust")
 
-MIN_PASSWORD = 8
 _LONGEST_ID = 19
 TOWNS = range(-(2**63), 2**63)
 
@@ -125,14 +125,14 @@ def password_rules(username: str) -> tuple[tuple[Callable[[str], bool], str], ..
     """Return the rules of docs/contracts/kust.md#password-rules, each with its message."""
     return (
         (
-            lambda text: len(text) >= MIN_PASSWORD,
-            "This password is too short. It must contain at least 8 characters.",
+            lambda text: len(text) >= MIN_LENGTH,
+            SHORT.format(MIN_LENGTH),
         ),
-        (lambda text: not is_common(text), "This password is too common."),
-        (lambda text: not text.isdigit(), "This password is entirely numeric."),
+        (lambda text: not is_common(text), COMMON),
+        (lambda text: not text.isdigit(), NUMERIC),
         (
             lambda text: not is_similar(text, username),
-            "The password is too similar to the username.",
+            SIMILAR.format("username"),
         ),
     )
 
