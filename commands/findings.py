@@ -8,10 +8,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+import handlers
 from app import create_app, mail_options
 from handlers import Conflict
 from settings import Settings
 from store.addresses import Network
+from store.mail_queue import ACTIVATE
 from store.redis.topology import has_credentials, is_on_loopback, is_on_socket
 
 FEWEST_FILES = 10_000
@@ -98,6 +100,10 @@ def judge_mail(settings: Settings) -> Finding:
     problem = mail_options(settings).problem if settings.database_url else None
     if problem and settings.require_verified_email == "on":
         what = f"REQUIRE_VERIFIED_EMAIL is on, but no mail is sent to verify addresses: {problem}"
+        return Finding(Level.WARNING, what)
+    links = handlers.links(settings.dialects)
+    if problem and any(kind == ACTIVATE for _, kind in links):
+        what = f"accounts are to be activated by e-mail, but none is sent: {problem}"
         return Finding(Level.WARNING, what)
     return either(
         problem is None,

@@ -21,9 +21,9 @@ from commands.check import startup_warnings
 from commands.findings import judge_secrets, judge_settings
 from commands.serving import run_loop
 from commands.store_findings import judge_database, judge_redis
-from handlers import Conflict
+from handlers import DIALECTS, Conflict
 from handlers.internal.service_keys import parse_service_keys
-from handlers.mounts import Mount
+from handlers.mounts import Mount, parse_mounts
 from settings import Settings
 from store.diagnostics import DatabaseDiagnostics, RedisDiagnostics
 from store.errors import Unavailable
@@ -102,6 +102,13 @@ def test_all_is_well(where, check, stores, durable):
 def test_verified_addresses_without_mail(check):
     said = "\n".join(check(require_verified_email="on")["warning"])
     assert "REQUIRE_VERIFIED_EMAIL is on, but no mail is sent to verify addresses" in said
+
+
+def test_an_activation_without_mail(check):
+    link = "activation-url=https://app.example/{uid}/{token}"
+    dialects = parse_mounts(f"djoser=/?send-activation-email=on&{link}", DIALECTS)
+    said = "\n".join(check(dialects=dialects)["warning"])
+    assert "accounts are to be activated by e-mail, but none is sent" in said
 
 
 def test_both_stores_are_away(check):

@@ -75,9 +75,10 @@ OPTIONS = web.AppKey("djoser_options", Options)
 
 def links(options: Options) -> dict[str, str]:
     """Return the links of messages by their kind."""
+    activation = options.activation_url if options.send_activation_email else ""
     return {
-        ACTIVATE: options.activation_url,
-        "change": options.activation_url,
+        ACTIVATE: activation,
+        "change": activation,
         RESET: options.password_reset_confirm_url,
         RENAME: options.username_reset_confirm_url,
     }
