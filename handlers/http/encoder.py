@@ -62,7 +62,7 @@ class WriteBatcher:
 
 def encode(response: Response) -> bytes:
     """Return the bytes of a response to an HTTP/1.1 request."""
-    own = _lines(response.headers) if response.headers else ""
+    own = response.lines + _lines(response.headers) if response.headers else response.lines
     if response.media_type == JSON:
         own += _OF_JSON.lines
     elif response.media_type:
@@ -89,6 +89,7 @@ def _lines(headers: dict[str, str]) -> str:
 def as_response(response: Response) -> web.Response:
     """Return a response as one of aiohttp's."""
     headers = {**(response.shared or {}), **response.headers}
+    headers |= dict(line.split(": ", 1) for line in response.lines.splitlines())
     if response.media_type == JSON:
         headers |= _OF_JSON
     elif response.media_type:

@@ -21,6 +21,8 @@ class Response:
     body: bytes = b""
     media_type: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    lines: str = ""
+    """More headers, encoded already: `name: value` and CRLF. No value may hold a line break."""
     shared: "SharedHeaders | None" = None
     request_id: str = ""
     closes: bool = False

@@ -59,7 +59,13 @@ async def test_both_ways_of_writing_say_the_same(status):
     """The response of aiohttp has the same headers as the one that is encoded here."""
     body, media_type = (b"", "") if status in (204, 304) else (b"{}", "application/json")
     response = Response(
-        status, body, media_type, {"ETag": '"a"'}, SharedHeaders({"Server": "b"}), "c"
+        status,
+        body,
+        media_type,
+        {"ETag": '"a"'},
+        "X-Account-Id: 7\r\nX-Session-Kind: token\r\n",
+        SharedHeaders({"Server": "b"}),
+        "c",
     )
     head, _, sent = encode(response).decode().partition("\r\n\r\n")
     ours = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
@@ -67,6 +73,7 @@ async def test_both_ways_of_writing_say_the_same(status):
     theirs = as_response(response)
     assert sent.encode() == (theirs.body or b"") == body
     ours.pop("Content-Length", None)
+    assert ours["X-Session-Kind"] == "token"
     assert ours == dict(theirs.headers)
 
 
