@@ -48,7 +48,7 @@ class Collector:
 @contextmanager
 def collecting() -> Iterator[Collector]:
     """Run a collector."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     server.collector = Collector(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -57,6 +57,13 @@ def collecting() -> Iterator[Collector]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    """Prints nothing of a client that has left: another test may read standard error then."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing."""
 
 
 class _Handler(BaseHTTPRequestHandler):

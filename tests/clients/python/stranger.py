@@ -5,6 +5,13 @@ import threading
 import time
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Prints nothing of a client that has left: another test may read standard error then."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing."""
+
+
 class Stranger:
     """Sends one response to every request, after a delay in seconds; none to the first `drops`."""
 
@@ -43,7 +50,7 @@ class Stranger:
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
