@@ -19,10 +19,7 @@ from handlers.proxies import PROXIES, Proxies
 from handlers.system.health import READINESS, Readiness
 from handlers.system.metrics import METRICS_ALLOW
 from mail.links import Links
-from mail.messages import BadTemplate, Messages
-from mail.sender import MailSender
 from mail.settings import MailOptions
-from mail.transport import make_transport
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, CoreOptions, Report, open_core
 from store.event_writer import EventWriter
@@ -38,13 +35,14 @@ from webhooks.sender import WebhookSender
 from webhooks.settings import Webhook
 
 if TYPE_CHECKING:
+    from mail.messages import Messages
     from telemetry.tracing import Tracing
 
 CORE = web.AppKey("core", Core)
 LINKS = web.AppKey("links", Links)
 """Present if this server sends mail."""
 NOBODY = "no-reply@localhost"
-"""The sender of messages that are written to files, if MAIL_FROM names no other."""
+"""The sender of messages in files, if MAIL_FROM names no other."""
 
 
 def create_app(settings: Settings, report: Report | None = None) -> web.Application:
@@ -164,6 +162,9 @@ def _send_mail(
     app: web.Application, settings: Settings
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Return the cleanup context of the sender, whose templates and links are ready already."""
+    from mail.sender import MailSender  # noqa: PLC0415  # only a server that sends mail loads it
+    from mail.transport import make_transport  # noqa: PLC0415
+
     options = mail_options(settings)
     messages = make_messages(settings)
     links = app[LINKS] = Links(options, settings.port, handlers.links(settings.dialects))
@@ -195,15 +196,16 @@ def tell_port(app: web.Application, port: int) -> None:
         app[LINKS].port = port
 
 
-def make_messages(settings: Settings) -> Messages:
+def make_messages(settings: Settings) -> "Messages":
     """Return what composes messages. Raises BadSetting when a template cannot be used.
 
     Templates for the links of dialects are needed only where an option gives such a link.
     """
-    linked = {kind for _, kind in handlers.links(settings.dialects)}
-    kinds = [each for each in KINDS if each not in (ACTIVATE, RENAME) or each in linked]
+    from mail.messages import BadTemplate, Messages  # noqa: PLC0415
+
+    absent = {ACTIVATE, RENAME} - {kind for _, kind in handlers.links(settings.dialects)}
     try:
-        return Messages(mail_options(settings), kinds)
+        return Messages(mail_options(settings), [kind for kind in KINDS if kind not in absent])
     except BadTemplate as problem:
         raise BadSetting(f"MAIL_TEMPLATES and MAIL_LANGUAGE: {problem}") from None
 

@@ -93,7 +93,7 @@ def confirm(question: str) -> bool:
 
 
 def read_password() -> str:
-    """Return a password typed twice, or the first line of standard input if that is no terminal.
+    """Return a password typed twice, or the first line of standard input if that is not a terminal.
 
     Raises CommandError.
     """

@@ -109,7 +109,7 @@ def _forget_gauges(arbiter: Arbiter, worker: Any) -> None:
 
 
 class Worker(GunicornUVLoopWebWorker):
-    """aiohttp's worker, with connections of ours, that drains before it ends."""
+    """aiohttp's worker with Latchkey's connections, which drains before it ends."""
 
     _hurried = False
 

@@ -1,1 +1,1 @@
-"""What the program reports of its work: metrics, traces and the log. It imports nothing of ours."""
+"""Metrics, traces and the log. This package imports nothing else of the project."""

@@ -170,7 +170,7 @@ class Container:
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             words = process.cmdline()
-            # Whoever started it was given the mark too, but as one of its words.
+            # The process that started it has the mark too, but as one of its arguments.
             return words[1:2] == ["server.py"] and process.environ().get("CHECK_MARK") == self.mark
         except psutil.Error:
             return False

@@ -55,7 +55,7 @@ def health_command() -> str:
 
 @pytest.fixture(scope="module")
 def reached(stores: tuple[str, str]) -> Iterator[dict[str, str]]:
-    """Settings by which a container reaches the stores: over TCP, for it sees no socket of ours."""
+    """Settings by which a container reaches the stores: over TCP, for it sees no host socket."""
     database_url, redis_url = stores
     sockets = parse_qs(urlsplit(database_url).query)["host"][0]
     database = Relay(f"{sockets}/.s.PGSQL.5432")
@@ -117,7 +117,7 @@ def test_it_logs_json(server: Container):
 
 
 def test_it_runs_as_nobody_that_matters(server: Container):
-    """As a user of its own, known by number, in no other group and without a capability."""
+    """As a separate user, known by number, in no other group and without a capability."""
     [process] = server.processes()
     assert set(process.uids()) == {USER}
     assert set(process.gids()) == {USER}

@@ -83,7 +83,7 @@ class Prometheus:
         return False
 
     def has_scraped(self) -> bool:
-        """Tell whether it has seen the traffic often enough for a rate."""
+        """Return whether it has seen the traffic often enough for a rate."""
         return bool(self.ask(f"count_over_time(latchkey_logins_total[1m]) >= {SCRAPES}"))
 
 

@@ -1,4 +1,4 @@
-// An Express application behind nginx: each account has notes of its own.
+// An Express application behind nginx: each account has separate notes.
 import express from "express";
 
 const app = express();

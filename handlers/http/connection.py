@@ -72,7 +72,7 @@ class Connection(RequestHandler):
     def close(self) -> None:
         """End after the response to the request in progress.
 
-        The rest of a body is no longer awaited, nor a client that reads nothing for a second.
+        It stops waiting for the rest of a body, and for a client that reads nothing for a second.
         """
         super().close()
         if isinstance(self._timeout, InputDiscarder):
