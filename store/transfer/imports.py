@@ -43,7 +43,7 @@ _NAMES = ("username", "email")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 _CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
-"""The session epoch of a new account, as in store/accounts.py."""
+"""The session epoch of a new account, as in store/account_sql.py: the clock in microseconds."""
 
 _TABLES = f"""
 create temp table incoming as
