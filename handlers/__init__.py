@@ -163,8 +163,10 @@ def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
         dialect = DIALECTS[name]
         options = mounted.options or dialect.options
         for path, endpoint in dialect.endpoints.items():
-            _claim(owners, f"/{name}{path}", name, endpoint)
             moved = getattr(options, dialect.paths[path]) if path in dialect.paths else path
+            if not moved:
+                continue
+            _claim(owners, f"/{name}{path}", name, endpoint)
             _claim(owners, mounted.base + moved.rstrip("/"), name, endpoint)
         for path, endpoint in DIALECTS[name].other_endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)

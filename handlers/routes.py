@@ -217,7 +217,8 @@ class Dialect:
     (handlers/mounts.py); the application has the given ones under `options_key`. `session_specs`
     are the sessions that it opens.
 
-    `paths` names, for an endpoint's path, the option that has another path for it at the mount.
+    `paths` names, for an endpoint's path, the option that has another path for it at the mount, or
+    "" if the endpoint does not exist.
     `lifetimes` returns the seconds that sessions of a kind live, as the options say, and `links`
     the links of its messages by their kind, with {uid} and {token}; "" for none. A dialect
     that is not mounted `by_default` is mounted when DIALECTS names it.

@@ -2,26 +2,35 @@
 
 Contract: docs/contracts/knox.md. The library's login takes HTTP Basic; nearly every project
 replaces it by one that takes JSON, so this one takes both. Only the scheme `Token` counts.
+Options add the two endpoints that projects add: the registration and the user.
 """
 
 import base64
 import datetime
 import zoneinfo
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aiohttp import hdrs, web
 
 from handlers.app_keys import ACCESS
 from handlers.dialects import drf
-from handlers.dialects.drf import PASSWORD, Text, check_object, read_fields
+from handlers.dialects.drf import (
+    OPTIONAL_EMAIL,
+    PASSWORD,
+    USERNAME,
+    Text,
+    check_object,
+    read_data,
+    read_fields,
+)
 from handlers.errors import MissingToken
 from handlers.forms import read_parsed
 from handlers.http.response import Response, json_response, no_content
 from handlers.mounts import check_path
 from handlers.proxies import client_of
-from handlers.routes import Dialect, Routes
-from store.account import Account
+from handlers.routes import GET, Dialect, Routes
+from store.account import Account, NewAccount
 from store.authentication import Caller
 from store.errors import (
     AppError,
@@ -31,11 +40,18 @@ from store.errors import (
     Inactive,
     Unstorable,
 )
-from store.session_record import SessionSpec
+from store.session_record import IssuedToken, SessionSpec
 
 SESSION = SessionSpec("knox", "fixed", sid_bytes=16, reuse=False)
-PATHS = {"/login": "login_path", "/logout": "logout_path", "/logoutall": "logoutall_path"}
+PATHS = {
+    "/login": "login_path",
+    "/logout": "logout_path",
+    "/logoutall": "logoutall_path",
+    "/register": "register_path",
+    "/user": "user_path",
+}
 MAX_LIFETIME = 3650 * 86_400
+LOGIN_FIELDS = ("expiry", "token", "user")
 USER_FIELDS = ("id", "username", "email", "first_name", "last_name", "is_staff", "is_superuser")
 
 
@@ -44,25 +60,37 @@ class Options:
     """The options of this dialect's mount.
 
     `lifetime` is TOKEN_TTL in seconds and `time_zone` that of `expiry`. `user` has the fields of
-    the user that a login returns, none by default, and `login` says what the field `username`
-    may be. See docs/contracts/knox.md#options.
+    the user that a login returns, none by default, `login_fields` the order of what it returns,
+    and `login` says what the field `username` may be. An endpoint whose path is "" does not exist.
+    See docs/contracts/knox.md#options.
     """
 
     lifetime: int = 36_000
     user: tuple[str, ...] = ()
     time_zone: str = "UTC"
+    login_fields: tuple[str, ...] = LOGIN_FIELDS
     login: Literal["username", "email", "either"] = "username"
+    trim_passwords: bool = False
     login_path: str = "/login"
     logout_path: str = "/logout"
     logoutall_path: str = "/logoutall"
+    register_path: str = ""
+    user_path: str = ""
 
     def __post_init__(self) -> None:
         for name in PATHS.values():
-            check_path(name, getattr(self, name))
+            if getattr(self, name) or name not in ("register_path", "user_path"):
+                check_path(name, getattr(self, name))
         if not 1 <= self.lifetime <= MAX_LIFETIME:
             raise BadValue(f"lifetime must be from 1 to {MAX_LIFETIME} seconds")
-        if len({*self.user} & {*USER_FIELDS}) < len(self.user):
-            raise BadValue(f"user must be a list of these, each once: {', '.join(USER_FIELDS)}")
+        for name, known in (("user", USER_FIELDS), ("login-fields", LOGIN_FIELDS)):
+            given = getattr(self, name.replace("-", "_"))
+            if len({*given} & {*known}) < len(given):
+                raise BadValue(f"{name} must be a list of these, each once: {', '.join(known)}")
+        if "token" not in self.login_fields:
+            raise BadValue("login-fields must have token")
+        if self.user_path and not self.user:
+            raise BadValue("user-path needs user, the fields of its response")
         try:
             zone(self.time_zone)
         except (LookupError, ValueError, OSError):
@@ -111,13 +139,25 @@ async def login(request: web.Request) -> Response:
         wrong = BadBasic(WRONG)
         wrong.code = error.code
         raise wrong from None
-    content: dict[str, Any] = {
-        "expiry": expiry(issued.ends, options.time_zone),
-        "token": issued.token,
-    }
-    if options.user:
-        content["user"] = user(account, options.user)
-    return json_response(content)
+    return json_response(session(options, account, issued))
+
+
+@routes.open("/register")
+async def register(request: web.Request) -> Response:
+    """POST /register: create an account, and return what a login returns."""
+    options, data = request.app[OPTIONS], await read_data(request)
+    password = replace(PASSWORD, trim=options.trim_passwords)
+    username, email, password_text = read_fields(data, USERNAME, OPTIONAL_EMAIL, password)
+    account, [issued] = await request.app[ACCESS].register(
+        NewAccount(username, email or None), password_text, [SESSION], client=client_of(request)
+    )
+    return json_response(session(options, account, issued))
+
+
+@routes.guarded("/user", methods=GET)
+async def show_user(request: web.Request, caller: Caller) -> Response:
+    """GET /user: return the caller's account."""
+    return json_response(user(caller.account, request.app[OPTIONS].user))
 
 
 @routes.guarded("/logout")
@@ -164,8 +204,9 @@ async def read_credentials(request: web.Request) -> tuple[str, str]:
     data = check_object(await read_parsed(request))
     if data.keys().isdisjoint(("username", "password")):
         raise MissingToken
-    username, password = read_fields(data, Text("username"), PASSWORD)
-    return username, password
+    password = replace(PASSWORD, trim=request.app[OPTIONS].trim_passwords)
+    username, password_text = read_fields(data, Text("username"), password)
+    return username, password_text
 
 
 def zone(name: str) -> datetime.tzinfo:
@@ -177,6 +218,16 @@ def expiry(seconds: float, time_zone: str) -> str:
     """Return a time as the framework writes it in the project's time zone."""
     moment = datetime.datetime.fromtimestamp(seconds, zone(time_zone))
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def session(options: Options, account: Account, issued: IssuedToken) -> dict[str, Any]:
+    """Return what a login returns, in the order of the option."""
+    content = {
+        "expiry": expiry(issued.ends, options.time_zone),
+        "token": issued.token,
+        **({"user": user(account, options.user)} if options.user else {}),
+    }
+    return {name: content[name] for name in options.login_fields if name in content}
 
 
 def user(account: Account, fields: tuple[str, ...]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from handlers import DIALECTS
-from tests.handlers.contract import EVERY_DIALECT
+from tests.handlers.contract import EVERY_MOUNT
 from tests.program import ROOT, Program
 
 HERE = Path(__file__).parent
@@ -26,10 +26,9 @@ MANY = {"latchkey": "90"}
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    mounts = " ".join(f"{name}={mount.prefix}" for name, mount in EVERY_DIALECT.items())
     settings = {
         "DATA_DIR": str(tmp_path / "data"),
-        "DIALECTS": mounts,
+        "DIALECTS": EVERY_MOUNT,
         "RATE_LIMITS": "off",
         "BCRYPT_ROUNDS": "4",
     }

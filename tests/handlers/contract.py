@@ -26,7 +26,7 @@ from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from handlers import DIALECTS
-from handlers.mounts import Mount
+from handlers.mounts import Mount, parse_mounts
 
 PATTERNS = {
     "40 hex": "[0-9a-f]{40}",
@@ -128,10 +128,19 @@ def mounts_at(prefixes: Mapping[str, str]) -> dict[str, Mount]:
     return {name: Mount(prefix) for name, prefix in prefixes.items()}
 
 
-EVERY_DIALECT = mounts_at(
-    {name: "/" if each.by_default else f"/at/{name}" for name, each in DIALECTS.items()}
+OPTIONS = {
+    "knox": "?user=id,username,email&login-fields=expiry,token"
+    "&register-path=/register&user-path=/user",
+}
+"""Options that add endpoints."""
+
+EVERY_MOUNT = " ".join(
+    f"{name}={'/' if each.by_default else f'/at/{name}'}{OPTIONS.get(name, '')}"
+    for name, each in DIALECTS.items()
 )
 """The default mounts, and those of the dialects that are mounted only if DIALECTS names them."""
+
+EVERY_DIALECT = parse_mounts(EVERY_MOUNT, DIALECTS)
 
 
 ALLOW_METHODS = {

@@ -106,6 +106,7 @@ READ = {
     "POST /kust/auth/users": is_drf,
     "POST /kust/auth/token/login": is_drf,
     "POST /knox/login": is_knox,
+    "POST /knox/register": is_drf,
     "POST /authtoken/api-token-auth": is_drf,
     "POST /cellars/api/register": is_cellars,
     "POST /cellars/api/login": is_cellars,
@@ -143,6 +144,7 @@ IGNORE = (
     "GET /latchkey/v1/account",
     "GET /latchkey/v1/sessions",
     "GET /latchkey/v1/gallery",
+    "GET /knox/user",
     "POST /fardel/api/auth/refresh-token",
     "POST /fardel/api/auth/logout-refresh",
 )

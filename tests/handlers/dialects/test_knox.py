@@ -294,6 +294,82 @@ async def test_the_end_is_fixed(client, names, redis_client):
     )
 
 
+REGISTER, USER = "POST /register", "GET /user"
+NEW = {"username": "ada", "email": "ada@example.org", "password": " first engine "}
+
+
+async def test_a_registration_and_the_user(client):
+    rows = [
+        Row(REGISTER, NEW, 200, issued("first")),
+        Row(USER, None, 200, {"id": 1, **user_of(NEW)}, token("<first>")),
+        Row(LOGIN, NEW, 200, issued("second")),
+        Row(REGISTER, urlencoded(username="bob", password="x"), 200, issued("bob"), FORM),
+        Row(USER, b"{", 200, {"id": 2, "username": "bob", "email": ""}, JSON | token("<bob>")),
+        Row(LOGOUT_ALL, None, 204, None, token("<second>")),
+        Row(USER, None, 401, INVALID_TOKEN, token("<first>"), CHALLENGE),
+    ]
+    await play(client, rows, at=AT)
+
+
+def user_of(fields):
+    return {name: fields[name] for name in ("username", "email")}
+
+
+TAKEN_NAME = ["A user with that username already exists."]
+TAKEN_EMAIL = ["A user with that email already exists."]
+BAD_NAME = "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ "
+REGISTRATIONS = [
+    ({}, {"username": REQUIRED, "password": REQUIRED}),
+    ({"username": "", "password": "", "email": ""}, {"username": BLANK, "password": BLANK}),
+    (
+        {"username": None, "password": None, "email": None},
+        {"username": NULL, "email": NULL, "password": NULL},
+    ),
+    (
+        {"username": "a b", "password": "x", "email": "x"},
+        {"username": [f"{BAD_NAME}characters."], "email": ["Enter a valid email address."]},
+    ),
+    (
+        {"username": "a" * 151, "password": "x"},
+        {"username": ["Ensure this field has no more than 150 characters."]},
+    ),
+    ({"username": "TEST", "password": "x"}, {"username": TAKEN_NAME}),
+    ({"username": "a", "password": "x", "email": "test@TEST.com"}, {"email": TAKEN_EMAIL}),
+    (
+        {"username": "TEST", "password": "x", "email": "test@TEST.com"},
+        {"username": TAKEN_NAME, "email": TAKEN_EMAIL},
+    ),
+    ([NEW], not_an_object("list")),
+]
+
+
+@pytest.mark.parametrize(("body", "errors"), REGISTRATIONS)
+async def test_errors_of_a_registration(client, names, body, errors):
+    await play(client, [Row(REGISTER, json.dumps(body).encode(), 400, errors, JSON)], names, AT)
+
+
+async def test_checks_of_a_registration_and_the_user(client, names):
+    rows = [
+        Row(REGISTER, NEW, 401, INVALID_TOKEN, {"Authorization": "Token x"}, CHALLENGE),
+        Row("GET /register", None, 405, not_allowed("GET"), {}, ALLOW),
+        Row(REGISTER, b"{", 400, {"detail": "JSON parse error - <text>"}, JSON),
+        Row(REGISTER, b"a", 415, wrong_media_type("text/plain"), {"Content-Type": "text/plain"}),
+        Row(USER, None, 401, MISSING_TOKEN, {}, CHALLENGE),
+        Row(USER, None, 401, MISSING_TOKEN, basic(), CHALLENGE),
+        Row(USER, None, 401, MISSING_TOKEN, {"Authorization": "Bearer <token>"}, CHALLENGE),
+        Row("POST /user", None, 401, MISSING_TOKEN, {}, CHALLENGE),
+        Row(
+            "POST /user",
+            None,
+            405,
+            not_allowed("POST"),
+            token("<token>"),
+            {"Allow": "GET, HEAD, OPTIONS"},
+        ),
+    ]
+    await play(client, rows, names, AT)
+
+
 async def with_options(aiohttp_client, settings, text):
     """Return a client of a server whose only mount besides lumotist has these options."""
     dialects = parse_mounts(f"lumotist=/ {text}", handlers.DIALECTS)
@@ -352,6 +428,38 @@ async def test_who_can_log_in(aiohttp_client, settings, clean, login, accepted):
         await play(client, rows)
 
 
+async def test_the_customary_set(aiohttp_client, settings, clean):
+    """Of docs/contracts/knox.md#projects-with-a-registration."""
+    options = "user=id,username,email&login-fields=user,token&trim-passwords=on"
+    text = f"knox=/api/auth?{options}&register-path=/register&user-path=/user"
+    client = await with_options(aiohttp_client, settings, text)
+    user = {"id": 2, **user_of(NEW)}
+    trimmed = {**NEW, "password": "first engine"}
+    at = "/api/auth{path}"
+    rows = [
+        Row(REGISTER, NEW, 200, {"user": user, "token": "<first = 64 hex>"}),
+        Row(LOGIN, trimmed, 200, {"user": user, "token": "<second = 64 hex>"}),
+        Row(LOGIN, NEW, 200, {"user": user, "token": "<third = 64 hex>"}),
+        Row(USER, None, 200, user, token("<third>")),
+        Row("POST /logout/", None, 204, None, token("<third>")),
+        Row(USER, None, 401, INVALID_TOKEN, token("<third>"), CHALLENGE),
+        Row(USER, None, 200, user, token("<first>")),
+        Row(REGISTER, {**NEW, "username": "b", "password": " "}, 400, {"password": BLANK}),
+        wrong(basic("ada: first engine ")),  # HTTP Basic trims nothing
+    ]
+    await play(client, rows, at=at)
+
+
+async def test_no_registration_and_no_user_by_default(aiohttp_client, settings, clean):
+    client = await with_options(aiohttp_client, settings, "knox=/api")
+    for at in ("/api{path}", AT):
+        rows = [
+            Row(REGISTER, NEW, 404, NOT_FOUND),
+            Row(USER, None, 404, NOT_FOUND, token("<token>")),
+        ]
+        await play(client, rows, {"token": "0"}, at)
+
+
 async def test_paths(aiohttp_client, settings, clean):
     """Each moves at the mount. Under the dialect's name it stays."""
     text = "knox=/api?login-path=/sign/in&logout-path=/sign/out/&logoutall-path=/out"
@@ -380,6 +488,13 @@ BAD_OPTIONS = {
     "user=on": "user must be a list of these, each once: id, username",
     "user=id,password": "user must be a list of these, each once: id, username",
     "user=id,id": "user must be a list of these, each once: id, username",
+    "login-fields=user": "login-fields must have token",
+    "login-fields=token,token": "login-fields must be a list of these, each once: expiry, token",
+    "login-fields=token,id": "login-fields must be a list of these, each once: expiry, token",
+    "user-path=/user": "user-path needs user, the fields of its response",
+    "register-path=register": "register-path must be a path such as /auth/login",
+    "register-path=/": "register-path must be a path such as /auth/login",
+    "trim-passwords=yes": "trim-passwords must be on or off",
     "time-zone=Mars": "time-zone 'Mars' is unknown",
     "time-zone=/etc/passwd": "time-zone '/etc/passwd' is unknown",
     "time-zone=../UTC": "time-zone '../UTC' is unknown",
