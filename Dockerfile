@@ -12,7 +12,7 @@ COPY ${REQUIREMENTS} /requirements.txt
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
         -r /requirements.txt
 WORKDIR /app
-COPY server.py app.py settings.py setting_types.py schema.sql LICENSE deploy/healthcheck.py ./
+COPY server.py app.py options.py settings.py setting_sources.py setting_types.py schema.sql LICENSE deploy/healthcheck.py ./
 COPY commands commands
 COPY embedded embedded
 COPY handlers handlers

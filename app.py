@@ -19,14 +19,11 @@ from handlers.proxies import PROXIES, Proxies
 from handlers.system.health import READINESS, Readiness
 from handlers.system.metrics import METRICS_ALLOW
 from mail.links import Links
-from mail.settings import MailOptions
+from options import core_options, mail_options
 from settings import VERSION, BadSetting, Settings
-from store.core import Core, CoreOptions, Report, open_core
-from store.event_writer import EventWriter
-from store.limits import RateLimits
-from store.mail_queue import ACTIVATE, KINDS, RENAME, MailRules
+from store.core import Core, Report, open_core
+from store.mail_queue import ACTIVATE, KINDS, RENAME
 from store.pruning import Prune, Pruner
-from store.threads import usable_cores
 from store.webhook_states import WebhookStates
 from telemetry.log import REQUEST_LOGS
 from telemetry.metrics import Metrics
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
 CORE = web.AppKey("core", Core)
 LINKS = web.AppKey("links", Links)
 """Present if this server sends mail."""
-NOBODY = "no-reply@localhost"
-"""The sender of messages in files, if MAIL_FROM names no other."""
 
 
 def create_app(settings: Settings, report: Report | None = None) -> web.Application:
@@ -128,6 +123,8 @@ async def _open_core(
         app[app_keys.IDEMPOTENCY_KEYS] = core.idempotency_keys
         if core.limits:
             app[app_keys.LIMITS] = core.limits
+        if core.jwts:
+            app[app_keys.JWTS] = core.jwts
         app[app_keys.INTROSPECTION] = core.introspection
         app[app_keys.EVENTS] = core.events
         yield
@@ -210,20 +207,6 @@ def make_messages(settings: Settings) -> "Messages":
         raise BadSetting(f"MAIL_TEMPLATES and MAIL_LANGUAGE: {problem}") from None
 
 
-def mail_options(settings: Settings) -> MailOptions:
-    """Return what messages are made of and how they are sent."""
-    return MailOptions(
-        url=settings.mail_url,
-        sender=settings.mail_from or NOBODY,
-        templates=settings.mail_templates,
-        language=settings.mail_language,
-        product=settings.product_name,
-        verify_url=settings.verify_url,
-        reset_url=settings.reset_url,
-        public_url=settings.public_url or settings.own_url,
-    )
-
-
 async def _flush_request_log(app: web.Application) -> AsyncIterator[None]:
     yield
     app[app_keys.REQUEST_LOG].flush()
@@ -240,44 +223,6 @@ async def _open_readiness(app: web.Application) -> AsyncIterator[None]:
     app[READINESS] = readiness
     yield
     await readiness.close()
-
-
-def core_options(settings: Settings) -> CoreOptions:
-    """Return the options of the core of one worker process."""
-    limits = RateLimits(
-        settings.login_limit,
-        settings.address_limit,
-        settings.register_limit,
-        settings.refresh_limit,
-        settings.mail_limit,
-    )
-    return CoreOptions(
-        database_url=settings.database_url,
-        redis_url=settings.redis_url,
-        secret_keys=settings.secret_keys,
-        database_pool=settings.database_pool,
-        redis_pool=settings.redis_pool,
-        store_timeout=settings.store_timeout,
-        start_timeout=settings.start_timeout,
-        lifetimes=settings.lifetimes,
-        sessions_per_account=settings.sessions_per_account,
-        imported_tokens=settings.imported_tokens == "on",
-        bcrypt_rounds=settings.bcrypt_rounds,
-        password_wait=settings.password_wait,
-        picture_max_pixels=settings.picture_max_pixels,
-        rate_limits=limits if settings.rate_limits == "on" else None,
-        mail=MailRules(
-            mail_options(settings).problem,
-            settings.verify_link_lifetime,
-            settings.reset_link_lifetime,
-            settings.device_notices == "on",
-        ),
-        events=EventWriter(settings.events == "on"),
-        event_days=settings.event_days,
-        require_verified_email=settings.require_verified_email == "on",
-        cores=max(1, usable_cores() // settings.workers),
-        decoder_environment=settings.decoder_environment,
-    )
 
 
 def _make_tracing(app: web.Application, settings: Settings) -> "Tracing | None":

@@ -1,5 +1,6 @@
 """Kinds of settings: a field of Settings with its default, its parser and what is allowed."""
 
+import datetime
 import re
 from collections.abc import Callable
 from dataclasses import field
@@ -8,6 +9,7 @@ from typing import Any
 
 from store.addresses import Network, parse_network
 from store.errors import BadValue
+from store.jwt_tokens import OWN
 from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
 
 
@@ -88,6 +90,23 @@ def parse_keys(text: str) -> tuple[str, ...]:
     if any(len(set(key)) < MIN_KEY_CHARACTERS for key in found):
         raise BadValue(f"a key has fewer than {MIN_KEY_CHARACTERS} different characters")
     return found
+
+
+def parse_jwt_keys(text: str) -> tuple[str, ...]:
+    """Return the signing keys of JWTs. Raises ValueError, and BadValue with the reason."""
+    found = tuple(text.split())
+    for key in found:
+        if key != OWN and len(key.encode()) < MIN_KEY_BYTES:
+            raise BadValue("a key is shorter: it can be found out from a token (RFC 7518, 3.2)")
+    return found
+
+
+def parse_time(text: str) -> float:
+    """Return a time with its offset from UTC, in seconds since 1970. Raises ValueError."""
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise BadValue("it has no offset from UTC, such as Z")
+    return moment.timestamp()
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:

@@ -13,19 +13,22 @@ from handlers.internal.service_keys import ServiceKey
 from handlers.mounts import Mount, parse_mounts, read_mounts
 from handlers.origins import parse_origins, parse_public_url
 from mail import settings as mail
+from setting_sources import SECRET, BadSetting, file_of, parse_setting, text_of
 from setting_types import (
     one_of,
     own_host,
     parse_directory,
+    parse_jwt_keys,
     parse_keys,
     parse_networks,
     parse_proxies,
+    parse_time,
     seconds,
     setting,
     whole,
 )
 from store.addresses import Network
-from store.errors import BadValue
+from store.jwt_tokens import OWN
 from store.limits import Limit, parse_limit
 from store.password_rules import PasswordRules, parse_password_rules
 from store.postgresql.hosts import check_database_url
@@ -35,10 +38,7 @@ from webhooks import settings as webhook_settings
 from webhooks.settings import Webhook
 
 VERSION = "1.0.0"
-
-
-class BadSetting(Exception):
-    """A setting's value is invalid. The text has its name, its value and what is allowed."""
+__all__ = ["VERSION", "BadSetting", "Settings", "read_settings", "setting_fields"]
 
 
 def _parse_dialects(text: str) -> dict[str, Mount]:
@@ -59,8 +59,6 @@ def _rate(default: str) -> Any:
 _NAMES = ", ".join(handlers.DIALECTS)
 _DEFAULT_DIALECTS = [name for name, dialect in handlers.DIALECTS.items() if dialect.by_default]
 _DAY = 86_400
-_SECRET = ("secret_keys", "database_url", "redis_url", "mail_url", "service_keys", "webhooks")
-"""Never shown. Each may be in a file instead, whose name is in its variable with _FILE."""
 _OF_PYTHON = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 """The variables that Python needs to start. None of them is a secret."""
 _LOOPBACK = "127.0.0.0/8 ::1"
@@ -95,6 +93,14 @@ class Settings:
         f"random keys of {MIN_KEY_BYTES} bytes or more, separated by spaces or commas",
         is_secret=True,
     )
+    jwt_signing_keys: tuple[str, ...] = setting(
+        (OWN,),
+        parse_jwt_keys,
+        f"keys of {MIN_KEY_BYTES} bytes or more, or the word {OWN}, separated by spaces",
+        is_secret=True,
+    )
+    jwt_moved_at: float = setting(0, parse_time, "a time such as 2026-12-01T00:00:00Z")
+    """In seconds since 1970; 0 if no refresh tokens of another back end are accepted."""
     dialects: Mapping[str, Mount] = setting(
         _parse_dialects(" ".join(f"{name}=/" for name in _DEFAULT_DIALECTS)),
         _parse_dialects,
@@ -197,6 +203,7 @@ class Settings:
             "fresh": access,
             "access": access,
             "refresh": self.refresh_token_lifetime,
+            "jwt": self.refresh_token_lifetime,
         }
 
 
@@ -207,10 +214,12 @@ def setting_fields() -> list["Field[Any]"]:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings of an environment. Raises BadSetting."""
-    files = tuple(file for name in _SECRET if (file := _file(environment, name)))
-    texts = {each.name: _text_of(environment, each.name) for each in setting_fields()}
+    files = tuple(file for name in SECRET if (file := file_of(environment, name)))
+    texts = {each.name: text_of(environment, each.name) for each in setting_fields()}
     given = {
-        each.name: _parse(each, texts[each.name]) for each in setting_fields() if texts[each.name]
+        each.name: parse_setting(each, texts[each.name])
+        for each in setting_fields()
+        if texts[each.name]
     }
     decoder = {name: environment[name] for name in _OF_PYTHON if name in environment}
     settings = Settings(**given, secret_files=files, decoder_environment=decoder)
@@ -241,56 +250,3 @@ def _is_installed(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # its package is not installed either
         return False
-
-
-def _file(environment: Mapping[str, str], name: str) -> Path | None:
-    """Return the file of a secret, None if its variable with _FILE is not set."""
-    named = environment.get(f"{name.upper()}_FILE", "").strip()
-    return Path(named) if named else None
-
-
-def _text_of(environment: Mapping[str, str], name: str) -> str:
-    """Return the text of a setting, from its variable or its file."""
-    variable = name.upper()
-    text = environment.get(variable, "").strip()
-    file = _file(environment, name) if name in _SECRET else None
-    if file is None:
-        return text
-    if text:
-        raise BadSetting(f"{variable} and {variable}_FILE are both set: set only one of them")
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as problem:  # a name with NUL, or bytes that are not UTF-8
-        reason = getattr(problem, "strerror", None) or "it is not text in UTF-8"
-    else:
-        if text:
-            return text
-        reason = "it is empty"
-    raise BadSetting(
-        f"{variable}_FILE must name a readable file that has the value "
-        f"(got {_quoted(str(file))}: {reason})"
-    )
-
-
-def _parse(each: "Field[Any]", text: str) -> Any:
-    reason = ""
-    try:
-        if "\0" in text:
-            raise BadValue("it has a NUL character")
-        return each.metadata["parse"](text)
-    except BadValue as problem:
-        reason = f": {str(problem)[:_LONGEST_REASON]}"
-    except ValueError:
-        pass
-    shown = "its value is not shown" if each.name in _SECRET else f"got {_quoted(text)}"
-    must = f"{each.name.upper()} must be {each.metadata['allowed']}"
-    raise BadSetting(f"{must} ({shown}){reason}")
-
-
-_LONGEST_SHOWN = 80
-_LONGEST_REASON = 500
-
-
-def _quoted(text: str) -> str:
-    """Return a value on one line, in printable characters, cut when it is long."""
-    return ascii(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!a}..."

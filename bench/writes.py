@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import redis
 
-from app import core_options
 from bench import keys
 from bench.accounts import PASSWORD, SPEC
 from bench.stores import Stores
+from options import core_options
 from settings import Settings
 from store.access import Access
 from store.account import Login, NewAccount

@@ -8,7 +8,6 @@ from pathlib import Path
 import aiohttp
 
 import embedded
-from app import core_options
 from commands.console import print_error, print_text, printable
 from commands.findings import (
     Finding,
@@ -23,6 +22,7 @@ from commands.serving import run_loop
 from commands.store_findings import judge_database, judge_hashes, judge_names, judge_redis
 from commands.stores import NoStores, reach_stores
 from embedded import EmbeddedStoreError
+from options import core_options
 from settings import Settings
 from store.core import make_sessions, make_tokens
 from store.diagnostics import (

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import handlers
-from app import create_app, mail_options
+from app import create_app
 from handlers import Conflict
+from options import mail_options
 from settings import Settings
 from store.addresses import Network
 from store.mail_queue import ACTIVATE

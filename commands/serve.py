@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app import create_app, mail_options, tell_port
+from app import create_app, tell_port
 from commands.check import startup_warnings
 from commands.console import printable
 from commands.listening import CannotListen, Listener, listeners, open_sockets, place
@@ -31,6 +31,7 @@ from embedded import EmbeddedStoreError
 from handlers import Conflict
 from handlers.http.connection import Runner
 from mail.settings import parse_mail_url
+from options import mail_options
 from settings import Settings
 from store.errors import Unavailable
 from telemetry import log

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import embedded
-from app import core_options
 from commands.listening import Listener, place
 from mail.settings import PORT, directory_url
+from options import core_options
 from settings import Settings
 from store.core import Core, CoreOptions, open_core, open_database
 from store.event_writer import Actor, EventWriter

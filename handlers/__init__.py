@@ -1,6 +1,6 @@
 """The HTTP interface: the dialects, and the paths that belong to no dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from aiohttp import web
@@ -37,6 +37,7 @@ from handlers.internal.service_keys import SERVICE_KEYS
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
 from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui, verify
+from store.session_record import JWT
 
 DIALECTS: dict[str, Dialect] = {
     "wicare": wicare.DIALECT,
@@ -144,6 +145,11 @@ def lifetimes(name: str, mounted: Mount) -> Mapping[str, int]:
     """Return the seconds that sessions of a dialect live by kind, where its options say so."""
     dialect = DIALECTS[name]
     return dialect.lifetimes(mounted.options or dialect.options)
+
+
+def issue_jwts(mounts: Iterable[str]) -> bool:
+    """Return whether one of these dialects can issue JWTs."""
+    return any(spec.kind == JWT for name in mounts for spec in DIALECTS[name].session_specs)
 
 
 def links(mounts: Mapping[str, Mount]) -> Mapping[tuple[str, str], str]:

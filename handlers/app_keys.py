@@ -18,6 +18,7 @@ from store.event_log import EventLog
 from store.idempotency import IdempotencyKeys
 from store.images import Images
 from store.introspection import Introspection
+from store.jwt_sessions import JwtSessions
 from store.limits import Limits
 from store.pictures import Pictures
 from store.recovery import Recovery
@@ -57,6 +58,8 @@ ADMIN = web.AppKey("admin", Admin)
 DIRECTORY = web.AppKey("directory", Directory)
 IDEMPOTENCY_KEYS = web.AppKey("idempotency_keys", IdempotencyKeys)
 IMAGES = web.AppKey("images", Images)
+JWTS = web.AppKey("jwts", JwtSessions)
+"""Present if a mounted dialect issues JWTs."""
 RECOVERY = web.AppKey("recovery", Recovery)
 EVENTS = web.AppKey("events", EventLog)
 INTROSPECTION = web.AppKey("introspection", Introspection)

@@ -62,7 +62,7 @@ class Access:
         self._observer = observer
         self._authentication = Authentication(accounts, sessions, observer)
         self.authenticate = self._authentication.authenticate
-        self.confirm = self._authentication.confirm
+        self.confirm, self.caller_of = self._authentication.confirm, self._authentication.caller_of
         logins = Logins(
             accounts,
             sessions,

@@ -13,12 +13,12 @@ from store.account import Account
 from store.accounts import Accounts
 from store.batching import BatchLoader
 from store.errors import AppError, BadToken, TokenProblem, Unavailable
-from store.session_record import Session
+from store.session_record import JWT, Session
 from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "device", "fixed", "fresh", "access", imported_tokens.KIND})
+ACCESS_KINDS = frozenset({"token", "device", "fixed", "fresh", "access", imported_tokens.KIND, JWT})
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 
@@ -75,7 +75,11 @@ class Authentication:
         A logout during that wait ends the session without raising the epoch, which is all that the
         statement checks. Raises BadToken if the session has ended.
         """
-        found = await self._callers.get(caller.session.sid)
+        return await self.caller_of(caller.session.sid)
+
+    async def caller_of(self, sid: str) -> Caller:
+        """Return the caller of a session's id, of any kind. Raises BadToken."""
+        found = await self._callers.get(sid)
         if found is None:
             raise BadToken(TokenProblem.EXPIRED)
         if isinstance(found, AppError):

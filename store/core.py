@@ -17,6 +17,8 @@ from store.event_writer import EventWriter
 from store.idempotency import IdempotencyKeys
 from store.images import Images
 from store.introspection import Introspection
+from store.jwt_sessions import JwtSessions
+from store.jwt_tokens import JwtTokens
 from store.limits import Limits, RateLimits
 from store.link_effects import LinkEffects
 from store.mail_queue import MailQueue, MailRules
@@ -53,6 +55,10 @@ class CoreOptions:
     """How long a session of each kind lives."""
     sessions_per_account: int
     imported_tokens: bool
+    jwt_keys: Sequence[str] = field(repr=False)
+    """The keys of JWTs, where OWN stands for those of `secret_keys`; none if no dialect has any."""
+    moved_at: float
+    """When the back end was replaced whose refresh tokens are accepted, in seconds since 1970."""
     bcrypt_rounds: int
     password_wait: float
     picture_max_pixels: int
@@ -87,6 +93,7 @@ class Core:
     events: EventLog
     one_time_tokens: OneTimeTokens
     access: Access
+    jwts: JwtSessions | None
     recovery: Recovery
     introspection: Introspection
     admin: Admin
@@ -115,7 +122,8 @@ async def open_core(
         await prepare(database)
         limits = Limits(redis, *options.rate_limits) if options.rate_limits else None
         tokens = make_tokens(options)
-        sessions = make_sessions(redis, tokens, options, observer)
+        jwt_tokens = JwtTokens(options.jwt_keys, _keys(options)) if options.jwt_keys else None
+        sessions = make_sessions(redis, tokens, options, observer, jwt_tokens)
         closing.push_async_callback(sessions.close)
         passwords = Passwords(options.bcrypt_rounds, options.cores, options.password_wait, observer)
         closing.callback(passwords.close)
@@ -137,6 +145,11 @@ async def open_core(
             require_verified=options.require_verified_email,
         )
         closing.callback(access.close)
+        jwts = None
+        if jwt_tokens:
+            jwts = JwtSessions(
+                redis, jwt_tokens, sessions, accounts, access.caller_of, limits, options.moved_at
+            )
         introspection = Introspection(access.authenticate, redis)
         closing.callback(introspection.close)
         one_time_tokens = OneTimeTokens(_keys(options))
@@ -158,6 +171,7 @@ async def open_core(
             events=EventLog(database, is_on=options.events.is_on, days=options.event_days),
             one_time_tokens=one_time_tokens,
             access=access,
+            jwts=jwts,
             recovery=recovery,
             introspection=introspection,
             admin=Admin(accounts, sessions, passwords),
@@ -189,7 +203,11 @@ def _keys(options: CoreOptions) -> list[bytes]:
 
 
 def make_sessions(
-    redis: Redis, tokens: Tokens, options: CoreOptions, observer: Observer = UNOBSERVED
+    redis: Redis,
+    tokens: Tokens,
+    options: CoreOptions,
+    observer: Observer = UNOBSERVED,
+    jwts: JwtTokens | None = None,
 ) -> Sessions:
     """Return the sessions in this Redis. Await their `close` before closing Redis."""
     return Sessions(
@@ -198,6 +216,7 @@ def make_sessions(
         options.lifetimes,
         options.sessions_per_account,
         imported_tokens=options.imported_tokens,
+        jwts=jwts,
         observer=observer,
     )
 

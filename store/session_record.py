@@ -3,8 +3,9 @@
 session:<sid>          string: "<account> <dialect> <kind> <epoch> <key> <opened>", where epoch
                        is the account's in microseconds, key is the id of the secret key that
                        signed the token and opened is in seconds since 1970. A device's label
-                       follows, which may contain spaces. The key expires after the
-                       lifetime of its kind. After a logout it is `revoked` for the rest of that
+                       follows, which may contain spaces; for a session of JWTs, once it was
+                       rotated, "<generation> <time>". The key expires after the lifetime of its
+                       kind. After a logout it is `revoked` for the rest of that
                        time, which distinguishes revoked from expired; a session above its
                        account's limit is `revoked` for two minutes.
 sessions:<account>     sorted set of the account: member "<dialect>:<kind>:<sid>", score the time
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 REVOKED = b"revoked"
+JWT = "jwt"
+"""The kind of the sessions whose tokens are JWTs (store/jwt_tokens.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Session(NamedTuple):
     key_id: str
     opened: int
     device: str | None = None
+    generation: int = 0
+    """How often its refresh token was rotated, for a session of JWTs."""
 
     @property
     def public_id(self) -> str:
@@ -80,14 +85,20 @@ class IssuedToken:
     """A token, and the name of its session. Times are in seconds since 1970."""
 
     token: str
+    """"" for a session of JWTs, which are signed elsewhere."""
     name: str
     issued: float
     ends: float
 
     @property
+    def sid(self) -> str:
+        """The id of its session."""
+        return self.name.rpartition(":")[2]
+
+    @property
     def public_id(self) -> str:
         """The public id of its session."""
-        return _digest(self.name.rpartition(":")[2])
+        return _digest(self.sid)
 
 
 def _digest(sid: str) -> str:
@@ -114,7 +125,21 @@ def parse(sid: str, record: bytes | None) -> Session | None:
     if record is None or record == REVOKED:
         return None
     field = record.decode().split(" ", 6)
-    device = field[6] if len(field) > 6 else None
+    device: str | None = None
+    generation = 0
+    if len(field) > 6:
+        if field[2] == JWT:
+            generation = int(field[6].split()[0])
+        else:
+            device = field[6]
     return Session(
-        sid, int(field[0]), field[1], field[2], int(field[3]), field[4], int(field[5]), device
+        sid,
+        int(field[0]),
+        field[1],
+        field[2],
+        int(field[3]),
+        field[4],
+        int(field[5]),
+        device,
+        generation,
     )

@@ -65,3 +65,23 @@ EXTEND = """
 redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], ARGV[1])
 return redis.call('EXPIRE', KEYS[1], ARGV[3])
 """
+
+# KEYS: a record. ARGV: the generation of a refresh token, the time, the seconds within which the
+# generation before is answered again, 1 if an older one ends the session, the lifetime. Returns
+# the next generation and the time of its rotation; generation 0 when the record is gone or
+# revoked, -1 when this token has ended the session. Both numbers follow the record's six fields.
+ROTATE = """
+local record = redis.call('GET', KEYS[1])
+if not record or record == 'revoked' then return {0, 0} end
+local fields, kept, rotated = string.match(record, '^(%S+ %S+ %S+ %S+ %S+ %S+) (%d+) (%d+)$')
+fields, kept, rotated = fields or record, tonumber(kept or 0), tonumber(rotated or 0)
+local given, now = tonumber(ARGV[1]), tonumber(ARGV[2])
+if given == kept - 1 and now - rotated <= tonumber(ARGV[3]) then return {kept, rotated} end
+if given < kept and ARGV[4] == '1' then
+  redis.call('SET', KEYS[1], 'revoked', 'XX', 'KEEPTTL')
+  return {-1, 0}
+end
+local following = math.max(given, kept) + 1
+redis.call('SET', KEYS[1], fields .. ' ' .. following .. ' ' .. ARGV[2], 'EX', ARGV[5])
+return {following, now}
+"""

@@ -12,8 +12,10 @@ from typing import Any
 
 from store import imported_tokens
 from store.errors import BadToken, Busy, StaleEpoch, TokenProblem
+from store.jwt_tokens import JwtTokens
 from store.redis.client import Redis
 from store.session_record import (
+    JWT,
     REVOKED,
     IssuedToken,
     Session,
@@ -24,7 +26,7 @@ from store.session_record import (
     set_key,
 )
 from store.session_renewal import SessionRenewer
-from store.session_scripts import EXTEND, FIND, MOVE, REGISTER, REVOKE_OLDER
+from store.session_scripts import FIND, MOVE, REGISTER, REVOKE_OLDER
 from store.tokens import Tokens
 from telemetry.observer import UNOBSERVED, Observer
 
@@ -33,8 +35,8 @@ MAX_ATTEMPTS = 8
 SURPLUS_SECONDS = 120
 """How long the record of a surplus session, one above its account's limit, stays `revoked`: longer
 than a write can be in flight (STORE_TIMEOUT), but short, to bound an account's records in Redis."""
-BY_USE = frozenset({"token", "device", imported_tokens.KIND})
-"""Kinds that are extended by use. The others are extended when they are issued again."""
+NOT_DERIVED = frozenset({imported_tokens.KIND, JWT})
+"""Kinds whose tokens do not depend on the key that their records name."""
 
 
 class Sessions:
@@ -48,27 +50,36 @@ class Sessions:
         per_account: int,
         *,
         imported_tokens: bool = False,
+        jwts: JwtTokens | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
         """Use `redis`, which the caller closes after `close` of this.
 
         `lifetimes` has the seconds that sessions of a kind, or of `<dialect>:<kind>`, live without
         use. An account has at most `per_account` sessions. With `imported_tokens`, tokens that
-        other applications made are looked up as well.
+        other applications made are looked up as well; with `jwts`, JWTs.
         """
         self._redis = redis
         self._tokens = tokens
         self._lifetimes = lifetimes
-        self._set_lifetime = max(lifetimes.values()) + DAY
+        self.set_lifetime = max(lifetimes.values()) + DAY
+        """How long an account's set lives after it was written to, in seconds."""
         self._per_account = per_account
         self._imported_tokens = imported_tokens
+        self._jwts = jwts
         self.timeout = redis.timeout
         self._observer = observer
-        self._renewer = SessionRenewer(self._extend)
+        self._renewer = SessionRenewer(redis, lifetimes, self.set_lifetime)
+        self.renew = self._renewer.renew
 
     def sid_of(self, token: str) -> str:
-        """Return the session id of a token, without I/O. Raises BadToken when no key made it."""
+        """Return the session id of a token, without I/O. Raises BadToken when no key made it.
+
+        A JWT must be an access token that has not expired.
+        """
         sid = self._tokens.sid_of(token)
+        if sid is None and self._jwts is not None:
+            sid = self._jwts.sid_of(token)
         if sid is None and self._imported_tokens:
             sid = imported_tokens.digest_of(token)
         if sid is None:
@@ -85,16 +96,6 @@ class Sessions:
         return {
             sid: parse(sid, record) for sid, record in zip(sids, records, strict=True) if record
         }
-
-    def renew(self, session: Session) -> None:
-        """Extend a session that was used, soon and in the background.
-
-        At most once in about a hundredth of its lifetime, and only for kinds in BY_USE.
-        """
-        if session.kind in BY_USE:
-            lifetime = self._lifetimes[session.kind]
-            if time.time() - session.opened > lifetime / 100:
-                self._renewer.add(session, lifetime / 100)
 
     async def open(
         self,
@@ -116,7 +117,8 @@ class Sessions:
         for _ in range(MAX_ATTEMPTS):
             name = await self._find(account_id, spec) if spec.reuse else None
             if name is None:
-                sid = await self._write(account_id, epoch, spec)
+                sid = self._tokens.new_sid(spec.sid_bytes)
+                await self._write(sid, account_id, epoch, spec)
                 name = await self._register(account_id, spec, sid)
                 if name == spec.name(sid):
                     self._observer.session_opened(spec.dialect, spec.kind)
@@ -131,6 +133,11 @@ class Sessions:
                 await self._revoke([name])  # its key is not listed now, but may be listed again
             await self._take_out(account_id, [name])
         raise Busy(1.0)
+
+    async def open_as(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> None:
+        """Open a session of this id, unless its record is there already, be it revoked."""
+        await self._write(sid, account_id, epoch, spec)
+        await self._register(account_id, spec, sid)
 
     async def discard(self, account_id: int, issued: IssuedToken) -> None:
         """Delete a session whose token no client has received."""
@@ -150,7 +157,7 @@ class Sessions:
         names = [
             session.name
             for session, _ in await self.list_by_account(account_id)
-            if session.kind != imported_tokens.KIND and not self._tokens.knows(session.key_id)
+            if session.kind not in NOT_DERIVED and not self._tokens.knows(session.key_id)
         ]
         if names:
             await self._revoke(names)
@@ -202,7 +209,7 @@ class Sessions:
         """
         lifetime = self._lifetimes[imported_tokens.KIND]
         return await imported_tokens.import_tokens(
-            self._redis, dialect, tokens, lifetime, self._set_lifetime
+            self._redis, dialect, tokens, lifetime, self.set_lifetime
         )
 
     async def close(self) -> None:
@@ -217,13 +224,12 @@ class Sessions:
                 set_key(account_id),
                 spec.name(""),
                 time.time() + self._lifetime(spec.dialect, spec.kind),
-                self._set_lifetime,
+                self.set_lifetime,
             )
         )
         return name.decode() if name else None
 
-    async def _write(self, account_id: int, epoch: int, spec: SessionSpec) -> str:
-        sid = self._tokens.new_sid(spec.sid_bytes)
+    async def _write(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> None:
         key_id = self._tokens.signing_key
         now = int(time.time())
         session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now, spec.device)
@@ -231,7 +237,6 @@ class Sessions:
         await self._redis.execute(
             self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         )
-        return sid
 
     async def _register(self, account_id: int, spec: SessionSpec, sid: str) -> str:
         """Enter a session into its account's set; return the set's name of that dialect and kind.
@@ -246,7 +251,7 @@ class Sessions:
                 spec.name("") if spec.reuse else "",
                 spec.name(sid),
                 time.time() + self._lifetime(spec.dialect, spec.kind),
-                self._set_lifetime,
+                self.set_lifetime,
                 self._per_account,
             )
         )
@@ -278,23 +283,11 @@ class Sessions:
             dialect, kind = name.split(":")[:2]
             self._observer.session_closed(dialect, kind)
 
-    async def _extend(self, sessions: Sequence[Session]) -> None:
-        """Extend the sessions' names, then their records."""
-        names = self._redis.client.pipeline(transaction=False)
-        records = self._redis.client.pipeline(transaction=False)
-        for session in sessions:
-            lifetime = self._lifetimes[session.kind]
-            ends = time.time() + lifetime
-            key = set_key(session.account_id)
-            names.eval(EXTEND, 1, key, session.name, ends, self._set_lifetime)
-            records.expire(record_key(session.sid), lifetime)
-        await self._redis.execute_pipeline(names)
-        await self._redis.execute_pipeline(records)
-
     def _lifetime(self, dialect: str, kind: str) -> int:
         return self._lifetimes.get(f"{dialect}:{kind}") or self._lifetimes[kind]
 
     def _issue(self, spec: SessionSpec, sid: str, key_id: str) -> IssuedToken:
         now = time.time()
         ends = now + self._lifetime(spec.dialect, spec.kind)
-        return IssuedToken(self._tokens.derive(sid, key_id), spec.name(sid), now, ends)
+        token = "" if spec.kind == JWT else self._tokens.derive(sid, key_id)
+        return IssuedToken(token, spec.name(sid), now, ends)

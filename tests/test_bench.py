@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app import core_options
 from bench.writes import acts_of
+from options import core_options
 from store.core import open_core
 
 ROOT = Path(__file__).parent.parent

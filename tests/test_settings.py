@@ -165,6 +165,7 @@ BAD = {
     "ADDRESS_LIMIT": ["0 per hour", "٣ per hour", "1 per hour or so", "9" * 30 + " per hour"],
     "REGISTER_LIMIT": ["1/second; 5/minute", "-1 per hour"],
     "REFRESH_LIMIT": ["1/second; 5/minute", "-1 per hour"],
+    "JWT_MOVED_AT": ["now", "2026-12-01", "2026-12-01T00:00:00", "0"],
     "DIALECTS_FILE": ["/nowhere/dialects.toml", "settings.py", "a\0b"],
     "MAIL_LIMIT": ["5", "0 per hour"],
     "PASSWORD_RULES": ["digits", "length=0", "length", "common common", "length=8,common"],
@@ -187,6 +188,7 @@ BAD = {
 
 _SECRET = "whsec_" + "hunter2+" * 4
 BAD_SECRETS = {
+    "JWT_SIGNING_KEYS": ["hunter2", f"own hunter2 {KEY}", "hunter2\0"],
     "SECRET_KEYS": ["hunter2", ",", f"{KEY} hunter2", "hunter2" * 5, "\ud800" * 32, f"{KEY}\0x"],
     "SERVICE_KEYS": [
         "hunter2",
@@ -557,3 +559,25 @@ def test_service_keys_may_be_in_a_file(tmp_path):
     assert settings.secret_files == (tmp_path / "keys",)
     assert KEY not in repr(settings)
     assert "digest" not in repr(settings)
+
+
+def test_signing_keys_of_jwts():
+    assert Settings().jwt_signing_keys == ("own",)
+    django = "django-insecure-a,b#c$(d&e)=f-g_h^i!j@k%l*m+n0123456789abcdefgh"
+    settings = read_settings({"JWT_SIGNING_KEYS": f"{django} own"})
+    assert settings.jwt_signing_keys == (django, "own")
+    assert django not in repr(settings)
+    with pytest.raises(BadSetting, match=r"JWT_SIGNING_KEYS.*RFC 7518") as refused:
+        read_settings({"JWT_SIGNING_KEYS": "own too-short"})
+    assert "too-short" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["2026-12-01T00:00:00Z", "2026-12-01 03:00:00+03:00"])
+def test_the_time_of_the_move(text):
+    assert read_settings({"JWT_MOVED_AT": text}).jwt_moved_at == 1_796_083_200
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-12-01T00:00:00", "1796083200", "2026-13-01"])
+def test_a_time_without_an_offset_is_no_time_of_the_move(text):
+    with pytest.raises(BadSetting, match="JWT_MOVED_AT must be a time such as"):
+        read_settings({"JWT_MOVED_AT": text})

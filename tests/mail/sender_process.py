@@ -6,11 +6,11 @@ import sys
 
 from prometheus_client import CollectorRegistry
 
-from app import core_options, mail_options
 from mail.links import Links
 from mail.messages import Messages
 from mail.sender import MailSender
 from mail.transport import make_transport
+from options import core_options, mail_options
 from settings import Settings
 from store.core import open_core
 from telemetry.mail_metrics import MailMetrics

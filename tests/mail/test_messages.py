@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app import create_app, mail_options, make_messages
+from app import create_app, make_messages
 from mail.links import Links
 from mail.messages import BadTemplate, Messages
 from mail.settings import SmtpServer, deliverable, parse_mail_url, sender_address
 from mail.transport import KEPT_FILES, Connection, DirectoryTransport, Unreachable, stored
+from options import mail_options
 from settings import BadSetting, Settings, read_settings
 from store.mail_queue import KINDS, QueuedMail
 from tests.mail.smtp import texts

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from app import core_options
+from options import core_options
 from settings import Settings
 from store.core import Core, open_core
 from tests.store.tap import Tap

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app import core_options
+from options import core_options
 from store.all_accounts import AllAccounts
 from store.core import open_core, open_database
 from store.errors import Unavailable

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app import core_options
+from options import core_options
 from settings import Settings
 from store.account import NewAccount
 from store.core import Core, open_core
