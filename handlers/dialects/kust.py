@@ -9,7 +9,7 @@ The contract's section is docs/contracts/kust.md#decisions.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -34,7 +34,7 @@ from handlers.proxies import client_of
 from handlers.routes import GET_OR_POST, Dialect, Routes
 from store.account import Login, NewAccount
 from store.authentication import Caller
-from store.errors import BadCredentials
+from store.errors import BadCredentials, BadValue
 from store.names import MAX_NAME
 from store.password_rules import is_common, is_similar
 from store.session_record import SessionSpec
@@ -43,6 +43,24 @@ SESSION = SessionSpec("kust")
 
 _LONGEST_ID = 19
 TOWNS = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of this dialect's mount.
+
+    `register_status` is the status of a registration: 200, as the contract has it, or 201, which
+    some published clients require. See docs/contracts/kust.md#options.
+    """
+
+    register_status: int = 200
+
+    def __post_init__(self) -> None:
+        if self.register_status not in (200, 201):
+            raise BadValue("register-status must be 200 or 201")
+
+
+OPTIONS = web.AppKey("kust_options", Options)
 
 routes = Routes(drf.render_error, drf.CHECKS)
 
@@ -59,9 +77,8 @@ async def register(request: web.Request) -> Response:
     )
     new = NewAccount(username, email or None, towns=towns)
     account, _ = await request.app[ACCESS].register(new, password, client=client_of(request))
-    return json_response(
-        {"email": account.email or "", "username": account.username, "id": account.id}
-    )
+    shown = {"email": account.email or "", "username": account.username, "id": account.id}
+    return json_response(shown, request.app[OPTIONS].register_status)
 
 
 @routes.open("/auth/token/login")
@@ -162,4 +179,11 @@ def _whole(town: object) -> int | None:
     return None
 
 
-DIALECT = Dialect("kust", drf.render_error, routes.endpoints, session_specs=[SESSION])
+DIALECT = Dialect(
+    "kust",
+    drf.render_error,
+    routes.endpoints,
+    options=Options(),
+    options_key=OPTIONS,
+    session_specs=[SESSION],
+)

@@ -10,14 +10,16 @@ import pytest
 
 from app import create_app
 from handlers import app_keys
-from handlers.dialects.fardel import DIALECT
+from handlers.dialects.fardel import DIALECT, Options
 from handlers.errors import InternalError, RequestTimeout
+from handlers.mounts import Mount
 from store.errors import Busy, Unavailable
 from tests.handlers.contract import ALLOW_METHODS, JSON, Row, places, play
 from tests.handlers.dialects.fardel_rows import (
     ADA,
     BAD_HEADER,
     BAD_HEADERS,
+    EMPTY,
     EXAMPLES,
     EXPIRED,
     FORGED,
@@ -25,7 +27,9 @@ from tests.handlers.dialects.fardel_rows import (
     GUARDED_BY_REFRESH,
     LOG_IN,
     LOGIN,
+    LOGOUT,
     LOGOUT_BODIES,
+    LOGOUT_REFRESH,
     MALFORMED,
     MISSING,
     NAMED,
@@ -33,9 +37,11 @@ from tests.handlers.dialects.fardel_rows import (
     NO_TOKENS,
     NOT_LOGIN,
     ONLY_ACCESS,
+    ONLY_REFRESH,
     OTHER_TYPES,
     POST_ONLY,
     PUBLISHED_CLIENT,
+    REFRESH,
     REGISTER,
     REVOKED,
     SHOW,
@@ -291,3 +297,93 @@ def test_what_is_nobodys_fault_is_a_message_too(error, status, retry_after):
         assert name == "message"
         assert isinstance(why, str)
         assert "redis" not in why
+
+
+@pytest.fixture
+async def keeping(aiohttp_client, settings, clean):
+    """A client of a server that keeps the caller's session through a new password."""
+    mount = Mount("/", Options(keep_session=True))
+    dialects = {"fardel": mount, "kust": Mount("/")}
+    return await aiohttp_client(create_app(replace(settings, dialects=dialects)))
+
+
+DIFFERENCE = {**ADA, "password": "difference engine"}
+PHONE = log_in(ADA, "<phone = 40 hex>", "<phone refresh = 40 hex>")
+
+
+async def test_a_session_that_is_kept(keeping):
+    """The published app for iOS goes on with its tokens, whatever the response has.
+
+    It asks for the account at once, and logs out only if the refresh token's logout is a 200.
+    """
+    change = updated({**EMPTY, "password": DIFFERENCE["password"]})
+    change.response["access_token"] = "<access>"
+    change.response["refresh_token"] = "<new refresh = 40 hex>"
+    rows = [
+        SIGN_UP,
+        PHONE,
+        renew("renewed"),
+        change,
+        shows(),
+        Row(LOGIN, ADA, 401, WRONG),
+        *[shows_not(REVOKED, name) for name in ("<phone>", "<renewed>")],
+        *[
+            Row(REFRESH, None, 401, REVOKED, bearer(name))
+            for name in ("<refresh>", "<phone refresh>")
+        ],
+        renew("newly renewed", "<new refresh>"),
+        shows("<newly renewed>"),
+        updated({"email": "countess@example.com"}, email="countess@example.com"),  # still fresh
+        replace(log_out_refresh(), body=b"", headers=JSON | bearer("<refresh>")),
+        replace(log_out(), body=b"", headers=JSON | bearer("<access>")),
+        shows_not(REVOKED),
+        shows("<newly renewed>", email="countess@example.com"),
+    ]
+    await play(keeping, rows)
+
+
+async def test_each_login_has_its_own_tokens_where_sessions_are_kept(keeping):
+    """Of two devices, the one that does not change the password is logged out."""
+    rows = [
+        SIGN_UP,
+        PHONE,
+        log_out("<phone>"),
+        shows(),
+        log_out_refresh("<phone refresh>"),
+        renew("renewed"),
+        updated({"first_name": "Ada"}, first_name="Ada"),
+        updated({"last_name": "King"}, "<renewed>", first_name="Ada", last_name="King"),
+    ]
+    await play(keeping, rows)
+
+
+async def test_a_logout_of_what_has_ended(keeping, redis_client):
+    """Without the option it is the error of an ended session."""
+    names = await play(keeping, [SIGN_UP, log_out_refresh(), log_out_refresh()])
+    rows = [
+        Row(LOGOUT_REFRESH, None, 422, FORGED, bearer(NO_TOKENS[0])),
+        Row(LOGOUT_REFRESH, None, 422, ONLY_REFRESH, bearer("<access>")),
+        Row(LOGOUT_REFRESH, None, 401, MISSING),
+        log_out(),
+        Row(LOGOUT, None, 401, REVOKED, bearer("<access>")),
+    ]
+    await play(keeping, rows, names)
+    redis_client.flushdb()
+    await play(keeping, [log_out_refresh()], names)
+
+
+async def test_of_two_new_passwords_at_a_time_one_counts(keeping):
+    """Each would keep its own session; the one that is refused has lost it."""
+    names = await play(keeping, [SIGN_UP, PHONE])
+
+    async def change(number: int, name: str):
+        return await keeping.put(
+            "/api/auth/profile",
+            json={"password": f"engine {number}"},
+            headers={"Authorization": f"Bearer {names[name]}"},
+        )
+
+    first, second = await asyncio.gather(change(1, "access"), change(2, "phone"))
+    assert sorted((first.status, second.status)) == [200, 401]
+    kept, ended = ("access", "phone") if first.status == 200 else ("phone", "access")
+    await play(keeping, [shows(f"<{kept}>"), shows_not(REVOKED, f"<{ended}>")], names)

@@ -10,6 +10,9 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from app import create_app
+from handlers import DIALECTS
+from handlers.mounts import parse_mounts
+from settings import BadSetting, read_settings
 from tests.handlers.contract import (
     ALLOW_METHODS,
     FORM,
@@ -758,3 +761,17 @@ async def test_wrong_password_unknown_and_inactive_are_one_answer(client, databa
     with database.cursor() as cursor:
         cursor.execute("update account set is_active = false")
     await play(client, [cannot_log_in(LOGIN), cannot_log_in({**LOGIN, "password": "x"})])
+
+
+async def test_a_registration_is_a_201_with_that_option(aiohttp_client, settings, clean):
+    """Three published clients of this API take any other status for a failure."""
+    dialects = parse_mounts("kust=/?register-status=201", DIALECTS)
+    client = await aiohttp_client(create_app(replace(settings, dialects=dialects)))
+    taken = refused(fields(), username=USERNAME_TAKEN, email=EMAIL_TAKEN)
+    await play(client, [replace(SIGN_UP, status=201), taken, LOG_IN])
+
+
+@pytest.mark.parametrize("status", ["204", "created"])
+def test_other_statuses_are_refused_at_the_start(status):
+    with pytest.raises(BadSetting, match="register-status must be"):
+        read_settings({"DIALECTS": f"kust=/?register-status={status}"})
