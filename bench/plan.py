@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import churn, idle, logins, reads, resets, verify, version, waiting, workers
+from bench import churn, idle, jwts, logins, reads, resets, verify, version, waiting, workers
 from bench.figures import Figure, Result
 from bench.stage import Stage
 
@@ -35,6 +35,8 @@ PARTS = (
     Part("million", (reads.MILLION,), reads.million, databases=("small", "large")),
     Part("verify", (verify.VERIFY_64,), verify.verify_64),
     Part("verify", (verify.VERIFY_256,), verify.verify_256),
+    Part("jwt", (jwts.JWT_64,), jwts.jwt_64),
+    Part("jwt", (jwts.JWT_256,), jwts.jwt_256),
     Part("latency", (reads.LATENCY,), reads.latency, "fastify"),
     Part("logins", (logins.BARE, logins.MILLION), logins.logins, databases=("small", "large")),
     Part("waiting", (waiting.RATE, waiting.P99), waiting.waiting),
