@@ -6,7 +6,7 @@ A statement checks what the link's token was bound to, so of two uses at a time 
 import psycopg2.errors
 
 from store.account import Account
-from store.account_sql import COLUMNS, RAISED, RETURNED, folded_name
+from store.account_sql import COLUMNS, RAISED, RETURNED, assignments, folded_name
 from store.errors import Taken
 from store.event_writer import CHANGED, EMAIL_VERIFIED, PASSWORD_CHANGED, EventWriter, fields_data
 from store.mail_queue import MailQueue
@@ -74,22 +74,26 @@ class LinkEffects:
             )
         )
 
-    async def change_username(self, account: Account, username: str) -> Account | None:
-        """Replace the account's username. Raises Taken, Unstorable."""
-        event = self._events.insertion(CHANGED, "changed", data=fields_data(["username"]))
+    async def change_name(self, account: Account, field: str, name: str) -> Account | None:
+        """Replace the account's username or e-mail, which is then unverified.
+
+        Raises Taken, Unstorable.
+        """
+        sets, parameters = assignments({field: name}, None)
+        event = self._events.insertion(CHANGED, "changed", data=fields_data([field]))
         try:
             row = await self._database.row(
                 f"""with changed as (
-                        update account set username = %s, username_folded = %s, modified = now()
-                               {self._events.assignment}
+                        update account set {sets}, modified = now(){self._events.assignment}
                          where id = %s and session_epoch = %s and email = %s
                            and username is not distinct from %s and is_active and activated
                         returning {COLUMNS}{self._events.returning}),
                     logged as ({event})
                     select {RETURNED} from changed""",
                 (
-                    username,
-                    folded_name("username", username),
+                    name,
+                    folded_name(field, name),
+                    *parameters,
                     account.id,
                     account.epoch,
                     account.email,
@@ -97,7 +101,7 @@ class LinkEffects:
                 ),
             )
         except psycopg2.errors.UniqueViolation:
-            raise Taken(frozenset({"username"})) from None
+            raise Taken(frozenset({field})) from None
         return _account(row)
 
     async def change_email(self, account: Account, email: str, requested: int) -> Account | None:

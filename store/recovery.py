@@ -15,7 +15,7 @@ from store.errors import LinkInvalid, Taken, Unstorable
 from store.limits import Limits
 from store.link_effects import LinkEffects
 from store.mail_queue import RESET, MailQueue
-from store.names import fold_email, is_valid_name
+from store.names import FOLD, fold_email, is_valid_name
 from store.notices import Notices
 from store.one_time_tokens import OneTimeToken, OneTimeTokens, Purpose
 from store.passwords import Passwords
@@ -66,8 +66,12 @@ class Recovery:
 
         The link is that of the dialect, if one is given. Raises Taken, Unstorable, RateLimited.
         """
+        await self._request_change(caller.account, email, client, dialect)
+
+    async def _request_change(
+        self, account: Account, email: str, client: Client, dialect: str | None
+    ) -> None:
         self._mail.require()
-        account = caller.account
         if self._limits:
             await self._limits.change_name(account.id, client)
         if not is_valid_name(email):
@@ -153,16 +157,26 @@ class Recovery:
         _, account = await self._check(token, Purpose.RESET)
         return account
 
-    async def change_username(self, token: str, username: str, client: Client) -> None:
-        """Give an account another username by a link's token.
+    async def change_name(
+        self, token: str, field: str, name: str, client: Client, confirm_by: str = ""
+    ) -> None:
+        """Give an account another username or e-mail by a link's token.
 
-        Raises LinkInvalid, LinkExpired, Taken, Unstorable, RateLimited.
+        With `confirm_by`, another e-mail counts once the link of this dialect was used that is sent
+        to it. The account's own name counts as taken. Raises LinkInvalid, LinkExpired, Taken,
+        Unstorable, RateLimited.
         """
         _, account = await self._check(token, Purpose.USERNAME)
+        kept = getattr(account, field)
+        if kept and is_valid_name(name) and FOLD[field](name) == FOLD[field](kept):
+            raise Taken(frozenset({field}))
+        if confirm_by and field == "email":
+            return await self._request_change(account, name, client, confirm_by)
         if self._limits:
             await self._limits.change_name(account.id, client)
-        if await self._effects.change_username(account, username) is None:
+        if await self._effects.change_name(account, field, name) is None:
             raise LinkInvalid
+        return None
 
     async def reset(
         self, token: str, password: str, specs: Sequence[SessionSpec], client: Client

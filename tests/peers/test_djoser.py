@@ -335,3 +335,40 @@ async def test_passwords_typed_twice(djoser, latchkey):
         ],
     ]
     await compare(djoser, latchkey, steps, **dict.fromkeys(RETYPES, True))
+
+
+async def test_usernames_typed_twice(djoser, latchkey):
+    new = {"new_username": "countess", "current_password": PASSWORD}
+    again = "re_new_username"
+    steps = [
+        ("POST", USERS, ADA, ""),
+        ("POST", "/auth/token/login/", {"username": "ada", "password": PASSWORD}, ""),
+        *[
+            user("set_username", body, MINE)
+            for body in (
+                {},
+                new,
+                {**new, again: ""},
+                {**new, again: "Countess"},
+                {**new, again: "x", "new_username": "ada"},
+                {**new, again: "x", "current_password": "x"},
+                {**new, again: " countess "},
+            )
+        ],
+        ("GET", ME, None, MINE),
+        *[
+            user("reset_username_confirm", {"uid": "MQ", "token": "x", **body})
+            for body in (
+                {},
+                {"new_username": "bob"},
+                {"new_username": "bob", again: "x", "uid": "x"},
+                {"new_username": "bob", again: "bob"},
+            )
+        ],
+        user("reset_username", {"email": "ada@example.org"}),
+        user("reset_username_confirm", {"<link>": 1, "new_username": "bob", again: "x"}),
+        user("reset_username_confirm", {"<link>": 1, "new_username": "bob", again: "bob"}),
+        ("GET", ME, None, MINE),
+    ]
+    retypes = ("set_username_retype", "username_reset_confirm_retype")
+    await compare(djoser, latchkey, steps, **dict.fromkeys(retypes, True))

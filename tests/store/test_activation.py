@@ -96,7 +96,9 @@ async def test_only_the_activation_link_activates(core, waiting):
     with pytest.raises(LinkInvalid):
         await core.recovery.reset(link(core, waiting, Purpose.RESET), PASSWORD, [], NOBODY)
     with pytest.raises(LinkInvalid):
-        await core.recovery.change_username(link(core, waiting, Purpose.USERNAME), "bob", NOBODY)
+        await core.recovery.change_name(
+            link(core, waiting, Purpose.USERNAME), "username", "bob", NOBODY
+        )
     assert not (await core.accounts.get(waiting.id)).activated
 
 
@@ -117,10 +119,10 @@ async def test_tokens_of_an_account_that_is_not_activated_are_refused(core, wait
 async def test_a_link_to_choose_a_username_works_once(core, waiting):
     await core.accounts.change(waiting.id, {"activated": True})
     token = link(core, waiting, Purpose.USERNAME)
-    await core.recovery.change_username(token, "lovelace", NOBODY)
+    await core.recovery.change_name(token, "username", "lovelace", NOBODY)
     assert (await core.accounts.get(waiting.id)).username == "lovelace"
     with pytest.raises(LinkInvalid):
-        await core.recovery.change_username(token, "byron", NOBODY)
+        await core.recovery.change_name(token, "username", "byron", NOBODY)
 
 
 async def test_an_activation_is_an_event(core, waiting):

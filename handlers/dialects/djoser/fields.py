@@ -19,7 +19,7 @@ from store.authentication import Caller
 from store.errors import WrongPassword
 from store.names import MAX_NAME
 
-MISMATCH = "The two password fields didn't match."
+MISMATCH = "The two {} fields didn't match."
 WRONG_PASSWORD = "Invalid password."  # noqa: S105  # a message
 BAD_UID = "Invalid user id or user doesn't exist."
 
@@ -86,7 +86,7 @@ def check_new_password(
         return {field: problems}
     again = password_field(options, f"re_{field}")
     if retype and again.text(data) != password:
-        return {NON_FIELD: [MISMATCH]}
+        return {NON_FIELD: [MISMATCH.format("password")]}
     return {}
 
 
@@ -112,6 +112,19 @@ def password_fields(options: Options, field: str, *, retype: bool) -> list[Text]
     """Return the field of a new password, and with `retype` that of the second one."""
     names = [field, f"re_{field}"] if retype else [field]
     return [password_field(options, name) for name in names]
+
+
+def name_fields(field: str, *, retype: bool) -> list[Text]:
+    """Return the field of a new username or e-mail, and with `retype` that of the second one."""
+    kind = drf.EMAIL if field == "email" else drf.USERNAME
+    named = Text(f"new_{field}", max_length=kind.max_length, checks=kind.checks)
+    return [named, Text(f"re_new_{field}")] if retype else [named]
+
+
+def name_mismatch(field: str, data: Mapping[str, Any], *, retype: bool) -> dict[str, list[str]]:
+    """Return what is wrong if a new name and the second one differ, by field."""
+    name, *again = [each.text(data) for each in name_fields(field, retype=retype)]
+    return {NON_FIELD: [MISMATCH.format(field)]} if again and again != [name] else {}
 
 
 def parse_uid(uid: str) -> int | None:

@@ -15,10 +15,12 @@ from handlers.dialects.djoser.fields import (
     check_new_password,
     current_password_errors,
     find_owner,
+    name_fields,
+    name_mismatch,
     password_field,
     password_fields,
 )
-from handlers.dialects.djoser.options import OPTIONS
+from handlers.dialects.djoser.options import OPTIONS, Options
 from handlers.dialects.djoser.routes import PermissionDenied, email_routes, routes
 from handlers.dialects.drf import TAKEN, InvalidFields, find_errors, read_data, read_fields
 from handlers.errors import NotFound
@@ -62,9 +64,17 @@ async def reset_password(request: web.Request) -> Response:
 @routes.open("/auth/users/reset_username")
 async def reset_username(request: web.Request) -> Response:
     """POST /auth/users/reset_username: send a link, if an account has this address."""
-    options = request.app[OPTIONS]
-    if options.login == "email":
-        raise NotFound
+    return await _reset_name(request, "username")
+
+
+@email_routes.open("/auth/users/reset_email")
+async def reset_email(request: web.Request) -> Response:
+    """POST /auth/users/reset_email: send a link, where accounts log in with their e-mail."""
+    return await _reset_name(request, "email")
+
+
+async def _reset_name(request: web.Request, field: str) -> Response:
+    options = _options_for(request, field)
     [email] = read_fields(await read_data(request), drf.EMAIL)
     if not options.username_reset_confirm_url:
         raise Unavailable("mail", "the option username-reset-confirm-url is not set")
@@ -96,13 +106,24 @@ async def confirm_reset(request: web.Request) -> Response:
 @routes.open("/auth/users/reset_username_confirm")
 async def confirm_username(request: web.Request) -> Response:
     """POST /auth/users/reset_username_confirm: choose another username by a link."""
-    if request.app[OPTIONS].login == "email":
-        raise NotFound
-    data = await read_data(request)
-    [name] = read_fields(data, drf.Text("new_username", max_length=150, checks=drf.USERNAME.checks))
+    return await _confirm_name(request, "username")
+
+
+@email_routes.open("/auth/users/reset_email_confirm")
+async def confirm_email(request: web.Request) -> Response:
+    """POST /auth/users/reset_email_confirm: choose another e-mail by a link."""
+    return await _confirm_name(request, "email")
+
+
+async def _confirm_name(request: web.Request, field: str) -> Response:
+    options, data = _options_for(request, field), await read_data(request)
+    retype = options.username_reset_confirm_retype
+    name, *_ = read_fields(data, *name_fields(field, retype=retype))
+    _raise_any(name_mismatch(field, data, retype=retype))
     await find_owner(request, data)
-    with _taken_as("new_username"):
-        await request.app[RECOVERY].change_username(TOKEN.text(data), name, client_of(request))
+    token, confirm_by = TOKEN.text(data), "djoser" if options.send_activation_email else ""
+    with _taken_as(f"new_{field}"):
+        await request.app[RECOVERY].change_name(token, field, name, client_of(request), confirm_by)
     return no_content()
 
 
@@ -141,22 +162,20 @@ async def set_email(request: web.Request, caller: Caller) -> Response:
 
 async def _set_name(request: web.Request, caller: Caller, field: str) -> Response:
     """Change the name that accounts log in with. All errors are found together."""
-    options = request.app[OPTIONS]
-    if options.login_field != field:
-        raise NotFound
-    data = await read_data(request)
-    kind = drf.EMAIL if field == "email" else drf.USERNAME
-    named = drf.Text(f"new_{field}", max_length=kind.max_length, checks=kind.checks)
+    options, data = _options_for(request, field), await read_data(request)
+    retype = options.set_username_retype
+    fields = named, *_ = name_fields(field, retype=retype)
+    mismatch = name_mismatch(field, data, retype=retype)
     errors = await current_password_errors(request, caller, options, data)
-    errors |= find_errors(data, named)
+    errors |= find_errors(data, *fields)
     name, kept = named.text(data), getattr(caller.account, field)
     if named.name not in errors and is_valid_name(name):
         taken: Any = kept and FOLD[field](name) == FOLD[field](kept)
-        if errors and not taken:
+        if (errors or mismatch) and not taken:
             taken = await request.app[ACCESS].find_taken(client_of(request), **{field: name})
         if taken:
             errors[named.name] = [TAKEN.format(field)]
-    _raise_any(errors)
+    _raise_any(errors or mismatch)
     client = client_of(request)
     with _taken_as(named.name):
         if field == "email" and options.send_activation_email:
@@ -164,6 +183,14 @@ async def _set_name(request: web.Request, caller: Caller, field: str) -> Respons
         else:
             await request.app[ACCESS].change(caller, {field: name}, client=client)
     return no_content()
+
+
+def _options_for(request: web.Request, field: str) -> Options:
+    """Return the options. Raises NotFound unless accounts log in with this field."""
+    options = request.app[OPTIONS]
+    if options.login_field != field:
+        raise NotFound
+    return options
 
 
 @contextlib.contextmanager

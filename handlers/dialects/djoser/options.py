@@ -35,6 +35,8 @@ class Options:
     user_create_password_retype: bool = False
     set_password_retype: bool = False
     password_reset_confirm_retype: bool = False
+    set_username_retype: bool = False
+    username_reset_confirm_retype: bool = False
     logout_on_password_change: bool = False
     send_activation_email: bool = False
     activation_url: str = ""

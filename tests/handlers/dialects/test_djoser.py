@@ -39,6 +39,7 @@ from tests.handlers.dialects.drf_messages import (
 )
 from tests.mail.mailbox import Mailbox
 from tests.mail.smtp import link_of
+from tests.pages import ROOT
 from tests.program import wait_for_async
 
 PASSWORD, NEW_PASSWORD = "Difference-Engine-1822", "Bernoulli-Numbers-1842"
@@ -663,6 +664,7 @@ async def test_another_username_by_a_link(serve, mailbox):
     confirm = "reset_username_confirm"
     rows = [
         post(confirm, {**sent, "new_username": "bob"}, 400, {"new_username": TAKEN}),
+        post(confirm, {**sent, "new_username": "Ada"}, 400, {"new_username": TAKEN}),
         post("reset_password_confirm", {**sent, "new_password": NEW_PASSWORD}, 400, BAD_TOKEN),
         post(confirm, {**sent, "new_username": "countess"}),
         post(confirm, {**sent, "new_username": "lovelace"}, 400, BAD_TOKEN),
@@ -832,6 +834,134 @@ async def test_login_by_email(serve):
     await play(client, rows)
 
 
+def registered(email: str, id: int = 1) -> Row:
+    """Register where accounts log in with their e-mail."""
+    fields = {"email": email, "password": PASSWORD}
+    return Row(f"POST {USERS}", fields, 201, {"email": email, "id": id})
+
+
+async def test_another_email_by_a_link(serve, mailbox, database):
+    """The link is sent to the address that the account has."""
+    client = await serve(login="email")
+    names = await play(
+        client,
+        [
+            registered("ada@example.org"),
+            registered("bob@example.org", 2),
+            log_in("ada@example.org", field="email"),
+            post("reset_email", {}, 400, {"email": REQUIRED}),
+            post("reset_email", {"email": "x"}, 400, {"email": INVALID_EMAIL}),
+            post("reset_email", {"email": "nobody@example.org"}),
+            post("reset_email", {"email": "ADA@example.org"}),
+        ],
+    )
+    sent = await link(mailbox, "rename")
+    confirm, new = "reset_email_confirm", {"new_email": "countess@example.org"}
+    shown = {"email": "countess@example.org", "id": 1}
+    rows = [
+        post(confirm, {}, 400, {"new_email": REQUIRED}),
+        post(confirm, {**sent, "new_email": "x"}, 400, {"new_email": INVALID_EMAIL}),
+        post(confirm, new, 400, BAD_UID),
+        post(confirm, {**new, "uid": "MQ", "token": "x"}, 400, BAD_TOKEN),
+        post(confirm, {**sent, **new, "uid": uid(2)}, 400, BAD_TOKEN),
+        post(confirm, {**sent, "new_email": "BOB@example.org"}, 400, {"new_email": EMAIL_TAKEN}),
+        post(confirm, {**sent, "new_email": "Ada@example.org"}, 400, {"new_email": EMAIL_TAKEN}),
+        post("reset_password_confirm", {**sent, "new_password": NEW_PASSWORD}, 400, BAD_TOKEN),
+        post(confirm, {**sent, **new}),
+        post(confirm, {**sent, "new_email": "lovelace@example.org"}, 400, BAD_TOKEN),
+        Row(f"GET {ME}", None, 200, shown, token()),
+    ]
+    await play(client, rows, names)
+    with database.cursor() as cursor:
+        cursor.execute("select email_verified_at from account where id = 1")
+        assert cursor.fetchone() == (None,)
+
+
+async def test_another_email_by_a_link_counts_once_it_is_confirmed(serve, mailbox):
+    """With activation by e-mail, as for set_email. Lesson 8."""
+    client = await serve(login="email", send_activation_email=True)
+    await play(client, [registered("ada@example.org")])
+    await play(client, [post("activation", await link(mailbox, "activate"))])
+    await play(client, [post("reset_email", {"email": "ada@example.org"})])
+    sent = await link(mailbox, "rename")
+    new = {**sent, "new_email": "countess@example.org"}
+    await play(client, [post("reset_email_confirm", new), log_in("ada@example.org", field="email")])
+    message = await link(mailbox, "change")
+    rows = [
+        post("activation", message),
+        log_in("countess@example.org", field="email", issued="<40 hex>"),
+        post("reset_email_confirm", {**sent, "new_email": "x@example.org"}, 400, BAD_TOKEN),
+    ]
+    await play(client, rows)
+
+
+@pytest.mark.parametrize("login", ["username", "either"])
+async def test_where_accounts_have_usernames_there_is_no_reset_of_emails(serve, login):
+    client = await serve(login=login)
+    actions = ("reset_email", "reset_email_confirm")
+    await play(client, [post(each, {}, 404, NOT_FOUND) for each in actions])
+
+
+NAMES_DIFFER = {"non_field_errors": ["The two username fields didn't match."]}
+EMAILS_DIFFER = {"non_field_errors": ["The two email fields didn't match."]}
+
+
+async def test_usernames_typed_twice(serve, mailbox):
+    """All errors of fields come first, a taken name among them; then the second name."""
+    client = await serve(set_username_retype=True, username_reset_confirm_retype=True)
+    new = {"new_username": "countess", "current_password": PASSWORD}
+    twice = {**new, "re_new_username": " countess "}
+    required = {"current_password": REQUIRED, "new_username": REQUIRED}
+    action, confirm = "set_username", "reset_username_confirm"
+    taken = {**twice, "new_username": "bob"}
+    rows = [
+        *IN,
+        register(BOB, 2),
+        post(action, {}, 400, {**required, "re_new_username": REQUIRED}, "<token>"),
+        post(action, new, 400, {"re_new_username": REQUIRED}, "<token>"),
+        post(action, {**twice, "re_new_username": ""}, 400, {"re_new_username": BLANK}, "<token>"),
+        post(action, {**twice, "re_new_username": "Countess"}, 400, NAMES_DIFFER, "<token>"),
+        post(action, taken, 400, {"new_username": TAKEN}, "<token>"),
+        post(action, {**twice, "new_username": "ADA"}, 400, {"new_username": TAKEN}, "<token>"),
+        post(action, twice, name="<token>"),
+        user(username="countess"),
+        post("reset_username", {"email": "ada@example.org"}),
+    ]
+    names = await play(client, rows)
+    sent = {**await link(mailbox, "rename"), "new_username": "lovelace"}
+    rows = [
+        post(confirm, {}, 400, {"new_username": REQUIRED, "re_new_username": REQUIRED}),
+        post(confirm, sent, 400, {"re_new_username": REQUIRED}),
+        post(confirm, {**sent, "re_new_username": "x", "uid": "x"}, 400, NAMES_DIFFER),
+        post(confirm, {**sent, "re_new_username": "lovelace"}),
+        user(username="lovelace"),
+    ]
+    await play(client, rows, names)
+
+
+async def test_emails_typed_twice(serve, mailbox):
+    client = await serve(
+        login="email", set_username_retype=True, username_reset_confirm_retype=True
+    )
+    new = {"new_email": "countess@example.org", "current_password": PASSWORD}
+    rows = [
+        registered("ada@example.org"),
+        log_in("ada@example.org", field="email"),
+        post("set_email", new, 400, {"re_new_email": REQUIRED}, "<token>"),
+        post("set_email", {**new, "re_new_email": "x"}, 400, EMAILS_DIFFER, "<token>"),
+        post("set_email", {**new, "re_new_email": new["new_email"]}, name="<token>"),
+        post("reset_email", {"email": new["new_email"]}),
+    ]
+    await play(client, rows)
+    sent = {**await link(mailbox, "rename"), "new_email": "ada@example.org"}
+    rows = [
+        post("reset_email_confirm", {**sent, "re_new_email": "x"}, 400, EMAILS_DIFFER),
+        post("reset_email_confirm", {**sent, "re_new_email": "ada@example.org"}),
+        log_in("ada@example.org", field="email", issued="<40 hex>"),
+    ]
+    await play(client, rows)
+
+
 async def test_login_by_either(serve):
     client = await serve(login="either")
     rows = [
@@ -974,3 +1104,24 @@ def test_options_in_their_short_form():
 
 def test_it_is_mounted_only_where_it_is_named():
     assert "djoser" not in Settings().dialects
+
+
+SETTINGS = """
+    USER_ID_FIELD LOGIN_FIELD SEND_ACTIVATION_EMAIL SEND_CONFIRMATION_EMAIL
+    USER_CREATE_PASSWORD_RETYPE SET_PASSWORD_RETYPE PASSWORD_RESET_CONFIRM_RETYPE
+    SET_USERNAME_RETYPE USERNAME_RESET_CONFIRM_RETYPE PASSWORD_RESET_SHOW_EMAIL_NOT_FOUND
+    USERNAME_RESET_SHOW_EMAIL_NOT_FOUND PASSWORD_CHANGED_EMAIL_CONFIRMATION
+    USERNAME_CHANGED_EMAIL_CONFIRMATION TOKEN_MODEL SERIALIZERS EMAIL EMAIL_FRONTEND_DOMAIN
+    EMAIL_FRONTEND_PROTOCOL EMAIL_FRONTEND_SITE_NAME CONSTANTS LOGOUT_ON_PASSWORD_CHANGE
+    CREATE_SESSION_ON_LOGIN SOCIAL_AUTH_TOKEN_STRATEGY SOCIAL_AUTH_ALLOWED_REDIRECT_URIS HIDE_USERS
+    PERMISSIONS WEBAUTHN ACTIVATION_URL PASSWORD_RESET_CONFIRM_URL USERNAME_RESET_CONFIRM_URL
+"""
+"""The settings of djoser 2.3.5: those of its defaults, and the three URLs, which have none."""
+
+
+def test_the_page_says_of_every_setting_what_corresponds_to_it():
+    page = (ROOT / "docs/contracts/djoser.md").read_text()
+    section = page.partition("## Settings of djoser")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall("`([A-Z_]+)`", row)}
+    assert not {*SETTINGS.split()} - named
