@@ -14,7 +14,6 @@ from handlers import Conflict
 from options import mail_options
 from settings import Settings
 from store.addresses import Network
-from store.mail_queue import ACTIVATE
 from store.redis.topology import has_credentials, is_on_loopback, is_on_socket
 
 FEWEST_FILES = 10_000
@@ -102,8 +101,7 @@ def judge_mail(settings: Settings) -> Finding:
     if problem and settings.require_verified_email == "on":
         what = f"REQUIRE_VERIFIED_EMAIL is on, but no mail is sent to verify addresses: {problem}"
         return Finding(Level.WARNING, what)
-    links = handlers.links(settings.dialects)
-    if problem and any(kind == ACTIVATE for _, kind in links):
+    if problem and handlers.needs_mail(settings.dialects):
         what = f"accounts are to be activated by e-mail, but none is sent: {problem}"
         return Finding(Level.WARNING, what)
     return either(

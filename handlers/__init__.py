@@ -10,6 +10,7 @@ from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import (
     authtoken,
     cellars,
+    dj_rest_auth,
     djoser,
     drf,
     fardel,
@@ -47,6 +48,7 @@ DIALECTS: dict[str, Dialect] = {
     "fardel": fardel.DIALECT,
     "latchkey": latchkey.DIALECT,
     "djoser": djoser.DIALECT,
+    "dj-rest-auth": dj_rest_auth.DIALECT,
     "knox": knox.DIALECT,
     "authtoken": authtoken.DIALECT,
 }
@@ -160,6 +162,14 @@ def links(mounts: Mapping[str, Mount]) -> Mapping[tuple[str, str], str]:
         for kind, link in DIALECTS[name].links(mounted.options or DIALECTS[name].options).items()
         if link
     }
+
+
+def needs_mail(mounts: Mapping[str, Mount]) -> bool:
+    """Return whether, as the options of a mount say, no new account can log in without e-mail."""
+    return any(
+        DIALECTS[name].needs_mail(mounted.options or DIALECTS[name].options)
+        for name, mounted in mounts.items()
+    )
 
 
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:

@@ -84,7 +84,8 @@ REQUEST_ID = web.RequestKey("request_id", str)
 DIALECT = web.RequestKey("dialect", str)
 """The dialect of a request on a shared path."""
 RENDER_ERROR: web.RequestKey[Callable[[AppError], Response]] = web.RequestKey("render_error")
-"""The error renderer of the dialect of a request on a shared path."""
+"""The error renderer of a request, if it is not its endpoint's: on a shared path that of the chosen
+dialect, and where options of a mount say so."""
 BODY: web.RequestKey[bytes | AppError] = web.RequestKey("body")
 """The body that was read, or the error that reading it raised."""
 HELD_BYTES = web.RequestKey("held_bytes", HeldBytes)

@@ -220,8 +220,9 @@ class Dialect:
     `paths` names, for an endpoint's path, the option that has another path for it at the mount, or
     "" if the endpoint does not exist.
     `lifetimes` returns the seconds that sessions of a kind live, as the options say, and `links`
-    the links of its messages by their kind, with {uid} and {token}; "" for none. A dialect
-    that is not mounted `by_default` is mounted when DIALECTS names it.
+    the links of its messages by their kind, with {uid} or {uid36} and {token}; "" for none.
+    `needs_mail` returns whether no new account can log in without e-mail. A dialect that is not
+    mounted `by_default` is mounted when DIALECTS names it.
     """
 
     name: str
@@ -234,4 +235,5 @@ class Dialect:
     paths: Mapping[str, str] = field(default_factory=dict)
     lifetimes: Callable[[Any], Mapping[str, int]] = lambda options: {}
     links: Callable[[Any], Mapping[str, str]] = lambda options: {}
+    needs_mail: Callable[[Any], bool] = lambda options: False
     by_default: bool = True

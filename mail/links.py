@@ -14,7 +14,7 @@ class Links:
 
     `port` replaces `{port}` in the options' PUBLIC_URL: with PORT=0 it is set once the server
     listens. `of_dialects` has the links that a dialect's options give, by dialect and kind, with
-    {uid} and {token}.
+    {uid} or {uid36}, and {token}.
     """
 
     def __init__(
@@ -42,10 +42,20 @@ class Links:
         Where a dialect's option names none, it is that of the settings.
         """
         if template := self._of_dialects.get((dialect or "", kind)):
-            return template.replace("{uid}", uid_of(account_id)).replace(TOKEN, token)
+            uids = template.replace("{uid}", uid_of(account_id))
+            return uids.replace("{uid36}", base36(account_id)).replace(TOKEN, token)
         if kind not in self._urls:
             return None
         return self._urls[kind].replace(PORT, str(self.port)).replace(TOKEN, token)
+
+
+def base36(number: int) -> str:
+    """Return a number as django-allauth writes an account's id in links."""
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+    return digits or "0"
 
 
 def uid_of(account_id: int) -> str:

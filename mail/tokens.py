@@ -32,6 +32,8 @@ def still_fits(mail: QueuedMail, account: Account) -> bool:
     """
     if account.activated is (mail.kind == ACTIVATE):
         return False
+    if mail.kind == "verify" and account.email_verified:
+        return False
     if mail.kind in ("verify", ACTIVATE) and mail.account_id is not None:
         return account.email is not None and mailbox(account.email) == mailbox(mail.address)
     if mail.kind == "change":

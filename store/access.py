@@ -88,19 +88,20 @@ class Access:
         client: Client = NOBODY,
         *,
         verify: bool = False,
-        activate: str = "",
+        activate: bool = False,
+        dialect: str = "",
     ) -> tuple[Account, list[IssuedToken]]:
         """Create an account and open a session for each spec; return both.
 
         With `verify`, its address is sent a link that verifies it, if this server sends mail. With
-        `activate`, it is sent this dialect's link, and cannot log in before that is used; without
-        e-mail, Unavailable is raised. The sessions are opened first. If Redis fails, no account is
-        left behind, and a session whose account does not exist is not live. Raises Taken,
-        Unstorable, Busy, RateLimited.
+        `activate`, it is sent a link, and cannot log in before that is used; without e-mail,
+        Unavailable is raised. The link is that of the dialect, if one is given. The sessions are
+        opened first. If Redis fails, no account is left behind, and a session whose account does
+        not exist is not live. Raises Taken, Unstorable, Busy, RateLimited.
         """
         with self._observer.registration():
             return await self._register(
-                new, password, specs, client, verify=verify, activate=activate
+                new, password, specs, client, verify=verify, activate=activate, dialect=dialect
             )
 
     async def _register(
@@ -111,7 +112,8 @@ class Access:
         client: Client,
         *,
         verify: bool,
-        activate: str,
+        activate: bool,
+        dialect: str,
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.register(client)
@@ -120,7 +122,7 @@ class Access:
         if activate:
             new = replace(new, activated=False)
         if verify or activate:
-            mail = await self._notices.for_registration(new.email, activate)
+            mail = await self._notices.for_registration(new.email, dialect, activate=activate)
         for _ in range(MAX_ATTEMPTS):
             identity = await self._accounts.new_identity()
             try:

@@ -55,18 +55,32 @@ class Logins:
         self._require_verified = require_verified
 
     async def log_in(
-        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client = NOBODY
+        self,
+        login: Login,
+        password: str,
+        specs: Sequence[SessionSpec],
+        client: Client = NOBODY,
+        *,
+        require_verified: bool = False,
     ) -> tuple[Account, list[IssuedToken]]:
         """Verify a password; return the account and, for each spec, a live or a new session.
 
-        An unknown account costs one bcrypt, as a wrong password does. Raises BadCredentials,
-        Inactive, EmailNotVerified, Unstorable, Busy, RateLimited.
+        An unknown account costs one bcrypt, as a wrong password does. With `require_verified`, the
+        e-mail must be verified here, whatever the setting. Raises BadCredentials, Inactive,
+        EmailNotVerified, Unstorable, Busy, RateLimited.
         """
+        required = require_verified or self._require_verified
         with self._observer.login(specs[0].dialect):
-            return await self._log_in(login, password, specs, client)
+            return await self._log_in(login, password, specs, client, require_verified=required)
 
     async def _log_in(
-        self, login: Login, password: str, specs: Sequence[SessionSpec], client: Client
+        self,
+        login: Login,
+        password: str,
+        specs: Sequence[SessionSpec],
+        client: Client,
+        *,
+        require_verified: bool,
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.log_in(login, client)
@@ -81,7 +95,7 @@ class Logins:
             account = found.account
             if not account.is_active:
                 raise Inactive
-            verified_enough = account.email_verified or not self._require_verified
+            verified_enough = account.email_verified or not require_verified
             if not (account.activated and verified_enough):
                 raise EmailNotVerified
             mail = await self._notices.for_login(account, specs)

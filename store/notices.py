@@ -25,17 +25,20 @@ class Notices:
             return False
         return self._limits is None or await self._limits.may_mail(address, account_id)
 
-    async def for_registration(self, email: str | None, activate: str = "") -> Mail | None:
+    async def for_registration(
+        self, email: str | None, dialect: str = "", *, activate: bool = False
+    ) -> Mail | None:
         """Return the message of a registration: a link that verifies an address.
 
-        With `activate`, it is this dialect's link, which activates the account as well, and without
-        e-mail Unavailable is raised.
+        The link is that of the dialect, if one is given. With `activate`, it activates the account
+        as well, and without e-mail Unavailable is raised.
         """
         if activate:
             self._mail.require()
         if not email or not await self.may_send(email):
             return None
-        return DialectMail(ACTIVATE, activate) if activate else "verify"
+        kind = ACTIVATE if activate else "verify"
+        return DialectMail(kind, dialect) if dialect else kind
 
     async def for_login(self, account: Account, specs: Sequence[SessionSpec]) -> str | None:
         """Return the kind of message that a login causes: on a device that has no live session."""

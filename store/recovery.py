@@ -11,7 +11,7 @@ from store.account import Account
 from store.accounts import Accounts
 from store.authentication import Caller
 from store.client import Client
-from store.errors import LinkInvalid, Taken, Unstorable
+from store.errors import LinkExpired, LinkInvalid, Taken, Unstorable
 from store.limits import Limits
 from store.link_effects import LinkEffects
 from store.mail_queue import RESET, MailQueue
@@ -106,6 +106,21 @@ class Recovery:
             if changed is not None:
                 return changed
         raise LinkInvalid
+
+    async def verify_once(self, token: str) -> bool:
+        """Verify an address by a link's token.
+
+        Return False for a token that is not valid, and for one that has had its effect.
+        """
+        try:
+            _, account = await self._check(token, Purpose.VERIFY)
+        except (LinkInvalid, LinkExpired):
+            return False
+        return not account.email_verified and await self._effects.verify(account) is not None
+
+    def require_mail(self) -> None:
+        """Raise Unavailable unless this server sends mail."""
+        self._mail.require()
 
     def require_owner(self, token: str, account_id: int) -> None:
         """Raise LinkInvalid unless a link's token is of this account. It may be void all the same.

@@ -79,7 +79,8 @@ class InvalidFields(AppError):
 class Text:
     """A text field: how it is trimmed and validated.
 
-    `checks` are pairs of a predicate and the message for a text that fails it.
+    `checks` are pairs of a predicate and the message for a text that fails it. `invalid` is the
+    message for what is not a text.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Text:
     max_length: int | None = None
     allows_nul: bool = False
     checks: tuple[tuple[Callable[[str], bool], str], ...] = ()
+    invalid: str = NOT_A_STRING
 
     def problems(self, data: Mapping[str, Any]) -> list[str]:
         """Return the messages of what is wrong with this field."""
@@ -98,7 +100,7 @@ class Text:
         if value is None:
             return [NULL]
         if not is_text(value):
-            return [NOT_A_STRING]
+            return [self.invalid]
         text = self.text(data)
         if not text:
             return [] if self.may_be_blank else [BLANK]

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from store.account import Account
+from store.errors import BadValue
 from store.password_rules import is_common, is_similar
 
 MIN_LENGTH = 8
+NO_RULES = ("none",)
+"""The option that switches every rule off."""
 SIMILAR = "The password is too similar to the {}."
 SHORT = "This password is too short. It must contain at least {} characters."
 COMMON = "This password is too common."
@@ -28,6 +32,25 @@ def password_problems(
         find(password, length, attributes or {}) for name, find in RULES.items() if name in rules
     )
     return [problem for problem in problems if problem]
+
+
+def check_rules(rules: Sequence[str]) -> None:
+    """Check the option `password-rules`. Raises BadValue."""
+    if rules != NO_RULES and (unknown := set(rules) - set(RULES)):
+        raise BadValue(
+            f"password-rules has {min(unknown)!r}; known are {', '.join(RULES)}, or none alone"
+        )
+
+
+def attributes(values: Account | Mapping[str, str]) -> dict[str, str | None]:
+    """Return what a password must not be like, by its name in a message."""
+    found: Mapping[str, str] = values._asdict() if isinstance(values, Account) else values
+    return {
+        "username": found.get("username"),
+        "first name": found.get("first_name"),
+        "last name": found.get("last_name"),
+        "email address": found.get("email"),
+    }
 
 
 def _similar(password: str, _: int, attributes: Mapping[str, str | None]) -> str | None:

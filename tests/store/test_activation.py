@@ -29,7 +29,7 @@ PASSWORD = "Difference-Engine-1822"
 async def waiting(core):
     """An account that waits for its activation."""
     core.mail.rules = MailRules()
-    account, _ = await core.access.register(ADA, PASSWORD, activate="djoser")
+    account, _ = await core.access.register(ADA, PASSWORD, activate=True, dialect="djoser")
     return account
 
 
@@ -50,7 +50,7 @@ async def test_a_registration_queues_the_link_of_its_dialect(core, waiting):
 
 async def test_without_mail_no_account_is_made_that_nobody_can_activate(core):
     with pytest.raises(Unavailable):
-        await core.access.register(ADA, PASSWORD, activate="djoser")
+        await core.access.register(ADA, PASSWORD, activate=True, dialect="djoser")
     assert await core.accounts.find("ada") == []
 
 

@@ -21,5 +21,6 @@ DIALECT = Dialect(
     options_key=OPTIONS,
     session_specs=[tokens.SESSION],
     links=links,
+    needs_mail=lambda options: options.send_activation_email,
     by_default=False,
 )

@@ -1,7 +1,5 @@
 """The fields of djoser's requests, the user object, and the checks that endpoints share."""
 
-import base64
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, ACCOUNTS, RECOVERY
+from handlers.app_links import parse_uid
 from handlers.dialects import drf
 from handlers.dialects.djoser.options import Options
 from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, find_errors
@@ -54,17 +53,6 @@ def user_shape(options: Options, account: Account | AccountSummary) -> dict[str,
             value = getattr(account, name)
             shown[name] = "" if value is None else value
     return shown
-
-
-def attributes(values: Account | Mapping[str, str]) -> dict[str, str | None]:
-    """Return what a password must not be like, by its name in a message."""
-    found: Mapping[str, str] = values._asdict() if isinstance(values, Account) else values
-    return {
-        "username": found.get("username"),
-        "first name": found.get("first_name"),
-        "last name": found.get("last_name"),
-        "email address": found.get("email"),
-    }
 
 
 def check_new_password(
@@ -125,15 +113,6 @@ def name_mismatch(field: str, data: Mapping[str, Any], *, retype: bool) -> dict[
     """Return what is wrong if a new name and the second one differ, by field."""
     name, *again = [each.text(data) for each in name_fields(field, retype=retype)]
     return {NON_FIELD: [MISMATCH.format(field)]} if again and again != [name] else {}
-
-
-def parse_uid(uid: str) -> int | None:
-    """Return the account's id of a uid, base64url of its decimal digits; None if it has none."""
-    try:
-        digits = base64.b64decode(uid + "=" * (-len(uid) % 4), b"-_", validate=True)
-    except ValueError:
-        return None
-    return int(digits) if re.fullmatch(rb"[0-9]{1,18}", digits) else None
 
 
 async def find_owner(request: web.Request, data: Mapping[str, Any]) -> Account:

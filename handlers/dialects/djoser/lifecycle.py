@@ -11,7 +11,6 @@ from handlers.dialects import drf
 from handlers.dialects.djoser.fields import (
     TOKEN,
     UID,
-    attributes,
     check_new_password,
     current_password_errors,
     find_owner,
@@ -23,6 +22,7 @@ from handlers.dialects.djoser.fields import (
 from handlers.dialects.djoser.options import OPTIONS, Options
 from handlers.dialects.djoser.routes import PermissionDenied, email_routes, routes
 from handlers.dialects.drf import TAKEN, InvalidFields, find_errors, read_data, read_fields
+from handlers.dialects.drf_passwords import attributes
 from handlers.errors import NotFound
 from handlers.http.response import Response, no_content
 from handlers.proxies import client_of

@@ -8,7 +8,6 @@ from aiohttp import web
 from handlers.app_keys import ACCESS, ACCOUNTS, ADMIN, DIRECTORY, PUBLIC_URL, RECOVERY
 from handlers.dialects import drf
 from handlers.dialects.djoser.fields import (
-    attributes,
     check_new_password,
     current_password_errors,
     password_fields,
@@ -24,6 +23,7 @@ from handlers.dialects.djoser.routes import (
     routes,
 )
 from handlers.dialects.drf import TAKEN, InvalidFields, find_errors, read_data
+from handlers.dialects.drf_passwords import attributes
 from handlers.errors import NotFound
 from handlers.http.response import Response, json_response, no_content
 from handlers.proxies import PROXIES, client_of
@@ -73,7 +73,8 @@ async def register(request: web.Request) -> Response:
         new,
         values["password"],
         client=client_of(request),
-        activate="djoser" if options.send_activation_email else "",
+        activate=options.send_activation_email,
+        dialect="djoser",
     )
     shape = user_shape(options, account)
     shape["id"] = shape.pop("id")  # last

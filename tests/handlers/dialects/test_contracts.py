@@ -15,6 +15,7 @@ import pytest
 from app import create_app
 from handlers import DIALECTS, problems
 from handlers.dialects import cellars, drf, fardel, knox, kust, lumotist
+from handlers.dialects.dj_rest_auth.routes import render_error as dj_rest_auth_errors
 from handlers.dialects.djoser.lifecycle import STALE
 from handlers.dialects.djoser.routes import PermissionDenied
 from handlers.dialects.djoser.routes import render_error as djoser_errors
@@ -71,7 +72,7 @@ PAGES = {name: (CONTRACTS / f"{name}.md").read_text() for name in DIALECTS}
 
 ENDPOINT = re.compile(r"^\| \[`([A-Z, ]+) (/\S+)`\]\(#([\w-]+)\) \|", re.MULTILINE)
 HEADING = re.compile(r"^## `([A-Z, ]+ /\S+)`$", re.MULTILINE)
-LINK = r"docs/contracts/(\w+\.md)(?:#([\w-]+))?"
+LINK = r"docs/contracts/([\w-]+\.md)(?:#([\w-]+))?"
 BLOCK = re.compile(r"```http\n(.*?)```", re.DOTALL)
 ERROR = re.compile(r"^\| (\d{3}) \| (`+)(.+?)\2 \|", re.MULTILINE)
 PROBLEM = re.compile(r"^\| `(\w+)` \| (\d{3}) \| (.+) \| (.+) \|$", re.MULTILINE)
@@ -114,8 +115,9 @@ def test_every_endpoint_has_a_row_and_a_heading(name: str):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_handler_begins_with_its_heading(name: str):
-    found = [*(ROOT / "handlers/dialects").glob(f"{name}.py")]
-    found += (ROOT / "handlers/dialects" / name).glob("*.py")
+    module = name.replace("-", "_")
+    found = [*(ROOT / "handlers/dialects").glob(f"{module}.py")]
+    found += (ROOT / "handlers/dialects" / module).glob("*.py")
     nodes = [node for file in found for node in ast.walk(ast.parse(file.read_text()))]
     functions = [each for each in nodes if isinstance(each, ast.AsyncFunctionDef)]
     docstrings = [ast.get_docstring(each) or "" for each in functions]
@@ -291,6 +293,7 @@ OF_LATCHKEY = [
     *(BadPicture(problem, 7) for problem in PictureProblem),
 ]
 OF_DJOSER = [LinkInvalid(), LinkExpired(), PermissionDenied(), PermissionDenied(STALE)]
+OF_DJ_REST_AUTH = [LinkInvalid(), LinkExpired(), EmailNotVerified(), Taken(frozenset({"email"}))]
 TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     "drf": (INDEX, drf.render_error, [*OF_ANY_REQUEST, *OF_DRF, NOT_AN_OBJECT]),
     "cellars": (PAGES["cellars"], cellars.render_error, [*OF_ANY_REQUEST, *OF_CELLARS]),
@@ -302,6 +305,7 @@ TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
     "knox": (PAGES["knox"], knox.render_login_error, OF_KNOX),
     "djoser": (PAGES["djoser"], djoser_errors, OF_DJOSER),
+    "dj-rest-auth": (PAGES["dj-rest-auth"], dj_rest_auth_errors, OF_DJ_REST_AUTH),
     "latchkey": (ERROR_CODES, latchkey_errors, [*OF_ANY_REQUEST, *OF_LATCHKEY]),
 }
 

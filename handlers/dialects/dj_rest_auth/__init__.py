@@ -1,0 +1,24 @@
+"""dj-rest-auth, for apps of back ends with dj-rest-auth and django-allauth.
+
+Contract: docs/contracts/dj-rest-auth.md, which lists what differs from the library on purpose.
+Checks, bodies and errors are those of Django REST framework (handlers/dialects/drf.py).
+"""
+
+from handlers.dialects.dj_rest_auth import accounts, passwords, registration, sessions
+from handlers.dialects.dj_rest_auth.options import OPTIONS, Options, links, needs_mail
+from handlers.dialects.dj_rest_auth.routes import NAME, SESSION, open_routes, render_error, routes
+from handlers.routes import Dialect
+
+__all__ = ["DIALECT", "accounts", "passwords", "registration", "sessions"]
+
+DIALECT = Dialect(
+    NAME,
+    render_error,
+    {**open_routes.endpoints, **routes.endpoints},
+    options=Options(),
+    options_key=OPTIONS,
+    session_specs=[SESSION],
+    links=links,
+    needs_mail=needs_mail,
+    by_default=False,
+)

@@ -1,0 +1,66 @@
+"""Logins and logouts."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from handlers.app_keys import ACCESS
+from handlers.dialects.dj_rest_auth.fields import EMAIL
+from handlers.dialects.dj_rest_auth.options import OPTIONS, needs_mail
+from handlers.dialects.dj_rest_auth.routes import SESSION, find_caller, open_routes
+from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, read_data, read_fields
+from handlers.http.response import Response, json_response
+from handlers.proxies import client_of
+from store.account import Login
+
+MUST_INCLUDE = {
+    "username": 'Must include "username" and "password".',
+    "email": 'Must include "email" and "password".',
+    "either": 'Must include either "username" or "email" and "password".',
+}
+LOGGED_OUT = "Successfully logged out."
+NOT_LOGGED_IN = "You should be logged in to logout. Check whether the token is passed."
+
+_FIELDS = (
+    Text("username", required=False, may_be_blank=True),
+    replace(EMAIL, required=False, may_be_blank=True),
+    Text("password"),
+)
+
+
+@open_routes.open("/login")
+async def log_in(request: web.Request) -> Response:
+    """POST /login: return the account's token, the existing one if there is one."""
+    options = request.app[OPTIONS]
+    login, password = read_credentials(await read_data(request), options.login)
+    _, [issued] = await request.app[ACCESS].log_in(
+        login, password, [SESSION], client_of(request), require_verified=needs_mail(options)
+    )
+    return json_response({"key": issued.token})
+
+
+@open_routes.open("/logout")
+async def log_out(request: web.Request) -> Response:
+    """POST /logout: end the session of the request's token, if it has one."""
+    found = find_caller(request)
+    if found is not None:
+        await request.app[ACCESS].log_out(await found)
+    elif request.app[OPTIONS].logout_requires_token:
+        return json_response({"detail": NOT_LOGGED_IN}, 400)
+    return json_response({"detail": LOGGED_OUT})
+
+
+def read_credentials(data: Mapping[str, Any], kind: str) -> tuple[Login, str]:
+    """Return the name and the password of a login. Raises InvalidFields.
+
+    `kind` says what the name may be: username, email, or either, where the e-mail counts first.
+    """
+    username, email, password = read_fields(data, *_FIELDS)
+    if kind != "username" and email:
+        return Login(email=email), password
+    if kind != "email" and username:
+        by_email = username if kind == "either" and "@" in username else None
+        return Login(username, by_email), password
+    raise InvalidFields({NON_FIELD: [MUST_INCLUDE[kind]]})
