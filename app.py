@@ -76,7 +76,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     handlers.mount(
         app,
         settings.dialects,
-        product=settings.product_name,
+        pages=settings.pages,
         with_docs=settings.docs == "on",
         internal_port=settings.internal_port,
     )

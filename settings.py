@@ -1,6 +1,5 @@
 """The settings: names, defaults and allowed values. docs/settings.md lists them."""
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +11,8 @@ from handlers.internal import service_keys
 from handlers.internal.service_keys import ServiceKey
 from handlers.mounts import Mount, parse_mounts, read_mounts
 from handlers.origins import parse_origins, parse_public_url
+from handlers.system import branding
+from handlers.system.branding import Logo, PageOptions
 from mail import settings as mail
 from setting_sources import SECRET, BadSetting, file_of, parse_setting, text_of
 from setting_types import (
@@ -120,6 +121,12 @@ class Settings:
     product_name: str = setting(
         "Latchkey", mail.check_product_name, "a name of at most 60 printable characters"
     )
+    account_page: str = one_of("on", "on", "off")
+    ui_logo: Logo | None = setting(  # noqa: RUF009  # a field
+        None, branding.parse_logo, branding.LOGO_FORM
+    )
+    ui_accent: str = setting("", branding.parse_accent, branding.ACCENT_FORM)
+    ui_links: tuple[tuple[str, str], ...] = setting((), branding.parse_links, branding.LINKS_FORM)
     mail_url: str = setting(
         "",
         mail.check_mail_url,
@@ -184,6 +191,14 @@ class Settings:
     """The files that secrets were read from. Not a setting."""
     decoder_environment: Mapping[str, str] = field(default_factory=dict, compare=False)
     """The environment of the processes that decode pictures. Not a setting."""
+
+    @property
+    def pages(self) -> PageOptions:
+        """What the settings say about the pages below /ui/."""
+        has_account = self.account_page == "on"
+        return PageOptions(
+            self.product_name, self.ui_accent, self.ui_logo, self.ui_links, has_account
+        )
 
     @property
     def lifetimes(self) -> dict[str, int]:

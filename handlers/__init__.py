@@ -38,6 +38,7 @@ from handlers.internal.service_keys import SERVICE_KEYS
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint
 from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui, verify
+from handlers.system.branding import PageOptions
 from store.session_record import JWT
 
 DIALECTS: dict[str, Dialect] = {
@@ -67,15 +68,16 @@ def mount(
     app: web.Application,
     mounts: Mapping[str, Mount],
     *,
-    product: str = "Latchkey",
+    pages: PageOptions | None = None,
     with_docs: bool = False,
     internal_port: int = 0,
 ) -> None:
     """Add the routes of the named dialects: each at its mount and under its name.
 
-    `product` is the name on the pages that links in e-mails lead to. `with_docs` adds the page at
-    /docs. With `internal_port`, internal endpoints exist only for connections to that port. Those
-    of /internal exist only if there are service keys. Raises Conflict.
+    `pages` says which pages there are below /ui/, and how they look: they come with the dialect
+    latchkey. `with_docs` adds the page at /docs. With `internal_port`, internal endpoints exist
+    only for connections to that port. Those of /internal exist only if there are service keys.
+    Raises Conflict.
     """
     owners = _find_owners(mounts)
     for name, mounted in mounts.items():
@@ -122,7 +124,7 @@ def mount(
     if with_docs:
         system.append(docs.routes(mounts))
     if "latchkey" in mounts:
-        system += [error_codes.routes(), ui.routes(product)]
+        system += [error_codes.routes(), ui.routes(pages or PageOptions())]
     for each in system:
         for path, endpoint in each.endpoints.items():
             add(path, path, endpoint)

@@ -68,7 +68,7 @@ class Site:
         core = self.client.server.app[CORE]
         account = await core.accounts.get(1)
         token = core.one_time_tokens.make(Purpose.RESET, account, 1_700_000_000)
-        return self.client.server.app[LINKS].link("reset", token)
+        return self.client.server.app[LINKS].link("reset", token, account.id)
 
     async def log_in(self, password: str) -> tuple[int, Any]:
         """Log ada in; return the status, and the devices of her sessions."""
@@ -258,7 +258,8 @@ async def test_an_expired_link_leads_to_a_new_one(site: Site, browser: Browser, 
         await page.screenshot(path=tmp_path / f"expired-{size}.png")
         await field.fill("ada")
         await button.click()
-        await status(page).to_have_text("This is not an e-mail address.")
+        await expect(page.get_by_role("alert")).to_have_text("This is not an e-mail address.")
+        await expect(field).to_be_focused()
         await field.fill(ADA["email"])
         await field.press("Enter")
         await status(page).to_have_text("If an account has this address, a link is on its way.")

@@ -1,78 +1,77 @@
-import {
-  isDeadLink,
-  messageOf,
-  onSubmit,
-  retryable,
-  say,
-  send,
-  show,
-  takeToken,
-  useLink,
-} from "./api.js";
+// The page of a link that resets a password.
+
+import { isDeadLink, send, takeToken, useLink } from "./api.js";
+import { button, element } from "./elements.js";
+import { field, form } from "./forms.js";
+import { say, showView, startPage } from "./frame.js";
+import { errorText, t } from "./language.js";
 
 const token = takeToken();
-const form = document.getElementById("reset");
-const request = document.getElementById("request");
-const problem = document.getElementById("problem");
-const password = document.getElementById("new");
+let show = check;
+
+async function check() {
+  display([], t("link.checking"));
+  const result = await useLink("password-resets/check", token);
+  if (result.ok) change(choose);
+  else if (isDeadLink(result)) change(() => offerNewLink(result));
+  else display([button(t("form.again"), check)], errorText(result), "bad");
+}
+
+function change(next) {
+  show = next;
+  show();
+}
+
+function display(content, text, kind = "") {
+  showView({ title: t("view.reset-password"), content, focus: false });
+  say(text, kind);
+}
+
+function choose() {
+  const chosen = field("new", t("field.new_password"), {
+    type: "password",
+    autocomplete: "new-password",
+  });
+  const choosing = form({
+    name: "reset",
+    fields: [chosen],
+    action: t("reset.action"),
+    act: async (values) => {
+      const result = await useLink("password-resets/confirm", token, {
+        new: values.new,
+        device: "Password reset page",
+      });
+      if (isDeadLink(result)) change(() => offerNewLink(result));
+      if (!result.ok) return isDeadLink(result) ? null : result;
+      change(finish);
+      // Nobody goes on with the session that a reset opens here.
+      await send("DELETE", "sessions/current", null, { Authorization: `Bearer ${result.token}` });
+      return null;
+    },
+  });
+  display([choosing], t("reset.choose"));
+  chosen.input.focus();
+}
 
 function offerNewLink(result) {
-  say(messageOf(result), "bad");
-  show("reset", false);
-  show("request", true);
-}
-
-function showProblem(text) {
-  problem.textContent = text;
-  password.setAttribute("aria-invalid", String(text !== ""));
-  if (text) password.focus();
-}
-
-retryable(async () => {
-  const result = await useLink("password-resets/check", token);
-  if (result.ok) {
-    say("Choose a new password. You will be signed out everywhere.");
-    show("reset", true);
-    password.focus();
-    return false;
-  }
-  if (isDeadLink(result)) {
-    offerNewLink(result);
-    return false;
-  }
-  say(messageOf(result), "bad");
-  return true;
-});
-
-document.getElementById("show").addEventListener("change", (event) => {
-  password.type = event.target.checked ? "text" : "password";
-});
-
-onSubmit(form, async () => {
-  showProblem("");
-  const result = await useLink("password-resets/confirm", token, {
-    new: password.value,
-    device: "Password reset page",
+  const email = field("email", t("field.your_email"), { type: "email", autocomplete: "email" });
+  const asking = form({
+    name: "request",
+    fields: [email],
+    action: t("reset.new_link"),
+    act: async ({ email }) => {
+      const sent = await send("POST", "password-resets", { email });
+      if (sent.ok) change(() => display([], t("reset.sent"), "good"));
+      return sent.ok ? null : sent;
+    },
   });
-  if (result.ok) {
-    show("reset", false);
-    say("Your password is changed. Sign in to the app with it.", "good");
-    // Nobody goes on with the session that a reset opens here.
-    await send("DELETE", "sessions/current", null, { Authorization: `Bearer ${result.token}` });
-  } else if (isDeadLink(result)) {
-    offerNewLink(result);
-  } else {
-    showProblem(messageOf(result));
-  }
-});
+  display([asking], errorText(result), "bad");
+}
 
-onSubmit(request, async () => {
-  const result = await send("POST", "password-resets", { email: request.email.value });
-  if (result.ok) {
-    show("request", false);
-    say("If an account has this address, a link is on its way.", "good");
-  } else {
-    say(messageOf(result), "bad");
-    request.email.focus();
-  }
-});
+function finish() {
+  const isThere = document.getElementById("home");
+  const home = element("p", { class: "links" }, element("a", { href: "." }, t("link.account")));
+  display(isThere ? [home] : [], t("reset.done"), "good");
+}
+
+startPage(() => show());

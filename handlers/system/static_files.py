@@ -16,10 +16,13 @@ from handlers.routes import Handler
 
 HTML, CSS, SCRIPT = (f"text/{kind}; charset=utf-8" for kind in ("html", "css", "javascript"))
 SVG = "image/svg+xml"
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+JSON = "application/json"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'none'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
     "Referrer-Policy": "no-referrer",
     hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
     hdrs.VARY: hdrs.ACCEPT_ENCODING,
@@ -62,19 +65,24 @@ def make_file(content: bytes, media_type: str) -> File:
     return File(content, gzip.compress(content, mtime=0), media_type, tag)
 
 
-def serve(files: FileCache, path: str) -> Handler:
-    """Return a handler of GET that serves one file of a files."""
+def serve(files: FileCache, path: str, policy: str = POLICY) -> Handler:
+    """Return a handler of GET that serves one of the files under a Content-Security-Policy."""
 
     async def show(request: web.Request) -> Response:
-        return _respond(request, await files.get(path))
+        return _respond(request, await files.get(path), policy)
 
     return show
 
 
-def _respond(request: web.Request, file: File) -> Response:
+def _respond(request: web.Request, file: File, policy: str) -> Response:
     # During an update, a page of one version may load a file of the other: do not cache that.
     caching = UNCHANGED if request.query.get("v") == file.tag else "no-cache"
-    headers = {**HEADERS, hdrs.ETAG: f'W/"{file.tag}"', hdrs.CACHE_CONTROL: caching}
+    headers = {
+        **HEADERS,
+        "Content-Security-Policy": policy,
+        hdrs.ETAG: f'W/"{file.tag}"',
+        hdrs.CACHE_CONTROL: caching,
+    }
     if any(known.value in (file.tag, "*") for known in request.if_none_match or ()):
         return Response(304, headers=headers)
     if not _takes_gzip(request):

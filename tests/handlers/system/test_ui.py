@@ -1,38 +1,62 @@
-"""The pages that links in e-mails lead to: their headers, their files, and nothing else."""
+"""The pages for people: their headers, their files, their branding, and nothing else."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from app import create_app
 from handlers.mounts import Mount
-from handlers.system import ui
+from handlers.problems import FIELD_CODES
+from handlers.system import branding, ui
 from mail.links import RESET_PAGE, VERIFY_PAGE
-from tests.handlers.system.test_docs import POLICY, Page, get
+from settings import BadSetting, read_settings
+from store.errors import BadValue
+from tests.handlers.system.test_docs import Page, get
 
-PAGES = [f"/ui/{name}" for name in ui.PAGES]
-FILES = [f"/ui/{name}" for name in ui.FILES]
+ALL = (ui.ACCOUNT, *ui.LINKED)
+LINKED = [f"/ui/{page.path}" for page in ui.LINKED]
+PAGES = [f"/ui/{page.path}" for page in ALL]
+NAMES = sorted({*ui.SHARED, *(name for page in ALL for name in (page.script, *page.files))})
+FILES = [f"/ui/{name}" for name in NAMES]
 EVERYTHING = [*PAGES, *FILES]
+UI_POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+}
 KINDS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
     ".svg": "image/svg+xml",
     "": "text/html; charset=utf-8",
 }
 
 
 def test_links_lead_to_the_pages():
-    assert {link.partition("#")[0] for link in (RESET_PAGE, VERIFY_PAGE)} == set(PAGES)
+    assert {link.partition("#")[0] for link in (RESET_PAGE, VERIFY_PAGE)} == set(LINKED)
 
 
 def test_every_file_of_the_directory_is_served():
-    there = {file.name for file in ui.DIRECTORY.iterdir()}
-    assert there == {*ui.FILES, *(f"{name}.html" for name in ui.PAGES)}
+    there = {
+        str(file.relative_to(ui.DIRECTORY)) for file in ui.DIRECTORY.rglob("*") if file.is_file()
+    }
+    assert there == {*NAMES, "page.html"}
 
 
 async def test_headers(client):
@@ -42,7 +66,7 @@ async def test_headers(client):
         assert len(body) > 100
         assert response.headers["Content-Type"] == KINDS[Path(path).suffix]
         policy = response.headers["Content-Security-Policy"].split("; ")
-        assert (len(policy), set(policy)) == (len(POLICY), POLICY)
+        assert (len(policy), set(policy)) == (len(UI_POLICY), UI_POLICY)
         assert response.headers["Referrer-Policy"] == "no-referrer"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Vary"] == "Accept-Encoding"
@@ -82,15 +106,74 @@ async def test_all_that_a_page_names_is_served_and_stands_beside_it(client):
         assert page.inline == []
         assert not [name for name in page.names if "/" in name]
         for name in page.names:
-            assert str(URL(path).join(URL(name))) in FILES
+            assert str(URL(path).join(URL(name))) in EVERYTHING
     for path in FILES:
         if path.endswith(".js"):
             _, script = await get(client, path)
             assert re.findall(rb"""["'`]/\w|https?:""", script) == []
-            for name in re.findall(rb'from "\./([\w.-]+)"', script):
-                assert f"/ui/{name.decode()}" in FILES
+            for name in re.findall(rb'from "([^"]+)"', script):
+                assert name.startswith(b"./")
+                assert f"/ui/{name[2:].decode()}" in FILES
     _, style = await get(client, "/ui/style.css")
     assert re.findall(rb"@import|url\(|//", style) == []
+
+
+async def test_each_page_preloads_what_its_script_imports(client):
+    """Otherwise the browser finds out about each module only after the one that imports it."""
+
+    async def imports(name):
+        _, script = await get(client, f"/ui/{name}")
+        direct = [each.decode() for each in re.findall(rb'from "\./([^"]+)"', script)]
+        return {name}.union(*[await imports(each) for each in direct])
+
+    for page, path in zip(ALL, PAGES, strict=True):
+        named = set(Page((await get(client, path))[1].decode()).names)
+        assert await imports(page.script) <= named
+
+
+@pytest.mark.parametrize("name", ui.LANGUAGES)
+async def test_languages(client, name):
+    """Each language has every text; all but English, the API's, have those of fields, too."""
+    english, texts = [
+        json.loads((await get(client, f"/ui/languages/{each}.json"))[1]) for each in ("en", name)
+    ]
+    problems = {key for key in texts if key.startswith("problem.")}
+    assert set(texts) - problems == set(english)
+    codes = {key.split(".")[1] for key in problems}
+    assert codes == (set() if name == "en" else set(FIELD_CODES) - {"unknown"})
+    for key, text in texts.items():
+        assert text.strip() == text != ""
+        expected = "{number}" if key in NUMBERED else "".join(_places(english.get(key, "")))
+        assert "".join(_places(text)) == expected, key
+
+
+NUMBERED = {"problem.too_long", "problem.too_short"}
+
+
+def _places(text):
+    return sorted(re.findall(r"\{\w+\}", text))
+
+
+async def test_scripts_use_the_texts_that_there_are(client):
+    scripts = [(await get(client, path))[1].decode() for path in FILES if path.endswith(".js")]
+    used = {key for each in scripts for key in re.findall(r'\bt\(\s*"([\w.-]+)"', each)}
+    english = json.loads((await get(client, "/ui/languages/en.json"))[1])
+    assert used - set(english) == set()
+    # The others are put together: of errors, views and sections.
+    kinds = {key.split(".")[0] for key in set(english) - used}
+    assert kinds <= {"error", "view", "section"}
+
+
+async def test_scripts_parse_no_markup_and_run_no_text(client):
+    for path in FILES:
+        if path.endswith(".js"):
+            _, script = await get(client, path)
+            found = re.findall(
+                rb"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function"
+                rb"|cookie\b|createContextualFragment|parseFromString|setHTML|srcdoc",
+                re.sub(rb"//.*", b"", script),
+            )
+            assert found == [], path
 
 
 async def test_the_name_of_the_product_is_text(aiohttp_client, settings, clean):
@@ -101,6 +184,133 @@ async def test_the_name_of_the_product_is_text(aiohttp_client, settings, clean):
         assert body.count("Ada &amp; Söhne &lt;script&gt;&quot;&#x27;{product}") == 2
         assert "<script>" not in body
         assert body.count("<script") == 1
+
+
+def branded(settings, **environment):
+    """Return settings with the branding of an environment."""
+    read = read_settings(environment)
+    names = ("ui_logo", "ui_accent", "ui_links", "product_name", "account_page")
+    return replace(settings, **{name: getattr(read, name) for name in names})
+
+
+async def test_branding(aiohttp_client, settings, clean, tmp_path):
+    logo = tmp_path / "logo.svg"
+    logo.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    links = 'Imprint https://example.com/?a="b"&c | <b>Help</b> mailto:help@example.com'
+    where = branded(settings, UI_LOGO=str(logo), UI_ACCENT="#7A1FA2", UI_LINKS=links)
+    client = await aiohttp_client(create_app(where))
+    for path in PAGES:
+        text = (await get(client, path))[1].decode()
+        page = Page(text)
+        assert page.inline == []
+        assert page.names.count("logo.svg") == 2  # the icon, too
+        assert {'https://example.com/?a="b"&c', "mailto:help@example.com"} <= set(page.names)
+        assert "<b>" not in text
+        assert ">&lt;b&gt;Help&lt;/b&gt;</a>" in text
+    _, style = await get(client, "/ui/style.css")
+    assert b"--accent: #7a1fa2" in style
+    response, image = await get(client, "/ui/logo.svg")
+    assert (response.status, image) == (200, logo.read_bytes())
+    assert response.headers["Content-Type"] == "image/svg+xml"
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]  # nothing inline
+
+
+async def test_without_branding(client):
+    _, style = await get(client, "/ui/style.css")
+    assert style == (ui.DIRECTORY / "style.css").read_bytes()
+    for path in ("/ui/logo.svg", "/ui/logo.png"):
+        assert (await get(client, path))[0].status == 404
+    for path in PAGES:
+        assert b"<footer></footer>" in (await get(client, path))[1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"UI_ACCENT": "#ffcc00"}, "(got '#ffcc00'): its contrast with white is 1.5"),
+        ({"UI_ACCENT": "blue"}, "UI_ACCENT must be a colour such as #1f5fbf, whose contrast"),
+        ({"UI_ACCENT": "#12345"}, "UI_ACCENT must be a colour"),
+        ({"UI_LINKS": "https://example.com"}, "'https://example.com' must be a name of at most"),
+        ({"UI_LINKS": "Help javascript:alert(1)"}, "must begin with https://, http:// or mailto:"),
+        ({"UI_LINKS": "Help data:text/html,x"}, "must begin with https://"),
+        ({"UI_LINKS": "Help //example.com"}, "must begin with https://"),
+        ({"UI_LINKS": "Help https://"}, "must begin with https://"),
+        ({"UI_LINKS": "Help https://[x"}, "must begin with https://"),
+        ({"UI_LINKS": "Help mailto:"}, "must begin with https://"),
+        ({"UI_LINKS": "A https://a.example |"}, "'' must be a name of at most 60 characters"),
+        ({"UI_LINKS": "A\tb https://a.example"}, "must be a name of at most 60 characters"),
+        ({"UI_LOGO": "/absent/logo.svg"}, "it cannot be read: No such file or directory"),
+        ({"UI_LOGO": "logo.jpg"}, "its name must end with .svg, .png or .webp"),
+        ({"ACCOUNT_PAGE": "no"}, "ACCOUNT_PAGE must be on or off"),
+    ],
+)
+def test_branding_that_cannot_be_used(environment, problem):
+    with pytest.raises(BadSetting) as raised:
+        read_settings(environment)
+    assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("logo.svg", b"<html>", "it does not begin as a file of the type image/svg+xml"),
+        ("logo.png", b"<svg>", "it does not begin as a file of the type image/png"),
+        ("logo.webp", b"\x89PNG\r\n\x1a\n", "it does not begin as a file of the type image/webp"),
+        ("logo.svg", b"<svg>" + 102_400 * b" ", "it is too large"),
+    ],
+)
+def test_logos_that_cannot_be_used(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadSetting) as raised:
+        read_settings({"UI_LOGO": str(tmp_path / name)})
+    assert problem in str(raised.value)
+
+
+@given(st.integers(0, 0xFFFFFF))
+def test_accents_can_be_read_in_both_modes(number):
+    colour = f"#{number:06x}"
+    try:
+        accent = branding.parse_accent(colour)
+    except BadValue:
+        assert branding.contrast(colour, branding.CARD) < branding.MIN_CONTRAST
+        return
+    tint = branding.tint(accent)
+    for text, behind in (
+        (accent, branding.CARD),
+        (tint, branding.CARD_DARK),
+        (branding.INK_DARK, tint),
+    ):
+        assert branding.contrast(text, behind) >= branding.MIN_CONTRAST
+
+
+def test_contrast():
+    """The examples of WCAG: black on white, and the darkest grey that is not enough."""
+    assert branding.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert branding.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert branding.contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+
+
+def test_the_colours_of_the_style_are_those_that_accents_are_checked_with():
+    light, dark = re.findall(r"--card: (#\w+);", (ui.DIRECTORY / "style.css").read_text())
+    assert (light, dark) == (branding.CARD, branding.CARD_DARK)
+
+
+@pytest.mark.parametrize("path", ["/ui", "/ui?utm_source=x"])
+async def test_the_address_without_a_slash(client, path):
+    """The redirect is relative to what the client asked for, and to no header of its request."""
+    response = await client.get(path, headers={"Host": "evil.example"}, allow_redirects=False)
+    assert (response.status, response.headers["Location"]) == (308, "ui/")
+
+
+async def test_without_the_account_page(aiohttp_client, settings, clean):
+    """Links in e-mails still work, and lead nowhere else."""
+    client = await aiohttp_client(create_app(replace(settings, account_page="off")))
+    for path in ("/ui", "/ui/", "/ui/account.js", "/ui/picture.js"):
+        assert (await get(client, path))[0].status == 404
+    for path in LINKED:
+        response, body = await get(client, path)
+        assert response.status == 200
+        assert b'id="home"' not in body
 
 
 async def test_a_query_changes_nothing(client):
@@ -114,8 +324,12 @@ async def test_a_query_changes_nothing(client):
 
 async def test_nothing_else_is_there(client, raw):
     for path in (
-        "/ui",
-        "/ui/",
+        "/ui//",
+        "/ui/account",
+        "/ui/page.html",
+        "/ui/languages",
+        "/ui/languages/",
+        "/ui/languages/../page.html",
         "/ui/verify-email/",
         "/ui/verify-email.html",
         "/ui/reset-password.html",
@@ -148,6 +362,7 @@ async def test_the_files_are_read_once_and_not_before_they_are_asked_for(
     monkeypatch.setattr(Path, "read_bytes", lambda file: (reads.update([file.name]), read(file))[1])
     client = await aiohttp_client(create_app(settings))
     assert (await get(client, "/healthz"))[0].status == 200
-    assert not set(ui.FILES) & set(reads)
+    names = {Path(name).name for name in NAMES}
+    assert not names & set(reads)
     await asyncio.gather(*(get(client, path) for path in EVERYTHING * 3))
-    assert {reads[name] for name in ui.FILES} == {1}
+    assert {reads[name] for name in names} == {1}

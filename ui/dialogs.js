@@ -1,0 +1,41 @@
+// Dialogs: what is behind them cannot be used until they are closed.
+
+import { button, element } from "./elements.js";
+import { form } from "./forms.js";
+import { t } from "./language.js";
+
+// Open a dialog with a title and a content; return a function that closes it. `closed` is called
+// when it is closed, in whatever way.
+export function openDialog(title, content, closed = () => {}) {
+  const heading = element("h2", { id: "dialog-title" }, title);
+  const opener = document.activeElement;
+  const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, heading, content);
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    closed();
+    if (opener?.isConnected) opener.focus();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  return () => dialog.close();
+}
+
+// Ask before something is done. `act` gets the values of `fields`, and its result is shown as in a
+// form; the dialog is closed when it succeeds.
+export function confirmDialog({ title, text, action, act, fields = [], kind = "" }) {
+  let close = () => {};
+  const asking = form({
+    name: "confirm",
+    fields,
+    action,
+    kind,
+    act: async (values, its) => {
+      const result = await act(values, its);
+      if (result?.ok) close();
+      return result;
+    },
+    more: [button(t("dialog.cancel"), () => close(), { class: "quiet" })],
+  });
+  close = openDialog(title, element("div", {}, element("p", {}, text), asking));
+  return close;
+}

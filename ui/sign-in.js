@@ -1,0 +1,106 @@
+// The views of a user who is signed out: sign in, sign up, and ask for another password.
+
+import { send } from "./api.js";
+import { element } from "./elements.js";
+import { checkbox, field, form } from "./forms.js";
+import { t } from "./language.js";
+import { deviceName, keepToken } from "./session.js";
+
+const VIEWS = { "sign-in": signIn, "sign-up": signUp, forgot };
+
+// The name that was typed last, so that it is typed once.
+let typedLogin = "";
+
+// Return {title, content} of the view of a hash.
+export function signedOutView(hash, context) {
+  const name = Object.hasOwn(VIEWS, hash) ? hash : "sign-in";
+  return { title: t(`view.${name}`), content: VIEWS[name](context) };
+}
+
+function signIn(context) {
+  const login = field("login", t("field.login"), {
+    autocomplete: "username",
+    spellcheck: "false",
+    value: typedLogin,
+  });
+  const stays = checkbox("stays", t("sign_in.stay"));
+  const signing = form({
+    name: "sign-in",
+    fields: [login, password("current-password"), stays],
+    action: t("sign_in.action"),
+    act: async ({ login, password, stays }) => {
+      typedLogin = login;
+      const result = await send("POST", "sessions", { login, password, device: deviceName() });
+      // Issue 21 adds the second factor here: the code `second_factor_required`.
+      if (result.ok) await enter(context, result, stays);
+      return result;
+    },
+  });
+  return [signing, links(["forgot", t("sign_in.forgot")], ["sign-up", t("sign_in.sign_up")])];
+}
+
+function signUp(context) {
+  const signing = form({
+    name: "sign-up",
+    fields: [
+      field(
+        "email",
+        t("field.email"),
+        { type: "email", autocomplete: "email", spellcheck: "false" },
+        t("sign_up.email_hint"),
+      ),
+      field("username", t("field.username_optional"), {
+        autocomplete: "username",
+        spellcheck: "false",
+      }),
+      password("new-password"),
+      checkbox("stays", t("sign_in.stay")),
+    ],
+    action: t("sign_up.action"),
+    act: async ({ email, username, password, stays }) => {
+      typedLogin = email || username;
+      const result = await send("POST", "accounts", {
+        email: email.trim() || null,
+        username: username.trim() || null,
+        password,
+        device: deviceName(),
+      });
+      if (result.ok) await enter(context, result, stays);
+      return result;
+    },
+  });
+  return [signing, links(["sign-in", t("sign_up.sign_in")])];
+}
+
+function forgot() {
+  const email = field("email", t("field.email"), {
+    type: "email",
+    autocomplete: "email",
+    spellcheck: "false",
+    value: typedLogin.includes("@") ? typedLogin : "",
+  });
+  const asking = form({
+    name: "forgot",
+    fields: [email],
+    action: t("forgot.action"),
+    done: t("reset.sent"),
+    act: ({ email }) => send("POST", "password-resets", { email: email.trim() }),
+  });
+  const text = element("p", {}, t("forgot.text"));
+  return [text, asking, links(["sign-in", t("forgot.back")])];
+}
+
+async function enter(context, result, stays) {
+  typedLogin = "";
+  keepToken(result.token, stays);
+  await context.enter(result.account);
+}
+
+function password(autocomplete) {
+  return field("password", t("field.password"), { type: "password", autocomplete });
+}
+
+function links(...all) {
+  const made = all.map(([hash, text]) => element("a", { href: `#${hash}` }, text));
+  return element("p", { class: "links" }, made);
+}
