@@ -1,5 +1,6 @@
 """The settings: names, defaults and allowed values. docs/settings.md lists them."""
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -125,7 +126,7 @@ class Settings:
     ui_logo: Logo | None = setting(  # noqa: RUF009  # a field
         None, branding.parse_logo, branding.LOGO_FORM
     )
-    ui_accent: str = setting("", branding.parse_accent, branding.ACCENT_FORM)
+    ui_accent: str = setting(branding.ACCENT, branding.parse_accent, branding.ACCENT_FORM)
     ui_links: tuple[tuple[str, str], ...] = setting((), branding.parse_links, branding.LINKS_FORM)
     mail_url: str = setting(
         "",

@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 from store.errors import BadValue
 
+ACCENT = "#1f5fbf"
+"""The accent colour of style.css, which has its own tint for dark mode."""
 CARD, CARD_DARK, INK_DARK = "#ffffff", "#1d2127", "#10141a"
 """The backgrounds of text in the accent colour, and the text on it in dark mode: see style.css."""
 MIN_CONTRAST = 4.5
 """WCAG 2.2, 1.4.3: text needs this contrast with its background."""
 MAX_LOGO_BYTES = 100 * 1024
-ACCENT_FORM = f"a colour such as #1f5fbf, whose contrast with white is {MIN_CONTRAST} or more"
+ACCENT_FORM = f"a colour such as {ACCENT}, whose contrast with white is {MIN_CONTRAST} or more"
 LOGO_FORM = "an SVG, PNG or WebP file of at most 100 KiB"
 LINKS_FORM = (
     "names and URLs, such as Imprint https://example.com/imprint | Help mailto:help@example.com"
@@ -39,12 +41,11 @@ class Logo:
 class PageOptions:
     """What the settings say about the pages.
 
-    `links` are names and URLs. Without an accent it is that of style.css. `account` is whether the
-    account page is served.
+    `links` are names and URLs. `account` is whether the account page is served.
     """
 
     product: str = "Latchkey"
-    accent: str = ""
+    accent: str = ACCENT
     logo: Logo | None = None
     links: tuple[tuple[str, str], ...] = ()
     account: bool = True
@@ -52,7 +53,7 @@ class PageOptions:
     @property
     def style(self) -> str:
         """Return the CSS that sets the accent colour: in dark mode, a lighter tint of it."""
-        if not self.accent:
+        if self.accent == ACCENT:
             return ""
         dark = tint(self.accent)
         return (

@@ -291,8 +291,9 @@ def test_contrast():
 
 
 def test_the_colours_of_the_style_are_those_that_accents_are_checked_with():
-    light, dark = re.findall(r"--card: (#\w+);", (ui.DIRECTORY / "style.css").read_text())
-    assert (light, dark) == (branding.CARD, branding.CARD_DARK)
+    style = (ui.DIRECTORY / "style.css").read_text()
+    assert re.findall(r"--card: (#\w+);", style) == [branding.CARD, branding.CARD_DARK]
+    assert re.findall(r"--accent: (#\w+);", style)[0] == branding.ACCENT
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui?utm_source=x"])
