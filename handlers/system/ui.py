@@ -95,7 +95,7 @@ def routes(options: PageOptions) -> Routes:
 
 
 async def _add_slash(request: web.Request) -> Response:
-    """GET /ui: redirect to /ui/, below whatever path of a proxy this is."""
+    """GET /ui: redirect to /ui/, also below a proxy's path."""
     return Response(308, headers={hdrs.LOCATION: "ui/"})
 
 
