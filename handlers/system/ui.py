@@ -57,7 +57,7 @@ POLICY = (
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its path below /ui/, its script, its title in English, and files of its own."""
+    """A page: its path below /ui/, its script, its title in English, and its other files."""
 
     path: str
     script: str
