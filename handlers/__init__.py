@@ -19,6 +19,7 @@ from handlers.dialects import (
     latchkey,
     lumotist,
     shared_paths,
+    simplejwt,
     wicare,
 )
 from handlers.errors import NotFound
@@ -49,6 +50,7 @@ DIALECTS: dict[str, Dialect] = {
     "fardel": fardel.DIALECT,
     "latchkey": latchkey.DIALECT,
     "djoser": djoser.DIALECT,
+    "simplejwt": simplejwt.DIALECT,
     "dj-rest-auth": dj_rest_auth.DIALECT,
     "knox": knox.DIALECT,
     "authtoken": authtoken.DIALECT,
@@ -185,7 +187,8 @@ def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
             if not moved:
                 continue
             _claim(owners, f"/{name}{path}", name, endpoint)
-            _claim(owners, mounted.base + moved.rstrip("/"), name, endpoint)
+            moved = path if moved is True else moved.rstrip("/")
+            _claim(owners, mounted.base + moved, name, endpoint)
         for path, endpoint in DIALECTS[name].other_endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)
     for name, mounted in mounts.items():

@@ -218,7 +218,7 @@ class Dialect:
     are the sessions that it opens.
 
     `paths` names, for an endpoint's path, the option that has another path for it at the mount, or
-    "" if the endpoint does not exist.
+    "" if the endpoint does not exist. The option may also be a switch of the endpoint.
     `lifetimes` returns the seconds that sessions of a kind live, as the options say, and `links`
     the links of its messages by their kind, with {uid} or {uid36} and {token}; "" for none.
     `needs_mail` returns whether no new account can log in without e-mail. A dialect that is not

@@ -28,7 +28,8 @@ OWN = "own"
 """In JWT_SIGNING_KEYS: the keys that are derived from SECRET_KEYS."""
 SID_BYTES = 16
 _JTI = re.compile(r"([0-9a-f]{32})(?:\.([0-9]{1,9}))?")
-_LONGEST = 4096
+_LONGEST = 8000
+"""Names of 254 Chinese letters as claims take 7200 characters, and a header may have 8190."""
 _LONGEST_JTI = 255
 _CONTEXT = b"latchkey: JSON Web Tokens"
 _MAX_ID = 2**63

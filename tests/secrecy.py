@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from handlers.internal import service_keys
+from store.jwt_tokens import JwtTokens
 from store.one_time_tokens import OneTimeTokens
 from store.passwords import Passwords
 from store.tokens import Tokens
@@ -83,6 +84,7 @@ def watching(patch: pytest.MonkeyPatch) -> Iterator[Watch]:
     for owner, name, ours in (
         (Tokens, "derive", derive),
         (OneTimeTokens, "make", link),
+        (JwtTokens, "sign", link),
         (Passwords, "hash", note),
         (Passwords, "verify", note),
         (RequestLog, "flush", flush),

@@ -41,7 +41,7 @@ async def server(settings, tmp_path_factory) -> AsyncIterator[Server]:
     mail = f"file:{tmp_path_factory.mktemp('openapi')}"
     url = "https://app.example/{uid}/{token}"
     options = replace(
-        DIALECTS["djoser"].options,
+        EVERY_DIALECT["djoser"].options,
         send_activation_email=True,
         activation_url=url,
         username_reset_confirm_url=url,
@@ -205,7 +205,7 @@ async def sign_up(client, name: str) -> dict[str, str]:
     example = example_of(DOCUMENTS[name], operation)
     response = await client.post(f"/{name}{path}", json=example)
     told = await response.json()
-    [token] = [told[each] for each in ("token", "auth_token", "key") if each in told]
+    [token] = [told[each] for each in ("token", "auth_token", "key", "access") if each in told]
     return {"Token": token, "Bearer": token}
 
 
@@ -220,6 +220,24 @@ LINKS = {
     "dj_rest_auth_verify_email": Purpose.VERIFY,
 }
 """What the token of a link is for: no example can have one that is valid."""
+
+
+JWT_FIELDS = {
+    "simplejwt_refresh": "refresh",
+    "simplejwt_verify": "token",
+    "simplejwt_blacklist": "refresh",
+    "djoser_jwt_refresh": "refresh",
+    "djoser_jwt_verify": "token",
+}
+"""The fields of JWTs, which no example can have either."""
+
+
+async def refresh_token(client, name: str, operation_id: str) -> str:
+    """Log in as the example of the login of these endpoints has it; return the refresh token."""
+    path, login = by_id(name, f"{operation_id.rpartition('_')[0]}_login")
+    response = await client.post(f"/{name}{path}", json=example_of(DOCUMENTS[name], login))
+    token: str = (await response.json())["refresh"]
+    return token
 
 
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
@@ -246,6 +264,8 @@ async def test_examples(client, name: str, path: str, operation: Any):
         expires = account.created.timestamp() + 3600
         field = "key" if "key" in example else "token"
         example = {**example, field: core.one_time_tokens.make(purpose, account, expires)}
+    if field := JWT_FIELDS.get(operation["operationId"]):
+        example = {field: await refresh_token(client, name, operation["operationId"])}
     response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
     assert response.status in (200, 201, 202, 204), await response.read()
     check(document, operation, response.status, response.headers, await response.read())
@@ -289,6 +309,8 @@ LIMITED = (
     *(f"dj_rest_auth_user_{how}" for how in ("put", "patch")),
     *(f"dj_rest_auth_password_{each}" for each in ("change", "reset", "reset_confirm")),
     "dj_rest_auth_resend_email",
+    "simplejwt_refresh",
+    "djoser_jwt_refresh",
 )
 
 

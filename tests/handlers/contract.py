@@ -32,6 +32,7 @@ PATTERNS = {
     "40 hex": "[0-9a-f]{40}",
     "16 hex": "[0-9a-f]{16}",
     "64 hex": "[0-9a-f]{64}",
+    "jwt": r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]{43}",
     "text": ".+",
     "url": r"https?://[^/\s]+/\S+",
     "microseconds": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
@@ -131,6 +132,7 @@ def mounts_at(prefixes: Mapping[str, str]) -> dict[str, Mount]:
 OPTIONS = {
     "knox": "?user=id,username,email&login-fields=expiry,token"
     "&register-path=/register&user-path=/user",
+    "djoser": "?jwt=on",
 }
 """Options that add endpoints."""
 

@@ -58,6 +58,14 @@ def is_knox(status: int, data: Mapping[str, Any]) -> bool:
     return is_drf(status, data) or (status, data) == (401, missing)
 
 
+def is_simplejwt(status: int, data: Mapping[str, Any]) -> bool:
+    invalid = {"detail": "Token is invalid", "code": "token_not_valid"}
+    wrong = {"detail": "No active account found with the given credentials"}
+    required = [{field: ["This field is required."]} for field in ("refresh", "token")]
+    known = [(401, invalid), (401, wrong), *((400, each) for each in required)]
+    return is_drf(status, data) or (status, data) in known
+
+
 def is_lumotists_register(status: int, data: Mapping[str, Any]) -> bool:
     if list(data) == ["success", "errors"]:
         return data["success"] is False and is_drf(status, data["errors"])
@@ -108,6 +116,13 @@ READ = {
     "POST /knox/login": is_knox,
     "POST /knox/register": is_drf,
     "POST /authtoken/api-token-auth": is_drf,
+    "POST /simplejwt/api/token": is_simplejwt,
+    "POST /simplejwt/api/token/refresh": is_simplejwt,
+    "POST /simplejwt/api/token/verify": is_simplejwt,
+    "POST /simplejwt/api/token/blacklist": is_simplejwt,
+    "POST /djoser/auth/jwt/create": is_simplejwt,
+    "POST /djoser/auth/jwt/refresh": is_simplejwt,
+    "POST /djoser/auth/jwt/verify": is_simplejwt,
     "POST /cellars/api/register": is_cellars,
     "POST /cellars/api/login": is_cellars,
     "POST /fardel/api/auth/register": is_fardel,

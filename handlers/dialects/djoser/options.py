@@ -7,6 +7,7 @@ from typing import Literal
 from aiohttp import web
 
 from handlers.app_links import check_app_link
+from handlers.dialects.drf_jwt import JwtOptions, check_header_types
 from handlers.dialects.drf_passwords import MIN_LENGTH, RULES
 from store.errors import BadValue
 from store.mail_queue import ACTIVATE, RENAME, RESET
@@ -25,9 +26,11 @@ NO_RULES = ("none",)
 
 
 @dataclass(frozen=True)
-class Options:
-    """The options, with djoser's defaults."""
+class Options(JwtOptions):
+    """The options, with djoser's defaults. Those of JWTs have an effect with `jwt`."""
 
+    jwt: bool = False
+    token_endpoints: bool = True
     login: Literal["username", "email", "either"] = "username"
     header_types: tuple[str, ...] = ("Token",)
     hide_users: bool = True
@@ -48,14 +51,18 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise BadValue for values that the dialect cannot use."""
+        super().__post_init__()
+        if not (self.jwt or self.token_endpoints):
+            raise BadValue("token-endpoints=off needs jwt=on, or no account can log in")
         if unknown := set(self.user_fields) - set(EXTRA_FIELDS):
             raise BadValue(f"user-fields has {min(unknown)!r}; known are {', '.join(EXTRA_FIELDS)}")
         if self.password_rules != NO_RULES and (unknown := set(self.password_rules) - set(RULES)):
             raise BadValue(
                 f"password-rules has {min(unknown)!r}; known are {', '.join(RULES)}, or none alone"
             )
-        if not all(each.isascii() and each.isalnum() for each in self.header_types):
-            raise BadValue("header-types must be words of letters and digits")
+        check_header_types("header-types", self.header_types)
+        if self.jwt and self.schemes & {each.lower() for each in self.auth_header_types}:
+            raise BadValue("header-types and auth-header-types must have no word in common")
         for name in ("activation_url", "password_reset_confirm_url", "username_reset_confirm_url"):
             check_app_link(name.replace("_", "-"), getattr(self, name))
         if self.send_activation_email and not self.activation_url:
@@ -63,8 +70,8 @@ class Options:
 
     @cached_property
     def schemes(self) -> frozenset[str]:
-        """The schemes of the Authorization header, in lower case."""
-        return frozenset(each.lower() for each in self.header_types)
+        """The schemes of the Authorization header of opaque tokens, in lower case."""
+        return frozenset(each.lower() for each in self.header_types if self.token_endpoints)
 
     @property
     def login_field(self) -> str:

@@ -1,12 +1,17 @@
-"""Logins and logouts: one token an account, which a logout ends on all devices."""
+"""Logins and logouts.
+
+An account has one opaque token, which a logout ends on all devices. Each login for JWTs opens
+another session.
+"""
 
 from aiohttp import web
 
 from handlers.app_keys import ACCESS
 from handlers.dialects.djoser.fields import password_field
 from handlers.dialects.djoser.options import OPTIONS
-from handlers.dialects.djoser.routes import open_routes, routes
+from handlers.dialects.djoser.routes import jwt_routes, open_routes, routes
 from handlers.dialects.drf import Text, read_data, read_fields
+from handlers.dialects.drf_jwt_views import JwtViews
 from handlers.http.response import Response, json_response, no_content
 from handlers.proxies import client_of
 from store.account import Login
@@ -15,6 +20,16 @@ from store.errors import BadCredentials
 from store.session_record import SessionSpec
 
 SESSION = SessionSpec("djoser")
+JWTS = JwtViews("djoser", OPTIONS)
+
+SWITCHES = {
+    "/auth/token/login": "token_endpoints",
+    "/auth/token/logout": "token_endpoints",
+    "/auth/jwt/create": "jwt",
+    "/auth/jwt/refresh": "jwt",
+    "/auth/jwt/verify": "jwt",
+}
+"""The options that switch endpoints on."""
 
 
 @open_routes.open("/auth/token/login")
@@ -44,3 +59,22 @@ async def log_out(request: web.Request, caller: Caller) -> Response:
     """POST /auth/token/logout: end the session of the request's token."""
     await request.app[ACCESS].log_out(caller)
     return no_content()
+
+
+@jwt_routes.open("/auth/jwt/create")
+async def create_jwt(request: web.Request) -> Response:
+    """POST /auth/jwt/create: log in; return a refresh token and an access token."""
+    options = request.app[OPTIONS]
+    return await JWTS.create(request, options.login, trim=options.trim_passwords)
+
+
+@jwt_routes.open("/auth/jwt/refresh")
+async def refresh_jwt(request: web.Request) -> Response:
+    """POST /auth/jwt/refresh: return a new access token, and the next refresh token."""
+    return await JWTS.refresh(request)
+
+
+@jwt_routes.open("/auth/jwt/verify")
+async def verify_jwt(request: web.Request) -> Response:
+    """POST /auth/jwt/verify: return an empty object for a valid token of either kind."""
+    return await JWTS.verify(request)

@@ -14,7 +14,7 @@ import pytest
 
 from app import create_app
 from handlers import DIALECTS, problems
-from handlers.dialects import cellars, drf, fardel, knox, kust, lumotist
+from handlers.dialects import cellars, drf, drf_jwt, fardel, knox, kust, lumotist
 from handlers.dialects.dj_rest_auth.routes import render_error as dj_rest_auth_errors
 from handlers.dialects.djoser.lifecycle import STALE
 from handlers.dialects.djoser.routes import PermissionDenied
@@ -62,7 +62,7 @@ from store.errors import (
 )
 from store.password_rules import PasswordProblem
 from tests.conftest import Server
-from tests.handlers.contract import EVERY_DIALECT, Row, play
+from tests.handlers.contract import EVERY_DIALECT, PATTERNS, Row, play
 
 ROOT = Path(__file__).parent.parent.parent.parent
 CONTRACTS = ROOT / "docs/contracts"
@@ -85,6 +85,7 @@ VARIES = {
     r"\d\d-\d\d-\d{4}": "<day-month-year>",
 }
 TOKEN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{16}")
+JWT = re.compile(PATTERNS["jwt"])
 LINK_TOKEN = re.compile(r'(?<="token": ")[\w-]{55,}(?=")')
 """The token of a link, in the body of a request: that of the newest message with a link."""
 LINK_NAME = re.compile(r'"token": "<(.+?)>"')
@@ -145,9 +146,14 @@ def examples(page: str) -> Iterator[Row]:
         assert status.startswith("HTTP/1.1 "), status
         assert bool(payload) != status.endswith("204 No Content")
         line = TOKEN.sub(sent(seen), line)
-        headers = {name: TOKEN.sub(sent(seen), value) for name, value in headers.items()}
-        content = LINK_TOKEN.sub(r"<\g<0>>", body.strip()).encode() or None
+        headers = {name: token_in(value).sub(sent(seen), value) for name, value in headers.items()}
+        body = JWT.sub(sent(seen), LINK_TOKEN.sub(r"<\g<0>>", body.strip()))
+        if payload:  # a JWT that is shown once may be equal to another one of the same second
+            payload = JWT.sub(
+                lambda match: match[0] if page.count(match[0]) > 1 else "<jwt>", payload
+            )
         expected = expect(json.loads(payload), seen) if payload else None
+        content = body.encode() or None
         kind = returned.get("Content-Type", "application/json")
         yield Row(line, content, int(status.split()[1]), expected, headers, returned, kind)
 
@@ -156,6 +162,11 @@ def split(block: str) -> tuple[str, dict[str, str], str]:
     head, _, body = block.partition("\n\n")
     line, *lines = head.strip().splitlines()
     return line, dict(each.split(": ", 1) for each in lines), body
+
+
+def token_in(text: str) -> re.Pattern[str]:
+    """Return the pattern of the token that a text has: a JWT contains what looks like others."""
+    return JWT if JWT.search(text) else TOKEN
 
 
 def sent(seen: set[str]) -> Any:
@@ -171,8 +182,9 @@ def expect(payload: Any, seen: set[str]) -> Any:
         return [expect(each, seen) for each in payload]
     if not isinstance(payload, str):
         return payload
-    if TOKEN.fullmatch(payload):
-        pattern = f"<{payload}>" if payload in seen else f"<{payload} = {len(payload)} hex>"
+    if token_in(payload).fullmatch(payload):
+        kind = "jwt" if JWT.fullmatch(payload) else f"{len(payload)} hex"
+        pattern = f"<{payload}>" if payload in seen else f"<{payload} = {kind}>"
         seen.add(payload)
         return pattern
     return next((to for pattern, to in VARIES.items() if re.fullmatch(pattern, payload)), payload)
@@ -268,6 +280,17 @@ OF_KNOX = [
     MissingToken(),
     *map(knox.BadBasic, (knox.NO_CREDENTIALS, knox.SPACES, knox.NOT_BASE64, knox.WRONG)),
 ]
+CHALLENGE = drf_jwt.challenge(drf_jwt.BEARER)
+OF_SIMPLEJWT = [
+    FIELD_ERRORS,
+    drf.InvalidFields({drf.NON_FIELD: [drf_jwt.BLACKLISTED]}),
+    drf_jwt.JwtError("invalid_credentials", {"detail": drf_jwt.WRONG_CREDENTIALS}, CHALLENGE),
+    drf_jwt.JwtError("token_revoked", drf_jwt.NOT_FOUND, CHALLENGE),
+    MissingToken(),
+    BadHeader(spaces=True),
+    *map(BadToken, TokenProblem),
+    *(drf_jwt.field_error(BadToken(each), CHALLENGE) for each in TokenProblem),
+]
 OF_DRF = [UnsupportedMediaType("x"), FIELD_ERRORS, Taken(frozenset({"username"}))]
 NOT_AN_OBJECT = drf.InvalidFields(
     {drf.NON_FIELD: ["Invalid data. Expected a dictionary, but got list."]}
@@ -304,6 +327,7 @@ TABLES: dict[str, tuple[str, RenderError, list[AppError]]] = {
     ),
     "fardel": (PAGES["fardel"], fardel.render_error, [*OF_ANY_REQUEST, *OF_FARDEL]),
     "knox": (PAGES["knox"], knox.render_login_error, OF_KNOX),
+    "simplejwt": (PAGES["simplejwt"], drf_jwt.render_error, OF_SIMPLEJWT),
     "djoser": (PAGES["djoser"], djoser_errors, OF_DJOSER),
     "dj-rest-auth": (PAGES["dj-rest-auth"], dj_rest_auth_errors, OF_DJ_REST_AUTH),
     "latchkey": (ERROR_CODES, latchkey_errors, [*OF_ANY_REQUEST, *OF_LATCHKEY]),

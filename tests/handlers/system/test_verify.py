@@ -10,6 +10,7 @@ from handlers import DIALECTS
 from handlers.system.verify import percent_encoded
 from tests.conftest import Server
 from tests.handlers.contract import EVERY_DIALECT, Row, play
+from tests.handlers.dialects.simplejwt_rows import INVALID, no_access
 
 PASSWORD = "Analytical-Engine-1843"
 ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "PROPFIND"]
@@ -142,6 +143,7 @@ async def test_a_dialect_refuses_in_its_own_words_and_always_with_401(client, na
         "fardel": {
             "message": "Signature verification failed" if token else "Missing Authorization Header"
         },
+        "simplejwt": no_access(INVALID) if token else DRF_MISSING,
     }
     content = await response.json(content_type=None)
     if name == "latchkey":
