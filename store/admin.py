@@ -106,24 +106,20 @@ class Admin:
                 return True
         return False
 
-    async def import_tokens(
-        self, dialect: str, owned: Sequence[tuple[int, str]]
-    ) -> list[bool | None]:
-        """Open a session for each token that another application made, given with its account id.
+    async def import_tokens(self, dialect: str, tokens: Sequence[Imported]) -> list[bool | None]:
+        """Open a session for each token that another application made, under its account's epoch.
 
         Return for each token whether it now authenticates its account: False for a token that was
         ended before or belongs to another account, None for an account that does not exist.
         """
-        accounts = await self._read_accounts({account_id for account_id, _ in owned})
-        tokens = [
-            Imported(
-                token, account_id, accounts[account_id].epoch, accounts[account_id].kept_session
-            )
-            for account_id, token in owned
-            if account_id in accounts
+        accounts = await self._read_accounts({each.account_id for each in tokens})
+        known = [
+            each._replace(epoch=account.epoch, kept_session=account.kept_session)
+            for each in tokens
+            if (account := accounts.get(each.account_id))
         ]
-        imported = iter(await self._sessions.import_tokens(dialect, tokens) if tokens else [])
-        return [next(imported) if account_id in accounts else None for account_id, _ in owned]
+        imported = iter(await self._sessions.import_tokens(dialect, known) if known else [])
+        return [next(imported) if each.account_id in accounts else None for each in tokens]
 
     async def set_password(self, account_id: int, password: str, client: Client = NOBODY) -> bool:
         """Set an account's password and end all its sessions; return whether the account exists.

@@ -18,7 +18,18 @@ from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
-ACCESS_KINDS = frozenset({"token", "device", "fixed", "fresh", "access", imported_tokens.KIND, JWT})
+ACCESS_KINDS = frozenset(
+    {
+        "token",
+        "device",
+        "fixed",
+        "fresh",
+        "access",
+        JWT,
+        imported_tokens.KIND,
+        imported_tokens.FIXED,
+    }
+)
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 

@@ -35,7 +35,7 @@ MAX_ATTEMPTS = 8
 SURPLUS_SECONDS = 120
 """How long the record of a surplus session, one above its account's limit, stays `revoked`: longer
 than a write can be in flight (STORE_TIMEOUT), but short, to bound an account's records in Redis."""
-NOT_DERIVED = frozenset({imported_tokens.KIND, JWT})
+NOT_DERIVED = frozenset({imported_tokens.KIND, imported_tokens.FIXED, JWT})
 """Kinds whose tokens do not depend on the key that their records name."""
 
 
@@ -198,6 +198,8 @@ class Sessions:
 
     def last_used(self, session: Session, ends: float) -> float:
         """Return when a session that has this end was last extended, in seconds since 1970."""
+        if session.kind == imported_tokens.FIXED:
+            return session.opened
         return max(session.opened, ends - self._lifetime(session.dialect, session.kind))
 
     async def import_tokens(

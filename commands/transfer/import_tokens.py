@@ -1,7 +1,9 @@
 """`sessions import`: imports tokens of another application, so that its users stay logged in."""
 
 import asyncio
+import datetime
 import re
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +17,7 @@ from handlers import DIALECTS
 from settings import Settings
 from store.accounts import Accounts
 from store.core import Core
-from store.imported_tokens import digest_of
+from store.imported_tokens import Imported, sid_of
 
 BATCH = 500
 """Tokens in one pipeline: Redis has to execute all of it within STORE_TIMEOUT."""
@@ -32,8 +34,9 @@ OWNERS = {
     "id": "id",
 }
 """By column, how it names the account. The last one does so only if there is no other."""
-TOKENS = ("key", "token", "id")
-"""The columns of a token: `id` in what `dumpdata authtoken.token` writes, whose key it is."""
+TOKENS = ("key", "token", "digest", "id")
+"""The columns of a token or its digest: `id` in what `dumpdata` writes, whose key it is."""
+EXPIRY = "expiry"
 PREVIEW_CHARS = 80
 """Characters of a name that a message shows, at most."""
 
@@ -42,20 +45,25 @@ _ID = re.compile(r"[0-9]{1,19}")
 DESCRIPTION = """\
 Import the tokens of another application for accounts here, so that their users stay logged in:
 pairs of an account (user_id, username or email) and its token (key or token; 40 hex digits), as in
-Django REST framework's table authtoken_token, as CSV with a header line or JSON lines. Import the
+Django REST framework's table authtoken_token, or knox's digest of it (digest; 128 hex digits) and
+its end (expiry), as in knox_authtoken. The file is CSV with a header line or JSON lines. Import the
 accounts first. The server accepts such tokens only with IMPORTED_TOKENS=on; Redis stores only
-their SHA-256. Each is a session that was opened now: it ends SESSION_LIFETIME after its last use.
-You can run it again: tokens that were logged out since stay so. Keep the file secret, and destroy
-it afterwards."""
+their digests. Each is a session that was opened now: it ends at its expiry, or if it has none,
+SESSION_LIFETIME after its last use. You can run it again: tokens that were logged out since stay
+so. Keep the file secret, and destroy it afterwards."""
 
 
 class Pair(NamedTuple):
-    """An account, by its id or a name, and its token; or the problem of their line."""
+    """An account, by its id or a name, and its token's session; or the problem of their line.
+
+    `ends` is in seconds since 1970, None if the token has no end.
+    """
 
     line: int
     owner_field: str = ""
     owner: str = ""
-    token: str = ""
+    sid: str = ""
+    ends: float | None = None
     problem: str = ""
 
 
@@ -96,13 +104,16 @@ async def _import_chunk(
     problems = [(pair.line, pair.problem) for pair in pairs if pair.problem]
     sound = [pair for pair in pairs if not pair.problem]
     ids = await _ids(core.accounts, sound)
-    owned = [(ids.get((pair.owner_field, pair.owner), 0), pair.token) for pair in sound]
+    tokens = [
+        Imported(pair.sid, ids.get((pair.owner_field, pair.owner), 0), ends=pair.ends)
+        for pair in sound
+    ]
     if chosen.check:
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
-        known = await core.accounts.get_many({account_id for account_id, _ in owned}, deadline)
-        imported: list[bool | None] = [account_id in known or None for account_id, _ in owned]
+        known = await core.accounts.get_many({each.account_id for each in tokens}, deadline)
+        imported: list[bool | None] = [each.account_id in known or None for each in tokens]
     else:
-        imported = await core.admin.import_tokens(chosen.dialect, owned)
+        imported = await core.admin.import_tokens(chosen.dialect, tokens)
     for pair, is_valid in zip(sound, imported, strict=True):
         if is_valid is None:
             reason = f"no account has {pair.owner_field} {pair.owner[:PREVIEW_CHARS]!r}"
@@ -124,7 +135,7 @@ async def _ids(accounts: Accounts, pairs: Sequence[Pair]) -> dict[tuple[str, str
 
 
 def _is_known(column: str) -> bool:
-    return column.lower() in OWNERS or column.lower() in TOKENS
+    return column.lower() in (*OWNERS, *TOKENS, EXPIRY)
 
 
 def _read(record: Record) -> Pair:
@@ -133,18 +144,30 @@ def _read(record: Record) -> Pair:
     fields = {name.lower(): value for name, value in record.fields if value is not None}
     column = next((name for name in OWNERS if name in fields), "")
     named = next((name for name in TOKENS if name in fields and name != column), "")
-    owner, token = str(fields.get(column)), str(fields.get(named))
-    if problem := _problem(column, owner, token):
+    owner, sid = str(fields.get(column)), sid_of(str(fields.get(named)))
+    ends = _seconds(str(fields[EXPIRY])) if fields.get(EXPIRY) else None
+    if problem := _problem(column, owner, sid, ends):
         return Pair(record.line, problem=f"line {record.line}: {problem}")
-    return Pair(record.line, OWNERS[column], owner, token)
+    return Pair(record.line, OWNERS[column], owner, sid or "", ends)
 
 
-def _problem(column: str, owner: str, token: str) -> str:
+def _problem(column: str, owner: str, sid: str | None, ends: float | None) -> str:
     """Return what is wrong with a pair, "" for nothing. A possible token is not shown."""
     if not column:
         return "it does not name an account; give user_id, username or email"
     if OWNERS[column] == "id" and not _ID.fullmatch(owner):
         return f"its {column} is not an account's id, which is a whole number"
-    if digest_of(token) is None:
-        return "its token (key or token) is not 40 hex digits, as DRF makes them"
+    if sid is None:
+        return "its token (key or token) is not 40 or 64 hex digits, nor a digest of 128"
+    if ends is not None and not ends > time.time():
+        return "its token has ended, or its expiry is not a time"
     return ""
+
+
+def _seconds(text: str) -> float:
+    """Return a time in seconds since 1970; without a time zone it is in UTC. 0 for no time."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()

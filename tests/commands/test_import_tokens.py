@@ -1,6 +1,8 @@
 """`sessions import`: tokens of another application go on being good, and are never shown."""
 
 import asyncio
+import datetime
+import hashlib
 import json
 import os
 import secrets
@@ -101,6 +103,42 @@ async def test_a_token_stands_for_its_account(client, adopt, token, form):
     assert await name_of(client, token) == "Åsa"
 
 
+EXPIRY = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+KNOX_FORMS = {
+    "knox's table": "digest,user_id,expiry\n{digest},2,{expiry}\n",
+    "a time without an offset": "digest,user_id,expiry\n{digest},2,{utc}\n",
+    "dumpdata": '{{"model": "knox.authtoken", "pk": "{digest}", "fields": {{"user": 2, '
+    '"token_key": "0123456789abcde", "expiry": "{json}"}}}}',
+    "tokens that never end": "digest,user_id,expiry\n{digest},2,\n",
+    "the token itself": "key,user_id\n{token},2\n",
+}
+
+
+@pytest.mark.parametrize("form", KNOX_FORMS)
+async def test_a_token_of_knox_stands_for_its_account(client, adopt, redis_client, form):
+    """The library has only the digest; the app has the token."""
+    token = secrets.token_hex(32)
+    WATCH.tokens.add(token)
+    digest = hashlib.sha512(token.encode()).hexdigest()
+    utc = EXPIRY.replace(tzinfo=None)
+    line = KNOX_FORMS[form].format(
+        digest=digest, token=token, expiry=f"{utc}+00", utc=utc, json=f"{utc.isoformat()}Z"
+    )
+    assert await adopt(line, dialect="knox") == DONE
+    assert await name_of(client, token) == "Åsa"
+    assert await name_of(client, digest) == INVALID
+    lasts = redis_client.ttl(f"session:{digest}")
+    assert (lasts <= 3600) == ("never" not in form and "itself" not in form)
+
+
+@pytest.mark.parametrize("expiry", ["2021-01-09 12:00:00+00", "soon", "1", "2021-13-01"])
+async def test_a_token_that_has_ended_is_a_problem(client, adopt, expiry):
+    digest = hashlib.sha512(b"x").hexdigest()
+    status, out, _ = await adopt(f"digest,user_id,expiry\n{digest},1,{expiry}\n", dialect="knox")
+    assert status == 1
+    assert out.splitlines()[0] == "line 2: its token has ended, or its expiry is not a time"
+
+
 @pytest.mark.parametrize("dialect", ["wicare", "kust", "cellars", "fardel", "authtoken"])
 async def test_it_is_of_the_dialect_that_is_named(client, adopt, token, settings, capsys, dialect):
     assert await adopt(csv(f"{token},,1"), dialect=dialect) == DONE
@@ -113,8 +151,8 @@ async def test_it_is_of_the_dialect_that_is_named(client, adopt, token, settings
 
 LONG = "0" * 5_000
 PROBLEMS = {
-    "{bad},,1": "its token (key or token) is not 40 hex digits, as DRF makes them",
-    ",,1": "its token (key or token) is not 40 hex digits, as DRF makes them",
+    "{bad},,1": "its token (key or token) is not 40 or 64 hex digits, nor a digest of 128",
+    ",,1": "its token (key or token) is not 40 or 64 hex digits, nor a digest of 128",
     "{token},,": "it does not name an account; give user_id, username or email",
     "{token},,3": "no account has id '3'",
     "{token},,0": "no account has id '0'",
@@ -147,8 +185,8 @@ JSON_PROBLEMS = {
     "which is a whole number",
     '{"user_id": true, "key": "TOKEN"}': "its user_id is not an account's id, "
     "which is a whole number",
-    '{"user_id": 1, "key": ["TOKEN"]}': "its token (key or token) is not 40 hex digits, "
-    "as DRF makes them",
+    '{"user_id": 1, "key": ["TOKEN"]}': "its token (key or token) is not 40 or "
+    "64 hex digits, nor a digest of 128",
     '{"username": "", "key": "TOKEN"}': "no account has username ''",
     '{"username": "k\\u0000", "key": "TOKEN"}': "no account has username 'k\\x00'",
     '{"username": "\\ud800", "key": "TOKEN"}': "no account has username '\\ud800'",
@@ -199,7 +237,7 @@ async def test_check_writes_nothing_and_says_what_is_wrong(client, adopt, token,
         1,
         [
             "line 3: no account has id '7'",
-            "line 4: its token (key or token) is not 40 hex digits, as DRF makes them",
+            "line 4: its token (key or token) is not 40 or 64 hex digits, nor a digest of 128",
             "1 token can be imported, 2 lines with problems",
         ],
     )
@@ -267,7 +305,7 @@ async def test_more_than_one_batch(client, adopt, monkeypatch, redis_client):
     tokens = [new_token() for _ in range(7)]
     rows = [f"{each},,{1 + n % 2}" for n, each in enumerate(tokens)]
     assert (await adopt(csv(*rows[:5], "x,,1", *rows[5:])))[1].splitlines() == [
-        "line 7: its token (key or token) is not 40 hex digits, as DRF makes them",
+        "line 7: its token (key or token) is not 40 or 64 hex digits, nor a digest of 128",
         "7 tokens imported, 1 line with problems",
     ]
     assert [await name_of(client, each) for each in tokens] == ["kim", "Åsa"] * 3 + ["kim"]

@@ -34,7 +34,7 @@ needs_sqlite3 = pytest.mark.skipif(not shutil.which("sqlite3"), reason="sqlite3 
 def made(stores: tuple[str, str]) -> Iterator[Old]:
     with own_database(stores) as url:
         old = Old.make(url)
-        WATCH.tokens |= {*old.tokens.values()}
+        WATCH.tokens |= {*old.tokens.values(), *old.knox_tokens.values()}
         yield old
 
 
@@ -196,6 +196,35 @@ async def test_tokens_of_rest_framework_stay_good(client, off, old, run, databas
     said = await run(page.IMPORT_TOKENS, status=1)
     assert f"{number - 1} tokens imported, 1 line with problems" in said
     assert await who_is(client, kims) == INVALID
+
+
+@pytest.mark.usefixtures("moved")
+async def test_tokens_of_knox_stay_good_until_they_end(
+    client, off, old, run, database, redis_client
+):
+    """The library has only their digests. One of them has ended, and is not exported."""
+    ask(
+        old.url,
+        "update knox_authtoken set expiry = now() where user_id in "
+        "(select id from auth_user where username = 'pia')",
+    )
+    await run(page.KNOX_TOKENS, old.url)
+    number = len(IN_DJANGO) - 1
+    assert f"{number} tokens imported" in await run(page.IMPORT_KNOX_TOKENS)
+    there = ids(database)
+    for name, token in old.knox_tokens.items():
+        assert await who_is(off, token) == INVALID
+        if name == "pia":
+            assert await who_is(client, token) == INVALID
+        elif name == "gone":
+            assert await who_is(client, token) == INACTIVE
+        else:
+            assert await id_of(client, token) == there[name]
+    digest = hashlib.sha512(old.knox_tokens["kim"].encode()).hexdigest()
+    assert 35_000 < redis_client.ttl(f"session:{digest}") <= 36_000  # knox's ten hours
+    headers = {"Authorization": f"Token {old.knox_tokens['kim']}"}
+    assert (await client.post("/wicare/api/auth/logout/", headers=headers)).status == 204
+    assert await who_is(client, old.knox_tokens["kim"]) == INVALID
 
 
 async def test_who_shares_an_email_and_who_is_there_already(client, old, run, database):

@@ -24,7 +24,7 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
-from store.imported_tokens import Imported
+from store.imported_tokens import Imported, digest_of
 from store.notices import Notices
 from store.redis.client import Redis
 from store.session_record import REVOKED, SessionSpec, parse, set_key
@@ -460,7 +460,7 @@ async def test_a_key_that_is_listed_again_brings_nothing_back_after_a_login(conn
     async with connect(secret_keys=(old,)) as core:
         tokens = await register(core.access, KUST, WICARE, FRESH, ACCESS)
         kim = (await core.access.authenticate(tokens[0])).account
-        foreign = Imported("a" * 40, kim.id, kim.epoch)
+        foreign = Imported(digest_of("a" * 40), kim.id, kim.epoch)
         assert await core.sessions.import_tokens("lumotist", [foreign]) == [True]
     async with connect(secret_keys=(new,)) as core:
         token = await log_in(core.access)

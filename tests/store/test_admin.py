@@ -4,16 +4,16 @@ import pytest
 
 from store.account import Account, Login, NewAccount
 from store.errors import BadCredentials, BadToken, Busy, TokenProblem
+from store.imported_tokens import Imported
 from store.session_record import SessionSpec
 
 KUST = SessionSpec("kust")
 NOBODY = 999_999
-IMPORTED = "ab" * 20
 
 
 async def test_an_account_that_does_not_exist_is_reported(core):
     assert await core.admin.live_sessions(NOBODY) == []
-    assert await core.admin.import_tokens("kust", [(NOBODY, IMPORTED)]) == [None]
+    assert await core.admin.import_tokens("kust", [Imported("ab" * 32, NOBODY)]) == [None]
     assert await core.admin.set_password(NOBODY, "new") is False
     assert await core.admin.remove(NOBODY) is False
     await core.admin.end_all(NOBODY)

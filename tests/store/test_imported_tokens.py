@@ -8,7 +8,7 @@ import pytest
 
 from store.account import Login, NewAccount
 from store.errors import BadToken, TokenProblem
-from store.imported_tokens import Imported, import_tokens
+from store.imported_tokens import Imported, digest_of, import_tokens, sid_of
 from store.session_record import SessionSpec, record_key, set_key
 from store.sessions import DAY, Sessions
 
@@ -37,7 +37,7 @@ async def kim(core):
 
 
 async def take(core, account, token):
-    entry = Imported(token, account.id, account.epoch)
+    entry = Imported(digest_of(token), account.id, account.epoch)
     return await import_tokens(core.redis, "lumotist", [entry], LIFETIME, LIFETIME + DAY)
 
 
@@ -105,7 +105,7 @@ async def test_it_may_be_imported_again_and_what_was_ended_stays_ended(core, acc
     await take(core, kim, token)
     await take(core, kim, other)
     await access.log_out(await access.authenticate(token))
-    entries = [Imported(each, kim.id, kim.epoch) for each in (token, other)]
+    entries = [Imported(digest_of(each), kim.id, kim.epoch) for each in (token, other)]
     assert await import_tokens(core.redis, "lumotist", entries, LIFETIME, LIFETIME + DAY) == [
         False,
         True,
@@ -133,8 +133,68 @@ async def test_off_it_is_not_a_token_and_nothing_is_looked_up(core, kim, token, 
     assert redis_client.info()["total_commands_processed"] == before + 1
 
 
-@pytest.mark.parametrize("junk", ["", "x", "A" * 40, "0" * 39, "0" * 41, "0" * 64, "é" * 40])
+@pytest.mark.parametrize(
+    "junk", ["", "x", "A" * 40, "0" * 39, "0" * 41, "0" * 63, "0" * 128, "é" * 40]
+)
 async def test_what_can_be_no_such_token_is_not_looked_up(core, access, redis_client, junk):
     before = redis_client.info()["total_commands_processed"]
     assert await token_problem(access, junk) == TokenProblem.FORGED
     assert redis_client.info()["total_commands_processed"] == before + 1
+
+
+@pytest.fixture
+def of_knox():
+    return secrets.token_hex(32)
+
+
+async def take_knox(core, account, token, seconds):
+    digest = hashlib.sha512(token.encode()).hexdigest()  # all that knox has kept of it
+    entry = Imported(sid_of(digest), account.id, account.epoch, time.time() + seconds)
+    return await import_tokens(core.redis, "knox", [entry], LIFETIME, LIFETIME + DAY)
+
+
+async def test_a_token_of_knox_stands_for_its_account_by_its_digest(core, access, kim, of_knox):
+    assert await token_problem(access, of_knox) == TokenProblem.FORGED
+    assert await take_knox(core, kim, of_knox, 60) == [True]
+    caller = await access.authenticate(of_knox)
+    assert caller.account.id == kim.id
+    assert (caller.session.dialect, caller.session.kind) == ("knox", "imported-fixed")
+    await access.log_out(caller)
+    assert await token_problem(access, of_knox) == TokenProblem.REVOKED
+    assert await take_knox(core, kim, of_knox, 60) == [False]
+
+
+async def test_a_digest_is_not_a_token(core, access, kim, of_knox):
+    """A copy of knox's table has no token in it."""
+    await take_knox(core, kim, of_knox, 60)
+    digest = hashlib.sha512(of_knox.encode()).hexdigest()
+    assert await token_problem(access, digest) == TokenProblem.FORGED
+
+
+async def test_no_use_moves_the_end_of_a_token_of_knox(
+    core, access, kim, of_knox, redis_client, monkeypatch
+):
+    await take_knox(core, kim, of_knox, 60)
+    key = record_key(sid_of(hashlib.sha512(of_knox.encode()).hexdigest()))
+    [(session, ends)] = await access._sessions.list_by_account(kim.id)
+    assert access._sessions.last_used(session, ends) == session.opened
+    later = time.time() + DAY
+    monkeypatch.setattr("store.session_renewal.time.time", lambda: later)
+    await access.authenticate(of_knox)
+    await access._sessions.close()
+    assert 0 < redis_client.ttl(key) <= 60
+
+
+async def test_the_end_is_bounded_by_that_of_the_accounts_set(
+    core, access, kim, of_knox, redis_client
+):
+    await take_knox(core, kim, of_knox, 30 * DAY)
+    key = record_key(digest_of(of_knox))
+    assert LIFETIME < redis_client.ttl(key) <= redis_client.ttl(set_key(kim.id)) <= LIFETIME + DAY
+
+
+async def test_a_login_after_a_change_of_keys_leaves_it(core, access, kim, of_knox, token):
+    await take_knox(core, kim, of_knox, 60)
+    await take(core, kim, token)
+    await core.sessions.end_unknown(kim.id)
+    assert [await token_problem(access, each) for each in (of_knox, token)] == [None, None]

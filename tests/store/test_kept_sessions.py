@@ -332,13 +332,14 @@ async def test_a_new_password_may_keep_the_session(access, database):
 async def test_an_imported_token_that_was_kept_is_imported_already(access, core, monkeypatch):
     token = "a" * 40
     account, _ = await access.register(KIM, PASSWORD, [])
-    assert await core.admin.import_tokens("kust", [(account.id, token)]) == [True]
+    imported = Imported(digest_of(token), account.id)
+    assert await core.admin.import_tokens("kust", [imported]) == [True]
     caller = Caller(account, (await core.sessions.list_by_account(account.id))[0][0])
     assert caller.session.sid == digest_of(token)
     with crash_after_the_statement(core, monkeypatch):
         await access.end_others(caller)
-    assert await core.admin.import_tokens("kust", [(account.id, token)]) == [True]
-    later = Imported(token, account.id, account.epoch + 10**12)
+    assert await core.admin.import_tokens("kust", [imported]) == [True]
+    later = imported._replace(epoch=account.epoch + 10**12)
     assert await core.sessions.import_tokens("kust", [later]) == [False]
 
 

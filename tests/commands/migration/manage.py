@@ -1,4 +1,4 @@
-"""An application as it is before it moves: Django, with Django REST framework's tokens."""
+"""An application as it is before it moves: Django, with tokens of authtoken and of knox."""
 
 import os
 import sys
@@ -24,6 +24,7 @@ settings.configure(
         "django.contrib.contenttypes",
         "rest_framework",
         "rest_framework.authtoken",
+        "knox",
     ],
     PASSWORD_HASHERS=[*BY_NAME.values()],
     USE_TZ=True,

@@ -14,15 +14,19 @@ from django.contrib.auth import authenticate  # noqa: E402  # after the set-up
 from django.contrib.auth.models import Group, User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.test.utils import override_settings  # noqa: E402
+from knox.models import AuthToken  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
 
-def make() -> dict[str, str]:
-    """Make the tables and the people; return the token of each."""
+def make() -> list[dict[str, str]]:
+    """Make the tables and the people; return the token of each, and that of knox."""
     call_command("migrate", verbosity=0)
     users = [join(person) for person in IN_DJANGO]
     users[0].groups.add(Group.objects.create(name="staff"))
-    return {user.username: Token.objects.create(user=user).key for user in users}
+    return [
+        {user.username: Token.objects.create(user=user).key for user in users},
+        {user.username: AuthToken.objects.create(user)[1] for user in users},
+    ]
 
 
 def join(person: Person) -> User:

@@ -47,6 +47,8 @@ IMPORT = CHECK.removesuffix(" --check")
 TOKENS = documented("authtoken_token")
 CHECK_TOKENS = documented("sessions import", "--check")
 IMPORT_TOKENS = CHECK_TOKENS.removesuffix(" --check")
+KNOX_TOKENS = documented("knox_authtoken")
+IMPORT_KNOX_TOKENS = documented("--dialect knox")
 EXPORT = documented("account export")
 MOVED = documented("moved.csv")
 BACK = documented("back.sql")
@@ -75,15 +77,16 @@ async def run_shell(command: str, url: str, settings: Settings) -> tuple[int, st
 
 @dataclass(frozen=True)
 class Old:
-    """The application as it was: its database, and the token of each account."""
+    """The application as it was: its database, and the tokens of each account."""
 
     url: str
     tokens: dict[str, str]
+    knox_tokens: dict[str, str]
 
     @classmethod
     def make(cls, url: str) -> "Old":
         """Make it in an empty database."""
-        return cls(url, json.loads(_run_django(url)))
+        return cls(url, *json.loads(_run_django(url)))
 
     def log_in(self, logins: Sequence[tuple[str, str]]) -> list[int | None]:
         """Return the id of who logs in there with each name and password."""
