@@ -98,8 +98,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
         app.cleanup_ctx.append(partial(_send_events, settings.webhooks))
     if settings.breached_passwords:
         app.cleanup_ctx.append(partial(_ask_about_breaches, settings.breached_passwords, observer))
-    app.cleanup_ctx.append(_flush_request_log)
-    app.cleanup_ctx.append(_flush_metrics)
+    app.cleanup_ctx.append(_flush)
     app.cleanup_ctx.append(_open_readiness)
     return app
 
@@ -207,14 +206,10 @@ def make_messages(settings: Settings) -> "Messages":
         raise BadSetting(f"MAIL_TEMPLATES and MAIL_LANGUAGE: {problem}") from None
 
 
-async def _flush_request_log(app: web.Application) -> AsyncIterator[None]:
-    yield
-    app[app_keys.REQUEST_LOG].flush()
-
-
-async def _flush_metrics(app: web.Application) -> AsyncIterator[None]:
+async def _flush(app: web.Application) -> AsyncIterator[None]:
     yield
     app[app_keys.METRICS].flush()
+    app[app_keys.REQUEST_LOG].flush()
 
 
 async def _open_readiness(app: web.Application) -> AsyncIterator[None]:

@@ -185,6 +185,8 @@ class Settings:
         parse_networks(_LOOPBACK), parse_networks, _NETWORKS
     )
     docs: str = one_of("on", "on", "off")
+    admin: str = one_of("", "on", "off")
+    """Whether the admin page is there; "" if commands/stores.py decides."""
     own_url: str = ""
     """What links begin with if no setting says so: this server's address on this machine, with
     `{port}` in it, where the stores are embedded. Not a setting itself."""
@@ -196,9 +198,13 @@ class Settings:
     @property
     def pages(self) -> PageOptions:
         """What the settings say about the pages below /ui/."""
-        has_account = self.account_page == "on"
         return PageOptions(
-            self.product_name, self.ui_accent, self.ui_logo, self.ui_links, has_account
+            self.product_name,
+            self.ui_accent,
+            self.ui_logo,
+            self.ui_links,
+            account=self.account_page == "on",
+            admin=self.admin == "on",
         )
 
     @property
@@ -253,6 +259,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSetting("INTERNAL_PORT and PORT must differ")
     if settings.webhooks and settings.events == "off":
         raise BadSetting("EVENTS is off: with WEBHOOKS it must be on")
+    if settings.admin == "on" and "latchkey" not in settings.dialects:
+        raise BadSetting("ADMIN is on: DIALECTS must name latchkey, through which the page works")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):
         raise BadSetting(
             "TRACING is on, but OpenTelemetry is not installed: "

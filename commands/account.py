@@ -66,6 +66,9 @@ def add(parser: ArgumentParser) -> None:
             metavar="FIELD=VALUE",
             help=FIELDS_HELP + note,
         )
+    create.add_argument(
+        "--superuser", action="store_true", help="who may use the admin page: is_superuser=true"
+    )
     delete.add_argument("--yes", action="store_true", help="continue without asking")
     lists.add_argument(
         "--limit", type=_whole, default=100, metavar="N", help="the maximum number (default: 100)"
@@ -111,6 +114,8 @@ async def _set(core: Core, chosen: Namespace) -> str:
 
 async def _create(core: Core, chosen: Namespace) -> str:
     values = dict(chosen.assignments)
+    if chosen.superuser:
+        values["is_superuser"] = True
     if not (values.get("username") or values.get("email")):
         raise CommandError("an account needs a username or an email")
     named = {name: value for name, value in values.items() if name in _NEW_FIELDS}

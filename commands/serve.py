@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app import create_app, tell_port
+from app import CORE, create_app, tell_port
 from commands.check import startup_warnings
 from commands.console import printable
 from commands.listening import CannotListen, Listener, listeners, open_sockets, place
@@ -84,9 +84,10 @@ def _serve_with_workers(settings: Settings, warn: Warn) -> int:
 
 async def _can_start(settings: Settings, warn: Warn) -> bool:
     """Reach both stores; return whether no signal came. Raises Unavailable, Conflict."""
-    async with _started(settings, Runner.setup) as (_, stop):
+    async with _started(settings, Runner.setup) as (runner, stop):
         if not stop.signal.done():
             await warn()
+            await _print_first_administrator(settings, runner)
         return not stop.signal.done()
 
 
@@ -120,6 +121,7 @@ async def _listen(settings: Settings, runner: Runner) -> None:
         await web.SockSite(runner, each, backlog=BACKLOG).start()
     tell_port(runner.app, runner.addresses[0][1])
     _print_banner(settings, runner.addresses[0][1])
+    await _print_first_administrator(settings, runner)
 
 
 class _Stop:
@@ -170,6 +172,8 @@ def _print_banner(settings: Settings, port: int) -> None:
     print_status(_where_mail_goes(settings))
     if settings.docs == "on":
         print_status(f"try the API at {url}/docs")
+    if settings.admin == "on":
+        print_status(f"administer accounts at {url}/ui/admin")
     examples = [f"{url}/healthz", f"{internal}/readyz"]
     if "lumotist" in settings.dialects:
         account = f"{url}{settings.dialects['lumotist'].base}/account"
@@ -182,6 +186,17 @@ def _print_banner(settings: Settings, port: int) -> None:
         ]
     if not log.is_json():
         print_lines("\n".join(["\nTry:", *(f"  curl {each}" for each in examples), ""]))
+
+
+async def _print_first_administrator(settings: Settings, runner: Runner) -> None:
+    """Print how to create an administrator, if nobody can sign in to the admin page."""
+    if settings.admin == "on":
+        with contextlib.suppress(Unavailable):
+            if await runner.app[CORE].directory.has_superuser():
+                return
+            python = sys.executable.removeprefix(f"{Path.cwd()}/")
+            command = f"{python} {sys.argv[0]} account create --superuser username=admin"
+            print_status(f"no account is an administrator; create one with `{command}`")
 
 
 def _where_mail_goes(settings: Settings) -> str:

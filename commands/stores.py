@@ -14,6 +14,7 @@ from commands.listening import Listener, place
 from mail.settings import PORT, directory_url
 from options import core_options
 from settings import Settings
+from store.addresses import parse_address
 from store.core import Core, CoreOptions, open_core, open_database
 from store.event_writer import Actor, EventWriter
 from store.postgresql.database import Database
@@ -128,18 +129,24 @@ def _named(settings: Settings, data: Path) -> Settings:
         redis_url=settings.redis_url or embedded.redis_url(data),
         secret_keys=settings.secret_keys or (embedded.secret_key(data),),
     )
-    return named if settings.database_url else _with_own_mail(named, data)
+    return named if settings.database_url else _with_own_defaults(named, data)
 
 
-def _with_own_mail(settings: Settings, data: Path) -> Settings:
+def _with_own_defaults(settings: Settings, data: Path) -> Settings:
     """Return settings under which mail goes to files and links lead to this machine.
 
-    That is for an embedded database, unless the settings say more.
+    The admin page is there if no other machine reaches it, by a proxy or without. All this is for
+    an embedded database, unless the settings say more.
     """
+    address = parse_address(settings.host)
+    is_loopback = address.is_loopback if address else settings.host == "localhost"
+    is_reached = settings.trusted_proxies or settings.public_url or not is_loopback
+    has_admin = "latchkey" in settings.dialects and not is_reached
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    address, _, _ = place(Listener(host, settings.port)).rpartition(":")
+    name, _, _ = place(Listener(host, settings.port)).rpartition(":")
     return replace(
         settings,
         mail_url=settings.mail_url or directory_url(data / "mail"),
-        own_url=f"http://{address}:{PORT}",
+        own_url=f"http://{name}:{PORT}",
+        admin=settings.admin or ("on" if has_admin else "off"),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from handlers import internal, problems
+from handlers import admin, internal, problems
 from handlers.app_keys import METRICS, TRACING
 from handlers.dialects import (
     authtoken,
@@ -37,7 +37,7 @@ from handlers.http.response import Response
 from handlers.internal.routes import PREFIX as INTERNAL
 from handlers.internal.service_keys import SERVICE_KEYS
 from handlers.mounts import Mount
-from handlers.routes import Dialect, Endpoint
+from handlers.routes import Dialect, Endpoint, Routes
 from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui, verify
 from handlers.system.branding import PageOptions
 from store.session_record import JWT
@@ -123,10 +123,8 @@ def mount(
     system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts)]
     if app[SERVICE_KEYS]:
         system.append(internal.routes)
-    if with_docs:
-        system.append(docs.routes(mounts))
-    if "latchkey" in mounts:
-        system += [error_codes.routes(), ui.routes(pages or PageOptions())]
+    pages = pages or PageOptions()
+    system += _pages(mounts, pages, with_docs=with_docs)
     for each in system:
         for path, endpoint in each.endpoints.items():
             add(path, path, endpoint)
@@ -137,14 +135,22 @@ def mount(
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].render_error)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)
+    unknown = Endpoint(_not_found, ALL_METHODS, problems.render_error, cors=False)
     if app[SERVICE_KEYS]:
-        unknown = Endpoint(
-            _not_found, ALL_METHODS, problems.render_error, cors=False, internal=True
-        )
-        add(f"{INTERNAL}/{{rest:(?s:.*)}}", f"{INTERNAL}/*", unknown)
+        add(f"{INTERNAL}/{{rest:(?s:.*)}}", f"{INTERNAL}/*", replace(unknown, internal=True))
+    if pages.admin:
+        add(f"{admin.PREFIX}/{{rest:(?s:.*)}}", f"{admin.PREFIX}/*", unknown)
     catch_all = CatchAll()
     app.router.register_resource(catch_all)
     catch_all.add_route("*", unknown_path, expect_handler=ignore_expectation)
+
+
+def _pages(mounts: Mapping[str, Mount], pages: PageOptions, *, with_docs: bool) -> list[Routes]:
+    """Return the routes of the pages for people, and of the API of the admin page."""
+    found = [docs.routes(mounts)] if with_docs else []
+    if "latchkey" in mounts:
+        found += [error_codes.routes(), ui.routes(pages)]
+    return [*found, admin.routes] if pages.admin else found
 
 
 def lifetimes(name: str, mounted: Mount) -> Mapping[str, int]:

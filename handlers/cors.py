@@ -14,11 +14,11 @@ from aiohttp_cors.abc import AbstractRouterAdapter
 from handlers.http.middleware import EXPOSED_HEADERS
 
 WITHOUT_CORS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""The paths of monitoring; those below /internal have no CORS headers either."""
+"""The paths of monitoring; those below /internal and /ui have no CORS headers either."""
 
 
 def _has_cors(path: str) -> bool:
-    return path not in WITHOUT_CORS and not path.startswith("/internal/")
+    return path not in WITHOUT_CORS and not path.startswith(("/internal/", "/ui/"))
 
 
 class AllRoutes(AbstractRouterAdapter):

@@ -112,6 +112,40 @@ class BadHeader(AppError):
         self.spaces = spaces
 
 
+class InsufficientScope(AppError):
+    """The service key has a narrower scope than the endpoint needs, which is `scope`."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(scope)
+        self.scope = scope
+
+
+class SuperuserRequired(AppError):
+    """The account is not a superuser's, or its session is not one of the dialect latchkey."""
+
+    code = "superuser_required"
+
+
+class FreshLoginRequired(AppError):
+    """The session was opened too long ago for this request."""
+
+    code = "fresh_login_required"
+
+
+class OwnAccount(AppError):
+    """A superuser cannot delete, disable or demote itself."""
+
+    code = "own_account"
+
+
+class PreconditionFailed(AppError):
+    """What is to be changed is not what If-Match says (RFC 9110, 13.1.1)."""
+
+    code = "precondition_failed"
+
+
 class InternalError(AppError):
     """An unexpected error. It is logged; clients are not told what it is."""
 

@@ -12,13 +12,18 @@ import orjson
 from handlers.errors import (
     NOT_COMPRESSED,
     BadHeader,
+    FreshLoginRequired,
     HeadersTooLarge,
+    InsufficientScope,
     Malformed,
     MethodNotAllowed,
     MissingToken,
     NotFound,
+    OwnAccount,
     PayloadTooLarge,
+    PreconditionFailed,
     RequestTimeout,
+    SuperuserRequired,
     TargetTooLong,
     UnsupportedEncoding,
     UnsupportedMediaType,
@@ -97,6 +102,21 @@ PROBLEMS = {
     "insufficient_scope": Problem(
         403, "The service key may not do this.", "Use a service key with a wider scope."
     ),
+    "superuser_required": Problem(
+        403,
+        "Only a superuser who logged in through this API may do this.",
+        "Tell the user that the account has no such rights.",
+    ),
+    "fresh_login_required": Problem(
+        403,
+        "This requires a login within the last 10 minutes.",
+        "Ask for the password, log in again, then repeat the request with the new token.",
+    ),
+    "own_account": Problem(
+        403,
+        "Superusers cannot delete, disable or demote themselves.",
+        "Tell the user to ask another superuser.",
+    ),
     "not_found": Problem(404, "There is nothing here.", "Fix the app, or reload the list."),
     "method_not_allowed": Problem(405, "The path does not support this method.", "Fix the app."),
     "timeout": Problem(408, "The body did not arrive in time.", "Send the request again."),
@@ -112,6 +132,11 @@ PROBLEMS = {
         410,
         "Events after this cursor were deleted.",
         "Read all accounts again, then the events without a cursor.",
+    ),
+    "precondition_failed": Problem(
+        412,
+        "It was changed after it was read.",
+        "Read it again, and let the user decide.",
     ),
     "payload_too_large": Problem(
         413, "The body is too large.", "Send less; shrink a picture before you send it."
@@ -180,16 +205,6 @@ class InvalidFields(AppError):
         self.errors = errors
 
 
-class InsufficientScope(AppError):
-    """The service key has a narrower scope than the endpoint needs, which is `scope`."""
-
-    code = "insufficient_scope"
-
-    def __init__(self, scope: str) -> None:
-        super().__init__(scope)
-        self.scope = scope
-
-
 REQUIRED = "This field is required."
 NOT_AN_OBJECT = "The body must be a JSON object."
 
@@ -244,6 +259,8 @@ def render_error(error: AppError) -> Response:
             return _problem("token_unknown", BEARER)
         case BadToken():
             return _problem(_TOKENS.get(error.problem, "token_unknown"), BEARER)
+        case SuperuserRequired() | FreshLoginRequired() | OwnAccount() | PreconditionFailed():
+            return _problem(error.code)
         case InsufficientScope():
             challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
             return _problem(error.code, {"WWW-Authenticate": challenge})

@@ -92,6 +92,13 @@ class Directory:
             (after, limit),
         )
 
+    async def has_superuser(self) -> bool:
+        """Return whether an active account is a superuser. Reads all accounts if none is one."""
+        [found] = await self._database.one(
+            "select exists (select from account where is_superuser and is_active)"
+        )
+        return bool(found)
+
     async def search(
         self, text: str, after: int, limit: int, *, is_active: bool | None = None
     ) -> list[AccountSummary] | None:

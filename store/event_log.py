@@ -23,6 +23,8 @@ _CURSOR = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
 _MAX_ID = 2**63 - 1
 PRUNED_AT_ONCE = 1_000
 """Events that one statement deletes."""
+SCANNED = 20_000
+"""Events that a page of one type looks through: as many take 20 ms."""
 POLL_SECONDS = 0.5
 """How often a waiting reader looks for events, which any server may have written."""
 
@@ -157,6 +159,50 @@ class EventLog:
         )
         events = [_event(*row[1:]) for row in reversed(rows) if row[1] is not None]
         return events, Cursor(int(rows[0][0]), 0)
+
+    async def page(
+        self,
+        before: Cursor | None,
+        limit: int,
+        *,
+        account_id: int | None = None,
+        type: str | None = None,
+    ) -> tuple[list[Event], Cursor | None]:
+        """Return the events before a position, the newest first, and that of the next page.
+
+        Without `before`, the page begins with the newest. The position is None after the last page.
+        Of a type there may be few: a page looks through SCANNED events at most, and may be empty
+        although there is a next one.
+        """
+        window = limit + 1 if type is None else SCANNED
+        earlier = (
+            "" if before is None else "and (transaction, id) < (%(transaction)s::xid8, %(id)s)"
+        )
+        rows = await self._database.rows(
+            f"""with recent as materialized (
+                    select {_COLUMNS}, event.transaction as position from event
+                     where transaction < pg_snapshot_xmin(pg_current_snapshot()) {earlier}
+                           {_only(account_id, None)}
+                     order by event.transaction desc, event.id desc limit %(window)s)
+                select found.*, (select count(*) from recent), last.transaction, last.id
+                  from (select transaction, id from recent order by position, id limit 1) as last
+                  left join lateral (
+                       select * from recent where true {_only(None, type)}
+                        order by position desc, id desc limit %(limit)s + 1) as found on true""",
+            {
+                "transaction": str((before or START).transaction),
+                "id": (before or START).id,
+                "account": account_id,
+                "type": type,
+                "window": window,
+                "limit": limit,
+            },
+        )
+        events = [_event(*row[:9]) for row in rows if row[0] is not None]
+        if len(events) > limit:
+            return events[:limit], events[limit - 1].cursor
+        is_cut = bool(rows) and rows[0][-3] == window
+        return events, Cursor(int(rows[0][-2]), rows[0][-1]) if is_cut else None
 
     async def newest(self) -> Cursor:
         """Return a cursor from which only later events are read, and those that commit now."""

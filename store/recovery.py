@@ -46,6 +46,11 @@ class Recovery:
         self._notices = notices
         self._limits = limits
 
+    @property
+    def sends_mail(self) -> bool:
+        """Whether this server sends mail."""
+        return self._mail.rules.problem is None
+
     async def send_verification(self, caller: Caller) -> None:
         """Send the caller's address the link that verifies it; nothing if it has none or is.
 

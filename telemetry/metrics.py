@@ -18,6 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample
 from prometheus_client.values import MultiProcessValue
 
 from telemetry.histogram import BulkHistogram
@@ -133,12 +134,19 @@ class Metrics:
 
     def exposition(self, *, as_openmetrics: bool) -> tuple[bytes, str]:
         """Return all metrics and their media type. This takes some milliseconds."""
-        registry = self._registry
-        if self._shared:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         write, media_type = choose_encoder(OPENMETRICS if as_openmetrics else "")
-        return write(registry), media_type
+        return write(self._all()), media_type
+
+    def samples(self) -> list[Sample]:
+        """Return each sample with its name, labels and value. This takes some milliseconds."""
+        return [sample for metric in self._all().collect() for sample in metric.samples]
+
+    def _all(self) -> CollectorRegistry:
+        if not self._shared:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
 
 
 def count_together() -> None:

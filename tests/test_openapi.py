@@ -321,6 +321,10 @@ OF_SERVICES = (
     "cursor_expired",
     "idempotency_key_in_use",
     "idempotency_key_reused",
+    "superuser_required",
+    "fresh_login_required",
+    "own_account",
+    "precondition_failed",
 )
 """Codes that no endpoint of the dialect has."""
 

@@ -133,8 +133,12 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
         f"mail is written to {cold_start.data.path.resolve()}/mail: "
         "`python server.py mail show` prints the newest",
         f"try the API at {url}/docs",
+        f"administer accounts at {url}/ui/admin",
+        "no account is an administrator",
     ]
-    assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 1 == 3
+    command = f"{sys.executable} server.py account create --superuser username=admin"
+    assert f"; create one with `{command}`\n" in cold_start.out
+    assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 2 == 3
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     register, login, profile = cold_start.answers

@@ -192,6 +192,7 @@ BAD = {
     "LOG_FORMAT": ["xml", "JSON\nx", "JSON"],
     "LOG_REQUESTS": ["on", "ERRORS", "all errors"],
     "TRACING": ["yes", "1"],
+    "ADMIN": ["yes", "On"],
     "DOCS": ["false", "Off"],
 }
 """Values that can't be used, for each setting that is not secret."""
@@ -327,6 +328,12 @@ WEIRD = [
     "*",
 ]
 """Values that some settings take. None may raise anything but BadSetting."""
+
+
+def test_the_admin_page_needs_its_dialect():
+    with pytest.raises(BadSetting, match="ADMIN is on: DIALECTS must name latchkey"):
+        read_settings({"ADMIN": "on", "DIALECTS": "kust=/"})
+    assert read_settings({"ADMIN": "on", "DIALECTS": "latchkey=/api"}).admin == "on"
 
 
 def test_the_table_has_every_setting():

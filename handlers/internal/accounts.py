@@ -16,7 +16,7 @@ from handlers.http.response import Response, json_response, no_content
 from handlers.internal.account_fields import password_or_hash_errors, read_changes
 from handlers.internal.idempotency import run_once
 from handlers.internal.queries import Ids, Name, Page, parse_query
-from handlers.internal.routes import PREFIX, routes
+from handlers.internal.routes import PREFIX, Principal, routes
 from handlers.internal.service_keys import Scope, ServiceKey
 from handlers.json_fields import find_errors, raise_errors, read_fields, read_object
 from handlers.problems import FieldError, InvalidFields
@@ -26,7 +26,6 @@ from store.account import AccountSummary, NewAccount
 from store.admin import Admin, Identity
 from store.directory import MAX_ID
 from store.errors import Inactive
-from store.event_writer import Actor
 
 PATCH, DELETE = ("PATCH",), ("DELETE",)
 ACCOUNTS = "/accounts"
@@ -36,7 +35,7 @@ _OF_A_NEW_ACCOUNT = {"username", "email", "first_name", "last_name", "towns"}
 
 
 @routes.require(Scope.READ, ACCOUNTS, methods=GET)
-async def list_accounts(request: web.Request, key: ServiceKey) -> Response:
+async def list_accounts(request: web.Request, _: Principal) -> Response:
     """GET /internal/accounts: return accounts by ids, by a name, or a page of them."""
     directory, following = request.app[DIRECTORY], None
     match parse_query(list(request.query.items())):
@@ -90,7 +89,7 @@ async def _create(request: web.Request, key: ServiceKey, reserved: Identity) -> 
 
 
 @routes.require(Scope.READ, ACCOUNT, methods=GET)
-async def show(request: web.Request, key: ServiceKey) -> Response:
+async def show(request: web.Request, _: Principal) -> Response:
     """GET /internal/accounts/{id}: return an account."""
     return json_response(await _shown(request, account_id(request)))
 
@@ -100,19 +99,26 @@ async def change(request: web.Request, key: ServiceKey) -> Response:
     """PATCH /internal/accounts/{id}: change fields; is_active=false ends all sessions."""
     changes, errors, others = read_changes(await read_object(request))
     raise_errors(errors + find_errors(others))
-    account = await _find(request)
-    names = {"username": account.username, "email": account.email, **changes}
-    if not (names["username"] or names["email"]):
-        raise InvalidFields([FieldError("username", "required", "One of the names must stay.")])
-    if changes and await admin_of(request, key).change(account.id, changes) is None:
-        raise NotFound
+    account = await find(request)
+    await apply_changes(request, key, account, changes)
     return json_response(await _shown(request, account.id))
 
 
+async def apply_changes(
+    request: web.Request, principal: Principal, account: AccountSummary, changes: dict[str, Any]
+) -> None:
+    """Set columns of an account. Raises InvalidFields, NotFound, Taken, Unstorable."""
+    names = {"username": account.username, "email": account.email, **changes}
+    if not (names["username"] or names["email"]):
+        raise InvalidFields([FieldError("username", "required", "One of the names must stay.")])
+    if changes and await admin_of(request, principal).change(account.id, changes) is None:
+        raise NotFound
+
+
 @routes.require(Scope.WRITE, ACCOUNT, methods=DELETE)
-async def delete(request: web.Request, key: ServiceKey) -> Response:
+async def delete(request: web.Request, principal: Principal) -> Response:
     """DELETE /internal/accounts/{id}: delete an account, its pictures and its sessions."""
-    if not await admin_of(request, key).remove(account_id(request)):
+    if not await admin_of(request, principal).remove(account_id(request)):
         raise NotFound
     return no_content()
 
@@ -121,7 +127,7 @@ async def delete(request: web.Request, key: ServiceKey) -> Response:
 async def set_password(request: web.Request, key: ServiceKey) -> Response:
     """PUT /internal/accounts/{id}/password: set it, or its hash; this ends all sessions."""
     data = await read_object(request)
-    account = await _find(request)
+    account = await find(request)
     raise_errors(await password_or_hash_errors(request, data, account.username, account.email))
     admin = admin_of(request, key)
     if hash := data.get("password_hash"):
@@ -136,12 +142,13 @@ async def set_password(request: web.Request, key: ServiceKey) -> Response:
 @routes.require(Scope.WRITE, f"{ACCOUNT}/password-reset")
 async def send_reset(request: web.Request, key: ServiceKey) -> Response:
     """POST /internal/accounts/{id}/password-reset: send the account the link of a reset."""
-    return await run_once(request, key, partial(_send_reset, request))
+    return await run_once(request, key, partial(send_link, request))
 
 
-async def _send_reset(request: web.Request, _: Identity) -> Response:
+async def send_link(request: web.Request, _: Identity | Principal) -> Response:
+    """Send the link of a reset to the account. Raises NotFound, Inactive, InvalidFields."""
     await read_fields(request)
-    account = await _find(request)
+    account = await find(request)
     if not account.is_active:
         raise Inactive
     if not account.email:
@@ -169,12 +176,13 @@ def service_shape(request: web.Request, account: AccountSummary) -> dict[str, An
     }
 
 
-def admin_of(request: web.Request, key: ServiceKey) -> Admin:
-    """Return what changes accounts. Its events name the service as their actor."""
-    return request.app[ADMIN].acting_as(Actor("service", key.name))
+def admin_of(request: web.Request, principal: Principal) -> Admin:
+    """Return what changes accounts. Its events name this actor."""
+    return request.app[ADMIN].acting_as(principal.actor)
 
 
-async def _find(request: web.Request) -> AccountSummary:
+async def find(request: web.Request) -> AccountSummary:
+    """Return the account in the path. Raises NotFound."""
     found = await request.app[DIRECTORY].get(account_id(request))
     if found is None:
         raise NotFound

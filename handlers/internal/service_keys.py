@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from handlers.errors import MissingToken
 from store.errors import BadToken, BadValue, TokenProblem
+from store.event_writer import Actor
 from store.tokens import MIN_KEY_BYTES, MIN_KEY_CHARACTERS
 
 SCOPES = "introspect, read or write"
@@ -44,6 +45,11 @@ class ServiceKey:
     name: str
     scope: Scope
     digest: bytes = field(repr=False)
+
+    @property
+    def actor(self) -> Actor:
+        """The actor of its events."""
+        return Actor("service", self.name)
 
 
 SERVICE_KEYS: web.AppKey[Sequence[ServiceKey]] = web.AppKey("service_keys")

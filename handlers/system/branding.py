@@ -41,7 +41,8 @@ class Logo:
 class PageOptions:
     """What the settings say about the pages.
 
-    `links` are names and URLs. `account` is whether the account page is served.
+    `links` are names and URLs. `account` is whether the account page is served, `admin` the admin
+    page with its API.
     """
 
     product: str = "Latchkey"
@@ -49,6 +50,7 @@ class PageOptions:
     logo: Logo | None = None
     links: tuple[tuple[str, str], ...] = ()
     account: bool = True
+    admin: bool = False
 
     @property
     def style(self) -> str:

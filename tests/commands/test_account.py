@@ -377,6 +377,11 @@ async def test_create_makes_an_account_that_logs_in(client, run):
     await play(client, [Row("POST /auth/token/login", login, 200, {"auth_token": "<a = 40 hex>"})])
 
 
+async def test_create_makes_a_superuser(client, run):
+    made = json.loads((await run("create", "--superuser", "--json", "username=a", given="x"))[1])
+    assert (made["username"], made["is_superuser"], made["is_staff"]) == ("a", True, False)
+
+
 async def test_create_prints_json(client, run):
     made = json.loads((await run("create", "--json", "username=a", "zipcode=1", given="x"))[1])
     assert made == json.loads((await run("show", "--json", "a"))[1])

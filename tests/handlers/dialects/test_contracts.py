@@ -22,15 +22,20 @@ from handlers.dialects.djoser.routes import render_error as djoser_errors
 from handlers.dialects.latchkey.problems import render_error as latchkey_errors
 from handlers.errors import (
     BadHeader,
+    FreshLoginRequired,
     HeadersTooLarge,
+    InsufficientScope,
     InternalError,
     Malformed,
     MethodNotAllowed,
     MissingToken,
     NotFound,
+    OwnAccount,
     PayloadTooLarge,
+    PreconditionFailed,
     RenderError,
     RequestTimeout,
+    SuperuserRequired,
     TargetTooLong,
     UnsupportedEncoding,
     UnsupportedMediaType,
@@ -312,7 +317,11 @@ OF_LATCHKEY = [
     PictureMissing(),
     NothingSent(),
     NotBase64(),
-    problems.InsufficientScope("read"),
+    InsufficientScope("read"),
+    SuperuserRequired(),
+    FreshLoginRequired(),
+    OwnAccount(),
+    PreconditionFailed(),
     *(BadPicture(problem, 7) for problem in PictureProblem),
 ]
 OF_DJOSER = [LinkInvalid(), LinkExpired(), PermissionDenied(), PermissionDenied(STALE)]
