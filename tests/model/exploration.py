@@ -17,12 +17,14 @@ from tests.model.invariants import (
     check_at_rest,
     check_result,
     conclude,
+    hand_out,
     remember,
     run_alone,
 )
 from tests.model.operations import (
     ENDING_ALL,
-    OPENING,
+    HANDING_OUT,
+    OLD_TOKENS,
     Operation,
     Result,
     Rules,
@@ -118,7 +120,11 @@ class Explorer:
             state, result = run_alone(self.run.rules, state, step, f"S{number}")
             if result.outcome == "token":
                 token = Token(step.dialect, step.kind, result.sid, result.account_id)
-                history = history._replace(handed_out=history.handed_out | {token})
+                history = hand_out(history, token)
+            elif result.rotation:
+                rotated = (result.sid, result.rotation[0], result.rotation[2])
+                history = hand_out(history, step.token, result.rotation)
+                history = history._replace(rotated=history.rotated | {rotated})
         empty, nothing = state._replace(redis={}), (stores.respond,)
         history, _ = remember(self.run, empty, state, history, 0, nothing)
         count = len(self.run.steps)
@@ -232,16 +238,16 @@ def begin(run: Run, history: History, index: int, beside: Iterator[int]) -> Hist
     if step.operation in ENDING_ALL:
         sids = {
             token.sid
-            for token in history.handed_out
+            for token in history.handed_out.union(OLD_TOKENS)
             if token.account_id == step.account
             and not (step.operation == "end_others" and token == step.token)
         }
         history = history._replace(at_start=(*history.at_start, (index, frozenset(sids))))
     overlapped = set()
     for other in beside:
-        if step.operation in OPENING and disturbs(run.rules, run.steps[other]):
+        if step.operation in HANDING_OUT and disturbs(run.rules, run.steps[other]):
             overlapped.add(index)
-        if run.steps[other].operation in OPENING and disturbs(run.rules, step):
+        if run.steps[other].operation in HANDING_OUT and disturbs(run.rules, step):
             overlapped.add(other)
     return history._replace(overlapped=history.overlapped | overlapped)
 

@@ -19,6 +19,7 @@ from tests.model.operations import (
     verdict,
 )
 from tests.model.stores import (
+    GRACE,
     REVOKED,
     SINGLE_KINDS,
     Account,
@@ -45,6 +46,8 @@ class Invariant(Enum):
     NO_REVIVAL = "I7: a session that has ended or run out does not come back"
     OWN_ACCOUNT = "I8: a session authenticates the account that it was opened for, and no other"
     KEPT = "I9: a session that nothing ended stays live, and no request with it is refused"
+    ONE_SUCCESSOR = "I10: a refresh token has one successor at most"
+    REUSE = "I11: a superseded refresh token has no successor, and ends its family"
 
 
 Violation = tuple[Invariant, str]
@@ -68,6 +71,14 @@ class History(NamedTuple):
     redis_before: tuple[frozenset[Any], ...] = ()
     postgresql_before: tuple[tuple[tuple[Account, ...], int], ...] = ()
     writes: tuple[Command, ...] = ()
+    rotated: frozenset[tuple[str, int, int]] = frozenset()
+    """Of families: each generation that was rotated, and the tick at which it was first."""
+    successors: frozenset[tuple[str, int, Any]] = frozenset()
+    """Sid and generation of refresh tokens, and the sid, generation and time of what they got."""
+    reused: frozenset[str] = frozenset()
+    """Families of which a superseded token was rotated."""
+    superseded: frozenset[int] = frozenset()
+    """Refreshes without rotation that began with a superseded token."""
 
 
 class Run(NamedTuple):
@@ -109,6 +120,11 @@ def check(run: Run, state: State, history: History) -> list[Violation]:
             found.append((Invariant.FINDABLE, f"{token} is in no set"))
         if sound and token.sid in history.logged_out:
             found.append((Invariant.LOGGED_OUT, f"{token} is live after its logout"))
+        if sound and token.sid in history.reused:
+            found.append((Invariant.REUSE, f"{token} is live after a superseded token was used"))
+    parents = {entry[:2] for entry in history.successors}
+    if sound and rules.strict and len(history.successors) > len(parents):
+        found.append((Invariant.ONE_SUCCESSOR, f"two of one: {sorted(history.successors)}"))
     if sound and not run.several:
         single = [(t.dialect, t.kind, t.account_id) for t in live if t.kind in SINGLE_KINDS]
         if len(single) > len(set(single)):
@@ -135,7 +151,7 @@ def check_revival(
 
 
 def check_loss(
-    run: Run, before: State, state: State, history: History, index: int
+    run: Run, before: State, state: State, history: History, index: int, command: Command
 ) -> list[Violation]:
     """Return what a command of an operation ended that the operation is not to end."""
     if before.redis is state.redis and before.accounts == state.accounts:
@@ -145,6 +161,7 @@ def check_loss(
         for token in live_tokens(run.rules, before, history)
         if not stands(run.rules, state, token.sid)
         and not may_end(run.rules, run.steps[index], token)
+        and not (token.sid in history.reused and command[0] is stores.rotate)
     ]
 
 
@@ -159,7 +176,10 @@ def check_result(
     refused = result.outcome == "401" or (result.outcome == "refused" and step.token)
     if refused and sound and step.token and stands(run.rules, state, step.token.sid):
         found.append((Invariant.KEPT, f"{step.operation} is refused, and {step.token} is live"))
-    if result.outcome != "token":
+    reused = result.outcome in ("used", "token") and index in history.superseded
+    if reused and sound and run.rules.strict:
+        found.append((Invariant.REUSE, f"a superseded token is refreshed: {step}"))
+    if result.outcome not in ("token", "rotated"):
         return found
     record = value_at(state, record_key(result.sid))
     live = is_live(run.rules, state, result.sid, record)
@@ -273,7 +293,13 @@ def remember(
     """Return the history after a command, and what it violated."""
     found: list[Violation] = []
     if command[0] is stores.respond and len(command) > 1:
-        history = history._replace(handed_out=history.handed_out | {command[1]})
+        history = hand_out(history, *command[1:])
+    step = run.steps[index] if index < len(run.steps) else None
+    reads = command[0] is stores.get and step and step.operation in ("refresh_jwt", "refresh_old")
+    if reads and is_superseded(history, step.token.sid, step.generation, state.time):
+        history = history._replace(superseded=history.superseded | {index})
+    if command[0] is stores.rotate:
+        history, found = _rotation(run, before, state, history, command)
     if command[0] is stores.say_all_ended:
         history = _all_ended(history, index)
     if state.redis is not before.redis:
@@ -292,8 +318,35 @@ def remember(
     if revived and not history.redis_lost_writes and command[0] is not stores.fail_over:
         found.append(revived)
     if not history.redis_lost_writes and not history.postgresql_went_back:
-        found += check_loss(run, before, state, history, index)
+        found += check_loss(run, before, state, history, index, command)
     return history, found
+
+
+def is_superseded(history: History, sid: str, generation: int, time: int) -> bool:
+    """Return whether a refresh token was rotated too long ago, or its successor was as well."""
+    rotated = {parent: at for family, parent, at in history.rotated if family == sid}
+    late = time - rotated.get(generation, time) > GRACE
+    return late or (generation in rotated and generation + 1 in rotated)
+
+
+def _rotation(
+    run: Run, before: State, state: State, history: History, command: Command
+) -> tuple[History, list[Violation]]:
+    """Return the history after a rotation, judged by what was rotated before, and violations."""
+    key, generation = command[1:3]
+    sid, was, now = key[8:], value_at(before, key), value_at(state, key)
+    if run.rules.strict and is_superseded(history, sid, generation, before.time):
+        history = history._replace(reused=history.reused | {sid})
+    if not isinstance(was, Record):
+        return history, []
+    if generation >= was.generation and not (
+        isinstance(now, Record) and now.generation > generation
+    ):
+        return history, [(Invariant.KEPT, f"the newest token of {sid} is not rotated: {was}")]
+    if isinstance(now, Record) and now.generation > was.generation:
+        mark = (sid, generation, before.time)
+        history = history._replace(rotated=history.rotated | {mark})
+    return history, []
 
 
 def _all_ended(history: History, index: int) -> History:
@@ -301,12 +354,31 @@ def _all_ended(history: History, index: int) -> History:
     return history._replace(ended=history.ended.union(*ended))
 
 
+def hand_out(
+    history: History,
+    token: Token,
+    rotation: tuple[int, int, int] | None = None,
+    sid: str | None = None,
+) -> History:
+    """Return the history after a token was handed out: one of a rotation of `token`, or it.
+
+    `sid` is the family of the successor, where that is another one.
+    """
+    handed_out = token._replace(sid=sid or token.sid)
+    history = history._replace(handed_out=history.handed_out | {handed_out})
+    if rotation is None:
+        return history
+    entry = (token.sid, rotation[0], (handed_out.sid, *rotation[1:]))
+    return history._replace(successors=history.successors | {entry})
+
+
 def conclude(run: Run, history: History, index: int, result: Result) -> History:
     """Return the history after an operation has returned."""
     step = run.steps[index]
     if result.outcome == "token":
-        token = Token(step.dialect, step.kind, result.sid, result.account_id)
-        return history._replace(handed_out=history.handed_out | {token})
+        return hand_out(history, Token(step.dialect, step.kind, result.sid, result.account_id))
+    if result.outcome == "rotated":
+        return hand_out(history, step.token, result.rotation, result.sid)
     if result.outcome == "logged out":
         return history._replace(logged_out=history.logged_out | {result.sid})
     if result.outcome in ("all ended", "others ended"):

@@ -6,12 +6,13 @@ may be stopped between any two commands, by other operations or for good (a cras
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from tests.model import stores
 from tests.model.stores import (
     LIFETIMES,
+    MOVED_AT,
     REVOKED,
     SINGLE_KINDS,
     Account,
@@ -81,6 +82,44 @@ class Rules:
     epoch_from_clock: bool = True
     """Epochs come from PostgreSQL's clock; else they are counted from 0."""
 
+    strict: bool = True
+    """A superseded refresh token is refused (`blacklist_after_rotation`); an option, no rule."""
+    rotation: Literal["script", "read, then written", "creates", "revives"] = "script"
+    """A rotation is one script, which changes only a record that exists and is not revoked."""
+    grace: Literal["same", "another", "none"] = "same"
+    """What the token that was rotated last gets within the grace: the same successor."""
+    superseded_rotates: bool = False
+    """A token of an older generation is rotated like the current one."""
+    superseded_repeats: bool = False
+    """A token of an older generation gets the newest successor, whenever it comes."""
+    reuse_ends_family: bool = True
+    """A superseded token ends its family; else it is only refused."""
+    refresh_reads_generation: bool = True
+    """A refresh without rotation refuses a superseded token."""
+    newer_rotates: bool = True
+    """A token that is newer than the record, from which Redis lost a rotation, is rotated."""
+    rotation_extends_name: bool = True
+    """A rotation extends the name in the set, and the set, before the record."""
+    sid_from_jti: bool = True
+    """The family of an old back end's token is derived from the token's id; else it is random."""
+    take_over_is_new: bool = True
+    """Taking over writes the record only where there is none."""
+    take_over_compares_epoch: bool = True
+    """An old back end's token counts only while its account's epoch is from before the move."""
+    epoch_refuses_family: bool = False
+    """A family that was taken over is refused, too, once its account's epoch was raised."""
+    take_over_ends: bool = True
+    """Such tokens are accepted for one lifetime after the move."""
+    take_over_registers_again: bool = True
+    """A request with such a token registers the name, also where the record was there."""
+    blacklist_opens: bool = True
+    """The end of an old back end's token opens its family first, so that it has a tombstone."""
+    surplus_of_old: Literal["tombstone", "brief tombstone"] = "tombstone"
+    """What becomes of families past the cap that were taken over."""
+
+    def __str__(self) -> str:
+        return "the rules"
+
 
 PROTOCOL = Rules()
 
@@ -110,6 +149,8 @@ class Step:
     account_id: int = 1
     token: Token | None = None
     ticks: tuple[int, ...] = ()
+    generation: int = 0
+    """Of the refresh token of a family of JWTs."""
 
     @property
     def account(self) -> int:
@@ -123,7 +164,17 @@ class Result(NamedTuple):
     outcome: str
     sid: str = ""
     account_id: int = 0
+    rotation: tuple[int, int, int] | None = None
+    """The generation that was rotated, and that of its successor, with its time."""
 
+
+OLD = Token("A", "jwt", "old1", 1)
+"""What an old back end's refresh token stands for: the family whose sid is derived from its id."""
+OLD_B = Token("B", "jwt", "old2", 1)
+OLD_TOKENS = (OLD, OLD_B)
+OLD_SIDS = frozenset(token.sid for token in OLD_TOKENS)
+PERSONS = {1: "ann"}
+"""Whom the old back end issued its tokens to, by id."""
 
 REFUSED = Result("refused")
 UNAUTHORIZED = Result("401")
@@ -157,13 +208,19 @@ def verdict(rules: Rules, sid: str, record: Any, account: Account | None) -> str
     return "live" if is_kept(rules, sid, account) else "401"
 
 
-def authenticated(rules: Rules, token: Token) -> Reading:
-    """Read the record, then the row. Return the account and the verdict."""
+def looked_up(rules: Rules, token: Token) -> Reading:
+    """Read the record, then the row. Return both and the verdict."""
     record = yield (stores.get, record_key(token.sid))
     if record is None or record == REVOKED:
-        return None, "401"
+        return record, None, "401"
     account = yield (stores.account_by_id, record.account_id)
-    return account, verdict(rules, token.sid, record, account)
+    return record, account, verdict(rules, token.sid, record, account)
+
+
+def authenticated(rules: Rules, token: Token) -> Reading:
+    """Return the account of a token and the verdict."""
+    _, account, found = yield from looked_up(rules, token)
+    return account, found
 
 
 # Opening
@@ -220,32 +277,43 @@ def _write_and_register(rules: Rules, account: Account, own: Name, unique: bool)
     """Write a new session; return the set's name of its kind, its own or another's."""
     key, lifetime = set_key(account.id), LIFETIMES[own.kind]
     record = Record(account.id, account.epoch, account.person)
-    in_script = rules.surplus == "dropped in the script"
     write = (stores.set_new, record_key(own.sid), record, lifetime)
     if rules.record_before_name:
         yield write
-    registered, surplus = yield (
-        stores.register,
-        key,
-        own,
-        lifetime,
-        rules.cap,
-        unique and rules.one_name_per_kind,
-        rules.new_session_is_spared,
-        in_script,
-    )
+    unique = unique and rules.one_name_per_kind
+    registered, surplus = yield _register(rules, key, own, unique)
     if not rules.record_before_name:
         yield write
+    yield from _end_surplus(rules, key, surplus)
+    return registered
+
+
+def _register(rules: Rules, key: str, name: Name, unique: bool) -> Command:
+    return (
+        stores.register,
+        key,
+        name,
+        LIFETIMES[name.kind],
+        rules.cap,
+        unique,
+        rules.new_session_is_spared,
+        rules.surplus == "dropped in the script",
+    )
+
+
+def _end_surplus(rules: Rules, key: str, surplus: tuple[Name, ...]) -> Reading:
+    """Revoke the sessions past the cap, then take their names out."""
     for name in surplus:
-        if rules.surplus == "brief tombstone":
+        if rules.surplus_of_old == "tombstone" and name.sid in OLD_SIDS:
+            yield (stores.revoke, record_key(name.sid), None)
+        elif rules.surplus == "brief tombstone":
             yield (stores.revoke_briefly, record_key(name.sid))
         elif rules.surplus == "deleted":
             yield (stores.delete, record_key(name.sid))
         else:
             yield (stores.revoke, record_key(name.sid), None)
-    if surplus and not in_script:
+    if surplus and rules.surplus != "dropped in the script":
         yield (stores.take_out, key, surplus)
-    return registered
 
 
 def log_in(rules: Rules, pid: str, step: Step, *, reuse: bool = True) -> Operation:
@@ -332,6 +400,107 @@ def authenticate(rules: Rules, pid: str, step: Step) -> Operation:
     """Authenticate a request."""
     _, found = yield from authenticated(rules, step.token)
     return Result("used" if found == "live" else found, step.token.sid)
+
+
+# Families of JWTs
+
+
+def refresh_jwt(rules: Rules, pid: str, step: Step) -> Operation:
+    """Refresh without rotation: a new access token of the family. It writes nothing."""
+    record, _, found = yield from looked_up(rules, step.token)
+    if found == "live" and _is_superseded(rules, step, record):
+        found = "superseded"
+    return Result("used" if found == "live" else found, step.token.sid)
+
+
+def _is_superseded(rules: Rules, step: Step, record: Record) -> bool:
+    """Return whether a refresh token that is not rotated was rotated before, be it just now."""
+    return rules.strict and rules.refresh_reads_generation and step.generation < record.generation
+
+
+def rotate(rules: Rules, pid: str, step: Step) -> Operation:
+    """Refresh with rotation: authenticate, extend the name, then rotate the record."""
+    record, account, found = yield from looked_up(rules, step.token)
+    if found != "live":
+        return UNAUTHORIZED
+    if rules.rotation_extends_name:
+        name = step.token.name
+        yield (stores.extend_name, set_key(account.id), name, LIFETIMES["jwt"])
+    return (yield from _rotate(rules, step, step.token, record))
+
+
+def _rotate(rules: Rules, step: Step, token: Token, read: Record) -> Operation:
+    key = record_key(token.sid)
+    reply = yield (stores.rotate, key, step.generation, LIFETIMES["jwt"], rules, read)
+    if reply is None or reply == "reused":
+        yield (stores.take_out, set_key(token.account_id), (token.name,))
+        return UNAUTHORIZED
+    return Result("rotated", token.sid, token.account_id, (step.generation, *reply))
+
+
+def rotate_twice(rules: Rules, pid: str, step: Step) -> Operation:
+    """Rotate, hand the successor out, rotate that."""
+    first = yield from rotate(rules, pid, step)
+    if first.outcome != "rotated":
+        return first
+    yield (stores.respond, step.token, first.rotation)
+    return (yield from rotate(rules, pid, replace(step, generation=first.rotation[1])))
+
+
+def take_over(rules: Rules, pid: str, step: Step) -> Operation:
+    """Refresh by an old back end's token, with rotation."""
+    token = step.token if rules.sid_from_jti else step.token._replace(sid=pid)
+    record, _, found = yield from _opened(rules, token)
+    if found != "live":
+        return Result(found)
+    return (yield from _rotate(rules, step, token, record))
+
+
+def refresh_old(rules: Rules, pid: str, step: Step) -> Operation:
+    """Refresh by an old back end's token, without rotation: the client keeps it."""
+    record, account, found = yield from _opened(rules, step.token)
+    if found == "live" and _is_superseded(rules, step, record):
+        return Result("superseded")
+    return Result("token", step.token.sid, account.id) if found == "live" else Result(found)
+
+
+def _opened(rules: Rules, token: Token) -> Reading:
+    """Open the family of an old back end's token if there is none; authenticate the token.
+
+    The sid is derived from the token's own id, so all requests with it meet in one record. The
+    account is read before that: if it has changed since the move, a family that counts has its
+    record already.
+    """
+    account = yield (stores.account_by_id, token.account_id)
+    if account is None:
+        return None, None, "401"
+    changed = account.epoch > MOVED_AT
+    reply = None
+    if not (changed and rules.take_over_compares_epoch):
+        record = Record(account.id, account.epoch, PERSONS[token.account_id])
+        reply = yield _take_over(rules, token, record)
+    if changed and rules.epoch_refuses_family:
+        return None, account, "401"
+    record, account, found = yield from looked_up(rules, token)
+    if found == "live" and (rules.take_over_registers_again or reply == "OK"):
+        key = set_key(account.id)
+        _, surplus = yield _register(rules, key, token.name, unique=False)
+        yield from _end_surplus(rules, key, surplus)
+    return record, account, found
+
+
+def _take_over(rules: Rules, token: Token, value: Any) -> Command:
+    lifetime, new = LIFETIMES["jwt"], rules.take_over_is_new
+    return (stores.take_over, record_key(token.sid), value, lifetime, rules.take_over_ends, new)
+
+
+def blacklist(rules: Rules, pid: str, step: Step) -> Operation:
+    """End a family by its refresh token; that of an old back end's is opened first."""
+    if step.token.sid in OLD_SIDS and rules.blacklist_opens:
+        found = (yield from _opened(rules, step.token))[2]
+        if found != "live":
+            return Result(found)
+    return (yield from log_out(rules, pid, step))
 
 
 # Ending
@@ -550,6 +719,12 @@ OPERATIONS: dict[str, Callable[[Rules, str, Step], Operation]] = {
         register_account,
         use,
         authenticate,
+        refresh_jwt,
+        rotate,
+        rotate_twice,
+        take_over,
+        refresh_old,
+        blacklist,
         log_out,
         log_in_and_out,
         end_all,
@@ -571,11 +746,27 @@ ENDING_ALL = frozenset(
     {"end_all", "end_others", "log_out_everywhere", "disable", "delete_account", "change_password"}
 )
 """They end all sessions of an account; `end_others` all but one."""
-OPENING = frozenset({"log_in", "log_in_again", "refresh", "register_account", "change_password"})
+OPENING = frozenset(
+    {
+        "log_in",
+        "log_in_again",
+        "refresh",
+        "register_account",
+        "change_password",
+        "take_over",
+        "refresh_old",
+    }
+)
+HANDING_OUT = OPENING | {"rotate", "rotate_twice"}
+"""What returns a token of a session that it opens or rotates."""
+AUTHENTICATING = frozenset(
+    {"use", "authenticate", "refresh_jwt", "refresh_old", "rotate", "take_over"}
+)
 DISTURBING = ENDING_ALL | {
     "enable",
     "log_out",
     "log_in_and_out",
+    "blacklist",
     "end_unlisted",
     "wait",
     "fail_over",
@@ -596,7 +787,7 @@ def may_end(rules: Rules, step: Step, token: Token) -> bool:
         return False
     if step.operation in ENDING_ALL or step.operation == "enable":
         return token.account_id == step.account
-    if step.operation == "log_out":
+    if step.operation in ("log_out", "blacklist"):
         return token == step.token
     if step.operation == "log_in_and_out":
         return token.name[:2] == (step.dialect, step.kind)

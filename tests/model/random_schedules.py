@@ -21,11 +21,15 @@ from tests.model.invariants import (
     remember,
 )
 from tests.model.operations import (
+    AUTHENTICATING,
+    OLD_SIDS,
+    OLD_TOKENS,
     PROTOCOL,
     Operation,
     Result,
     Rules,
     Step,
+    Token,
     disturbs,
     start,
 )
@@ -71,6 +75,11 @@ _OFTEN = {
     "use": 4,
     "authenticate": 2,
     "refresh": 2,
+    "rotate": 4,
+    "refresh_jwt": 1,
+    "take_over": 2,
+    "refresh_old": 1,
+    "blacklist": 1,
     "register_account": 2,
     "wait": 1,
 }
@@ -82,8 +91,10 @@ class _Running:
     step: Step
     operation: Operation
     command: Command | None = None
-    must_fail: bool = False
-    """It begins with a token that has ended."""
+    had_ended: bool = False
+    """It began with a token that an operation which ends all sessions had ended."""
+    had_logged_out: bool = False
+    """It began with a token that a logout, or its reuse, had ended."""
 
 
 @dataclass
@@ -154,6 +165,11 @@ class Schedule:
             return Step(name, account_id=pick(ids))
         if name == "disable" and pick((True, False)):
             return Step(name)
+        if name in ("take_over", "refresh_old"):
+            token = pick(OLD_TOKENS)
+            return Step(name, token.dialect, token.kind, token=token)
+        if name in ("rotate", "refresh_jwt", "blacklist"):
+            return self._family_step(name, [token for token in tokens if token.kind == "jwt"])
         if name == "refresh":
             tokens = [token for token in tokens if token.kind == "refresh"]
         if not tokens:
@@ -166,6 +182,24 @@ class Schedule:
             return Step(name, pick("AB"), password=self.passwords[-1], token=token)
         return Step(name, token=token)
 
+    def _family_step(self, name: str, tokens: list[Token]) -> Step | None:
+        """Use a refresh token of a family that was handed out, most often the newest."""
+        known = [(token, 0) for token in tokens if token.sid not in OLD_SIDS]
+        known += [
+            (token, successor[1])
+            for token in tokens
+            for _, _, successor in sorted(self.history.successors)
+            if successor[0] == token.sid
+        ]
+        if name == "blacklist":
+            known += [(token, 0) for token in OLD_TOKENS]
+        if not known:
+            return None
+        token, generation = self.random.choice(known)
+        if self.random.random() < 0.7:
+            generation = max(each for other, each in known if other == token)
+        return Step(name, token.dialect, token.kind, token=token, generation=generation)
+
     def _login(self) -> Step:
         pick, row = self.random.choice, None
         if self.state.accounts:
@@ -175,7 +209,7 @@ class Schedule:
         return Step(
             pick(("log_in", "log_in_again")) if self.faults.several else "log_in",
             pick("AAB"),
-            pick(("token", "token", "token", "refresh", "access")),
+            pick(("token", "token", "token", "refresh", "access", "jwt", "jwt")),
             password=row.password if right else pick(self.passwords),
             username=row.username if known else pick(self.usernames),
         )
@@ -212,10 +246,9 @@ class Schedule:
     def _begin(self, one: _Running) -> None:
         one.command = next(one.operation)
         token = one.step.token
-        if token and one.step.operation in ("use", "authenticate"):
-            lost = self.history.redis_lost_writes
-            ended = token.sid in self.history.logged_out and not lost
-            one.must_fail = ended or token.sid in self.history.ended
+        if token and one.step.operation in AUTHENTICATING:
+            one.had_ended = token.sid in self.history.ended
+            one.had_logged_out = token.sid in self.history.logged_out | self.history.reused
         beside = (other.index for other in self.running if other is not one and other.command)
         self.history = begin(self.run, self.history, one.index, beside)
 
@@ -223,7 +256,9 @@ class Schedule:
         self.log.append(f"{one.index} {one.step.operation} => {result}")
         found = check_result(self.run, self.state, self.history, one.index, result)
         self.history = conclude(self.run, self.history, one.index, result)
-        if one.must_fail and result.outcome == "used":
+        sound = not self.history.redis_lost_writes
+        must_fail = one.had_ended or (one.had_logged_out and sound)
+        if must_fail and result.outcome in ("used", "rotated", "token"):
             found.append((Invariant.ENDED, f"a request that began after the end: {result}"))
         return found
 

@@ -5,7 +5,7 @@ Tokens are named by who opened them: `S0.1` is the first session of the first st
 """
 
 from tests.model.exploration import Scenario
-from tests.model.operations import Step, Token
+from tests.model.operations import OLD, Step, Token
 
 A = Token("A", "token", "S0.1", 1)
 """Of the first login before, in dialect A; the next of the second login before, in dialect B."""
@@ -341,6 +341,118 @@ KEEPING = {
     "keep, logout, request, login": Scenario([KEEP, LOGOUT, USE, LOGIN], TWO, slow=True),
 }
 
+JWT, FAMILY = login(kind="jwt"), Token("A", "jwt", "S0.1", 1)
+F1, F2 = (JWT,), (JWT, LOGIN_B)
+
+
+def rotate(generation: int = 0, token: Token = FAMILY) -> Step:
+    """Refresh with rotation, with the refresh token of this generation."""
+    return Step("rotate", kind="jwt", token=token, generation=generation)
+
+
+def reads(generation: int = 0) -> Step:
+    """Refresh without rotation."""
+    return Step("refresh_jwt", kind="jwt", token=FAMILY, generation=generation)
+
+
+def blacklist(token: Token) -> Step:
+    return Step("blacklist", kind="jwt", token=token)
+
+
+ROTATE, ROTATE_TWICE = rotate(), Step("rotate_twice", kind="jwt", token=FAMILY)
+END_FAMILY, ROTATED = blacklist(FAMILY), (JWT, ROTATE)
+FAMILIES = {
+    "two rotations": Scenario([ROTATE] * 2, F1, crashes=1),
+    "three rotations": Scenario([ROTATE] * 3, F1, crashes=1),
+    "rotations, time": Scenario([ROTATE, wait(1, 1), ROTATE], F1, crashes=1),
+    "rotation of two generations": Scenario([ROTATE, rotate(1)], ROTATED, crashes=1),
+    "rotation of two generations, time": Scenario([ROTATE, rotate(1), wait(1, 1)], ROTATED),
+    "rotate twice, rotation": Scenario([ROTATE_TWICE, ROTATE], F1, crashes=1),
+    "rotate twice, rotation, time": Scenario([ROTATE_TWICE, ROTATE, wait(1, 1)], F1),
+    "rotate twice, time": Scenario([ROTATE_TWICE, wait(7, 7, 3)], F1, crashes=1),
+    "rotate twice, logout, login": Scenario([ROTATE_TWICE, logout(FAMILY), JWT], F1),
+    "rotation, time out": Scenario([ROTATE, wait(7, 1, 1)], F1, crashes=1),
+    "refresh, rotation": Scenario([reads(), ROTATE, wait(1, 1)], F1),
+    "refresh of an older generation": Scenario([reads(), rotate(1), wait(1, 1)], ROTATED),
+    "refresh, logout, rotation": Scenario([reads(), END_FAMILY, ROTATE], F1),
+    "rotation, logout": Scenario([ROTATE, END_FAMILY], F1, crashes=1),
+    "two rotations, logout": Scenario([ROTATE, ROTATE, END_FAMILY], F1, crashes=1),
+    "rotation, end all": Scenario([ROTATE, END_ALL], F2, crashes=1),
+    "two rotations, end all": Scenario([ROTATE, ROTATE, END_ALL], F2),
+    "rotation, logoutall": Scenario([ROTATE, logoutall(FAMILY)], F2, crashes=1),
+    "rotation, logoutall, login": Scenario([ROTATE, logoutall(B), JWT], F2),
+    "rotation, change, login": Scenario([ROTATE, CHANGE_B, login(kind="jwt", password=2)], F2),
+    "rotation, disable, enable": Scenario([ROTATE, DISABLE, ENABLE], F2, crashes=1),
+    "rotation, delete": Scenario([ROTATE, DELETE], F2, crashes=1),
+    "rotation, request": Scenario([ROTATE, Step("authenticate", token=FAMILY)], F2, crashes=1),
+    "keep, rotation": Scenario([keep(FAMILY), ROTATE], F2, crashes=1),
+    "keep with a new password, rotations": Scenario([keep(FAMILY, 1), ROTATE, ROTATE], F2),
+    "keep, rotation of two generations": Scenario([keep(FAMILY), ROTATE, rotate(1)], ROTATED),
+    "keep, rotations, time": Scenario([keep(FAMILY), rotate(1), wait(2)], ROTATED, crashes=1),
+    "keep, older generation, time": Scenario([keep(FAMILY), ROTATE, wait(2)], ROTATED),
+    "keep another, rotation": Scenario([KEEP_B, ROTATE], F2, crashes=1),
+    "keep by two, rotation": Scenario([keep(FAMILY), KEEP_B, ROTATE], F2),
+    "keep, rotation, logout": Scenario([keep(FAMILY), ROTATE, END_FAMILY], F2),
+    "keep, rotation, failover": Scenario([keep(FAMILY), ROTATE, FAILOVER], F2),
+    "rotations, repeated write": Scenario([ROTATE, ROTATE, REPEAT], F1, crashes=1),
+    "rotation, logout, repeated write": Scenario([ROTATE, END_FAMILY, REPEAT], F1),
+    "rotate twice, failover": Scenario([ROTATE_TWICE, FAILOVER], F1, crashes=1),
+    "rotate twice, rotation, failover": Scenario([ROTATE_TWICE, ROTATE, FAILOVER], F1),
+    "rotation, end all, failover": Scenario([ROTATE, END_ALL, FAILOVER], F2),
+    "restore, rotation, end all": Scenario([ROTATE, END_ALL, RESTORE], F2),
+    "cap, rotation, login": Scenario([ROTATE, JWT], (JWT, JWT), crashes=1, cap=2),
+    "cap, rotation, time, login": Scenario([ROTATE, wait(1, 1), JWT], (JWT, JWT), cap=2),
+}
+
+OLD_TOKEN = Step("take_over", kind="jwt", token=OLD)
+OLD_STAYS = Step("refresh_old", kind="jwt", token=OLD)
+END_OLD, NEXT, TAKEN = blacklist(OLD), rotate(1, OLD), (OLD_TOKEN, LOGIN_B)
+BESIDE_B = (LOGIN, LOGIN_B)
+TAKING_OVER = {
+    "take over": Scenario([OLD_TOKEN], crashes=1),
+    "take over twice": Scenario([OLD_TOKEN] * 2, crashes=1),
+    "take over three times": Scenario([OLD_TOKEN] * 3),
+    "take over, time": Scenario([OLD_TOKEN, OLD_TOKEN, wait(1, 1)], crashes=1),
+    "take over, its end": Scenario([OLD_TOKEN, wait(5, 2, 1)], (OLD_TOKEN,), crashes=1),
+    "take over, rotation": Scenario([OLD_TOKEN, NEXT], TAKEN, crashes=1),
+    "take over, rotation, time": Scenario([OLD_TOKEN, NEXT, wait(1, 1)], TAKEN),
+    "take over, logout": Scenario([OLD_TOKEN, END_OLD], crashes=1),
+    "take over, logout of it": Scenario([OLD_TOKEN, logout(OLD)], TAKEN, crashes=1),
+    "take over twice, logout": Scenario([OLD_TOKEN, OLD_TOKEN, END_OLD]),
+    "take over, two logouts": Scenario([OLD_TOKEN, END_OLD, END_OLD], TAKEN),
+    "take over, end all": Scenario([OLD_TOKEN, END_ALL], BESIDE_B, crashes=1),
+    "take over twice, end all": Scenario([OLD_TOKEN, OLD_TOKEN, END_ALL]),
+    "take over, change": Scenario([OLD_TOKEN, CHANGE_B], BESIDE_B, crashes=1),
+    "take over, logoutall, login": Scenario([OLD_TOKEN, logoutall(B), JWT], BESIDE_B),
+    "take over, disable, enable": Scenario([OLD_TOKEN, DISABLE, ENABLE], crashes=1),
+    "take over, delete": Scenario([OLD_TOKEN, DELETE], crashes=1),
+    "take over, keep": Scenario([OLD_TOKEN, keep(OLD)], TAKEN, crashes=1),
+    "take over twice and keep": Scenario([OLD_TOKEN, OLD_TOKEN, keep(OLD)], BESIDE_B),
+    "take over without rotation": Scenario([OLD_STAYS, OLD_STAYS], crashes=1),
+    "take over without rotation, keep": Scenario(
+        [OLD_STAYS, OLD_STAYS, keep(OLD)], (OLD_STAYS, LOGIN_B), crashes=1
+    ),
+    "take over without rotation and keep": Scenario([OLD_STAYS, OLD_STAYS, keep(OLD)], BESIDE_B),
+    "take over without rotation, logout": Scenario([OLD_STAYS, END_OLD], crashes=1),
+    "take over without rotation, end all": Scenario([OLD_STAYS, END_ALL], BESIDE_B, crashes=1),
+    "take over with and without rotation": Scenario([OLD_STAYS, OLD_TOKEN, wait(2)], crashes=1),
+    "take over, keep another": Scenario([OLD_TOKEN, KEEP_B], BESIDE_B, crashes=1),
+    "take over twice, keep": Scenario([OLD_TOKEN, OLD_TOKEN, keep(OLD)], TAKEN),
+    "take over, failover": Scenario([OLD_TOKEN, FAILOVER], TAKEN, crashes=1),
+    "take over, end all, failover": Scenario([OLD_TOKEN, END_ALL, FAILOVER], BESIDE_B),
+    "take over, logout, failover": Scenario([OLD_TOKEN, END_OLD, FAILOVER]),
+    "take over, repeated write": Scenario([OLD_TOKEN, REPEAT], crashes=1),
+    "take over twice, repeated write": Scenario([OLD_TOKEN, OLD_TOKEN, REPEAT]),
+    "take over, logout, repeated write": Scenario([OLD_TOKEN, END_OLD, REPEAT]),
+    "restore, take over, end all": Scenario([OLD_TOKEN, END_ALL, RESTORE], BESIDE_B),
+    "restore, take over, delete": Scenario([OLD_TOKEN, DELETE, RESTORE], crashes=1),
+    "cap, take over, login": Scenario([OLD_TOKEN, JWT], FULL, crashes=1, cap=2),
+    "cap, take over, time, login": Scenario([OLD_TOKEN, wait(1, 1), JWT], (OLD_TOKEN, JWT), cap=2),
+    "cap of 1, take over, time, login": Scenario(
+        [OLD_TOKEN, wait(1, 1), JWT], (OLD_TOKEN,), crashes=1, cap=1
+    ),
+}
+
 SCENARIOS: dict[str, Scenario] = {
     **SESSIONS,
     **REGISTERING,
@@ -350,6 +462,8 @@ SCENARIOS: dict[str, Scenario] = {
     **UNLISTED,
     **PER_LOGIN,
     **KEEPING,
+    **FAMILIES,
+    **TAKING_OVER,
 }
 CLOCK_SET_BACK = Scenario(
     [join("bob"), RESTORE, Step("set_clock_back", ticks=(3,)), join("cat"), login(who="cat")],

@@ -8,7 +8,7 @@ continued from any state in every possible way. One command is one round trip, a
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-LIFETIMES = {"token": 4, "refresh": 8, "access": 4}
+LIFETIMES = {"token": 4, "refresh": 8, "access": 4, "jwt": 8}
 """In ticks of Redis's clock, by kind of session."""
 SINGLE_KINDS = frozenset({"token", "refresh"})
 """Kinds of which an account has one session in each dialect; of the other it has any number."""
@@ -16,6 +16,13 @@ SET_LIFETIME = max(LIFETIMES.values()) + 8
 REVOKED = "revoked"
 BRIEFLY = 1
 """Ticks for which a surplus session is remembered as ended; 120 s in the product."""
+
+GRACE = 1
+"""Ticks after a rotation in which the token that it was made with returns the same successor."""
+MOVED_AT = 5
+"""The epoch that PostgreSQL's clock gave last when the accounts moved in from an old back end."""
+TAKE_OVER_ENDS = LIFETIMES["jwt"]
+"""The tick from which no refresh token of the old back end is accepted; the move was at 0."""
 
 Command = tuple[Any, ...]
 
@@ -39,6 +46,10 @@ class Record(NamedTuple):
     account_id: int
     epoch: int
     person: str
+    generation: int = 0
+    """Of a family of JWTs: that of its newest refresh token."""
+    rotated_at: int = 0
+    """The tick of the last rotation."""
 
 
 class Name(NamedTuple):
@@ -151,6 +162,53 @@ def move(state: State, key: str, epoch: int) -> tuple[State, Any]:
     return _put(state, key, value._replace(epoch=epoch), state.redis[key][1]), "OK"
 
 
+def rotate(
+    state: State, key: str, generation: int, lifetime: int, rules: Any, read: Record
+) -> tuple[State, Any]:
+    """Rotate the refresh token of this generation; return its successor's generation and time.
+
+    One script. None when the family is gone or ended, "reused" when the token was superseded.
+    `read` is the record that authenticated the request: only a mutation looks at it.
+    """
+    value = value_at(state, key)
+    if rules.rotation == "creates" and value is None:
+        value = read
+    if rules.rotation == "revives" and value == REVOKED:
+        value = read
+    if rules.rotation == "read, then written" and value not in (None, REVOKED):
+        value = read
+    if value is None or value == REVOKED:
+        return state, None
+    current, now = value.generation, state.time
+    in_grace = generation == current - 1 and now - value.rotated_at <= GRACE
+    if generation < current and rules.strict and not rules.superseded_rotates:
+        if (in_grace and rules.grace == "same") or rules.superseded_repeats:
+            return state, (current, value.rotated_at)
+        if not (in_grace and rules.grace == "another"):
+            if rules.reuse_ends_family:
+                state = _put(state, key, REVOKED, state.redis[key][1])
+            return state, "reused"
+    elif in_grace:
+        return state, (current, value.rotated_at)
+    elif generation > current and not rules.newer_rotates:
+        return state, "reused"
+    following = max(generation, current) + 1
+    record = value._replace(generation=following, rotated_at=now)
+    return _put(state, key, record, now + lifetime), (following, now)
+
+
+def take_over(
+    state: State, key: str, value: Any, lifetime: int, ends: bool, new: bool
+) -> tuple[State, Any]:
+    """SET NX EX of what an old back end's token opens (or ends), while such are accepted.
+
+    The real server looks at its clock just before: here both are one command.
+    """
+    if ends and state.time >= TAKE_OVER_ENDS:
+        return state, "too late"
+    return set_new(state, key, value, lifetime) if new else set_again(state, key, value, lifetime)
+
+
 def revoke_briefly(state: State, key: str) -> tuple[State, Any]:
     """Mark a surplus record as ended, for a short fixed time."""
     if value_at(state, key) is None:
@@ -221,6 +279,8 @@ REDIS_WRITES = frozenset(
         expire,
         revoke,
         move,
+        rotate,
+        take_over,
         revoke_briefly,
         delete,
         take_out,

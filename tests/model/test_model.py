@@ -9,9 +9,11 @@ from tests.model.exploration import explore
 from tests.model.invariants import Invariant, run_alone
 from tests.model.operations import PROTOCOL, Rules, Step, Token
 from tests.model.random_schedules import CONFIGURATIONS, Faults, Schedule
-from tests.model.scenarios import CAP_REPEATED, CLOCK_SET_BACK, SCENARIOS
-from tests.model.stores import Account, State
+from tests.model.scenarios import CAP_REPEATED, CLOCK_SET_BACK, SCENARIOS, rotate
+from tests.model.stores import Account, State, value_at
 
+ANN = State({}, (Account(1, "ann", 5, True, 0, "ann"),), 2, 5, 0)
+LOGIN_JWT = Step("log_in", kind="jwt")
 QUICK = (
     "two logins, crash",
     "two logins, end all",
@@ -29,6 +31,12 @@ QUICK = (
     "keep by two devices",
     "keep, logout, repeated write",
     "keep, failover, login",
+    "rotate twice, rotation, time",
+    "keep by two, rotation",
+    "rotations, repeated write",
+    "take over twice, logout",
+    "take over twice, end all",
+    "take over without rotation and keep",
 )
 """Of every kind one or two; together they take a second."""
 
@@ -158,6 +166,116 @@ MUTATIONS = {
         "restore, register twice, login",
         Invariant.FINDABLE,
     ),
+    "a rotation reads, and writes then": (
+        replace(PROTOCOL, rotation="read, then written"),
+        "rotations, time",
+        Invariant.ONE_SUCCESSOR,
+    ),
+    "a rotation writes the epoch that it read": (
+        replace(PROTOCOL, rotation="read, then written"),
+        "keep with a new password, rotations",
+        Invariant.KEPT,
+    ),
+    "a rotation creates the record": (
+        replace(PROTOCOL, rotation="creates"),
+        "rotation, time out",
+        Invariant.NO_REVIVAL,
+    ),
+    "a rotation writes over a tombstone": (
+        replace(PROTOCOL, rotation="revives"),
+        "rotation, logout",
+        Invariant.LOGGED_OUT,
+    ),
+    "there is no grace": (
+        replace(PROTOCOL, grace="none"),
+        "two rotations",
+        Invariant.KEPT,
+    ),
+    "within the grace there is another successor": (
+        replace(PROTOCOL, grace="another"),
+        "two rotations",
+        Invariant.ONE_SUCCESSOR,
+    ),
+    "a superseded token is rotated": (
+        replace(PROTOCOL, superseded_rotates=True),
+        "rotate twice, rotation",
+        Invariant.REUSE,
+    ),
+    "a superseded token gets the newest successor": (
+        replace(PROTOCOL, superseded_repeats=True),
+        "rotations, time",
+        Invariant.REUSE,
+    ),
+    "a superseded token is only refused": (
+        replace(PROTOCOL, reuse_ends_family=False),
+        "rotate twice, rotation",
+        Invariant.REUSE,
+    ),
+    "a refresh without rotation takes a superseded token": (
+        replace(PROTOCOL, refresh_reads_generation=False),
+        "refresh of an older generation",
+        Invariant.REUSE,
+    ),
+    "a token that is newer than its record is refused": (
+        replace(PROTOCOL, newer_rotates=False),
+        "rotate twice, failover",
+        Invariant.KEPT,
+    ),
+    "a rotation does not extend the name": (
+        replace(PROTOCOL, rotation_extends_name=False),
+        "rotate twice, time",
+        Invariant.FINDABLE,
+    ),
+    "the record of a family that is kept is written": (
+        replace(PROTOCOL, kept_record="written"),
+        "keep, older generation, time",
+        Invariant.REUSE,
+    ),
+    "each request with an old token opens a family": (
+        replace(PROTOCOL, sid_from_jti=False),
+        "take over twice",
+        Invariant.ONE_SUCCESSOR,
+    ),
+    "an old token writes over what is there": (
+        replace(PROTOCOL, take_over_is_new=False),
+        "take over, logout",
+        Invariant.LOGGED_OUT,
+    ),
+    "an old token counts under any epoch": (
+        replace(PROTOCOL, take_over_compares_epoch=False),
+        "take over, end all",
+        Invariant.ENDED,
+    ),
+    "a later epoch refuses an old token of a family that is kept": (
+        replace(PROTOCOL, epoch_refuses_family=True),
+        "take over without rotation and keep",
+        Invariant.KEPT,
+    ),
+    "old tokens are accepted for ever": (
+        replace(PROTOCOL, take_over_ends=False),
+        "take over, its end",
+        Invariant.NO_REVIVAL,
+    ),
+    "an old token registers no name where there is a record": (
+        replace(PROTOCOL, take_over_registers_again=False),
+        "take over twice",
+        Invariant.FINDABLE,
+    ),
+    "the end of an old token that has no family writes nothing": (
+        replace(PROTOCOL, blacklist_opens=False),
+        "take over, logout",
+        Invariant.LOGGED_OUT,
+    ),
+    "the logout of an old token deletes the record": (
+        replace(PROTOCOL, logout_leaves_tombstone=False),
+        "take over, logout of it",
+        Invariant.LOGGED_OUT,
+    ),
+    "a surplus family of an old token is remembered briefly": (
+        replace(PROTOCOL, surplus_of_old="brief tombstone"),
+        "cap of 1, take over, time, login",
+        Invariant.NO_REVIVAL,
+    ),
 }
 """What each rule is for: without it, this invariant fails in this scenario."""
 
@@ -230,6 +348,28 @@ def test_a_login_where_postgresql_went_back_to_an_earlier_keeping():
     state, _ = run_alone(PROTOCOL, before, keep, "P2")
     state = state._replace(accounts=before.accounts)
     assert run_alone(PROTOCOL, state, Step("log_in"), "P3")[1] == opened
+
+
+@pytest.mark.parametrize("name", ["rotate twice, rotation, time", "take over, time"])
+def test_without_blacklisting_a_superseded_token_is_rotated(name: str):
+    """Then I10 and I11 are not asked for. All others hold."""
+    rules = replace(PROTOCOL, strict=False)
+    assert not (found := violations(name, rules)), shown(found)
+    state, _ = run_alone(rules, ANN, LOGIN_JWT, "S0")
+    for generation, outcome in ((0, 1), (0, 1), (1, 2), (0, 3)):
+        state, result = run_alone(rules, state, rotate(generation), "P")
+        assert result.rotation[1] == outcome
+
+
+def test_a_rotation_that_arrives_twice_may_count_as_reuse():
+    """It ends the family if the client has used the successor in between: accepted, and rare."""
+    state, _ = run_alone(PROTOCOL, ANN, LOGIN_JWT, "S0")
+    read = value_at(state, "session:S0.1")
+    arriving = (stores.rotate, "session:S0.1", 0, 8, PROTOCOL, read)
+    state, first = stores.execute(state, arriving)
+    assert stores.execute(state, arriving) == (state, first)
+    state, _ = run_alone(PROTOCOL, state, rotate(1), "P1")
+    assert stores.execute(state, arriving)[1] == "reused"
 
 
 def play(faults: Faults, first: int, count: int) -> None:
