@@ -4,14 +4,14 @@ It differs in one point: a token ends after SESSION_LIFETIME without use, and th
 end. Only the scheme `Token` counts, as in the library.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aiohttp import web
 
 from handlers.app_keys import ACCESS
 from handlers.dialects import drf
-from handlers.dialects.drf import PASSWORD, Text, read_data, read_fields
+from handlers.dialects.drf import Text, read_data, read_fields
 from handlers.http.response import Response, json_response
 from handlers.mounts import check_path
 from handlers.proxies import client_of
@@ -19,6 +19,7 @@ from handlers.routes import Dialect, Routes
 from store.session_record import SessionSpec
 
 SESSION = SessionSpec("authtoken")
+PASSWORD = replace(drf.PASSWORD, allows_nul=False)
 PATH = "/api-token-auth"
 
 

@@ -17,7 +17,6 @@ from handlers.app_keys import ACCESS
 from handlers.dialects import drf
 from handlers.dialects.drf import (
     OPTIONAL_EMAIL,
-    PASSWORD,
     USERNAME,
     Text,
     check_object,
@@ -51,6 +50,8 @@ PATHS = {
     "/user": "user_path",
 }
 MAX_LIFETIME = 3650 * 86_400
+EMAIL = replace(OPTIONAL_EMAIL, invalid=OPTIONAL_EMAIL.checks[0][1])
+PASSWORD = replace(drf.PASSWORD, allows_nul=False)
 LOGIN_FIELDS = ("expiry", "token", "user")
 USER_FIELDS = ("id", "username", "email", "first_name", "last_name", "is_staff", "is_superuser")
 
@@ -61,8 +62,8 @@ class Options:
 
     `lifetime` is TOKEN_TTL in seconds and `time_zone` that of `expiry`. `user` has the fields of
     the user that a login returns, none by default, `login_fields` the order of what it returns,
-    and `login` says what the field `username` may be. An endpoint whose path is "" does not exist.
-    See docs/contracts/knox.md#options.
+    and `login` says what the field `username` may be. Without `basic`, a login takes a body alone.
+    An endpoint whose path is "" does not exist. See docs/contracts/knox.md#options.
     """
 
     lifetime: int = 36_000
@@ -70,6 +71,7 @@ class Options:
     time_zone: str = "UTC"
     login_fields: tuple[str, ...] = LOGIN_FIELDS
     login: Literal["username", "email", "either"] = "username"
+    basic: bool = True
     trim_passwords: bool = False
     login_path: str = "/login"
     logout_path: str = "/logout"
@@ -126,7 +128,7 @@ routes = Routes(drf.render_error, drf.TOKEN_CHECKS)
 async def login(request: web.Request) -> Response:
     """POST /login: log in by HTTP Basic or by a body, and return a new token with its expiry."""
     options = request.app[OPTIONS]
-    basic = read_basic(request)
+    basic = read_basic(request) if options.basic else None
     username, password = basic or await read_credentials(request)
     name = drf.login_name(username, options.login)
     try:
@@ -147,7 +149,7 @@ async def register(request: web.Request) -> Response:
     """POST /register: create an account, and return what a login returns."""
     options, data = request.app[OPTIONS], await read_data(request)
     password = replace(PASSWORD, trim=options.trim_passwords)
-    username, email, password_text = read_fields(data, USERNAME, OPTIONAL_EMAIL, password)
+    username, email, password_text = read_fields(data, USERNAME, EMAIL, password)
     account, [issued] = await request.app[ACCESS].register(
         NewAccount(username, email or None), password_text, [SESSION], client=client_of(request)
     )
@@ -199,12 +201,13 @@ def read_basic(request: web.Request) -> tuple[str, str] | None:
 async def read_credentials(request: web.Request) -> tuple[str, str]:
     """Return user and password of a body.
 
-    Raises MissingToken for a body without either field, and what `drf.read_data` raises.
+    Raises MissingToken for a body without either field where HTTP Basic was possible, and what
+    `drf.read_data` raises.
     """
-    data = check_object(await read_parsed(request))
-    if data.keys().isdisjoint(("username", "password")):
+    options, data = request.app[OPTIONS], check_object(await read_parsed(request))
+    if options.basic and data.keys().isdisjoint(("username", "password")):
         raise MissingToken
-    password = replace(PASSWORD, trim=request.app[OPTIONS].trim_passwords)
+    password = replace(PASSWORD, trim=options.trim_passwords)
     username, password_text = read_fields(data, Text("username"), password)
     return username, password_text
 

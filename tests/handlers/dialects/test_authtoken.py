@@ -105,7 +105,7 @@ FIELDS = [
     ({"username": " ", "password": ""}, {"username": BLANK, "password": BLANK}),
     ({"username": None, "password": None}, {"username": NULL, "password": NULL}),
     ({"username": {}, "password": False}, {"username": NOT_A_STRING, "password": NOT_A_STRING}),
-    ({"username": "a\0", "password": " "}, {"username": NUL}),
+    ({"username": "a\0", "password": " \0"}, {"username": NUL, "password": NUL}),
     ([CREDENTIALS], not_an_object("list")),
     (1, not_an_object("int")),
 ]

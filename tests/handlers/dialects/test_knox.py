@@ -184,7 +184,7 @@ FIELDS = [
     ({"username": " ", "password": ""}, {"username": BLANK, "password": BLANK}),
     ({"username": None, "password": None}, {"username": NULL, "password": NULL}),
     ({"username": [], "password": True}, {"username": NOT_A_STRING, "password": NOT_A_STRING}),
-    ({"username": "te\0st", "password": "\0"}, {"username": NUL}),
+    ({"username": "te\0st", "password": "\0"}, {"username": NUL, "password": NUL}),
     ([CREDENTIALS], not_an_object("list")),
     ("test", not_an_object("str")),
     (None, not_an_object("NoneType")),
@@ -317,6 +317,7 @@ def user_of(fields):
 
 TAKEN_NAME = ["A user with that username already exists."]
 TAKEN_EMAIL = ["A user with that email already exists."]
+BAD_EMAIL = ["Enter a valid email address."]
 BAD_NAME = "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ "
 REGISTRATIONS = [
     ({}, {"username": REQUIRED, "password": REQUIRED}),
@@ -327,7 +328,7 @@ REGISTRATIONS = [
     ),
     (
         {"username": "a b", "password": "x", "email": "x"},
-        {"username": [f"{BAD_NAME}characters."], "email": ["Enter a valid email address."]},
+        {"username": [f"{BAD_NAME}characters."], "email": BAD_EMAIL},
     ),
     (
         {"username": "a" * 151, "password": "x"},
@@ -339,6 +340,11 @@ REGISTRATIONS = [
         {"username": "TEST", "password": "x", "email": "test@TEST.com"},
         {"username": TAKEN_NAME, "email": TAKEN_EMAIL},
     ),
+    (
+        {"username": True, "password": {}, "email": []},
+        {"username": NOT_A_STRING, "email": BAD_EMAIL, "password": NOT_A_STRING},
+    ),
+    ({"username": "a", "password": "\0"}, {"password": NUL}),
     ([NEW], not_an_object("list")),
 ]
 
@@ -430,7 +436,7 @@ async def test_who_can_log_in(aiohttp_client, settings, clean, login, accepted):
 
 async def test_the_customary_set(aiohttp_client, settings, clean):
     """Of docs/contracts/knox.md#projects-with-a-registration."""
-    options = "user=id,username,email&login-fields=user,token&trim-passwords=on"
+    options = "user=id,username,email&login-fields=user,token&basic=off&trim-passwords=on"
     text = f"knox=/api/auth?{options}&register-path=/register&user-path=/user"
     client = await with_options(aiohttp_client, settings, text)
     user = {"id": 2, **user_of(NEW)}
@@ -445,9 +451,17 @@ async def test_the_customary_set(aiohttp_client, settings, clean):
         Row(USER, None, 401, INVALID_TOKEN, token("<third>"), CHALLENGE),
         Row(USER, None, 200, user, token("<first>")),
         Row(REGISTER, {**NEW, "username": "b", "password": " "}, 400, {"password": BLANK}),
-        wrong(basic("ada: first engine ")),  # HTTP Basic trims nothing
+        Row(LOGIN, None, 400, {"username": REQUIRED, "password": REQUIRED}),
+        Row(LOGIN, {}, 400, {"username": REQUIRED, "password": REQUIRED}, basic("ada:x")),
+        Row(LOGIN, trimmed, 200, {"user": user, "token": "<fourth = 64 hex>"}, basic("ada:x")),
     ]
     await play(client, rows, at=at)
+
+
+async def test_basic_trims_nothing(aiohttp_client, settings, clean):
+    client = await with_options(aiohttp_client, settings, "knox=/?trim-passwords=on")
+    spaces = {"username": "test", "password": " test "}
+    await play(client, [wrong(basic("test:test ")), Row(LOGIN, spaces, 200, issued("one"))])
 
 
 async def test_no_registration_and_no_user_by_default(aiohttp_client, settings, clean):
@@ -494,6 +508,7 @@ BAD_OPTIONS = {
     "user-path=/user": "user-path needs user, the fields of its response",
     "register-path=register": "register-path must be a path such as /auth/login",
     "register-path=/": "register-path must be a path such as /auth/login",
+    "basic=yes": "basic must be on or off",
     "trim-passwords=yes": "trim-passwords must be on or off",
     "time-zone=Mars": "time-zone 'Mars' is unknown",
     "time-zone=/etc/passwd": "time-zone '/etc/passwd' is unknown",
