@@ -1,20 +1,16 @@
 """Rate limits, counted in Redis for all servers together.
 
-Each limit is a fixed window of the library `limits`. Every attempt counts, successful or not, and
-before any look-up, so a limit discloses nothing about an account. The limits of names and accounts
-are counted per client address, so no client can lock out the owner of an account.
+Each limit is a fixed window, which begins with its first attempt. Every attempt counts, successful
+or not, and before any look-up, so a limit discloses nothing about an account. The limits of names
+and accounts are counted per client address, so no client can lock out the owner of an account.
+
+    limit:LIMITER/<what>/…/<amount>/<multiple>/<unit>    attempts in this window, which EX ends
 """
 
 import asyncio
 import hashlib
 import re
-import time
 from typing import NamedTuple
-
-from limits import RateLimitItem as Limit
-from limits import parse_many
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
 
 from store.account import Login
 from store.client import Client
@@ -25,6 +21,41 @@ from store.redis.client import Redis
 __all__ = ["Limit", "Limits", "RateLimits", "parse_limit"]
 
 _LONGEST = 366 * 86_400
+_SECONDS = {
+    "second": 1,
+    "minute": 60,
+    "hour": 3600,
+    "day": 86_400,
+    "month": 30 * 86_400,
+    "year": 360 * 86_400,
+}
+_TEXT = re.compile(
+    rf"([0-9]{{1,9}})\s*(?:/|per)\s*(?:([1-9][0-9]{{0,8}})\s*)?({'|'.join(_SECONDS)})s?"
+)
+
+# KEYS: a window. ARGV: how long a new one lasts. Returns the attempts in it, this one included.
+_COUNT = """
+local attempts = redis.call('INCR', KEYS[1])
+if attempts == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return attempts
+"""
+
+
+class Limit(NamedTuple):
+    """At most `amount` attempts in a window of `multiple` units, such as minutes."""
+
+    amount: int
+    multiple: int
+    unit: str
+
+    @property
+    def seconds(self) -> int:
+        """How long a window lasts."""
+        return self.multiple * _SECONDS[self.unit]
+
+    def key(self, what: tuple[str, ...]) -> str:
+        """Return the key of the window that counts attempts at this."""
+        return "/".join(("limit:LIMITER", *what, str(self.amount), str(self.multiple), self.unit))
 
 
 class RateLimits(NamedTuple):
@@ -53,12 +84,7 @@ class Limits:
         mail: Limit,
     ) -> None:
         """Limit logins by name and address, logins and registrations by address, refreshes."""
-        storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limit")
-        # The client of REDIS_URL, whichever kind it is, and its one pool.
-        storage.bridge.storage = redis.client  # type: ignore[attr-defined]
-        storage.bridge.register_scripts()
         self._redis = redis
-        self._windows = FixedWindowRateLimiter(storage)
         self._login, self._address, self._register = login, address, register
         self._refresh, self._mail = refresh, mail
 
@@ -72,12 +98,13 @@ class Limits:
     async def may_try(self, login: Login, account_id: int | None, client: Client) -> bool:
         """Return whether this account has had fewer wrong passwords than its limit."""
         key = self._wrong(login, account_id, client)
-        return bool(await self._redis.execute(self._windows.test(self._login, *key)))
+        wrong = await self._redis.execute(self._redis.client.get(self._login.key(key)))
+        return int(wrong or 0) < self._login.amount
 
     async def count_wrong(self, login: Login, account_id: int | None, client: Client) -> None:
         """Count a wrong password: of an account, or of a name without one, which costs the same."""
         key = self._wrong(login, account_id, client)
-        await self._redis.execute(self._windows.hit(self._login, *key))
+        await self._allows(self._login, *key)
 
     async def register(self, client: Client) -> None:
         """Count a registration from this address."""
@@ -115,7 +142,7 @@ class Limits:
         Clients are not told, so nobody learns whether an address has an account.
         """
         digest = _digest(Login(email=address))
-        allowed = await self._redis.execute(self._windows.hit(self._mail, "mail", digest))
+        allowed = await self._allows(self._mail, "mail", digest)
         return allowed and (account_id is None or await self.may_mail_account(account_id))
 
     async def may_reset(self, address: str) -> bool:
@@ -124,28 +151,31 @@ class Limits:
         Counted apart from other messages to the address, which only an account's address gets.
         """
         digest = _digest(Login(email=address))
-        return bool(await self._redis.execute(self._windows.hit(self._mail, "reset-mail", digest)))
+        return await self._allows(self._mail, "reset-mail", digest)
 
     async def may_mail_account(self, account_id: int) -> bool:
         """Count a message to an account; return whether to send it."""
-        key = ("account-mail", str(account_id))
-        return bool(await self._redis.execute(self._windows.hit(self._mail, *key)))
+        return await self._allows(self._mail, "account-mail", str(account_id))
 
     async def may_notify(self, account_id: int) -> bool:
         """Count a notice of what happened to an account; return whether to send it.
 
         Counted apart from other messages, which anyone can request until their limit is reached.
         """
-        key = ("notices", str(account_id))
-        return bool(await self._redis.execute(self._windows.hit(self._mail, *key)))
+        return await self._allows(self._mail, "notices", str(account_id))
 
     def _wrong(self, login: Login, account_id: int | None, client: Client) -> tuple[str, str, str]:
         return "wrong", _digest(login) if account_id is None else str(account_id), client.network
 
     async def _hit(self, limit: Limit, *what: str) -> None:
-        if not await self._redis.execute(self._windows.hit(limit, *what)):
-            stats = await self._redis.execute(self._windows.get_window_stats(limit, *what))
-            raise RateLimited(max(1.0, stats.reset_time - time.time()))
+        if not await self._allows(limit, *what):
+            left = await self._redis.execute(self._redis.client.ttl(limit.key(what)))
+            raise RateLimited(max(1, left))
+
+    async def _allows(self, limit: Limit, *what: str) -> bool:
+        """Count an attempt; return whether it is within the limit."""
+        counting = self._redis.client.eval(_COUNT, 1, limit.key(what), limit.seconds)
+        return bool(await self._redis.execute(counting) <= limit.amount)
 
 
 def _digest(login: Login) -> str:
@@ -157,11 +187,10 @@ def _digest(login: Login) -> str:
 
 def parse_limit(text: str) -> Limit:
     """Return a limit such as `20 per 5 minutes` or `60/hour`. Raises ValueError."""
-    if not re.fullmatch(r"[0-9]{1,9}\s*(/|per)\s*([1-9][0-9]{0,8}\s*)?[a-z]+", text.lower()):
+    match = _TEXT.fullmatch(text.lower())
+    if not match or int(match[1]) < 1:
         raise ValueError(text)
-    limits = parse_many(text)
-    if len(limits) != 1 or limits[0].amount < 1:
-        raise ValueError(text)
-    if not 1 <= limits[0].get_expiry() <= _LONGEST:
+    limit = Limit(int(match[1]), int(match[2] or 1), match[3])
+    if limit.seconds > _LONGEST:
         raise BadValue("the time must be from one second to a year")
-    return limits[0]
+    return limit

@@ -214,14 +214,6 @@ USES = (
         "a client's connection stops being read",
     ),
     Use(
-        "limits",
-        "limits.aio.storage.redis.RedisStorage",
-        (),
-        "store/limits.py",
-        "its bridge gets the server's own client: Sentinel and Cluster too, with one pool",
-        "the server does not start, or limits are counted in a Redis on localhost",
-    ),
-    Use(
         "prometheus-client",
         "prometheus_client.Histogram",
         ("_sum", "_buckets", "_upper_bounds"),

@@ -58,7 +58,6 @@ LIBRARIES = {
     "hiredis": ["store.redis"],
     "idna": ["mail", "store"],
     "jinja2": ["mail.messages"],
-    "limits": ["store.limits"],
     "multipart": ["handlers.forms"],
     "opentelemetry": ["telemetry.store_spans", "telemetry.tracing"],
     "orjson": ["handlers", "telemetry.log"],

@@ -27,7 +27,6 @@ from aiohttp_cors import CorsConfig
 from aiohttp_cors.abc import AbstractRouterAdapter
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import KNOWN_SETTINGS
-from limits.aio.storage import RedisStorage
 from multipart import MultipartSegment, PushMultipartParser
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from redis.asyncio import BlockingConnectionPool
@@ -593,7 +592,7 @@ def test_workaround_a_unix_socket_is_set_up_twice():
     )
 
 
-# aiopg, limits, prometheus-client, gunicorn, opentelemetry, what the wheels bundle
+# aiopg, prometheus-client, gunicorn, opentelemetry, what the wheels bundle
 
 
 def test_aiopg_asks_select_of_its_module_about_one_descriptor():
@@ -614,22 +613,6 @@ def test_aiopg_removes_its_reader_at_each_close():
     assert "remove_reader(self._fileno)" in source
     assert "self._fileno = None" not in source
     assert {"_loop", "_fileno"} <= names_of(aiopg.Connection)
-
-
-def test_limits_counts_by_the_client_of_its_bridge():
-    registered = []
-
-    class Client:
-        def register_script(self, script):
-            registered.append(script)
-
-    storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limit")
-    bridge = storage.bridge
-    bridge.storage = Client()
-    bridge.register_scripts()
-    assert registered
-    assert bridge.connection_getter(False) is bridge.storage
-    assert bridge.connection_getter(True) is bridge.storage
 
 
 def test_a_histogram_counts_in_buckets_that_do_not_overlap():

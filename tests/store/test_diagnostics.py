@@ -19,7 +19,7 @@ RARELY = [parse_limit("1/hour")] * 5
 @pytest.fixture(scope="module")
 def restricted_url() -> Iterator[str]:
     """A Redis of a provider that has renamed commands."""
-    renamed = [word for name in ("INFO", "EVALSHA") for word in ("--rename-command", name, "")]
+    renamed = [word for name in ("INFO", "EVAL") for word in ("--rename-command", name, "")]
     with redis_servers.alone(*renamed) as url:
         yield url
 
