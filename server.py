@@ -3,6 +3,11 @@
 No other file reads the environment. app.py composes the application, store/core.py the stores.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # while modules are imported: they leave little garbage, and each run takes 40 ms
+
 import contextlib
 import os
 import sys
@@ -20,6 +25,8 @@ def main() -> int:
     """Run the command line; return the exit status."""
     try:
         run = commands.parse(sys.argv[1:])  # `--help` works under a bad setting, too
+        gc.freeze()
+        gc.enable()
         settings = read_settings(os.environ)
         with _shared_metrics(settings.workers > 1):
             return run(settings)

@@ -14,7 +14,6 @@ BadValue for values that do not go together. Handlers read the options from the 
 
 import dataclasses
 import re
-import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,6 +61,8 @@ def parse_mounts(text: str, dialects: Mapping[str, Dialect]) -> dict[str, Mount]
 
 def read_mounts(file: Path, dialects: Mapping[str, Dialect]) -> dict[str, Mount]:
     """Return the mounts of a TOML file. Raises BadValue with the reason."""
+    import tomllib  # noqa: PLC0415  # most servers have no such file
+
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -7,7 +7,6 @@ Options add the two endpoints that projects add: the registration and the user.
 
 import base64
 import datetime
-import zoneinfo
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -214,7 +213,11 @@ async def read_credentials(request: web.Request) -> tuple[str, str]:
 
 def zone(name: str) -> datetime.tzinfo:
     """Return a time zone. UTC needs no database of time zones."""
-    return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
+    if name == "UTC":
+        return datetime.UTC
+    import zoneinfo  # noqa: PLC0415  # most servers have UTC
+
+    return zoneinfo.ZoneInfo(name)
 
 
 def expiry(seconds: float, time_zone: str) -> str:

@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
@@ -85,7 +86,8 @@ def apply_middleware(
     """
     handle, render_error = endpoint.handler, endpoint.render_error
     log, metrics, draining = app[REQUEST_LOG], app[METRICS], app[DRAINING]
-    shared, preflight, longer_preflight = _common_headers(app, endpoint)
+    headers = _cors_headers(app[ALLOW_ORIGIN]) if endpoint.cors else _no_cors(endpoint.methods)
+    shared, preflight, longer_preflight = headers
     # Envoy forwards any OPTIONS to an endpoint that no page of another origin may use.
     preflight_method = hdrs.METH_OPTIONS if endpoint.cors or not endpoint.options else ""
     calls_handler = endpoint.options
@@ -145,14 +147,9 @@ def traced(handle: RouteHandler, tracing: "Tracing", route: str, dialect: str) -
     return in_span
 
 
-def _common_headers(
-    app: web.Application, endpoint: Endpoint
-) -> tuple[SharedHeaders, SharedHeaders, SharedHeaders]:
+@cache
+def _cors_headers(origin: str) -> tuple[SharedHeaders, SharedHeaders, SharedHeaders]:
     """Return the headers of responses, of preflights, and of preflights for more headers."""
-    if not endpoint.cors:
-        options = SharedHeaders({**_SERVER, hdrs.ALLOW: allow_header(endpoint.methods)})
-        return SharedHeaders(_SERVER), options, options
-    origin = app[ALLOW_ORIGIN]
     origin_headers = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin, **EXPOSED_HEADERS} if origin else {}
     common = {**origin_headers, **SHARED_HEADERS}
     return (
@@ -160,6 +157,13 @@ def _common_headers(
         SharedHeaders({**common, **_PREFLIGHT}),
         SharedHeaders({**common, **_PREFLIGHT, **_MORE_HEADERS}),
     )
+
+
+@cache
+def _no_cors(methods: tuple[str, ...]) -> tuple[SharedHeaders, SharedHeaders, SharedHeaders]:
+    """Return the same of an endpoint that no page of another origin may use."""
+    options = SharedHeaders({**_SERVER, hdrs.ALLOW: allow_header(methods)})
+    return SharedHeaders(_SERVER), options, options
 
 
 def _requests_more_headers(request: web.Request) -> bool:

@@ -15,7 +15,6 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 
 from store.batching import IN_FLIGHT
 from store.errors import Unavailable, first_line
-from store.redis.cluster import Cluster
 from store.redis.connection import (
     IDLE_SECONDS,
     LiveConnection,
@@ -179,6 +178,8 @@ class ClusterRedis(Redis):
     def __init__(
         self, at: Nodes, pool_size: int, timeout: float, trust: Trust, observer: Observer
     ) -> None:
+        from store.redis.cluster import Cluster  # noqa: PLC0415  # most servers have one Redis
+
         client = Cluster(at, pool_size, timeout, trust, observer)
         super().__init__(client, timeout, trust, observer=observer)
         self._turns = asyncio.Semaphore(pool_size)  # redis-py's cluster pools raise, do not wait
@@ -205,7 +206,7 @@ class ClusterRedis(Redis):
         await self._execute(self._ping())
 
     def _ping(self) -> Awaitable[Any]:
-        reply: Awaitable[Any] = self.client.ping(target_nodes=Cluster.PRIMARIES)
+        reply: Awaitable[Any] = self.client.ping(target_nodes=self.client.PRIMARIES)
         return reply
 
     async def _get_many(self, keys: list[str], deadline: float) -> list[bytes | None]:
