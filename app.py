@@ -50,6 +50,7 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     all_origins = settings.cors_origins == ("*",)
     app[app_keys.ALLOW_ORIGIN] = "*" if all_origins else ""
     app[app_keys.PUBLIC_URL] = settings.public_url
+    app[app_keys.PRODUCT] = settings.product_name
     app[PROXIES] = Proxies(settings.trusted_proxies)
     app[app_keys.BODY_TIMEOUT] = settings.body_timeout
     app[app_keys.PICTURE_LIMITS] = app_keys.PictureLimits(
@@ -117,7 +118,7 @@ async def _open_core(
         app[CORE] = core
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
-        app[app_keys.RECOVERY] = core.recovery
+        app[app_keys.RECOVERY], app[app_keys.FACTORS] = core.recovery, core.factors
         app[app_keys.ADMIN], app[app_keys.DIRECTORY] = core.admin, core.directory
         app[app_keys.IDEMPOTENCY_KEYS] = core.idempotency_keys
         if core.limits:

@@ -21,6 +21,7 @@ def core_options(settings: Settings) -> CoreOptions:
         settings.register_limit,
         settings.refresh_limit,
         settings.mail_limit,
+        settings.code_limit,
     )
     return CoreOptions(
         database_url=settings.database_url,

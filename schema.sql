@@ -11,7 +11,7 @@ create table if not exists schema_version (
 
 -- The newest of store/migrations/; or 1, if this is run by hand on a first release's database.
 insert into schema_version (version, folding)
-select case when to_regclass('gallery') is null then 7 else 1 end,
+select case when to_regclass('gallery') is null then 8 else 1 end,
        case when to_regclass('gallery') is null then 2 else 1 end
     on conflict do nothing;
 
@@ -45,6 +45,8 @@ create table if not exists account (
     is_active       boolean     not null default true,
     -- False until the link of a registration that asks for one was used.
     activated       boolean     not null default true,
+    -- Whether a password alone does not let it in: true while `totp` has a confirmed secret.
+    second_factor   boolean     not null default false,
     is_staff        boolean     not null default false,
     is_superuser    boolean     not null default false,
     -- NULL when never given: fardel returns null, the other dialects "".
@@ -204,3 +206,49 @@ create table if not exists idempotent_request (
     primary key (service, key)
 );
 create index if not exists idempotent_request_created on idempotent_request (created);
+
+-- The secret that an account shares with an authenticator app.
+create table if not exists totp (
+    account_id  bigint primary key references account on delete cascade,
+    -- Encrypted under a key that is derived from a secret key (store/sealing.py).
+    secret      bytea       not null,
+    -- When a code of it was given for the first time; NULL until then, and it has no effect.
+    confirmed_at timestamptz,
+    -- The step of the last code that was accepted. No code of it or of an earlier one is.
+    last_step   bigint      not null default 0
+);
+
+-- Codes for owners who have lost the authenticator app. A used one is deleted.
+create table if not exists recovery_code (
+    account_id  bigint      not null references totp on delete cascade,
+    -- The SHA-256 of a code of 80 random bits.
+    digest      bytea       not null,
+    primary key (account_id, digest)
+);
+
+-- The public keys of authenticators (Web Authentication).
+create table if not exists passkey (
+    -- The credential's id.
+    id          bytea       primary key,
+    account_id  bigint      not null references account on delete cascade,
+    -- COSE, as the authenticator gave it.
+    public_key  bytea       not null,
+    -- The authenticator's counter of signatures; 0 if it has none.
+    sign_count  bigint      not null,
+    name        text        not null,
+    created     timestamptz not null default now(),
+    last_used   timestamptz
+);
+create index if not exists passkey_account on passkey (account_id);
+
+-- Accounts of OpenID providers that log in to an account.
+create table if not exists identity (
+    -- As OIDC_PROVIDERS names it.
+    provider    text collate "C" not null,
+    -- The claim `sub`.
+    subject     text collate "C" not null,
+    account_id  bigint      not null references account on delete cascade,
+    created     timestamptz not null default now(),
+    primary key (provider, subject)
+);
+create index if not exists identity_account on identity (account_id);

@@ -169,6 +169,7 @@ class Settings:
     register_limit: Limit = _rate("60 per hour")  # noqa: RUF009
     refresh_limit: Limit = _rate("60 per 10 minutes")  # noqa: RUF009
     mail_limit: Limit = _rate("5 per hour")  # noqa: RUF009
+    code_limit: Limit = _rate("10 per 15 minutes")  # noqa: RUF009
     bcrypt_rounds: int = whole(12, 4, 16)
     password_wait: float = seconds(5, 0.1, 3600)
     store_timeout: float = seconds(0.8, 0.05, 60)

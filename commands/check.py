@@ -111,7 +111,7 @@ async def _look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
             for finding in await _judged(redis, settings):
                 yield finding
             limit = settings.register_limit
-            problem = await limits_problem(Limits(redis, *[limit] * 5))
+            problem = await limits_problem(Limits(redis, *[limit] * 6))
             fine, bad = "Redis counts attempts", f"Redis cannot count attempts: {problem}"
             yield either(problem is None, fine, bad, Level.WRONG)
             options = core_options(settings)

@@ -22,6 +22,7 @@ from store.jwt_sessions import JwtSessions
 from store.limits import Limits
 from store.pictures import Pictures
 from store.recovery import Recovery
+from store.second_factors import SecondFactors
 from telemetry.log import RequestLog
 from telemetry.metrics import Metrics
 
@@ -32,6 +33,8 @@ ACCESS = web.AppKey("access", Access)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 PICTURES = web.AppKey("pictures", Pictures)
 
+PRODUCT = web.AppKey("product", str)
+"""The name of the product, in pages and in authenticator apps."""
 PUBLIC_URL = web.AppKey("public_url", str)
 """The beginning of the URLs of pictures; "" to take it from the request."""
 
@@ -57,6 +60,7 @@ REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
 ADMIN = web.AppKey("admin", Admin)
 DIRECTORY = web.AppKey("directory", Directory)
 IDEMPOTENCY_KEYS = web.AppKey("idempotency_keys", IdempotencyKeys)
+FACTORS = web.AppKey("factors", SecondFactors)
 IMAGES = web.AppKey("images", Images)
 JWTS = web.AppKey("jwts", JwtSessions)
 """Present if a mounted dialect issues JWTs."""

@@ -1,11 +1,10 @@
 """Errors of the dialect latchkey and of /internal: RFC 9457 problem details with a stable code.
 
-Contract: docs/contracts/latchkey.md#errors. docs/errors.md has the tables that are here, and
-/docs/errors shows them.
+Contract: docs/contracts/latchkey.md#errors. The codes are in handlers/problem_codes.py.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,26 +29,32 @@ from handlers.errors import (
 )
 from handlers.http.response import Response, retry_after
 from handlers.picture_upload import NotBase64, NothingSent, PictureMissing
+from handlers.problem_codes import PROBLEMS
 from store.errors import (
     AppError,
     BadCredentials,
     BadPicture,
     BadToken,
     Busy,
+    ChallengeInvalid,
     CursorExpired,
     EmailNotVerified,
+    FactorExists,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     Inactive,
     LinkExpired,
     LinkInvalid,
+    NoFactor,
     NoSuchPicture,
     PictureProblem,
     RateLimited,
+    SecondFactorRequired,
     Taken,
     TokenProblem,
     Unavailable,
     Unstorable,
+    WrongCode,
     WrongPassword,
 )
 
@@ -58,133 +63,6 @@ TYPE = "/docs/errors#{}"
 """The `type` of a problem: a page of this server, relative as RFC 9457, 3.1.1 allows."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
-
-
-class Problem(NamedTuple):
-    """A row of the table of errors."""
-
-    status: int
-    title: str
-    advice: str
-    """What an app should do."""
-
-
-PROBLEMS = {
-    "invalid_json": Problem(400, "The body is not valid JSON.", "Fix the app."),
-    "invalid_body": Problem(
-        400,
-        "The body is cut off or not what its type says, or a header occurs twice.",
-        "Send the request again once.",
-    ),
-    "link_invalid": Problem(
-        400,
-        "The link was used, or is not valid any more.",
-        "Offer to send a new link.",
-    ),
-    "link_expired": Problem(400, "The link has expired.", "Offer to send a new link."),
-    "invalid_credentials": Problem(
-        401, "The login or the password is wrong.", "Let the user try again, or reset the password."
-    ),
-    "token_missing": Problem(401, "The request has no token.", "Fix the app, or show the login."),
-    "token_unknown": Problem(
-        401, "The token is not one of this server.", "Delete the token and show the login."
-    ),
-    "token_expired": Problem(
-        401, "The session has expired.", "Delete the token and show the login."
-    ),
-    "token_revoked": Problem(401, "The session was ended.", "Delete the token and show the login."),
-    "account_disabled": Problem(
-        403, "The account has been disabled.", "Tell the user to contact support."
-    ),
-    "email_not_verified": Problem(
-        403, "The e-mail address is not verified.", "Ask the user to open the link in the e-mail."
-    ),
-    "insufficient_scope": Problem(
-        403, "The service key may not do this.", "Use a service key with a wider scope."
-    ),
-    "superuser_required": Problem(
-        403,
-        "Only a superuser who logged in through this API may do this.",
-        "Tell the user that the account has no such rights.",
-    ),
-    "fresh_login_required": Problem(
-        403,
-        "This requires a login within the last 10 minutes.",
-        "Ask for the password, log in again, then repeat the request with the new token.",
-    ),
-    "own_account": Problem(
-        403,
-        "Superusers cannot delete, disable or demote themselves.",
-        "Tell the user to ask another superuser.",
-    ),
-    "not_found": Problem(404, "There is nothing here.", "Fix the app, or reload the list."),
-    "method_not_allowed": Problem(405, "The path does not support this method.", "Fix the app."),
-    "timeout": Problem(408, "The body did not arrive in time.", "Send the request again."),
-    "taken": Problem(
-        409, "The username or the e-mail is taken.", "Show `errors` beside the fields."
-    ),
-    "idempotency_key_in_use": Problem(
-        409,
-        "The request with this Idempotency-Key is still being processed.",
-        "Wait for `Retry-After` seconds, then try again.",
-    ),
-    "cursor_expired": Problem(
-        410,
-        "Events after this cursor were deleted.",
-        "Read all accounts again, then the events without a cursor.",
-    ),
-    "precondition_failed": Problem(
-        412,
-        "It was changed after it was read.",
-        "Read it again, and let the user decide.",
-    ),
-    "payload_too_large": Problem(
-        413, "The body is too large.", "Send less; shrink a picture before you send it."
-    ),
-    "uri_too_long": Problem(414, "The request line is too long.", "Fix the app."),
-    "unsupported_media_type": Problem(
-        415, "The body has an unsupported content type or encoding.", "Fix the app."
-    ),
-    "invalid_fields": Problem(
-        422, "Some fields are not valid.", "Show `errors` beside the fields."
-    ),
-    "wrong_password": Problem(
-        422, "The current password is wrong.", "Let the user type the password again."
-    ),
-    "idempotency_key_reused": Problem(
-        422,
-        "Another request was sent with this Idempotency-Key.",
-        "Use a new key for each request that is not a repetition.",
-    ),
-    "rate_limited": Problem(
-        429, "There were too many attempts.", "Wait for `Retry-After` seconds, then try again."
-    ),
-    "headers_too_large": Problem(431, "The headers are too large.", "Fix the app."),
-    "internal": Problem(500, "The server failed.", "Report it with the response's `X-Request-ID`."),
-    "unavailable": Problem(
-        503,
-        "The service is temporarily unavailable.",
-        "Keep the token. Wait for `Retry-After` seconds, then try again.",
-    ),
-}
-"""Every code, in the order of its status."""
-
-FIELD_CODES = {
-    "required": "The field is missing, null or empty.",
-    "unknown": "The endpoint has no such field.",
-    "invalid": "The value has the wrong type, form or characters.",
-    "too_long": "The value has too many characters.",
-    "too_short": "The new password has too few characters.",
-    "too_common": "The new password is one of the most common.",
-    "too_similar": "The new password is too similar to the username or the e-mail.",
-    "breached": "The new password is known from a data breach.",
-    "taken": "Another account has this username or this e-mail.",
-    "not_found": "The gallery has no such picture, or the search no such account.",
-    "unsupported": "The image has a format that is not supported.",
-    "damaged": "The image is damaged or cut off.",
-    "too_large": "The image has too many pixels, or takes too long to read.",
-}
-"""The codes of fields in `errors`, each with its meaning."""
 
 
 class FieldError(NamedTuple):
@@ -249,9 +127,18 @@ def render_error(error: AppError) -> Response:
             return _problem("taken", errors=errors)
         case BadCredentials():
             return _problem("invalid_credentials", BEARER)
+        case SecondFactorRequired():
+            more: dict[str, Any] = {"methods": list(error.methods)}
+            if error.challenge:
+                more["challenge"] = error.challenge
+            return _problem(error.code, BEARER, more=more)
+        case ChallengeInvalid():
+            return _problem(error.code, BEARER)
         case CursorExpired() | IdempotencyKeyReused():
             return _problem(error.code)
         case Inactive() | EmailNotVerified() | WrongPassword() | LinkInvalid() | LinkExpired():
+            return _problem(error.code)
+        case WrongCode() | NoFactor() | FactorExists():
             return _problem(error.code)
         case MissingToken() | BadHeader(spaces=False):
             return _problem("token_missing", BEARER)
@@ -291,9 +178,14 @@ def _field(field: str, code: str, message: str) -> Response:
 
 
 def _problem(
-    code: str, headers: dict[str, str] | None = None, errors: Sequence[FieldError] = ()
+    code: str,
+    headers: dict[str, str] | None = None,
+    errors: Sequence[FieldError] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     status, title, _ = PROBLEMS[code]
     content = {"type": TYPE.format(code), "title": title, "status": status, "code": code}
     listed = {"errors": [each._asdict() for each in errors]} if errors else {}
-    return Response(status, orjson.dumps({**content, **listed}), PROBLEM_JSON, headers or {})
+    return Response(
+        status, orjson.dumps({**content, **listed, **(more or {})}), PROBLEM_JSON, headers or {}
+    )

@@ -46,14 +46,10 @@ class Access:
         passwords: Passwords,
         limits: Limits | None,
         notices: Notices,
+        logins: Logins,
         observer: Observer = UNOBSERVED,
-        *,
-        require_verified: bool = False,
     ) -> None:
-        """Compose access; without `limits`, attempts are not counted.
-
-        With `require_verified`, an account whose e-mail is not verified cannot log in.
-        """
+        """Compose access; without `limits`, attempts are not counted."""
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
@@ -63,16 +59,8 @@ class Access:
         self._authentication = Authentication(accounts, sessions, observer)
         self.authenticate = self._authentication.authenticate
         self.confirm, self.caller_of = self._authentication.confirm, self._authentication.caller_of
-        logins = Logins(
-            accounts,
-            sessions,
-            passwords,
-            limits,
-            notices,
-            observer,
-            require_verified=require_verified,
-        )
-        self.log_in, self.verify_password = logins.log_in, logins.verify_password
+        self.log_in, self.continue_login = logins.log_in, logins.continue_login
+        self.verify_password = logins.verify_password
         listed = SessionList(sessions, self._authentication)
         self.sessions_of, self.end_session = listed.sessions_of, listed.end_session
 

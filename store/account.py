@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 class Account(NamedTuple):
@@ -101,6 +101,8 @@ class Credentials:
 
     account: Account
     hash: str
+    second_factor: bool = False
+    """Whether a password alone does not let it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,20 @@ class NewAccount:
     """The values of other columns, by names that are in CHANGEABLE."""
 
 
+FactorRule = Literal["ask", "otp", "exempt", "forbid"]
+"""What a login of an account with a second factor needs: its code, which `ask` says if it is
+missing or wrong; nothing; or it is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """The name of a login: an e-mail, a username, or either of both, the e-mail first."""
 
     username: str | None = None
     email: str | None = None
+    code: str | None = None
+    """The code of the second factor, if it was sent."""
+    factor: FactorRule = "otp"
 
     @property
     def names(self) -> list[tuple[str, str]]:

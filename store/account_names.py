@@ -75,9 +75,9 @@ class AccountNames:
     async def credentials_of(self, account_id: int) -> Credentials | None:
         """Return an account and its hash by its id, None when there is no account."""
         row = await self._database.row(
-            f"select password, {COLUMNS} from account where id = %s", (account_id,)
+            f"select password, second_factor, {COLUMNS} from account where id = %s", (account_id,)
         )
-        return Credentials(Account(*row[1:]), row[0]) if row else None
+        return Credentials(Account(*row[2:]), row[0], row[1]) if row else None
 
     async def _fetch_by_name(
         self, names: list[tuple[str, str]], deadline: float
@@ -85,12 +85,12 @@ class AccountNames:
         usernames = [name for field, name in names if field == "username"]
         emails = [name for field, name in names if field == "email"]
         rows = await self._database.rows(
-            f"""select 'username', username_folded, password, {COLUMNS} from account
+            f"""select 'username', username_folded, password, second_factor, {COLUMNS} from account
                  where username_folded = any(%s::text[])
                 union all
-                select 'email', email_folded, password, {COLUMNS} from account
+                select 'email', email_folded, password, second_factor, {COLUMNS} from account
                  where email_folded = any(%s::text[])""",
             (usernames, emails),
             deadline,
         )
-        return {(row[0], row[1]): Credentials(Account(*row[3:]), row[2]) for row in rows}
+        return {(row[0], row[1]): Credentials(Account(*row[4:]), row[2], row[3]) for row in rows}

@@ -21,6 +21,7 @@ from store.jwt_sessions import JwtSessions
 from store.jwt_tokens import JwtTokens
 from store.limits import Limits, RateLimits
 from store.link_effects import LinkEffects
+from store.logins import Logins
 from store.mail_queue import MailQueue, MailRules
 from store.notices import Notices
 from store.one_time_tokens import OneTimeTokens
@@ -31,6 +32,7 @@ from store.recovery import Recovery
 from store.redis.client import Redis, connect_redis
 from store.retry import retry
 from store.schema import prepare
+from store.second_factors import SecondFactors
 from store.sessions import Sessions
 from store.tokens import Tokens
 from telemetry.observer import UNOBSERVED, Observer
@@ -92,6 +94,7 @@ class Core:
     mail: MailQueue
     events: EventLog
     one_time_tokens: OneTimeTokens
+    factors: SecondFactors
     access: Access
     jwts: JwtSessions | None
     recovery: Recovery
@@ -135,15 +138,20 @@ async def open_core(
         directory = Directory(database, observer)
         closing.callback(directory.close)
         notices = Notices(sessions, mail, limits)
-        access = Access(
+        one_time_tokens = OneTimeTokens(_keys(options))
+        factors = SecondFactors(database, _keys(options), limits, notices, mail, options.events)
+        logins = Logins(
             accounts,
             sessions,
             passwords,
             limits,
             notices,
+            factors,
+            one_time_tokens,
             observer,
             require_verified=options.require_verified_email,
         )
+        access = Access(accounts, sessions, passwords, limits, notices, logins, observer)
         closing.callback(access.close)
         jwts = None
         if jwt_tokens:
@@ -152,10 +160,9 @@ async def open_core(
             )
         introspection = Introspection(access.authenticate, redis)
         closing.callback(introspection.close)
-        one_time_tokens = OneTimeTokens(_keys(options))
         effects = LinkEffects(database, mail, options.events)
         recovery = Recovery(
-            access, accounts, effects, passwords, one_time_tokens, mail, notices, limits
+            access, accounts, effects, passwords, one_time_tokens, mail, notices, factors, limits
         )
         yield Core(
             database=database,
@@ -170,6 +177,7 @@ async def open_core(
             mail=mail,
             events=EventLog(database, is_on=options.events.is_on, days=options.event_days),
             one_time_tokens=one_time_tokens,
+            factors=factors,
             access=access,
             jwts=jwts,
             recovery=recovery,

@@ -5,6 +5,7 @@ the response is a 500 without details.
 """
 
 import enum
+from collections.abc import Sequence
 
 
 class AppError(Exception):
@@ -52,6 +53,45 @@ class WrongPassword(AppError):
     """A caller who is logged in gave a wrong current password."""
 
     code = "wrong_password"
+
+
+class SecondFactorRequired(AppError):
+    """The password is right, or the link, and the account's second factor is required as well.
+
+    `methods` are those that the account has. With `challenge` a login can be continued; "" if it
+    must be repeated with a code.
+    """
+
+    code = "second_factor_required"
+
+    def __init__(self, methods: Sequence[str], challenge: str = "") -> None:
+        super().__init__(", ".join(methods))
+        self.methods = methods
+        self.challenge = challenge
+
+
+class ChallengeInvalid(AppError):
+    """The challenge of a login was not made here, or is too old, or its account has changed."""
+
+    code = "challenge_invalid"
+
+
+class WrongCode(AppError):
+    """The code is none of the authenticator app's or recovery codes, or was used before."""
+
+    code = "wrong_code"
+
+
+class NoFactor(AppError):
+    """The account has no second factor, or none that waits to be confirmed."""
+
+    code = "no_second_factor"
+
+
+class FactorExists(AppError):
+    """The account has a second factor already."""
+
+    code = "second_factor_exists"
 
 
 class TokenProblem(enum.Enum):

@@ -16,6 +16,8 @@ PASSWORD_CHANGED = "account.password_changed"  # noqa: S105  # not a password
 DISABLED = "account.disabled"
 ENABLED = "account.enabled"
 DELETED = "account.deleted"
+FACTOR_ADDED = "account.factor_added"
+FACTOR_REMOVED = "account.factor_removed"
 SESSIONS_ENDED = "sessions.ended"
 TYPES = (
     CREATED,
@@ -25,6 +27,8 @@ TYPES = (
     DISABLED,
     ENABLED,
     DELETED,
+    FACTOR_ADDED,
+    FACTOR_REMOVED,
     SESSIONS_ENDED,
 )
 """Each change has one event: a new password also ends sessions, and is one event."""

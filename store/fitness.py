@@ -10,7 +10,7 @@ COLUMNS = {
     "account": "id username email username_folded email_folded password session_epoch is_active "
     "activated is_staff is_superuser first_name last_name created modified last_login group_name "
     "is_admin towns days_count groups user_permissions cellar wants address address2 city state "
-    "zipcode picture_id kept_session email_verified_at last_event",
+    "zipcode picture_id kept_session email_verified_at last_event second_factor",
     "picture": "id account_id side_512 side_256 side_64 created",
     "gallery": "id group name picture_id",
     "mail": "id kind dialect account_id address session_epoch previous expires created due "
@@ -21,15 +21,31 @@ COLUMNS = {
     "leased_until",
     "idempotent_request": "service key digest account_id session_epoch created leased_until "
     "status location body",
+    "totp": "account_id secret confirmed_at last_step",
+    "recovery_code": "account_id digest",
+    "passkey": "id account_id public_key sign_count name created last_used",
+    "identity": "provider subject account_id created",
 }
 """The tables and columns that schema.sql creates."""
 LATER = {
     "schema_version": "folding",
-    "account": "kept_session email_verified_at last_event activated",
+    "account": "kept_session email_verified_at last_event activated second_factor",
     "mail": "dialect",
 }
 """The columns that a migration adds to a table of an older release."""
-LATER_TABLES = frozenset({"mail", "event", "event_retention", "webhook", "idempotent_request"})
+LATER_TABLES = frozenset(
+    {
+        "mail",
+        "event",
+        "event_retention",
+        "webhook",
+        "idempotent_request",
+        "totp",
+        "recovery_code",
+        "passkey",
+        "identity",
+    }
+)
 """The tables that a migration creates in a database of an older release."""
 PRIVILEGES = {
     "schema_version": "select",
@@ -41,6 +57,10 @@ PRIVILEGES = {
     "event_retention": "select update",
     "webhook": "select insert update",
     "idempotent_request": "select insert update delete",
+    "totp": "select insert update delete",
+    "recovery_code": "select insert delete",
+    "passkey": "select insert update delete",
+    "identity": "select insert delete",
 }
 """The privileges that a server uses. Some may be granted for single columns."""
 SEQUENCE = "account_id"

@@ -61,7 +61,7 @@ class Limit(NamedTuple):
 class RateLimits(NamedTuple):
     """The limits: logins by name and address, logins by address, registrations, refreshes, mail.
 
-    Messages are limited by e-mail address and by account.
+    Messages are limited by e-mail address and by account, codes of second factors by account.
     """
 
     login: Limit
@@ -69,6 +69,7 @@ class RateLimits(NamedTuple):
     register: Limit
     refresh: Limit
     mail: Limit
+    code: Limit
 
 
 class Limits:
@@ -82,11 +83,12 @@ class Limits:
         register: Limit,
         refresh: Limit,
         mail: Limit,
+        code: Limit,
     ) -> None:
         """Limit logins by name and address, logins and registrations by address, refreshes."""
         self._redis = redis
         self._login, self._address, self._register = login, address, register
-        self._refresh, self._mail = refresh, mail
+        self._refresh, self._mail, self._code = refresh, mail, code
 
     async def log_in(self, login: Login, client: Client) -> None:
         """Count a login by this name from this address."""
@@ -123,6 +125,13 @@ class Limits:
             self._hit(self._register, "name", str(account_id)),
             self._hit(self._register, "register", client.network),
         )
+
+    async def try_code(self, account_id: int) -> None:
+        """Count an attempt at an account's second factor, from any address.
+
+        A client that makes one knows the password already.
+        """
+        await self._hit(self._code, "code", str(account_id))
 
     async def check_password(self, client: Client) -> None:
         """Count a look-up of a new password in another service."""

@@ -148,7 +148,10 @@ class LinkEffects:
         return _account(row)
 
     async def reset_password(self, account: Account, hash: str) -> Account | None:
-        """Set a password hash, end every session, and verify the address that the link came to."""
+        """Set a password hash, end every session, and verify the address that the link came to.
+
+        If that was not verified before, second factors, passkeys and identities are removed.
+        """
         notice = self._mail.insertion("password", "changed")
         both, one = fields_data(["password", "email_verified_at"]), fields_data(["password"])
         event = self._events.insertion(
@@ -158,11 +161,13 @@ class LinkEffects:
             f"""with changed as (
                     update account set password = %s, session_epoch = {RAISED},
                            kept_session = null, modified = now(), last_login = now(),
-                           email_verified_at = coalesce(email_verified_at, now())
+                           email_verified_at = coalesce(email_verified_at, now()),
+                           second_factor = second_factor and email_verified_at is not null
                            {self._events.assignment}
                      where id = %s and session_epoch = %s and email = %s and is_active and activated
                     returning {COLUMNS}, email_verified_at = now() as is_new
                               {self._events.returning}),
+                {_REMOVED},
                 mailed as ({notice}),
                 logged as ({event})
                 select {RETURNED} from changed""",
@@ -170,6 +175,16 @@ class LinkEffects:
         )
         self._mail.wake()
         return _account(row)
+
+
+_REMOVED = (
+    ", ".join(
+        f"{table}_removed as (delete from {table} using changed where account_id = id and is_new)"
+        for table in ("totp", "identity")
+    )
+    + """, passkey_removed as (
+    delete from passkey using changed where passkey.account_id = changed.id and is_new)"""
+)
 
 
 def _account(row: Row | None) -> Account | None:

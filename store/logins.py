@@ -1,6 +1,7 @@
 """Logins: a password is verified, then sessions are opened under the epoch read with its hash."""
 
 import contextlib
+import time
 from collections.abc import Sequence
 
 from store.account import Account, Credentials, Login
@@ -12,20 +13,30 @@ from store.errors import (
     BadCredentials,
     BadToken,
     Busy,
+    ChallengeInvalid,
     EmailNotVerified,
     Inactive,
+    LinkExpired,
+    LinkInvalid,
+    RateLimited,
+    SecondFactorRequired,
     StaleEpoch,
     TokenProblem,
+    WrongCode,
     WrongPassword,
 )
 from store.limits import Limits
 from store.notices import Notices
+from store.one_time_tokens import OneTimeTokens, Purpose
 from store.passwords import Match, Passwords
+from store.second_factors import SecondFactors
 from store.session_record import IssuedToken, SessionSpec
 from store.sessions import Sessions
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ATTEMPTS = 8
+CHALLENGE_SECONDS = 300
+"""How long a login can be continued after its password was right."""
 
 
 class Logins:
@@ -38,6 +49,8 @@ class Logins:
         passwords: Passwords,
         limits: Limits | None,
         notices: Notices,
+        factors: SecondFactors,
+        challenges: OneTimeTokens,
         observer: Observer = UNOBSERVED,
         *,
         require_verified: bool = False,
@@ -51,6 +64,8 @@ class Logins:
         self._passwords = passwords
         self._limits = limits
         self._notices = notices
+        self._factors = factors
+        self._challenges = challenges
         self._observer = observer
         self._require_verified = require_verified
 
@@ -67,7 +82,8 @@ class Logins:
 
         An unknown account costs one bcrypt, as a wrong password does. With `require_verified`, the
         e-mail must be verified here, whatever the setting. Raises BadCredentials, Inactive,
-        EmailNotVerified, Unstorable, Busy, RateLimited.
+        EmailNotVerified, Unstorable, Busy, RateLimited; if `login.factor` is `ask`,
+        SecondFactorRequired and WrongCode.
         """
         required = require_verified or self._require_verified
         with self._observer.login(specs[0].dialect):
@@ -84,7 +100,7 @@ class Logins:
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.log_in(login, client)
-        verified, match, newer = None, Match.NO, 0
+        verified, match, newer, has_code = None, Match.NO, 0, False
         for _ in range(MAX_ATTEMPTS):
             found = await self._accounts.credentials(login)
             if found is None or found.hash != verified:
@@ -93,11 +109,10 @@ class Logins:
                 if not match or found is None:
                     raise BadCredentials
             account = found.account
-            if not account.is_active:
-                raise Inactive
-            verified_enough = account.email_verified or not require_verified
-            if not (account.activated and verified_enough):
-                raise EmailNotVerified
+            _require_allowed(account, require_verified=require_verified)
+            if found.second_factor and login.factor != "exempt" and not has_code:
+                await self._verify_factor(login, account, client)
+                has_code = True
             mail = await self._notices.for_login(account, specs)
             if await self._accounts.record_login(account.id, account.epoch, mail):
                 try:
@@ -112,6 +127,60 @@ class Logins:
                         await self._renew_hash(account.id, found.hash, password, client)
                     return account, issued
         raise Busy(1.0)
+
+    async def continue_login(
+        self, challenge: str, code: str, specs: Sequence[SessionSpec]
+    ) -> tuple[Account, list[IssuedToken]]:
+        """Log in by the challenge of SecondFactorRequired and a code.
+
+        Raises ChallengeInvalid, WrongCode, Inactive, EmailNotVerified, Busy, RateLimited.
+        """
+        with self._observer.login(specs[0].dialect):
+            account = await self._account_of(challenge)
+            await self._factors.verify(account.id, code)
+            mail = await self._notices.for_login(account, specs)
+            if not await self._accounts.record_login(account.id, account.epoch, mail):
+                raise ChallengeInvalid
+            try:
+                issued = await open_sessions(self._sessions, account, specs)
+            except StaleEpoch:
+                raise ChallengeInvalid from None
+            return account, issued
+
+    async def _account_of(self, challenge: str) -> Account:
+        try:
+            token = self._challenges.parse(challenge, Purpose.LOGIN)
+            account = await self._accounts.get(token.account_id)
+            self._challenges.check(token, account)
+        except (LinkInvalid, LinkExpired):
+            raise ChallengeInvalid from None
+        if account is None:
+            raise ChallengeInvalid
+        _require_allowed(account, require_verified=self._require_verified)
+        return account
+
+    async def _verify_factor(self, login: Login, account: Account, client: Client) -> None:
+        """Verify the code of a login whose password is right.
+
+        Where nothing can say that a code is missing or wrong, the login is refused, and counted, as
+        for a wrong password: nobody learns that the password was right.
+        """
+        try:
+            if login.factor == "forbid":
+                raise WrongCode
+            if login.code:
+                await self._factors.verify(account.id, login.code)
+                return
+            methods = (await self._factors.factors_of(account.id)).methods
+            expires = time.time() + CHALLENGE_SECONDS
+            challenge = self._challenges.make(Purpose.LOGIN, account, expires)
+            raise SecondFactorRequired(methods, challenge)
+        except (WrongCode, SecondFactorRequired, RateLimited):
+            if login.factor == "ask":
+                raise
+            if self._limits:
+                await self._limits.count_wrong(login, account.id, client)
+            raise BadCredentials from None
 
     async def verify_password(self, caller: Caller, password: str, client: Client) -> None:
         """Verify the caller's password, which is limited as a login is.
@@ -153,6 +222,15 @@ class Logins:
         with contextlib.suppress(AppError):
             fresh = await self._passwords.hash(password, client)
             await self._accounts.replace_hash(account_id, kept, fresh)
+
+
+def _require_allowed(account: Account, *, require_verified: bool) -> None:
+    """Raise Inactive or EmailNotVerified if an account may not log in."""
+    if not account.is_active:
+        raise Inactive
+    verified_enough = account.email_verified or not require_verified
+    if not (account.activated and verified_enough):
+        raise EmailNotVerified
 
 
 async def open_sessions(

@@ -13,10 +13,22 @@ from store.postgresql.database import Database, Row
 
 RESET = "reset"
 ACTIVATE, RENAME = "activate", "rename"
-KINDS = ("verify", "change", "changed", RESET, "password", "device", ACTIVATE, RENAME)
+FACTOR_ON, FACTOR_OFF = "factor_on", "factor_off"
+KINDS = (
+    "verify",
+    "change",
+    "changed",
+    RESET,
+    "password",
+    "device",
+    ACTIVATE,
+    RENAME,
+    FACTOR_ON,
+    FACTOR_OFF,
+)
 """Confirm an address; confirm a new one; the address was changed (to the old one); reset the
 password; the password was changed; a new device has logged in; activate an account; choose another
-username."""
+username; the second factor was turned on, or off."""
 
 
 class DialectMail(NamedTuple):

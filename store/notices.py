@@ -59,6 +59,10 @@ class Notices:
         """Return the kind of message that a change of the password causes."""
         return "password" if account.email and await self._may_notify(account.id) else None
 
+    async def for_factor(self, account: Account, kind: str) -> str | None:
+        """Return the kind of message that a change of the second factor causes."""
+        return kind if account.email and await self._may_notify(account.id) else None
+
     async def _may_notify(self, account_id: int) -> bool:
         if self._mail.rules.problem:
             return False

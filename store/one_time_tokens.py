@@ -14,6 +14,8 @@ CHANGE   its session epoch. The address is the old one, or the new one already. 
          changed to the new one and back. The time is checked where the change is made.
 RESET    its address and its session epoch, so it works once: a reset raises the epoch.
 USERNAME its address, its session epoch and its username, so it works once.
+LOGIN    its address and its session epoch. It continues a login whose password was right, together
+         with a code, which works once.
 
 So a token for one purpose never serves another, and restored data in Redis revives none. The hash
 of the password is not covered: a login may replace it by a stronger hash of the same password.
@@ -46,6 +48,7 @@ class Purpose(enum.Enum):
     RESET = 3
     ACTIVATE = 4
     USERNAME = 5
+    LOGIN = 6
 
 
 class OneTimeToken(NamedTuple):

@@ -11,7 +11,7 @@ from store.account import Account
 from store.accounts import Accounts
 from store.authentication import Caller
 from store.client import Client
-from store.errors import LinkExpired, LinkInvalid, Taken, Unstorable
+from store.errors import LinkExpired, LinkInvalid, SecondFactorRequired, Taken, Unstorable
 from store.limits import Limits
 from store.link_effects import LinkEffects
 from store.mail_queue import RESET, MailQueue
@@ -19,6 +19,7 @@ from store.names import FOLD, fold_email, is_valid_name
 from store.notices import Notices
 from store.one_time_tokens import OneTimeToken, OneTimeTokens, Purpose
 from store.passwords import Passwords
+from store.second_factors import SecondFactors
 from store.session_record import IssuedToken, SessionSpec
 
 
@@ -34,6 +35,7 @@ class Recovery:
         tokens: OneTimeTokens,
         mail: MailQueue,
         notices: Notices,
+        factors: SecondFactors,
         limits: Limits | None = None,
     ) -> None:
         """Compose recovery; without `limits`, attempts are not counted."""
@@ -44,6 +46,7 @@ class Recovery:
         self._tokens = tokens
         self._mail = mail
         self._notices = notices
+        self._factors = factors
         self._limits = limits
 
     @property
@@ -199,13 +202,23 @@ class Recovery:
         return None
 
     async def reset(
-        self, token: str, password: str, specs: Sequence[SessionSpec], client: Client
+        self,
+        token: str,
+        password: str,
+        specs: Sequence[SessionSpec],
+        client: Client,
+        code: str = "",
     ) -> tuple[Account, list[IssuedToken]]:
         """Set a new password, end every session, and open new ones.
 
-        Raises LinkInvalid, LinkExpired, Unstorable, Busy, RateLimited.
+        Sessions are opened only with the code of the account's second factor, if it has one. If
+        its address was never verified, another person may have enrolled that: it is removed.
+        Raises LinkInvalid, LinkExpired, SecondFactorRequired, WrongCode, Unstorable, Busy,
+        RateLimited.
         """
         account = await self.check_reset(token)
+        if specs and account.email_verified:
+            await self._verify_factor(account, code)
         if self._limits:
             await self._limits.change_password(account.id, client)
         hash = await self._passwords.hash(password, client)
@@ -214,6 +227,13 @@ class Recovery:
         if changed is None:
             raise LinkInvalid
         return changed, await self._access.open_after_raise(changed, specs)
+
+    async def _verify_factor(self, account: Account, code: str) -> None:
+        methods = (await self._factors.factors_of(account.id)).methods
+        if methods and not code:
+            raise SecondFactorRequired(methods)
+        if methods:
+            await self._factors.verify(account.id, code)
 
     async def _check(self, token: str, *purposes: Purpose) -> tuple[OneTimeToken, Account]:
         parsed = self._tokens.parse(token, *purposes)

@@ -2,7 +2,18 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-KINDS = ("verify", "change", "changed", "reset", "password", "device", "activate", "rename")
+KINDS = (
+    "verify",
+    "change",
+    "changed",
+    "reset",
+    "password",
+    "device",
+    "activate",
+    "rename",
+    "factor_on",
+    "factor_off",
+)
 OUTCOMES = (
     "sent",
     "retried",

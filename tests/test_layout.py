@@ -54,6 +54,7 @@ LIBRARIES = {
     "aiosmtplib": ["mail.transport"],
     "argon2": ["store"],
     "bcrypt": ["store"],
+    "cryptography": ["store.sealing"],
     "gunicorn": ["commands.workers"],
     "hiredis": ["store.redis"],
     "idna": ["mail", "store"],
@@ -63,7 +64,9 @@ LIBRARIES = {
     "orjson": ["handlers", "telemetry.log"],
     "prometheus_client": ["commands.workers", "telemetry"],
     "psycopg2": ["store"],
+    "pyotp": ["handlers.dialects.latchkey.factors", "store.totp"],
     "redis": ["store.redis", "store.diagnostics"],
+    "segno": ["handlers.dialects.latchkey.factors"],
     "uvloop": ["commands"],
     "yarl": ["handlers.origins"],
 }

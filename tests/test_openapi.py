@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import time
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import pyotp
 import pytest
 import schemathesis
 
@@ -17,7 +19,8 @@ from app import CORE, create_app
 from handlers import DIALECTS
 from handlers.errors import InternalError, MethodNotAllowed, PayloadTooLarge, RequestTimeout
 from handlers.mounts import Mount
-from handlers.problems import FIELD_CODES, PROBLEM_JSON, PROBLEMS, TYPE
+from handlers.problem_codes import FIELD_CODES, PROBLEMS
+from handlers.problems import PROBLEM_JSON, TYPE
 from handlers.system import openapi
 from settings import VERSION
 from store.errors import Busy, RateLimited, Unavailable
@@ -240,6 +243,30 @@ async def refresh_token(client, name: str, operation_id: str) -> str:
     return token
 
 
+CODES = {
+    "latchkey_confirm_totp",
+    "latchkey_disable_totp",
+    "latchkey_disable_totp_by_post",
+    "latchkey_renew_recovery_codes",
+    "latchkey_continue_login",
+}
+"""What takes a code of a second factor: no example can have one that is valid."""
+
+
+async def codes(client, operation_id: str, token: str) -> dict[str, str]:
+    """Return the code that an operation takes; turn the second factor on unless it does that."""
+    core = client.server.app[CORE]
+    caller = await core.access.authenticate(token)
+    app = pyotp.TOTP(await core.factors.begin(caller))
+    if operation_id == "latchkey_confirm_totp":
+        return {"code": app.now()}
+    [recovery, *_] = await core.factors.confirm(caller, app.now())
+    account, expires = caller.account, time.time() + 60
+    challenge = core.one_time_tokens.make(Purpose.LOGIN, account, expires)
+    found = {"code": recovery, "challenge": challenge}
+    return found if operation_id == "latchkey_continue_login" else {"code": recovery}
+
+
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
 async def test_examples(client, name: str, path: str, operation: Any):
     """What is asked as the example has it succeeds, and is answered as it is described."""
@@ -266,6 +293,8 @@ async def test_examples(client, name: str, path: str, operation: Any):
         example = {**example, field: core.one_time_tokens.make(purpose, account, expires)}
     if field := JWT_FIELDS.get(operation["operationId"]):
         example = {field: await refresh_token(client, name, operation["operationId"])}
+    if operation["operationId"] in CODES:
+        example = {**example, **await codes(client, operation["operationId"], tokens["Bearer"])}
     response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
     assert response.status in (200, 201, 202, 204), await response.read()
     check(document, operation, response.status, response.headers, await response.read())
@@ -298,6 +327,11 @@ LIMITED = (
     "latchkey_change_email",
     "latchkey_request_password_reset",
     "latchkey_confirm_password_reset",
+    "latchkey_begin_totp",
+    "latchkey_confirm_totp",
+    "latchkey_disable_totp",
+    "latchkey_disable_totp_by_post",
+    "latchkey_renew_recovery_codes",
     *(f"djoser_{each}_{how}" for each in ("me", "user") for how in ("put", "patch", "delete")),
     "djoser_resend_activation",
     "djoser_reset_password",

@@ -164,6 +164,7 @@ BAD = {
     "LOGIN_LIMIT": ["20", "20 per fortnight", "20 per 0 minutes", "20 per 1000000 years"],
     "ADDRESS_LIMIT": ["0 per hour", "٣ per hour", "1 per hour or so", "9" * 30 + " per hour"],
     "REGISTER_LIMIT": ["1/second; 5/minute", "-1 per hour"],
+    "CODE_LIMIT": ["10", "0 per hour"],
     "REFRESH_LIMIT": ["1/second; 5/minute", "-1 per hour"],
     "JWT_MOVED_AT": ["now", "2026-12-01", "2026-12-01T00:00:00", "0"],
     "DIALECTS_FILE": ["/nowhere/dialects.toml", "settings.py", "a\0b"],

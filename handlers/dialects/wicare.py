@@ -73,7 +73,10 @@ async def login(request: web.Request) -> Response:
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
     _, [issued] = await request.app[ACCESS].log_in(
-        Login(**{field: name}), password, [session_spec(request)], client_of(request)
+        Login(name) if field == "username" else Login(email=name),
+        password,
+        [session_spec(request)],
+        client_of(request),
     )
     expiry = datetime.datetime.fromtimestamp(issued.ends, datetime.UTC)
     return json_response({"expiry": drf.timestamp(expiry), "token": issued.token})

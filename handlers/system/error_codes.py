@@ -8,7 +8,7 @@ import html
 import re
 
 from handlers.dialects import drf
-from handlers.problems import FIELD_CODES, PROBLEMS
+from handlers.problem_codes import FIELD_CODES, PROBLEMS
 from handlers.routes import GET, Checks, Routes
 from handlers.system.openapi import DIRECTORY
 from handlers.system.static_files import CSS, HTML, File, FileCache, make_file, serve

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app import create_app
 from handlers import app_keys
-from handlers.problems import FIELD_CODES, PROBLEMS
+from handlers.problem_codes import FIELD_CODES, PROBLEMS
 from store.account import NewAccount
 from store.session_record import SessionSpec
 from tests.conftest import Server

@@ -28,7 +28,7 @@ from tests.pages import free_port
 from tests.program import wait_for_async
 
 ANYWHERE = "0.0.0.0"  # noqa: S104  # leads to this machine, and is no loopback address by its name
-NO_LINK = ("changed", "password", "device")
+NO_LINK = ("changed", "password", "device", "factor_on", "factor_off")
 REQUESTED = ("reset", "rename")
 DIALECTS_OWN = ("activate", "rename")
 
@@ -251,7 +251,7 @@ async def test_a_disabled_account_gets_nothing(core, inbox, send, account, empti
 async def test_resets_are_limited_by_account(core, inbox, send, account, emptied, database, caplog):
     """Each counts once, however often it is tried, and together with messages of other kinds."""
     someone, other = await account(), await account("eve")
-    limits = Limits(core.redis, *[parse_limit("3 per hour")] * 5)
+    limits = Limits(core.redis, *[parse_limit("3 per hour")] * 6)
     assert await limits.may_mail("a-new-address@example.com", someone.id)
     replies = ["451 later", "451 later"]
     inbox.on_message = lambda _: replies.pop() if replies else ""
@@ -282,7 +282,7 @@ async def test_a_reset_that_cannot_be_counted_holds_nothing_up(
     someone = await account()
     await queue_one(core, "reset", someone)
     await queue_one(core, "password", someone)
-    limits = Unreachable(core.redis, *[parse_limit("3 per hour")] * 5)
+    limits = Unreachable(core.redis, *[parse_limit("3 per hour")] * 6)
     async with send(url(inbox), limits=limits) as sending:
         assert await wait_for_async(lambda: len(rows(database)) == 1)
     assert sending.counted() == {("password", "sent"): 1, ("reset", "retried"): 1}

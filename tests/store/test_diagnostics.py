@@ -13,7 +13,7 @@ from tests import redis_servers
 from tests.store.databases import ask, own_database
 
 LONG_TIMEOUT = 20.0
-RARELY = [parse_limit("1/hour")] * 5
+RARELY = [parse_limit("1/hour")] * 6
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,8 @@ async def test_a_first_release_becomes_what_a_fresh_database_is(old, fresh_catal
         "webhook": [],
     }
     after = rows(old)
-    accounts = [{**json.loads(row), "activated": True} for [row] in before.pop("account")]
+    added = {"activated": True, "second_factor": False}
+    accounts = [{**json.loads(row), **added} for [row] in before.pop("account")]
     assert [json.loads(row) for [row] in after.pop("account")] == accounts
     assert after == {**before, **new}
     assert ask(old, "select nextval('account_id'), count(*) from account") == [(8, 3)]

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from handlers.app_keys import ACCESS, RECOVERY
 from handlers.dialects.latchkey.routes import routes
-from handlers.dialects.latchkey.sessions import device_spec, login_shape
+from handlers.dialects.latchkey.sessions import CODE, device_spec, login_shape
 from handlers.dialects.latchkey.shapes import account_shape
 from handlers.http.response import Response, json_response, no_content
 from handlers.json_fields import (
@@ -73,12 +73,12 @@ async def check_reset(request: web.Request) -> Response:
 async def reset(request: web.Request) -> Response:
     """POST /v1/password-resets/confirm: set a new password, end all sessions and log in."""
     data = await read_object(request)
-    errors = find_errors(data, TOKEN, NEW, DEVICE)
+    errors = find_errors(data, TOKEN, NEW, DEVICE, CODE)
     raise_errors(errors)
-    token, new, device = texts(data, TOKEN, NEW, DEVICE)
+    token, new, device, code = texts(data, TOKEN, NEW, DEVICE, CODE)
     recovery = request.app[RECOVERY]
     found = await recovery.check_reset(token)
     raise_errors(await password_errors(request, NEW, data, found.username, found.email))
     spec = device_spec(request, device)
-    account, [issued] = await recovery.reset(token, new, [spec], client_of(request))
+    account, [issued] = await recovery.reset(token, new, [spec], client_of(request), code)
     return json_response(await login_shape(request, account, spec, issued))

@@ -31,14 +31,15 @@ from store.session_record import IssuedToken, SessionSpec
 SPEC = SessionSpec("latchkey", "device", sid_bytes=16, reuse=False)
 
 LOGIN, PASSWORD = Text("login", MAX_NAME), password_field("password")
+CODE = Text("code", 64, required=False, may_be_empty=True)
 CURRENT = "current"
 
 
 @routes.open("/v1/sessions")
 async def log_in(request: web.Request) -> Response:
     """POST /v1/sessions: log in on a device. Each login has its own session."""
-    login, password, device = await read_fields(request, LOGIN, PASSWORD, DEVICE)
-    name = Login(username=login, email=login if "@" in login else None)
+    login, password, device, code = await read_fields(request, LOGIN, PASSWORD, DEVICE, CODE)
+    name = Login(login, login if "@" in login else None, code or None, "ask")
     spec = device_spec(request, device)
     account, [issued] = await request.app[ACCESS].log_in(name, password, [spec], client_of(request))
     return json_response(await login_shape(request, account, spec, issued), 201)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from handlers.problems import PROBLEMS
+from handlers.problem_codes import PROBLEMS
 from tests.handlers.contract import Row
 
 PASSWORD = "Analytical-Engine-1843"

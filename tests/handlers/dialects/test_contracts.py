@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app import create_app
-from handlers import DIALECTS, problems
+from handlers import DIALECTS, problem_codes, problems
 from handlers.dialects import cellars, drf, drf_jwt, fardel, knox, kust, lumotist
 from handlers.dialects.dj_rest_auth.routes import render_error as dj_rest_auth_errors
 from handlers.dialects.djoser.lifecycle import STALE
@@ -49,20 +49,25 @@ from store.errors import (
     BadPicture,
     BadToken,
     Busy,
+    ChallengeInvalid,
     CursorExpired,
     EmailNotVerified,
+    FactorExists,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     Inactive,
     LinkExpired,
     LinkInvalid,
+    NoFactor,
     NoSuchPicture,
     PictureProblem,
     RateLimited,
+    SecondFactorRequired,
     Taken,
     TokenProblem,
     Unavailable,
     Unstorable,
+    WrongCode,
     WrongPassword,
 )
 from store.password_rules import PasswordProblem
@@ -310,6 +315,11 @@ OF_LATCHKEY = [
     WrongPassword(),
     LinkInvalid(),
     LinkExpired(),
+    SecondFactorRequired(["totp"], "x"),
+    ChallengeInvalid(),
+    WrongCode(),
+    NoFactor(),
+    FactorExists(),
     CursorExpired(),
     IdempotencyKeyInUse(),
     IdempotencyKeyReused(),
@@ -352,7 +362,9 @@ def rows_of_errors(page: str) -> dict[tuple[int, str], re.Pattern[str]]:
     for code, status, title, _ in PROBLEM.findall(page):
         problem = {"type": f"/docs/errors#{code}", "title": title, "status": int(status)}
         start = json.dumps({**problem, "code": code}).removesuffix("}")
-        found[int(status), code] = re.compile(re.escape(start) + r'(, "errors": \[.+\])?}')
+        found[int(status), code] = re.compile(
+            re.escape(start) + r'(, "(errors|methods)": \[.+\].*)?}'
+        )
     return found
 
 
@@ -432,8 +444,10 @@ def test_every_error_of_set_picture_has_a_row():
 
 def test_error_codes_are_those_of_the_code():
     rows = {code: (int(status), *texts) for code, status, *texts in PROBLEM.findall(ERROR_CODES)}
-    assert list(rows.items()) == [(code, tuple(row)) for code, row in problems.PROBLEMS.items()]
-    assert FIELD_CODE.findall(ERROR_CODES) == list(problems.FIELD_CODES.items())
+    assert list(rows.items()) == [
+        (code, tuple(row)) for code, row in problem_codes.PROBLEMS.items()
+    ]
+    assert FIELD_CODE.findall(ERROR_CODES) == list(problem_codes.FIELD_CODES.items())
 
 
 def test_field_codes_are_those_that_responses_have():
@@ -444,7 +458,7 @@ def test_field_codes_are_those_that_responses_have():
     used = {code for text in sources for code in re.findall(given, text)}
     rendered = [problems.render_error(BadPicture(problem, 7)) for problem in PictureProblem]
     used |= {each["code"] for data in rendered for each in json.loads(data.body)["errors"]}
-    assert used | {problem.value for problem in PasswordProblem} == set(problems.FIELD_CODES)
+    assert used | {problem.value for problem in PasswordProblem} == set(problem_codes.FIELD_CODES)
     rules = re.findall(
         r"^\| `(\w+)` \| .+ \|$", section("latchkey", "Password rules"), re.MULTILINE
     )

@@ -11,7 +11,7 @@ from PIL import Image
 from yarl import URL
 
 from app import CORE, create_app
-from handlers.problems import PROBLEMS
+from handlers.problem_codes import PROBLEMS
 from store.one_time_tokens import Purpose
 from tests.handlers.contract import FORM, Row, places, play
 from tests.handlers.dialects.latchkey_rows import (

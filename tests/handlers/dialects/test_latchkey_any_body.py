@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app import CORE, create_app
 from handlers.app_keys import ACCESS
-from handlers.problems import PROBLEMS
+from handlers.problem_codes import PROBLEMS
 from store.account import NewAccount
 from store.one_time_tokens import Purpose
 from store.session_record import SessionSpec

@@ -11,7 +11,7 @@ import pytest
 
 from app import create_app
 from handlers.http import connection, lingering
-from handlers.problems import PROBLEMS
+from handlers.problem_codes import PROBLEMS
 from tests.conftest import Server
 from tests.handlers.contract import play
 from tests.handlers.dialects.drf_messages import NOT_FOUND

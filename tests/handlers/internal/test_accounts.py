@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient
 from app import create_app
 from commands.columns import FIELDS as COMMAND_FIELDS
 from handlers.internal.account_fields import FIELDS
-from handlers.problems import PROBLEMS
+from handlers.problem_codes import PROBLEMS
 from store.foreign_hashes import NATIVE, digest
 from tests.handlers.internal.keys import KEYS, Scope, bearer
 from tests.handlers.internal.test_openapi import OPERATIONS, check

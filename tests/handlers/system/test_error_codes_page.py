@@ -8,7 +8,7 @@ import pytest
 
 from app import create_app
 from handlers.mounts import Mount
-from handlers.problems import FIELD_CODES, PROBLEMS
+from handlers.problem_codes import FIELD_CODES, PROBLEMS
 from handlers.system.static_files import HEADERS
 
 ROW = re.compile(r'^<tr id="([\w-]+)">(.+)</tr>$', re.MULTILINE)

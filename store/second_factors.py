@@ -1,0 +1,276 @@
+"""Second factors of accounts: one-time codes of an authenticator app, and recovery codes.
+
+PostgreSQL records the step of the last code that was accepted, in the
+statement that accepts it: no server accepts that code, or an older one, again.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.account import Account
+from store.account_sql import ENTITLED
+from store.authentication import Caller
+from store.errors import BadToken, FactorExists, NoFactor, TokenProblem, WrongCode
+from store.event_writer import FACTOR_ADDED, FACTOR_REMOVED, Actor, EventWriter
+from store.limits import Limits
+from store.mail_queue import FACTOR_OFF, FACTOR_ON, MailQueue
+from store.notices import Notices
+from store.postgresql.database import Database
+from store.totp import SECRET_BYTES, TotpSecrets, in_base32
+
+RECOVERY_CODES = 10
+_RECOVERY_BYTES = 10
+_DIGITS = re.compile(r"[0-9]{6}")
+_DATA = """'{"factor": "totp"}'::jsonb"""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The second factors of an account."""
+
+    totp: bool
+    recovery_codes_left: int
+
+    @property
+    def methods(self) -> list[str]:
+        """The names of what can be used for a login."""
+        found = {"totp": self.totp, "recovery": self.recovery_codes_left > 0}
+        return [name for name, is_there in found.items() if is_there]
+
+
+class SecondFactors:
+    """Enrols, verifies and removes second factors. Every method raises Unavailable."""
+
+    def __init__(
+        self,
+        database: Database,
+        secret_keys: Sequence[bytes],
+        limits: Limits | None,
+        notices: Notices,
+        mail: MailQueue,
+        events: EventWriter,
+    ) -> None:
+        """Compose second factors; without `limits`, guesses are not counted."""
+        self._database = database
+        self._totp = TotpSecrets(secret_keys)
+        self._limits = limits
+        self._notices = notices
+        self._mail = mail
+        self._events = events
+
+    async def begin(self, caller: Caller) -> str:
+        """Make a secret for the caller's authenticator app, and return it in base32.
+
+        It has no effect before `confirm`. A secret that was not confirmed is replaced. Raises
+        FactorExists, BadToken.
+        """
+        account, session = caller
+        secret = secrets.token_bytes(SECRET_BYTES)
+        row = await self._database.row(
+            f"""insert into totp (account_id, secret)
+                select id, %s from account where {ENTITLED}
+                on conflict (account_id) do update set secret = excluded.secret, last_step = 0
+                 where totp.confirmed_at is null
+                returning account_id""",
+            (self._totp.seal(account.id, secret), account.id, account.epoch, session.public_id),
+        )
+        if row is None:
+            await self._raise_reason(account)
+        return in_base32(secret)
+
+    async def confirm(self, caller: Caller, code: str) -> list[str]:
+        """Turn the second factor on by a code of its secret; return new recovery codes.
+
+        From then on a password alone lets nobody in. Sessions stay. Raises WrongCode, NoFactor,
+        FactorExists, BadToken, RateLimited.
+        """
+        account, session = caller
+        await self._count(account.id)
+        row = await self._database.row(
+            "select secret, confirmed_at is not null from totp where account_id = %s",
+            (account.id,),
+        )
+        if row is None:
+            raise NoFactor
+        if row[1]:
+            raise FactorExists
+        sealed = bytes(row[0])
+        step = self._totp.step_of(account.id, sealed, _compact(code))
+        codes, digests = _new_recovery_codes()
+        event = self._events.insertion(FACTOR_ADDED, "changed", data=_DATA)
+        mail = await self._notices.for_factor(account, FACTOR_ON)
+        mailed = f", mailed as ({self._mail.insertion(mail, 'changed')})" if mail else ""
+        changed = await self._database.row(
+            f"""with confirmed as (
+                    update totp set confirmed_at = now(), last_step = %s
+                     where account_id = (select id from account where {ENTITLED} for update)
+                       and confirmed_at is null and secret = %s
+                    returning account_id),
+                coded as (
+                    insert into recovery_code (account_id, digest)
+                    select account_id, unnest(%s::bytea[]) from confirmed),
+                changed as (
+                    update account set second_factor = true{self._events.assignment}
+                      from confirmed where id = account_id
+                    returning id, username, email{self._events.returning}),
+                logged as ({event}){mailed}
+                select id from changed""",
+            (step, account.id, account.epoch, session.public_id, sealed, digests),
+        )
+        if changed is None:
+            await self._raise_reason(account)
+        self._mail.wake()
+        return codes
+
+    async def verify(self, account_id: int, code: str) -> None:
+        """Accept a code of the authenticator app or a recovery code, once.
+
+        Raises WrongCode, RateLimited: each attempt counts against the account's limit.
+        """
+        await self._count(account_id)
+        code = _compact(code)
+        if _DIGITS.fullmatch(code):
+            accepted = await self._accept_totp(account_id, code)
+        else:
+            accepted = await self._accept_recovery_code(account_id, code)
+        if not accepted:
+            raise WrongCode
+
+    async def renew_recovery_codes(self, caller: Caller, code: str) -> list[str]:
+        """Replace the recovery codes, by a code; return the new ones.
+
+        Raises WrongCode, NoFactor, BadToken, RateLimited.
+        """
+        account, session = caller
+        await self._require(account.id)
+        await self.verify(account.id, code)
+        codes, digests = _new_recovery_codes()
+        rows = await self._database.rows(
+            f"""with entitled as (
+                    select account_id from totp
+                     where confirmed_at is not null and account_id =
+                           (select id from account where {ENTITLED} for update)),
+                removed as (
+                    delete from recovery_code using entitled
+                     where recovery_code.account_id = entitled.account_id)
+                insert into recovery_code (account_id, digest)
+                select account_id, unnest(%s::bytea[]) from entitled returning account_id""",
+            (account.id, account.epoch, session.public_id, digests),
+        )
+        if not rows:
+            raise BadToken(TokenProblem.REVOKED)
+        return codes
+
+    async def disable(self, caller: Caller, code: str) -> None:
+        """Turn the second factor off, by a code. Raises WrongCode, NoFactor, BadToken."""
+        account, session = caller
+        await self._require(account.id)
+        await self.verify(account.id, code)
+        if not await self._remove(account.id, account.epoch, session.public_id, self._events):
+            raise BadToken(TokenProblem.REVOKED)
+
+    async def reset(self, account_id: int, actor: Actor) -> bool:
+        """Remove an account's second factor, for its owner who has lost it.
+
+        Return False when it has none. Its owner is told by e-mail.
+        """
+        return await self._remove(account_id, None, None, self._events.acting_as(actor))
+
+    async def factors_of(self, account_id: int) -> Factors:
+        """Return an account's second factors."""
+        row = await self._database.row(
+            """select count(digest) from totp left join recovery_code using (account_id)
+                where account_id = %s and confirmed_at is not null group by account_id""",
+            (account_id,),
+        )
+        return Factors(row is not None, row[0] if row else 0)
+
+    async def _remove(
+        self, account_id: int, epoch: int | None, session_id: str | None, events: EventWriter
+    ) -> bool:
+        event = events.insertion(FACTOR_REMOVED, "changed", data=_DATA)
+        mailed = ""
+        if not self._mail.rules.problem:
+            notice = self._mail.insertion(FACTOR_OFF, "changed where email is not null")
+            mailed = f", mailed as ({notice})"
+        row = await self._database.row(
+            f"""with gone as (
+                    delete from totp
+                     where account_id = (select id from account where {ENTITLED} for update)
+                    returning account_id, confirmed_at),
+                changed as (
+                    update account set second_factor = false{events.assignment}
+                      from gone where id = account_id and confirmed_at is not null
+                    returning id, username, email{events.returning}),
+                logged as ({event}){mailed}
+                select id from changed""",
+            (account_id, epoch, session_id),
+        )
+        self._mail.wake()
+        return row is not None
+
+    async def _accept_totp(self, account_id: int, code: str) -> bool:
+        row = await self._database.row(
+            "select secret from totp where account_id = %s and confirmed_at is not null",
+            (account_id,),
+        )
+        if row is None:
+            return False
+        sealed = bytes(row[0])
+        step = self._totp.step_of(account_id, sealed, code)
+        # A secret under an older key is sealed again under the first one.
+        fresh = self._totp.seal_again(account_id, sealed)
+        accepted = await self._database.row(
+            """update totp set last_step = %s, secret = %s
+                where account_id = %s and secret = %s and last_step < %s returning account_id""",
+            (step, fresh, account_id, sealed, step),
+        )
+        return accepted is not None
+
+    async def _accept_recovery_code(self, account_id: int, code: str) -> bool:
+        row = await self._database.row(
+            """delete from recovery_code
+                where account_id = %s and digest = %s
+                  and exists (select from totp where totp.account_id = recovery_code.account_id
+                                 and confirmed_at is not null)
+                returning account_id""",
+            (account_id, _digest(code)),
+        )
+        return row is not None
+
+    async def _require(self, account_id: int) -> None:
+        if not (await self.factors_of(account_id)).totp:
+            raise NoFactor
+
+    async def _count(self, account_id: int) -> None:
+        if self._limits:
+            await self._limits.try_code(account_id)
+
+    async def _raise_reason(self, account: Account) -> None:
+        """Raise why nothing was written."""
+        if (await self.factors_of(account.id)).totp:
+            raise FactorExists
+        raise BadToken(TokenProblem.REVOKED)
+
+
+def _new_recovery_codes() -> tuple[list[str], list[bytes]]:
+    """Return new recovery codes as they are shown, and their digests."""
+    codes = [
+        base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower()
+        for _ in range(RECOVERY_CODES)
+    ]
+    shown = ["-".join(code[at : at + 4] for at in range(0, len(code), 4)) for code in codes]
+    return shown, [_digest(code) for code in codes]
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.lower().encode(errors="replace")).digest()
+
+
+def _compact(code: str) -> str:
+    """Return a code without what people and apps put between its characters."""
+    return re.sub(r"[\s-]", "", code)
