@@ -102,6 +102,8 @@ def check_header_types(name: str, words: tuple[str, ...]) -> None:
 class JwtError(AppError):
     """A 401 in the words of simplejwt; `content` is its body, `challenge` its WWW-Authenticate."""
 
+    code = "token_unknown"
+
     def __init__(self, code: str, content: Mapping[str, Any], challenge: str) -> None:
         super().__init__(content["detail"])
         self.code = code
