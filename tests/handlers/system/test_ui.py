@@ -14,7 +14,7 @@ from yarl import URL
 
 from app import create_app
 from handlers.mounts import Mount
-from handlers.problems import FIELD_CODES
+from handlers.problem_codes import FIELD_CODES
 from handlers.system import branding, ui
 from mail.links import RESET_PAGE, VERIFY_PAGE
 from settings import BadSetting, read_settings
