@@ -126,14 +126,16 @@ async def move(request, session, settings, aiohttp_client, clean, tmp_path, monk
         export = page.TO_JSON.removeprefix("python manage.py ").split()
         assert await (await manage(urls, *export)).wait() == 0
         await ours(page.IMPORT.replace("accounts.csv", "accounts.jsonl"))
-        rows = export_tokens(tmp_path / "db", tmp_path / "tokens.csv")
-        await ours(page.IMPORT_TOKENS.replace("lumotist", "authtoken"))
+        export_tokens(urls, tmp_path / "db", tmp_path / "tokens.csv")
+        dialect = urls if urls == "authtoken" else "knox"
+        await ours(page.IMPORT_TOKENS.replace("lumotist", dialect))
         dialects = parse_mounts(MOUNTS[urls], DIALECTS)
         own = replace(settings, dialects=dialects, imported_tokens="on")
         client = await aiohttp_client(create_app(own))
         ours_side = Side(session, str(client.make_url("")).rstrip("/"))
-        for number, (key, _) in enumerate(rows):
-            theirs.tokens[f"old {number}"] = ours_side.tokens[f"old {number}"] = key
+        old = json.loads((tmp_path / "tokens.json").read_text())
+        theirs.tokens |= old
+        ours_side.tokens |= old
         return theirs, ours_side
 
     yield move_urls
@@ -143,12 +145,15 @@ async def move(request, session, settings, aiohttp_client, clean, tmp_path, monk
             await process.wait()
 
 
-def export_tokens(database: Path, file: Path) -> list[tuple[str, int]]:
-    """Write the tokens of authtoken to a file, and return them."""
+def export_tokens(urls: str, database: Path, file: Path) -> None:
+    """Write the table of tokens to a file, as the commands of the page do."""
+    select = "select key, user_id from authtoken_token"
+    if urls != "authtoken":
+        select = "select digest, user_id, expiry from knox_authtoken"
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute("select key, user_id from authtoken_token").fetchall()
-    file.write_text("\n".join(["key,user_id", *(f"{key},{user}" for key, user in rows)]))
-    return rows
+        cursor = connection.execute(select)
+        rows = [[each[0] for each in cursor.description], *cursor]
+    file.write_text("\n".join(",".join(map(str, row)) for row in rows))
 
 
 async def compare(sides: tuple[Side, Side], steps: list[Step]) -> None:
@@ -196,6 +201,10 @@ def life(dialect: str) -> list[Step]:
     ]
 
 
+OLD = ("ada", "ada 2", "carol", "eve")
+"""Tokens of before the move; carol is disabled."""
+
+
 async def test_knox(move):
     login = "/api/auth/login/"
     steps = [
@@ -219,6 +228,7 @@ async def test_knox(move):
         ],
         Step("POST", login, {"username": "x"}, basic("ada")),
         Step("GET", login, header=basic("ada")),
+        *[Step("GET", "/knox/verify", header=f"Token <{name}>") for name in OLD],
         *[Step("POST", login, header=basic("ada"), keep=name) for name in "abc"],
         *life("knox"),
     ]
@@ -268,24 +278,26 @@ async def test_the_customary_set(move):
         *[Step("POST", register, NEW, header) for header in BAD_TOKENS if header != ""],
         *[Step(method, register) for method in ("GET", "PUT")],
         *logins(login),
+        *[Step("GET", user, header=f"Token <{name}>") for name in OLD],
+        Step("POST", "/api/auth/logout/", None, "Token <ada 2>"),
+        *[Step("GET", user, header=f"Token <{name}>") for name in OLD],
         *[Step("POST", login, ADA, keep=name) for name in "abc"],
         *[Step("GET", user, header=f"Token <{name}>") for name in ("a", "new")],
         *guarded("GET", user, "a"),
         *life("knox"),
-        Step("GET", user, header="Token <new>"),
+        *[Step("GET", user, header=f"Token <{name}>") for name in ("ada", "eve", "new")],
     ]
     await compare(await move("customary"), steps)
 
 
 async def test_authtoken(move):
-    """The tokens of before the move are good, but for those of a disabled account."""
     check, login = "/authtoken/verify", "/api/token/"
     steps = [
-        *[Step("GET", check, header=f"Token <old {number}>") for number in (0, 1)],
+        *[Step("GET", check, header=f"Token <{name}>") for name in ("ada", "carol")],
         *logins(login),
         Step("POST", login, ADA, keep="a"),
         *[Step("GET", check, header=f"{word} <a>") for word in ("Token", "token", "TOKEN")],
         *[Step("GET", check, header=header) for header in UNKNOWN],
-        Step("GET", check, header="Token <old 0>"),
+        Step("GET", check, header="Token <ada>"),
     ]
     await compare(await move("authtoken"), steps)

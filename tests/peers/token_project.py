@@ -5,6 +5,7 @@
 "authtoken".
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -148,16 +149,19 @@ urlpatterns = {
 
 
 def make_people() -> None:
-    """Make the tables and the people, with what an export must keep."""
+    """Make the tables, the people and their tokens, which are in tokens.json as well."""
     call_command("migrate", verbosity=0)
     make = User.objects.create_user
     ada = make("ada", "ada@example.org", PASSWORD, id=7, first_name="Ada", last_name="Lovelace")
     make("bob", None, PASSWORD, is_staff=True)
-    make("carol", "carol@example.org", PASSWORD, is_active=False)
+    carol = make("carol", "carol@example.org", PASSWORD, is_active=False)
     make("dora", "dora@example.org")
-    make("eve", "eve@example.org", f"{PASSWORD} ")
-    for user in (ada, User.objects.get(username="carol")):
-        Token.objects.create(user=user)
+    eve = make("eve", "eve@example.org", f"{PASSWORD} ")
+    tokens = {user.username: Token.objects.create(user=user).key for user in (ada, carol)}
+    if URLS != "authtoken":
+        owners = {"ada": ada, "ada 2": ada, "carol": carol, "eve": eve}
+        tokens = {name: AuthToken.objects.create(user)[1] for name, user in owners.items()}
+    (DIRECTORY / "tokens.json").write_text(json.dumps(tokens))
 
 
 if __name__ == "__main__":
