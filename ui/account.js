@@ -35,9 +35,14 @@ const context = {
   },
   enter(signedIn) {
     account = signedIn;
-    return go("");
+    return go(sectionOf(location.hash));
   },
 };
+
+// Return the section that a hash names, "" for none.
+function sectionOf(hash) {
+  return Object.hasOwn(SECTIONS, hash.slice(1)) ? hash.slice(1) : "";
+}
 
 // Show the view of a hash, also if it is shown already.
 function go(hash) {
@@ -46,12 +51,11 @@ function go(hash) {
 }
 
 async function render({ focus } = {}) {
-  const hash = location.hash.slice(1);
   say(...message);
   message = [""];
   if (currentToken() === null) {
     account = null;
-    showView({ ...signedOutView(hash, context), focus });
+    showView({ ...signedOutView(location.hash.slice(1), context), focus });
     return;
   }
   if (account === null) {
@@ -63,7 +67,7 @@ async function render({ focus } = {}) {
     }
     account = result;
   }
-  const section = Object.hasOwn(SECTIONS, hash) ? hash : "profile";
+  const section = sectionOf(location.hash) || "profile";
   showView({
     title: t(`section.${section}`),
     content: [noticePlace, ...SECTIONS[section](context)],
@@ -115,9 +119,14 @@ addEventListener("visibilitychange", async () => {
 });
 
 addEventListener("hashchange", () => render());
-onSessionChange((code) => {
+onSessionChange(async (code) => {
+  if (!code && account && currentToken() !== null) {
+    // Another tab has another token, which may be that of another account.
+    const result = await sendSigned("GET", "account");
+    if (result.ok && result.id === account?.id) return;
+  }
   account = null;
-  message = code ? [t(`error.${code}`), "bad"] : [""];
-  render();
+  message = code ? [errorText({ code }), "bad"] : [""];
+  await render();
 });
 startPage(() => render());

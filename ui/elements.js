@@ -32,14 +32,25 @@ export function card(title, ...children) {
   return element("section", { class: "card" }, element("h2", {}, title), ...children);
 }
 
-// Return a text that screen readers read when it changes; set it with tell().
+// Return a place for what comes of something; tell() sets its text.
 export function outcome() {
-  return element("p", { class: "outcome", role: "status" });
+  return element("p", { class: "outcome" });
 }
 
-// Show what came of something. `kind` is "good", "bad" or nothing.
+// Show what came of something, and have screen readers read it. `kind` is "good", "bad" or nothing.
 export function tell(place, text, kind = "") {
-  place.setAttribute("role", kind === "bad" ? "alert" : "status");
   place.className = `outcome ${kind}`;
   place.textContent = text;
+  if (kind === "bad") place.setAttribute("role", "alert");
+  else {
+    place.removeAttribute("role");
+    announce(text);
+  }
+}
+
+// A text that is only now shown is not read reliably, so it is also put where nothing is hidden.
+function announce(text) {
+  const announcer = document.getElementById("announcer");
+  announcer.textContent = "";
+  if (text) setTimeout(() => (announcer.textContent = text), 50); // also if it is the same again
 }

@@ -1,6 +1,6 @@
 // What surrounds every page: its heading, its title, its messages, and the switch of the language.
 
-import { button, element, tell } from "./elements.js";
+import { button, element } from "./elements.js";
 import { chooseLanguage, errorText, languages, loadLanguage, t } from "./language.js";
 
 const place = (id) => document.getElementById(id);
@@ -24,6 +24,7 @@ export async function startPage(render) {
         choice.setAttribute("aria-label", t("frame.language"));
         await render();
         restore(typed);
+        choice.focus();
       },
       "aria-label": t("frame.language"),
     },
@@ -35,16 +36,18 @@ export async function startPage(render) {
   await render();
 }
 
-// What is typed in forms, by the names of the form and the field.
+// Return what is typed in forms, by the names of the form and the field.
 function typedValues() {
   const inputs = [...document.querySelectorAll("#view form [name]")];
-  return new Map(inputs.map((input) => [`${input.form.name} ${input.name}`, input.value]));
+  return new Map(
+    inputs.map((input) => [`${input.form.name} ${input.name}`, [input.value, input.checked]]),
+  );
 }
 
 function restore(typed) {
   for (const input of document.querySelectorAll("#view form [name]")) {
-    const value = typed.get(`${input.form.name} ${input.name}`);
-    if (value !== undefined && input.type !== "checkbox") input.value = value;
+    const values = typed.get(`${input.form.name} ${input.name}`);
+    if (values) [input.value, input.checked] = values;
   }
 }
 
@@ -53,6 +56,7 @@ let isFirst = true;
 // Show a view: its heading and its content. `sections` are [hash, text, isCurrent] of the other
 // views, `actions` stand in the page's head. After the first view the focus is on the heading.
 export function showView({ title, content, sections = [], actions = [], focus = !isFirst }) {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   document.title = `${title} · ${product}`;
   document.body.classList.toggle("wide", sections.length > 0);
   place("heading").textContent = title;
@@ -78,8 +82,8 @@ export function showActions(actions) {
 // Show a message about the whole page.
 export function say(text, kind = "") {
   const status = place("status");
-  tell(status, text, kind);
-  status.setAttribute("role", "status");
+  status.className = `outcome ${kind}`;
+  status.textContent = text;
 }
 
 // Show why a view cannot be shown, with a button that tries again.

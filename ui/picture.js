@@ -4,7 +4,7 @@ import { pictureAt, send } from "./api.js";
 import { openDialog } from "./dialogs.js";
 import { button, element, outcome, tell } from "./elements.js";
 import { errorText, fieldErrorText, t } from "./language.js";
-import { currentToken, sendSigned } from "./session.js";
+import { sendSigned } from "./session.js";
 
 const SIDE = 512; // of the picture that is sent, in pixels
 const STEP = 16; // of an arrow key
@@ -29,17 +29,14 @@ export function choosePicture(current, changed) {
     if (result.ok) {
       changed(result.picture ?? null);
       close();
-    } else if (currentToken() === null) close();
-    else tell(status, problemText(result), "bad");
+    } else tell(status, problemText(result), "bad");
   }
 
   function start() {
     const file = element("input", {
       type: "file",
       accept: "image/*",
-      class: "unseen",
-      tabindex: "-1",
-      "aria-label": t("picture.file"),
+      hidden: true,
       change: () => file.files[0] && useFile(file.files[0]),
     });
     const hasCamera = Boolean(navigator.mediaDevices?.getUserMedia);

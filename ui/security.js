@@ -5,7 +5,7 @@ import { button, card, element } from "./elements.js";
 import { confirmDialog } from "./dialogs.js";
 import { field, form } from "./forms.js";
 import { t } from "./language.js";
-import { currentToken, keepToken, sendSigned } from "./session.js";
+import { keepToken, sendSigned } from "./session.js";
 
 export function security(context) {
   return [
@@ -102,9 +102,9 @@ function deletion(context) {
       act: async ({ password }) => {
         const result = await sendSigned("POST", "account/deletion", { password });
         if (result.ok) await context.leave(t("delete.done"), "good");
-        return currentToken() === null && !result.ok ? { ok: true } : result;
+        return result;
       },
     });
   const text = element("p", { class: "hint" }, t("delete.text"));
-  return [text, button(t("delete.open"), ask, { class: "danger" })];
+  return [text, button(t("delete.open"), ask, { class: "quiet danger" })];
 }

@@ -29,8 +29,8 @@ function signIn(context) {
     fields: [login, password("current-password"), stays],
     action: t("sign_in.action"),
     act: async ({ login, password, stays }) => {
-      typedLogin = login;
-      const result = await send("POST", "sessions", { login, password, device: deviceName() });
+      typedLogin = login.trim();
+      const result = await send("POST", "sessions", { login: typedLogin, password, device: deviceName() });
       // Issue 21 adds the second factor here: the code `second_factor_required`.
       if (result.ok) await enter(context, result, stays);
       return result;
@@ -58,7 +58,7 @@ function signUp(context) {
     ],
     action: t("sign_up.action"),
     act: async ({ email, username, password, stays }) => {
-      typedLogin = email || username;
+      typedLogin = email.trim() || username.trim();
       const result = await send("POST", "accounts", {
         email: email.trim() || null,
         username: username.trim() || null,

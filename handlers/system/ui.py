@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from handlers.dialects import drf
 from handlers.http.response import Response
 from handlers.routes import GET, Checks, Routes
-from handlers.system.branding import PageOptions
+from handlers.system.branding import ACCENT, PageOptions
 from handlers.system.static_files import (
     CSS,
     HTML,
@@ -102,6 +102,7 @@ async def _add_slash(request: web.Request) -> Response:
 def _read_all(options: PageOptions, pages: Sequence[Page], names: set[str]) -> dict[str, File]:
     contents = {name: (DIRECTORY / name).read_bytes() for name in names}
     contents["style.css"] += options.style.encode()
+    contents["icon.svg"] = contents["icon.svg"].replace(ACCENT.encode(), options.accent.encode())
     files = {
         f"/ui/{name}": make_file(content, TYPES[Path(name).suffix])
         for name, content in contents.items()
@@ -118,7 +119,7 @@ def _read_all(options: PageOptions, pages: Sequence[Page], names: set[str]) -> d
 def _parts(options: PageOptions, page: Page) -> dict[str, str]:
     icon = f"logo{options.logo.suffix}" if options.logo else "icon.svg"
     scripts = [name for name in (*SHARED, *page.files) if name.endswith(".js")]
-    image = f'<img src="{icon}" alt="" height="32">' if options.logo else ""
+    image = f'<img src="{icon}" alt="" height="32">'
     name = f"{image}<span>{html.escape(options.product)}</span>"
     return {
         "languages": " ".join(LANGUAGES),

@@ -209,6 +209,8 @@ async def test_branding(aiohttp_client, settings, clean, tmp_path):
         assert ">&lt;b&gt;Help&lt;/b&gt;</a>" in text
     _, style = await get(client, "/ui/style.css")
     assert b"--accent: #7a1fa2" in style
+    _, icon = await get(client, "/ui/icon.svg")
+    assert b'fill="#7a1fa2"' in icon
     response, image = await get(client, "/ui/logo.svg")
     assert (response.status, image) == (200, logo.read_bytes())
     assert response.headers["Content-Type"] == "image/svg+xml"
@@ -294,6 +296,7 @@ def test_the_colours_of_the_style_are_those_that_accents_are_checked_with():
     style = (ui.DIRECTORY / "style.css").read_text()
     assert re.findall(r"--card: (#\w+);", style) == [branding.CARD, branding.CARD_DARK]
     assert re.findall(r"--accent: (#\w+);", style)[0] == branding.ACCENT
+    assert f'fill="{branding.ACCENT}"' in (ui.DIRECTORY / "icon.svg").read_text()
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui?utm_source=x"])

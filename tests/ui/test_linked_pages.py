@@ -1,163 +1,30 @@
 """The pages that links in e-mails lead to, in a real browser, with the links of real messages."""
 
 import asyncio
-import contextlib
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestClient, TestServer
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from app import CORE, LINKS, create_app
-from mail import sender
-from settings import Settings
-from store.one_time_tokens import Purpose
-from tests.mail.mailbox import Mailbox
-from tests.mail.smtp import link_of
-from tests.test_docs_browser import ARGUMENTS
+from app import CORE
+from tests.ui.site import (
+    ADA,
+    NEEDS_CHROMIUM,
+    NEW_PASSWORD,
+    PASSWORD,
+    PRODUCT,
+    SCHEMES,
+    SIZES,
+    Site,
+    check_access,
+    visit,
+)
 
-CHROMIUM = shutil.which("chromium")
-PASSWORD, NEW_PASSWORD = "Analytical-Engine-1843", "Difference-Engine-1822"
-ADA = {"username": "ada", "email": "ada@example.org", "password": PASSWORD}
-SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
-PREFIX = "/accounts"
-PRODUCT = f"Ada & Söhne <b>{45 * 'W'}"
-"""As long as it may be, in one word."""
 DEAD = "This link was used already, or is not valid any more."
 EXPIRED = "This link has expired."
 DONE = "Your password is changed. Sign in to the app with it."
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed"),
-]
-
-
-class Site:
-    """A server below a path of a proxy, and the mail that it writes."""
-
-    def __init__(self, client: TestClient, mailbox: Mailbox) -> None:
-        self.client, self.mailbox = client, mailbox
-        self.url = ""
-
-    async def register(self) -> str:
-        """Register ada; return her token."""
-        response = await self.client.post("/v1/accounts", json=ADA)
-        assert response.status == 201
-        return (await response.json())["token"]
-
-    async def link(self, kind: str) -> str:
-        """Return the link of a message of this kind."""
-        message = await self.mailbox.take(kind)
-        return link_of(message)
-
-    async def reset_link(self) -> str:
-        """Ask for a link to reset ada's password, and return it."""
-        response = await self.client.post("/v1/password-resets", json={"email": ADA["email"]})
-        assert response.status == 202
-        return await self.link("reset")
-
-    async def expired_link(self) -> str:
-        """Return a link to reset ada's password that has expired."""
-        core = self.client.server.app[CORE]
-        account = await core.accounts.get(1)
-        token = core.one_time_tokens.make(Purpose.RESET, account, 1_700_000_000)
-        return self.client.server.app[LINKS].link("reset", token, account.id)
-
-    async def log_in(self, password: str) -> tuple[int, Any]:
-        """Log ada in; return the status, and the devices of her sessions."""
-        login = {"login": "ada", "password": password, "device": "test"}
-        response = await self.client.post("/v1/sessions", json=login)
-        if response.status != 201:
-            return response.status, None
-        headers = {"Authorization": f"Bearer {(await response.json())['token']}"}
-        listed = await (await self.client.get("/v1/sessions", headers=headers)).json()
-        return response.status, [each["device"] for each in listed["sessions"]]
-
-
-@pytest.fixture
-async def site(
-    settings: Settings, aiohttp_client: Any, clean: None, tmp_path: Path, monkeypatch: Any
-) -> AsyncIterator[Site]:
-    """A server whose links lead through a proxy, below a path of it."""
-    monkeypatch.setattr(sender, "WAKE_SECONDS", (0.0, 0.01))
-
-    async def forward(request: web.Request) -> web.Response:
-        target = site.client.make_url(f"/{request.match_info['rest']}")
-        names = ("Authorization", "Content-Type")
-        headers = {name: request.headers[name] for name in names if name in request.headers}
-        body = await request.read()
-        async with session.request(request.method, target, headers=headers, data=body) as response:
-            names = ("Content-Type", "Content-Security-Policy")
-            given = {name: response.headers[name] for name in names if name in response.headers}
-            content = await response.read()
-            return web.Response(status=response.status, body=content, headers=given)
-
-    app = web.Application()
-    app.router.add_route("*", f"{PREFIX}/{{rest:.*}}", forward)
-    async with ClientSession() as session, TestServer(app) as proxy:
-        url = str(proxy.make_url(PREFIX))
-        settings = replace(
-            settings,
-            mail_url=f"file:{tmp_path}/mail",
-            public_url=url,
-            product_name=PRODUCT,
-        )
-        client = await aiohttp_client(create_app(settings))
-        site = Site(client, Mailbox(tmp_path / "mail"))
-        site.url = url
-        yield site
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
-@contextlib.asynccontextmanager
-async def visit(
-    browser: Browser,
-    url: str,
-    size: str = "desktop",
-    scheme: Any = "light",
-    *,
-    troubles: int = 0,
-    answer: Callable[[Route], Awaitable[None]] | None = None,
-) -> AsyncIterator[Page]:
-    """Open a link as its recipient.
-
-    `troubles` are the errors that the console may show. `answer` answers requests to the API.
-    """
-    width, height = SIZES[size]
-    context = await browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    context.set_default_timeout(10_000)
-    page = await context.new_page()
-    found: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    if answer:
-        await page.route("**/latchkey/**", answer)
-    await page.goto(url)
-    yield page
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-    assert all(each.startswith(f"{origin}{PREFIX}/") for each in requests), requests
-    token = urlsplit(url).fragment
-    assert not [each for each in requests if token and token in each.partition("#")[0]]
-    await context.close()
-    assert len(found) <= troubles, found
+pytestmark = NEEDS_CHROMIUM
 
 
 def status(page: Page) -> Any:
@@ -170,9 +37,10 @@ async def is_tidy(page: Page) -> None:
     assert width <= 0
     assert "#" not in page.url
     assert await page.evaluate("history.length") <= 2
+    await check_access(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
 async def test_an_address_is_verified(site: Site, browser: Browser, tmp_path, size, scheme):
     token = await site.register()
@@ -190,7 +58,7 @@ async def test_an_address_is_verified(site: Site, browser: Browser, tmp_path, si
     assert account["email_verified"] is True
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_password_is_reset(site: Site, browser: Browser, tmp_path, size, scheme):
     await site.register()
