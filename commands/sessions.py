@@ -1,4 +1,4 @@
-"""`sessions`: list or end the sessions of an account, end all, import tokens."""
+"""`sessions`: list or end the sessions of an account, end all, import tokens and blacklists."""
 
 import asyncio
 import datetime
@@ -16,7 +16,7 @@ from commands.console import (
 from commands.naming import NAME_HELP, find
 from commands.runner import can_confirm, command, on_core
 from commands.stores import database_of, event_writer
-from commands.transfer import import_tokens
+from commands.transfer import import_blacklist, import_tokens
 from settings import Settings
 from store.all_accounts import AllAccounts
 from store.core import Core
@@ -40,6 +40,9 @@ def add(parser: ArgumentParser) -> None:
     lists.set_defaults(run=command(on_core(_list, redis_required=True)))
     import_tokens.add(
         actions.add_parser("import", help="import tokens of another application, which stay valid")
+    )
+    import_blacklist.add(
+        actions.add_parser("blacklist", help="refuse refresh tokens that another application ended")
     )
     ends = actions.add_parser(
         "end", help="end an account's sessions, or those of all accounts", epilog=f"--all: {ALL}"

@@ -6,8 +6,9 @@ checks them: before you change a step here, change the model.
 """
 
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,10 +16,18 @@ from store.account import Account
 from store.accounts import Accounts
 from store.authentication import Caller
 from store.errors import BadToken, TokenProblem
-from store.jwt_tokens import SID_BYTES, Claims, JwtTokens
+from store.jwt_tokens import SID_BYTES, Claims, JwtTokens, sid_of_old
 from store.limits import Limits
 from store.redis.client import Redis
-from store.session_record import JWT, IssuedToken, Session, SessionSpec, record_key, set_key
+from store.session_record import (
+    JWT,
+    REVOKED,
+    IssuedToken,
+    Session,
+    SessionSpec,
+    record_key,
+    set_key,
+)
 from store.session_scripts import EXTEND, ROTATE
 from store.sessions import Sessions
 
@@ -217,6 +226,18 @@ class JwtSessions:
             value = getattr(account, name)
             claims[name] = "" if value is None else value
         return self._tokens.sign(claims)
+
+
+async def refuse_old_tokens(redis: Redis, tokens: Sequence[tuple[str, float]]) -> None:
+    """Refuse refresh tokens that the replaced back end had ended, and end their sessions.
+
+    Each is given by its `jti` and its end in seconds since 1970. Raises Unavailable.
+    """
+    pipeline = redis.client.pipeline(transaction=False)
+    for jti, ends in tokens:
+        seconds = max(1, math.ceil(ends - time.time()))
+        pipeline.set(record_key(sid_of_old(jti)), REVOKED, ex=seconds)
+    await redis.execute_pipeline(pipeline)
 
 
 def _is_used(rules: JwtRules, claims: Claims, caller: Caller) -> bool:

@@ -104,6 +104,11 @@ class JwtTokens:
         return _claims(_decode(payload))
 
 
+def sid_of_old(jti: str) -> str:
+    """Return the session id of a refresh token that the replaced back end has issued."""
+    return hashlib.sha256(jti.encode(errors="surrogatepass")).hexdigest()[: 2 * SID_BYTES]
+
+
 def _claims(found: Any) -> Claims | None:
     """Return the claims, None if one is missing or of another type."""
     if not isinstance(found, dict):
@@ -119,7 +124,7 @@ def _claims(found: Any) -> Claims | None:
     if named and is_refresh == (named[2] is not None):
         sid, generation = named[1], int(named[2] or 0)
         return Claims(sid, is_refresh, generation, account_id, issued, expires, is_old=False)
-    sid = hashlib.sha256(jti.encode(errors="surrogatepass")).hexdigest()[: 2 * SID_BYTES]
+    sid = sid_of_old(jti)
     return Claims(sid, is_refresh, 0, account_id, issued, expires, is_old=True)
 
 

@@ -1,7 +1,6 @@
 """`sessions import`: imports tokens of another application, so that its users stay logged in."""
 
 import asyncio
-import datetime
 import re
 import time
 from argparse import ArgumentParser, Namespace
@@ -12,7 +11,7 @@ from commands.console import count_of, print_error, print_text
 from commands.runner import command
 from commands.stores import core_of
 from commands.transfer.messages import problem_message
-from commands.transfer.reader import FORMATS, Record, read_chunks
+from commands.transfer.reader import FORMATS, Record, read_chunks, read_time
 from handlers import DIALECTS
 from settings import Settings
 from store.accounts import Accounts
@@ -145,7 +144,7 @@ def _read(record: Record) -> Pair:
     column = next((name for name in OWNERS if name in fields), "")
     named = next((name for name in TOKENS if name in fields and name != column), "")
     owner, sid = str(fields.get(column)), sid_of(str(fields.get(named)))
-    ends = _seconds(str(fields[EXPIRY])) if fields.get(EXPIRY) else None
+    ends = read_time(str(fields[EXPIRY])) if fields.get(EXPIRY) else None
     if problem := _problem(column, owner, sid, ends):
         return Pair(record.line, problem=f"line {record.line}: {problem}")
     return Pair(record.line, OWNERS[column], owner, sid or "", ends)
@@ -162,12 +161,3 @@ def _problem(column: str, owner: str, sid: str | None, ends: float | None) -> st
     if ends is not None and not ends > time.time():
         return "its token has ended, or its expiry is not a time"
     return ""
-
-
-def _seconds(text: str) -> float:
-    """Return a time in seconds since 1970; without a time zone it is in UTC. 0 for no time."""
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return 0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()

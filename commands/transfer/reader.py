@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import datetime
 import itertools
 import json
 import os
@@ -57,6 +58,15 @@ def read_chunks(
             yield chunk
             progress.report(lines.number, lines.bytes / size if size else None)
         progress.end()
+
+
+def read_time(text: str) -> float:
+    """Return a time in seconds since 1970, 0 for no time. Without a time zone it is in UTC."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def csv_field(value: Any, may_be_null: bool) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import shutil
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ import pytest
 from werkzeug.security import generate_password_hash
 
 from app import create_app
+from handlers import DIALECTS
+from handlers.mounts import parse_mounts
 from tests.commands.migration import page
 from tests.commands.migration.page import DJANGO, OURS, Old, documented, run_ours, run_shell
 from tests.commands.migration.people import IN_DJANGO, IN_FLASK, Person
@@ -34,7 +37,11 @@ needs_sqlite3 = pytest.mark.skipif(not shutil.which("sqlite3"), reason="sqlite3 
 def made(stores: tuple[str, str]) -> Iterator[Old]:
     with own_database(stores) as url:
         old = Old.make(url)
-        WATCH.tokens |= {*old.tokens.values(), *old.knox_tokens.values()}
+        WATCH.tokens |= {
+            *old.tokens.values(),
+            *old.knox_tokens.values(),
+            *old.refresh_tokens.values(),
+        }
         yield old
 
 
@@ -225,6 +232,57 @@ async def test_tokens_of_knox_stay_good_until_they_end(
     headers = {"Authorization": f"Token {old.knox_tokens['kim']}"}
     assert (await client.post("/wicare/api/auth/logout/", headers=headers)).status == 204
     assert await who_is(client, old.knox_tokens["kim"]) == INVALID
+
+
+SIGNING_KEY = "the secret key of the old application, of 50 characters"
+
+
+@pytest.mark.usefixtures("moved")
+async def test_refresh_tokens_of_simple_jwt_stay_good(aiohttp_client, settings, old, run, database):
+    """With the key of the old application, whose other endpoints accept the new tokens."""
+    await run(page.BLACKLIST, old.url)
+    assert await run(page.IMPORT_BLACKLIST) == "1 token refused, 0 lines with problems\n"
+    text = "simplejwt=/?rotate-refresh-tokens=on&rotation-grace=0 kust=/"
+    moved = replace(
+        settings,
+        dialects=parse_mounts(text, DIALECTS),
+        jwt_signing_keys=(SIGNING_KEY,),
+        jwt_moved_at=time.time(),
+    )
+    client = await aiohttp_client(create_app(moved))
+
+    async def refresh(token: str) -> tuple[int, dict]:
+        response = await client.post("/api/token/refresh/", json={"refresh": token})
+        return response.status, await response.json()
+
+    there, found = ids(database), {}
+    for name, token in old.refresh_tokens.items():
+        status, found[name] = await refresh(token)
+        assert status == (401 if name == "noor" else 200), name
+    assert found.pop("noor")["detail"] == "Token is blacklisted"
+    access = {name: tokens["access"] for name, tokens in found.items()}
+    for name, token in access.items():
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await client.get("/kust/auth/users/me/", headers=headers)
+        assert (await answer.json())["id"] == there[name]
+    assert old.owners([*access.values(), "x"]) == [*(there[name] for name in access), None]
+    kims = {"refresh": found["kim"]["refresh"]}
+    assert (await client.post("/api/token/blacklist/", json=kims)).status == 200
+    assert (await refresh(kims["refresh"]))[0] == 401
+    assert (await refresh(old.refresh_tokens["kim"]))[0] == 401
+    headers = {"Authorization": f"Bearer {access['kim']}"}
+    assert (await client.get("/kust/auth/users/me/", headers=headers)).status == 401
+    assert old.owners([access["kim"]]) == [there["kim"]]  # the price of the old key
+
+
+async def test_verified_addresses_of_django_allauth(client, old, run, database):
+    """One counts only for the address that the account has."""
+    await run(page.WITH_ADDRESSES, old.url)
+    assert f"{len(IN_DJANGO)} accounts imported" in await run(page.IMPORT)
+    found = rows(database, "username, email", "email_verified_at is not null")
+    assert found == [("kim", "Kim@example.com"), ("pia", "pia@example.com")]
+    [(email,)] = rows(database, "email", "username = 'max@example.com'")
+    assert email == "max@example.com"
 
 
 async def test_who_shares_an_email_and_who_is_there_already(client, old, run, database):

@@ -1,4 +1,4 @@
-"""An application as it is before it moves: Django, with tokens of authtoken and of knox."""
+"""An application as it is before it moves: Django, with the tokens of four libraries."""
 
 import os
 import sys
@@ -25,8 +25,13 @@ settings.configure(
         "rest_framework",
         "rest_framework.authtoken",
         "knox",
+        "allauth",
+        "allauth.account",
+        "rest_framework_simplejwt.token_blacklist",
     ],
     PASSWORD_HASHERS=[*BY_NAME.values()],
+    SECRET_KEY="the secret key of the old application, of 50 characters",
+    MIDDLEWARE=["allauth.account.middleware.AccountMiddleware"],
     USE_TZ=True,
 )
 

@@ -10,22 +10,42 @@ from quick import BY_NAME
 
 django.setup()
 
-from django.contrib.auth import authenticate  # noqa: E402  # after the set-up
+from allauth.account.models import EmailAddress  # noqa: E402  # after the set-up
+from django.contrib.auth import authenticate  # noqa: E402
 from django.contrib.auth.models import Group, User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.test.utils import override_settings  # noqa: E402
 from knox.models import AuthToken  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
+from rest_framework.exceptions import APIException  # noqa: E402
+from rest_framework_simplejwt.authentication import JWTAuthentication  # noqa: E402
+from rest_framework_simplejwt.tokens import RefreshToken  # noqa: E402
+
+ADDRESSES = [
+    (0, "kim@example.com", True, True),
+    (0, "other@example.com", False, True),
+    (2, "lee@example.com", True, False),
+    (3, "another@example.com", True, True),
+    (5, "pia@example.com", True, True),
+]
+"""Those of django-allauth: a user's number, the address, whether it is primary and verified."""
 
 
 def make() -> list[dict[str, str]]:
-    """Make the tables and the people; return the token of each, and that of knox."""
+    """Make the tables and the people; return the tokens of each: authtoken's, knox's, JWTs."""
     call_command("migrate", verbosity=0)
     users = [join(person) for person in IN_DJANGO]
     users[0].groups.add(Group.objects.create(name="staff"))
+    for number, email, primary, verified in ADDRESSES:
+        EmailAddress.objects.create(
+            user=users[number], email=email, primary=primary, verified=verified
+        )
+    refresh = {user.username: RefreshToken.for_user(user) for user in users if user.is_active}
+    refresh["noor"].blacklist()
     return [
         {user.username: Token.objects.create(user=user).key for user in users},
         {user.username: AuthToken.objects.create(user)[1] for user in users},
+        {name: str(token) for name, token in refresh.items()},
     ]
 
 
@@ -48,6 +68,20 @@ def log_in(logins: list[list[str]]) -> list[int | None]:
     return [user.pk if user else None for user in users]
 
 
+def owners(tokens: list[str]) -> list[int | None]:
+    """Return the ids of the users whose access tokens these are, None for one that is refused."""
+    return [owner(token) for token in tokens]
+
+
+def owner(token: str) -> int | None:
+    check = JWTAuthentication()
+    try:
+        return check.get_user(check.get_validated_token(token)).pk
+    except APIException:
+        return None
+
+
 if __name__ == "__main__":
-    answer = log_in(json.loads(sys.argv[1])) if len(sys.argv) > 1 else make()
-    print(json.dumps(answer))
+    name, *arguments = sys.argv[1:] or ["make"]
+    run = {"make": make, "log_in": log_in, "owners": owners}[name]
+    print(json.dumps(run(*map(json.loads, arguments))))

@@ -40,6 +40,7 @@ def block(language: str) -> str:
 
 
 TO_CSV = documented("username, email, first_name, last_name, password", "auth_user")
+WITH_ADDRESSES = documented("account_emailaddress")
 TO_JSON = documented("dumpdata auth.user")
 ONE_EMAIL_EACH = documented("partition by lower(email)")
 CHECK = documented("account import", "--check")
@@ -49,6 +50,7 @@ CHECK_TOKENS = documented("sessions import", "--check")
 IMPORT_TOKENS = CHECK_TOKENS.removesuffix(" --check")
 KNOX_TOKENS = documented("knox_authtoken")
 IMPORT_KNOX_TOKENS = documented("--dialect knox")
+BLACKLIST, IMPORT_BLACKLIST = documented("token_blacklist"), documented("sessions blacklist")
 EXPORT = documented("account export")
 MOVED = documented("moved.csv")
 BACK = documented("back.sql")
@@ -82,15 +84,21 @@ class Old:
     url: str
     tokens: dict[str, str]
     knox_tokens: dict[str, str]
+    refresh_tokens: dict[str, str]
+    """Of Simple JWT. That of `noor` is blacklisted."""
 
     @classmethod
     def make(cls, url: str) -> "Old":
         """Make it in an empty database."""
         return cls(url, *json.loads(_run_django(url)))
 
+    def owners(self, tokens: Sequence[str]) -> list[int | None]:
+        """Return whose access tokens these are to an endpoint there, None for a refused one."""
+        return json.loads(_run_django(self.url, "owners", json.dumps(tokens)))
+
     def log_in(self, logins: Sequence[tuple[str, str]]) -> list[int | None]:
         """Return the id of who logs in there with each name and password."""
-        return json.loads(_run_django(self.url, json.dumps(logins)))
+        return json.loads(_run_django(self.url, "log_in", json.dumps(logins)))
 
 
 def _run_django(url: str, *arguments: str) -> str:
