@@ -5,6 +5,7 @@ end it ends them all. The operations are those of docs/session-protocol.md#rotat
 checks them: before you change a step here, change the model.
 """
 
+import asyncio
 import logging
 import math
 import time
@@ -107,10 +108,14 @@ class JwtSessions:
         account, session = caller
         if self._limits:
             await self._limits.refresh(account.id)
+        if claims.is_old:  # each time, because the request that opened it may have failed here
+            await self._sessions.register(session)
         ends = int(claims.expires)
         if rules.rotate:
             generation, rotated = await self._rotate(rules, session, claims.generation)
             token, ends = self._refresh_token(rules, account, session.sid, generation, rotated)
+        elif _is_used(rules, claims, caller):
+            raise BadToken(TokenProblem.REVOKED)
         return account, self._pair(rules, account, session.sid, int(time.time()), token, ends)
 
     async def verify(self, rules: JwtRules, token: str) -> Caller:
@@ -144,26 +149,31 @@ class JwtSessions:
         if not claims.is_refresh:
             raise BadToken(TokenProblem.NOT_REFRESH)
         if claims.is_old:
-            await self._take_over(rules, claims)
+            await self._open(rules, claims)
         caller = await self._caller_of(claims.sid)
         session = caller.session
         if (session.dialect, session.kind) != (rules.dialect, JWT):
             raise BadToken(TokenProblem.FORGED)
         return claims, caller
 
-    async def _take_over(self, rules: JwtRules, claims: Claims) -> None:
+    async def _open(self, rules: JwtRules, claims: Claims) -> None:
         """Open the session of an old back end's refresh token, unless that was done before.
 
-        Its account must be as it was at the move: a new password or logoutall raised its epoch.
+        The account must be as it was at the move: a new password or logoutall raises its epoch.
+        Once it is not, or a lifetime after the move, only a session that is open already counts.
         """
         if not claims.issued < self._moved_at:
             raise BadToken(TokenProblem.FORGED)
-        if time.time() > self._moved_at + rules.refresh_lifetime:
-            raise BadToken(TokenProblem.EXPIRED)
-        account = await self._accounts.get(claims.account_id)
-        if account is None or account.epoch > self._moved_at * 1e6:
-            raise BadToken(TokenProblem.REVOKED)
-        await self._sessions.open_as(claims.sid, account.id, account.epoch, rules.spec)
+        problem = TokenProblem.EXPIRED
+        if time.time() < self._moved_at + rules.refresh_lifetime:
+            account = await self._accounts.get(claims.account_id)
+            if account and account.epoch <= self._moved_at * 1e6:
+                await self._sessions.open_as(claims.sid, account.id, account.epoch, rules.spec)
+                return
+            problem = TokenProblem.REVOKED
+        deadline = asyncio.get_running_loop().time() + self._sessions.timeout
+        if not await self._sessions.read([claims.sid], deadline):
+            raise BadToken(problem)
 
     async def _rotate(self, rules: JwtRules, session: Session, generation: int) -> tuple[int, int]:
         """Rotate a refresh token; return the next generation and when it was made.
@@ -193,8 +203,8 @@ class JwtSessions:
                 session.account_id,
                 session.public_id,
             )
-            await self._sessions.end(session)
         if following <= 0:
+            await self._sessions.end(session)
             raise BadToken(TokenProblem.REVOKED)
         return following, rotated
 
@@ -242,4 +252,4 @@ async def refuse_old_tokens(redis: Redis, tokens: Sequence[tuple[str, float]]) -
 
 def _is_used(rules: JwtRules, claims: Claims, caller: Caller) -> bool:
     """Return whether a refresh token was rotated, where that ends its use."""
-    return rules.rotate and rules.blacklist and claims.generation < caller.session.generation
+    return rules.blacklist and claims.generation < caller.session.generation

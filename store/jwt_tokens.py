@@ -23,11 +23,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from store.errors import BadToken, TokenProblem
+from store.session_record import JWT
 
 OWN = "own"
 """In JWT_SIGNING_KEYS: the keys that are derived from SECRET_KEYS."""
 SID_BYTES = 16
-_JTI = re.compile(r"([0-9a-f]{32})(?:\.([0-9]{1,9}))?")
+OLD_SID_BYTES = 20
+"""Of session ids that are derived from an old back end's tokens: their length tells them apart."""
+_JTI = re.compile(r"([0-9a-f]{32}|[0-9a-f]{40})(?:\.([0-9]{1,9}))?")
 _LONGEST = 8000
 """Names of 254 Chinese letters as claims take 7200 characters, and a header may have 8190."""
 _LONGEST_JTI = 255
@@ -48,6 +51,12 @@ class Claims(NamedTuple):
     expires: float
     is_old: bool
     """Whether the back end that was replaced has issued it."""
+
+
+def is_taken_over(name: str) -> bool:
+    """Return whether a session's name has an id that is derived from an old back end's token."""
+    _, kind, sid = name.split(":")
+    return kind == JWT and len(sid) == 2 * OLD_SID_BYTES
 
 
 class JwtTokens:
@@ -106,7 +115,7 @@ class JwtTokens:
 
 def sid_of_old(jti: str) -> str:
     """Return the session id of a refresh token that the replaced back end has issued."""
-    return hashlib.sha256(jti.encode(errors="surrogatepass")).hexdigest()[: 2 * SID_BYTES]
+    return hashlib.sha256(jti.encode(errors="surrogatepass")).hexdigest()[: 2 * OLD_SID_BYTES]
 
 
 def _claims(found: Any) -> Claims | None:

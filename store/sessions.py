@@ -12,7 +12,7 @@ from typing import Any
 
 from store import imported_tokens
 from store.errors import BadToken, Busy, StaleEpoch, TokenProblem
-from store.jwt_tokens import JwtTokens
+from store.jwt_tokens import JwtTokens, is_taken_over
 from store.redis.client import Redis
 from store.session_record import (
     JWT,
@@ -135,9 +135,17 @@ class Sessions:
         raise Busy(1.0)
 
     async def open_as(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> None:
-        """Open a session of this id, unless its record is there already, be it revoked."""
-        await self._write(sid, account_id, epoch, spec)
-        await self._register(account_id, spec, sid)
+        """Write the record of a session of this id, unless there is one already, be it revoked.
+
+        `register` has to follow before a token of the session is returned.
+        """
+        if await self._write(sid, account_id, epoch, spec):
+            self._observer.session_opened(spec.dialect, spec.kind)
+
+    async def register(self, session: Session) -> None:
+        """Enter a session into its account's set, unless its name is there already."""
+        spec = SessionSpec(session.dialect, session.kind, reuse=False)
+        await self._register(session.account_id, spec, session.sid)
 
     async def discard(self, account_id: int, issued: IssuedToken) -> None:
         """Delete a session whose token no client has received."""
@@ -231,13 +239,16 @@ class Sessions:
         )
         return name.decode() if name else None
 
-    async def _write(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> None:
+    async def _write(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> bool:
+        """Write a new session's record; return whether there was none."""
         key_id = self._tokens.signing_key
         now = int(time.time())
         session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now, spec.device)
         lifetime = self._lifetime(spec.dialect, spec.kind)
-        await self._redis.execute(
-            self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
+        return bool(
+            await self._redis.execute(
+                self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
+            )
         )
 
     async def _register(self, account_id: int, spec: SessionSpec, sid: str) -> str:
@@ -272,10 +283,14 @@ class Sessions:
         return parse(name.rpartition(":")[2], record)
 
     async def _revoke(self, names: Sequence[str], seconds: int | None = None) -> None:
-        """Mark sessions as ended, for the rest of their lifetimes or for `seconds`."""
+        """Mark sessions as ended, for the rest of their lifetimes or for `seconds`.
+
+        Those that were taken over always for the rest: their old tokens could open them again.
+        """
         pipeline = self._redis.client.pipeline(transaction=False)
         for name in names:
-            pipeline.set(named_key(name), REVOKED, xx=True, keepttl=seconds is None, ex=seconds)
+            ex = None if is_taken_over(name) else seconds
+            pipeline.set(named_key(name), REVOKED, xx=True, keepttl=ex is None, ex=ex)
         await self._redis.execute_pipeline(pipeline)
 
     async def _take_out(self, account_id: int, names: Sequence[str]) -> None:

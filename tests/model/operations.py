@@ -110,8 +110,8 @@ class Rules:
     """A family that was taken over is refused, too, once its account's epoch was raised."""
     take_over_ends: bool = True
     """Such tokens are accepted for one lifetime after the move."""
-    take_over_registers_again: bool = True
-    """A request with such a token registers the name, also where the record was there."""
+    take_over_registers: bool = True
+    """A refresh with such a token registers the name, also where the record was there."""
     blacklist_opens: bool = True
     """The end of an old back end's token opens its family first, so that it has a tombstone."""
     surplus_of_old: Literal["tombstone", "brief tombstone"] = "tombstone"
@@ -450,18 +450,22 @@ def rotate_twice(rules: Rules, pid: str, step: Step) -> Operation:
 def take_over(rules: Rules, pid: str, step: Step) -> Operation:
     """Refresh by an old back end's token, with rotation."""
     token = step.token if rules.sid_from_jti else step.token._replace(sid=pid)
-    record, _, found = yield from _opened(rules, token)
+    record, account, found = yield from _opened(rules, token)
     if found != "live":
         return Result(found)
+    yield from _enter(rules, token, account)
     return (yield from _rotate(rules, step, token, record))
 
 
 def refresh_old(rules: Rules, pid: str, step: Step) -> Operation:
     """Refresh by an old back end's token, without rotation: the client keeps it."""
     record, account, found = yield from _opened(rules, step.token)
-    if found == "live" and _is_superseded(rules, step, record):
+    if found != "live":
+        return Result(found)
+    yield from _enter(rules, step.token, account)
+    if _is_superseded(rules, step, record):
         return Result("superseded")
-    return Result("token", step.token.sid, account.id) if found == "live" else Result(found)
+    return Result("token", step.token.sid, account.id)
 
 
 def _opened(rules: Rules, token: Token) -> Reading:
@@ -475,23 +479,29 @@ def _opened(rules: Rules, token: Token) -> Reading:
     if account is None:
         return None, None, "401"
     changed = account.epoch > MOVED_AT
-    reply = None
     if not (changed and rules.take_over_compares_epoch):
         record = Record(account.id, account.epoch, PERSONS[token.account_id])
-        reply = yield _take_over(rules, token, record)
+        yield (
+            stores.take_over,
+            record_key(token.sid),
+            record,
+            LIFETIMES["jwt"],
+            rules.take_over_ends,
+            rules.take_over_is_new,
+        )
     if changed and rules.epoch_refuses_family:
         return None, account, "401"
-    record, account, found = yield from looked_up(rules, token)
-    if found == "live" and (rules.take_over_registers_again or reply == "OK"):
-        key = set_key(account.id)
+    return (yield from looked_up(rules, token))
+
+
+def _enter(rules: Rules, token: Token, account: Account) -> Reading:
+    """Register the name of an old token's family: the request that opened it may have crashed."""
+    key = set_key(account.id)
+    if rules.take_over_registers:
         _, surplus = yield _register(rules, key, token.name, unique=False)
         yield from _end_surplus(rules, key, surplus)
-    return record, account, found
-
-
-def _take_over(rules: Rules, token: Token, value: Any) -> Command:
-    lifetime, new = LIFETIMES["jwt"], rules.take_over_is_new
-    return (stores.take_over, record_key(token.sid), value, lifetime, rules.take_over_ends, new)
+    else:
+        yield (stores.extend_name, key, token.name, LIFETIMES["jwt"])
 
 
 def blacklist(rules: Rules, pid: str, step: Step) -> Operation:

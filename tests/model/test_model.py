@@ -256,8 +256,8 @@ MUTATIONS = {
         "take over, its end",
         Invariant.NO_REVIVAL,
     ),
-    "an old token registers no name where there is a record": (
-        replace(PROTOCOL, take_over_registers_again=False),
+    "an old token extends the name and does not register it": (
+        replace(PROTOCOL, take_over_registers=False),
         "take over twice",
         Invariant.FINDABLE,
     ),

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from store.errors import BadToken, TokenProblem
-from store.jwt_tokens import OWN, Claims, JwtTokens
+from store.jwt_tokens import OWN, Claims, JwtTokens, is_taken_over
 
 KEY, OTHER = "k" * 50, "o" * 50
 SID = "0123456789abcdef" * 2
@@ -168,7 +168,12 @@ def test_a_refresh_token_of_another_maker_has_one_session_for_all_time():
     assert first.is_old
     assert first.generation == 0
     assert len({first.sid, other.sid, SID}) == 3
-    assert all(len(each.sid) == 32 for each in (first, other))
+    assert all(is_taken_over(f"djoser:jwt:{each.sid}") for each in (first, other))
+    assert not is_taken_over(f"djoser:jwt:{SID}")
+    assert not is_taken_over(f"djoser:imported:{first.sid}")
+    for kind, jti in (("access", first.sid), ("refresh", f"{first.sid}.2")):
+        named = tokens.read(signed(claims_of(kind, jti=jti)))
+        assert (named.sid, named.is_old) == (first.sid, False)
 
 
 def test_an_access_token_of_another_maker_names_no_session():
