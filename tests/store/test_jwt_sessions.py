@@ -14,7 +14,7 @@ from store.account import Account, Login, NewAccount
 from store.core import Core, open_core
 from store.errors import BadToken, TokenProblem
 from store.jwt_sessions import JwtPair, JwtRules, JwtSessions
-from store.session_record import record_key, set_key
+from store.session_record import Session, record_key, set_key
 from store.session_scripts import MOVE, REVOKE_OLDER, ROTATE
 
 KEY = "the signing key of the old back end, of 50 characters"
@@ -97,14 +97,14 @@ async def test_a_rotated_token_has_one_successor_within_the_grace(core, jwts, ac
     await core.access.authenticate(third.access)
 
 
-async def test_a_token_used_again_ends_the_session(core, jwts, account):
+async def test_a_token_used_again_ends_the_session(core, jwts, account, redis_client):
     pair = await log_in(core, STRICT)
     _, second = await jwts.refresh(STRICT, pair.refresh)
     assert await problem(jwts.verify(STRICT, pair.refresh)) is TokenProblem.REVOKED
     assert await problem(jwts.refresh(STRICT, pair.refresh)) is TokenProblem.REVOKED
     for attempt in (jwts.refresh(STRICT, second.refresh), core.access.authenticate(second.access)):
         assert await problem(attempt) is TokenProblem.REVOKED
-    assert await core.sessions.list_by_account(account.id) == []
+    assert redis_client.zcard(set_key(account.id)) == 0
 
 
 async def test_without_blacklisting_a_rotated_token_is_good_until_it_expires(core, jwts, account):
@@ -454,6 +454,22 @@ async def test_an_old_token_whose_request_failed_before_it_had_a_name(
     assert redis_client.zrange(set_key(account.id), 0, -1) == [
         f"simplejwt:jwt:{claims.sid}".encode()
     ]
+
+
+async def test_an_old_token_whose_session_ends_before_it_is_registered_has_no_name(
+    core, jwts, account, monkeypatch, redis_client
+):
+    token, register = old_refresh(account), core.sessions.register
+    _, pair = await jwts.refresh(RULES, token)
+
+    async def later(session: Session) -> None:
+        await core.sessions.end(session)
+        await register(session)
+
+    monkeypatch.setattr(core.sessions, "register", later)
+    assert await problem(jwts.refresh(RULES, token)) is TokenProblem.REVOKED
+    assert redis_client.zcard(set_key(account.id)) == 0
+    assert await problem(core.access.authenticate(pair.access)) is TokenProblem.REVOKED
 
 
 async def test_an_old_token_at_two_mounts_has_one_name(core, jwts, account, redis_client):
