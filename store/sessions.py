@@ -135,10 +135,7 @@ class Sessions:
         raise Busy(1.0)
 
     async def open_as(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> None:
-        """Write the record of a session of this id, unless there is one already, be it revoked.
-
-        `register` has to follow before a token of the session is returned.
-        """
+        """Write a session's record, unless it is there, be it revoked. `register` has to follow."""
         if await self._write(sid, account_id, epoch, spec):
             self._observer.session_opened(spec.dialect, spec.kind)
 
@@ -227,28 +224,20 @@ class Sessions:
         await self._renewer.close()
 
     async def _find(self, account_id: int, spec: SessionSpec) -> str | None:
+        key, ends = set_key(account_id), time.time() + self._lifetime(spec.dialect, spec.kind)
         name: bytes | None = await self._redis.execute(
-            self._redis.client.eval(
-                FIND,
-                1,
-                set_key(account_id),
-                spec.name(""),
-                time.time() + self._lifetime(spec.dialect, spec.kind),
-                self.set_lifetime,
-            )
+            self._redis.client.eval(FIND, 1, key, spec.name(""), ends, self.set_lifetime)
         )
         return name.decode() if name else None
 
-    async def _write(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> bool:
-        """Write a new session's record; return whether there was none."""
+    async def _write(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> Any:
+        """Write a new session's record; return None if there is one already."""
         key_id = self._tokens.signing_key
         now = int(time.time())
         session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now, spec.device)
         lifetime = self._lifetime(spec.dialect, spec.kind)
-        return bool(
-            await self._redis.execute(
-                self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
-            )
+        return await self._redis.execute(
+            self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         )
 
     async def _register(self, account_id: int, spec: SessionSpec, sid: str) -> str:
@@ -283,12 +272,9 @@ class Sessions:
         return parse(name.rpartition(":")[2], record)
 
     async def _revoke(self, names: Sequence[str], seconds: int | None = None) -> None:
-        """Mark sessions as ended, for the rest of their lifetimes or for `seconds`.
-
-        Those that were taken over always for the rest: their old tokens could open them again.
-        """
+        """Mark sessions as ended, for the rest of their lifetimes or for `seconds`."""
         pipeline = self._redis.client.pipeline(transaction=False)
-        for name in names:
+        for name in names:  # an old back end's token could open its session again
             ex = None if is_taken_over(name) else seconds
             pipeline.set(named_key(name), REVOKED, xx=True, keepttl=ex is None, ex=ex)
         await self._redis.execute_pipeline(pipeline)
