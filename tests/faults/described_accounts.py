@@ -51,6 +51,14 @@ def register(path: str) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 KNOWN, _ = register("/account/register")
+LOGINS = "/(login|api-token-auth|simplejwt/api/token)/?$"
+
+
+def refresh_token() -> str:
+    """Return a JWT of another login."""
+    url = f"http://127.0.0.1:{PORT}/at/simplejwt/api/token/"
+    token: str = requests.post(url, json=KNOWN, timeout=30).json()["refresh"]
+    return token
 
 
 def token_for(operation: str) -> str:
@@ -88,8 +96,10 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     operation = case.operation.label
     if "id" in case.path_parameters:
         case.path_parameters["id"] = "current" if "/latchkey/" in operation else 1
-    elif isinstance(case.body, dict) and re.search("/(login|api-token-auth)/?$", operation):
+    elif isinstance(case.body, dict) and re.search(LOGINS, operation):
         case.body = {name: KNOWN[name] for name in case.body if name in KNOWN}
+    elif isinstance(case.body, dict) and re.search("token/(refresh|verify|blacklist)/$", operation):
+        case.body = dict.fromkeys(case.body, refresh_token())
     elif isinstance(case.body, dict) and operation == "POST /latchkey/v1/sessions":
         case.body = {**case.body, "login": KNOWN["username"], "password": PASSWORD}
     elif isinstance(case.body, dict) and "/latchkey/v1/account/" in f"{operation}/":

@@ -29,6 +29,8 @@ def program(tmp_path: Path) -> Iterator[Program]:
     settings = {
         "DATA_DIR": str(tmp_path / "data"),
         "DIALECTS": EVERY_MOUNT,
+        "MAIL_URL": f"file:{tmp_path}/mail",
+        "PUBLIC_URL": "https://accounts.example",
         "RATE_LIMITS": "off",
         "BCRYPT_ROUNDS": "4",
     }
@@ -92,7 +94,7 @@ def finish(program: Program, runs: list[Run], patience: float) -> Counter[str]:
 def test_a_few_of_everything(program: Program, tmp_path: Path):
     """The same few requests in every run."""
     few = ("--phases", "examples,fuzzing", "-n", "8", "--seed", "1")
-    asked = finish(program, [Run(program, "few", list(DIALECTS), tmp_path, *few)], 55)
+    asked = finish(program, [Run(program, "few", list(DIALECTS), tmp_path, *few)], 110)
     assert asked.total() >= 500
     assert set(asked) == set(DIALECTS)
 

@@ -132,7 +132,7 @@ def mounts_at(prefixes: Mapping[str, str]) -> dict[str, Mount]:
 OPTIONS = {
     "knox": "?user=id,username,email&login-fields=expiry,token"
     "&register-path=/register&user-path=/user",
-    "djoser": "?jwt=on",
+    "djoser": "?jwt=on&username-reset-confirm-url=https://app.example/{uid}/{token}",
 }
 """Options that add endpoints."""
 
