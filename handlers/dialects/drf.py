@@ -134,6 +134,9 @@ USERNAME = Text(
 
 EMAIL = Text("email", max_length=MAX_NAME, checks=((is_email, "Enter a valid email address."),))
 OPTIONAL_EMAIL = replace(EMAIL, required=False, may_be_blank=True)
+EMAIL_FIELD = replace(EMAIL, invalid=EMAIL.checks[0][1])
+"""The libraries' e-mail: the framework has one message for it, also for what is not a text."""
+OPTIONAL_EMAIL_FIELD = replace(EMAIL_FIELD, required=False, may_be_blank=True)
 
 
 def find_errors(data: Mapping[str, Any], *fields: Text) -> dict[str, list[str]]:

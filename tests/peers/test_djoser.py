@@ -171,6 +171,7 @@ BAD_BODIES: list[Any] = [
     {"username": None, "password": None, "email": None},
     {"username": "a b", "email": "x", "password": "y"},
     {"username": [], "password": {}, "email": 1},
+    {"username": {}, "password": True, "email": []},
     {"username": "a" * 151, "password": "x"},
     {"username": "bob", "password": "12345"},
     {"username": "adalovelace", "password": "adalovelace1"},
@@ -276,6 +277,7 @@ SCRIPT: list[Step] = [
             {"email": "x"},
             {"email": ""},
             {"email": None},
+            {"email": True},
             {"email": "nobody@example.org"},
         )
     ],

@@ -38,7 +38,7 @@ def writable_fields(options: Options) -> list[Text]:
     if options.login == "email":
         fields["username"] = replace(drf.USERNAME, required=False)
     extra = [fields[each] for each in options.user_fields if each in fields]
-    return extra if options.login == "email" else [drf.OPTIONAL_EMAIL, *extra]
+    return extra if options.login == "email" else [drf.OPTIONAL_EMAIL_FIELD, *extra]
 
 
 def user_shape(options: Options, account: Account | AccountSummary) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def password_fields(options: Options, field: str, *, retype: bool) -> list[Text]
 
 def name_fields(field: str, *, retype: bool) -> list[Text]:
     """Return the field of a new username or e-mail, and with `retype` that of the second one."""
-    kind = drf.EMAIL if field == "email" else drf.USERNAME
+    kind = drf.EMAIL_FIELD if field == "email" else drf.USERNAME
     named = Text(f"new_{field}", max_length=kind.max_length, checks=kind.checks)
     return [named, Text(f"re_new_{field}")] if retype else [named]
 

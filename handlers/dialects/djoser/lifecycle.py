@@ -48,7 +48,7 @@ async def activate(request: web.Request) -> Response:
 @routes.open("/auth/users/resend_activation")
 async def resend_activation(request: web.Request) -> Response:
     """POST /auth/users/resend_activation: send the link again, if an account waits for it."""
-    [email] = read_fields(await read_data(request), drf.EMAIL)
+    [email] = read_fields(await read_data(request), drf.EMAIL_FIELD)
     if not request.app[OPTIONS].send_activation_email:
         return Response(400)  # djoser's response has no body, as few of its kind
     return await _send_link(request, email, ACTIVATE)
@@ -57,7 +57,7 @@ async def resend_activation(request: web.Request) -> Response:
 @routes.open("/auth/users/reset_password")
 async def reset_password(request: web.Request) -> Response:
     """POST /auth/users/reset_password: send a link, if an account has this address."""
-    [email] = read_fields(await read_data(request), drf.EMAIL)
+    [email] = read_fields(await read_data(request), drf.EMAIL_FIELD)
     return await _send_link(request, email, RESET)
 
 
@@ -75,7 +75,7 @@ async def reset_email(request: web.Request) -> Response:
 
 async def _reset_name(request: web.Request, field: str) -> Response:
     options = _options_for(request, field)
-    [email] = read_fields(await read_data(request), drf.EMAIL)
+    [email] = read_fields(await read_data(request), drf.EMAIL_FIELD)
     if not options.username_reset_confirm_url:
         raise Unavailable("mail", "the option username-reset-confirm-url is not set")
     return await _send_link(request, email, RENAME)

@@ -49,7 +49,7 @@ async def root(request: web.Request) -> Response:
 async def register(request: web.Request) -> Response:
     """POST /auth/users: create an account. It has no token before its first login."""
     options, data = request.app[OPTIONS], await read_data(request)
-    name = drf.EMAIL if options.login == "email" else drf.USERNAME
+    name = drf.EMAIL_FIELD if options.login == "email" else drf.USERNAME
     others = [each for each in writable_fields(options) if each.name != name.name]
     retype = options.user_create_password_retype
     fields = [*others, name, *password_fields(options, "password", retype=retype)]

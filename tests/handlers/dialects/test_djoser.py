@@ -209,7 +209,10 @@ REFUSED = [
         {"username": None, "email": None, "password": None},
         {"email": NULL, "username": NULL, "password": NULL},
     ),
-    ({"username": [], "password": {}}, {"username": NOT_A_STRING, "password": NOT_A_STRING}),
+    (
+        {"username": [], "password": {}, "email": True},
+        {"email": INVALID_EMAIL, "username": NOT_A_STRING, "password": NOT_A_STRING},
+    ),
     ({"username": "a" * 151, "password": "x"}, {"username": too_long(150)}),
     ({"username": "ada", "password": "   "}, {"password": BLANK}),
     ({"username": "ada", "password": "12345"}, {"password": [SHORT, COMMON, NUMERIC]}),
