@@ -29,6 +29,7 @@ CHROMIUM = shutil.which("chromium")
 CLIENTS = Path(os.environ.get("CLIENT_APPS", "/nonexistent"))
 LEAD_MANAGER = CLIENTS / "lead_manager_react_django/leadmanager/frontend"
 AUTH_SYSTEM = CLIENTS / "auth_system/frontend/build"
+BOILERPLATE = CLIENTS / "django-react-boilerplate/build"
 PASSWORD, OTHER = "Difference-Engine-1822", "Bernoulli-Numbers-1842"
 
 pytestmark = [
@@ -124,11 +125,19 @@ async def start(settings, aiohttp_client, clean, tmp_path, monkeypatch) -> Async
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+async def launch() -> AsyncIterator[Any]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+
+        async def launch_with(*arguments: str) -> Browser:
+            arguments = (*ARGUMENTS, *arguments)
+            return await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+
+        yield launch_with
+
+
+@pytest.fixture
+async def browser(launch) -> Browser:
+    return await launch()
 
 
 async def visit(browser: Browser, site: Site) -> Page:
@@ -244,15 +253,20 @@ async def test_lead_manager(start, browser, tmp_path):
         await expect(each.get_by_role("heading", name="Login")).to_be_visible()
 
 
-def serve_auth_system(site: Site) -> None:
-    """The build: its files, and its page at every other path."""
+def serve_build(site: Site, build: Path) -> None:
+    """Its files, and its page at every other path."""
 
     async def index(request: web.Request) -> web.FileResponse:
-        file = AUTH_SYSTEM / request.match_info["rest"]
-        return web.FileResponse(file if file.is_file() else AUTH_SYSTEM / "index.html")
+        file = build / request.match_info["rest"]
+        return web.FileResponse(file if file.is_file() else build / "index.html")
 
-    site.forward("/auth")
     site.app.router.add_get("/{rest:.*}", index)
+
+
+def serve_auth_system(site: Site) -> None:
+    """The build, and Latchkey behind the same origin."""
+    site.forward("/auth")
+    serve_build(site, AUTH_SYSTEM)
 
 
 DJOSER = (
@@ -311,3 +325,44 @@ async def test_auth_system(start, browser, tmp_path):
     await page.get_by_text("Logout").click()
     await expect(page.get_by_role("link", name="Sign Up")).to_be_visible()
     await page.screenshot(path=tmp_path / "auth_4_logged_out.png")
+
+
+@needs(BOILERPLATE, "django-react-boilerplate with its build")
+async def test_django_react_boilerplate(start, launch, tmp_path):
+    """Its back end is another origin, http://127.0.0.1:8000, which is in its source."""
+    site = await start("dj-rest-auth=/rest-auth", lambda site: serve_build(site, BOILERPLATE))
+    latchkey = site.target.removeprefix("http://")
+    browser = await launch(f"--host-resolver-rules=MAP 127.0.0.1:8000 {latchkey}")
+    page = await browser.new_page(viewport={"width": 1100, "height": 760})
+    page.set_default_timeout(15_000)
+    await page.goto(f"{site.url}/signup")
+    ada = {"username": "ada", "email": "ada@example.org"}
+    for name, text in {**ada, "password1": PASSWORD, "password2": "x"}.items():
+        await page.locator(f"[name={name}]").fill(text)
+    async with page.expect_response("**/rest-auth/registration/") as refused:
+        await page.get_by_role("button", name="Signup").click()
+    assert (await refused.value).status == 400
+    await expect(page.get_by_text("Request failed with status code 400")).to_be_visible()
+    await page.screenshot(path=tmp_path / "boilerplate_1_refused.png")
+    await page.locator("[name=password2]").fill(PASSWORD)
+    async with page.expect_response("**/rest-auth/registration/") as created:
+        await page.get_by_role("button", name="Signup").click()
+    assert (await created.value).status == 201
+    await expect(page.get_by_text("Logout").first).to_be_visible()
+    await page.screenshot(path=tmp_path / "boilerplate_2_signed_up.png")
+    first = await page.evaluate("localStorage.token")
+    assert re.fullmatch("[0-9a-f]{40}", first)
+
+    await page.get_by_text("Logout").first.click()
+    await page.goto(f"{site.url}/login")
+    for password, status in (("wrong", 400), (PASSWORD, 200)):
+        await page.locator("[name=username]").fill("ada")
+        await page.locator("[name=password]").fill(password)
+        async with page.expect_response("**/rest-auth/login/") as answered:
+            await page.get_by_role("button", name="Login").click()
+        assert (await answered.value).status == status
+    await expect(page.get_by_text("Logout").first).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_text("Logout").first).to_be_visible()
+    assert await page.evaluate("localStorage.token") == first  # one token an account
+    await page.screenshot(path=tmp_path / "boilerplate_3_logged_in.png")
