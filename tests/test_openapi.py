@@ -32,6 +32,8 @@ ROOT = Path(__file__).parent.parent
 FILES = {name: ROOT / "openapi" / f"{name}.json" for name in DIALECTS}
 DOCUMENTS = {name: json.loads(file.read_text()) for name, file in FILES.items()}
 BASES = {name: mount.base for name, mount in EVERY_DIALECT.items()}
+_JWTS = replace(DIALECTS["dj-rest-auth"].options, use_jwt=True, jwt_auth_httponly=False)
+WITH_JWTS = {**EVERY_DIALECT, "dj-rest-auth": Mount(BASES["dj-rest-auth"], _JWTS)}
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 ALWAYS = (InternalError(), Busy(1), Unavailable("redis", "gone"))
@@ -51,7 +53,7 @@ async def server(settings, tmp_path_factory) -> AsyncIterator[Server]:
     )
     settings = replace(
         settings,
-        dialects={**EVERY_DIALECT, "djoser": Mount(BASES["djoser"], options)},
+        dialects={**WITH_JWTS, "djoser": Mount(BASES["djoser"], options)},
         mail_url=mail,
         public_url="https://accounts.example",
     )
@@ -231,6 +233,8 @@ JWT_FIELDS = {
     "simplejwt_blacklist": "refresh",
     "djoser_jwt_refresh": "refresh",
     "djoser_jwt_verify": "token",
+    "dj_rest_auth_refresh": "refresh",
+    "dj_rest_auth_verify": "token",
 }
 """The fields of JWTs, which no example can have either."""
 
@@ -343,6 +347,7 @@ LIMITED = (
     *(f"dj_rest_auth_user_{how}" for how in ("put", "patch")),
     *(f"dj_rest_auth_password_{each}" for each in ("change", "reset", "reset_confirm")),
     "dj_rest_auth_resend_email",
+    "dj_rest_auth_refresh",
     "simplejwt_refresh",
     "djoser_jwt_refresh",
 )
@@ -413,6 +418,8 @@ async def test_a_body_that_is_too_large_or_compressed(aiohttp_client, settings, 
         if "requestBody" not in operation:
             assert not {"413", "415"} & set(operation["responses"])
             continue
+        if name == "dj-rest-auth" and path.rstrip("/") in DIALECTS[name].paths:
+            continue  # an option switches it on; the reading of its body is that of the others
         for status, coding in ((413, "identity"), (415, "gzip")):
             sent = io.BytesIO(large)  # aiohttp warns of large bytes
             head["Content-Encoding"] = coding

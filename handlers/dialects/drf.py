@@ -238,6 +238,11 @@ def timestamp(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def moment(seconds: float) -> str:
+    """Return a time in seconds since 1970 in the framework's format."""
+    return timestamp(datetime.datetime.fromtimestamp(seconds, datetime.UTC))
+
+
 def _unauthorized_message(error: MissingToken | BadHeader | BadToken) -> str:
     match error:
         case MissingToken():

@@ -89,7 +89,6 @@ def _lines(headers: dict[str, str]) -> str:
 def as_response(response: Response) -> web.Response:
     """Return a response as one of aiohttp's."""
     headers = {**(response.shared or {}), **response.headers}
-    headers |= dict(line.split(": ", 1) for line in response.lines.splitlines())
     if response.media_type == JSON:
         headers |= _OF_JSON
     elif response.media_type:
@@ -104,6 +103,8 @@ def as_response(response: Response) -> web.Response:
         body=_pieces(response.body) if long else response.body or None,
         headers=headers,
     )
+    for line in response.lines.splitlines():
+        converted.headers.add(*line.split(": ", 1))
     if response.closes:
         converted.force_close()
     return converted

@@ -58,6 +58,14 @@ def is_knox(status: int, data: Mapping[str, Any]) -> bool:
     return is_drf(status, data) or (status, data) == (401, missing)
 
 
+def is_dj_rest_auth(status: int, data: Mapping[str, Any]) -> bool:
+    missing = ["This field is required."]
+    fields = ("password1", "password2", "new_password1", "new_password2", "uid", "token", "key")
+    required = {field: why for field, why in data.items() if field in fields and why == missing}
+    others = {field: why for field, why in data.items() if field not in required}
+    return is_drf(status, others) if others else status == 400 and bool(required)
+
+
 def is_simplejwt(status: int, data: Mapping[str, Any]) -> bool:
     invalid = {"detail": "Token is invalid", "code": "token_not_valid"}
     wrong = {"detail": "No active account found with the given credentials"}
@@ -116,6 +124,10 @@ READ = {
     "POST /knox/login": is_knox,
     "POST /knox/register": is_drf,
     "POST /authtoken/api-token-auth": is_drf,
+    "POST /dj-rest-auth/login": is_dj_rest_auth,
+    "POST /dj-rest-auth/registration": is_dj_rest_auth,
+    "POST /dj-rest-auth/registration/verify-email": is_dj_rest_auth,
+    "POST /dj-rest-auth/password/reset/confirm": is_dj_rest_auth,
     "POST /simplejwt/api/token": is_simplejwt,
     "POST /simplejwt/api/token/refresh": is_simplejwt,
     "POST /simplejwt/api/token/verify": is_simplejwt,

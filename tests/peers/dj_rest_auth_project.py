@@ -63,6 +63,7 @@ OWN = {
     ],
     "ACCOUNT_RATE_LIMITS": False,
     "SITE_ID": 1,
+    "TIME_ZONE": "UTC",
     "TEMPLATES": [
         {
             "BACKEND": "django.template.backends.django.DjangoTemplates",

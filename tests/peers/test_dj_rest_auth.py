@@ -11,7 +11,7 @@ import json
 import re
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,18 @@ LINKS = {
 }
 RESET_LINK = re.compile(r"/reset/([\w-]+)/([\w-]+)")
 KEY_LINK = re.compile(r"/confirm-email/([^/\s]+)")
-TOKEN = re.compile(r"\b[0-9a-f]{40}\b")
+VARIES = {
+    r"\b[0-9a-f]{40}\b": "<token>",
+    r"\beyJ[\w-]+\.[\w-]+\.[\w-]+": "<jwt>",
+    r"\d{4}-\d\d-\d\dT[\d:.]+Z": "<time>",
+    r"expires=(?!Thu, 01 Jan 1970)[^;]+": "expires=<time>",
+}
+KEPT = re.compile(r'"(key|access|refresh)": ?"([\w.-]+)"')
+OWN_COOKIES = ("sessionid=", "messages=")
+"""Of Django and of django-allauth."""
 
 Step = tuple[str, str, Any, str]
-"""A method, a path, a body, and the Authorization header, in which <token> is the client's."""
+"""A method, a path, a body, and the Authorization header, in which <key> is the client's token."""
 
 
 @pytest.fixture
@@ -120,8 +128,8 @@ class Side:
         self._session, self._url, self._mail = session, url, mail
         self._names: dict[str, str] = {}
 
-    async def send(self, step: Step) -> tuple[int, Any, str]:
-        """Send a request; return the status, the body and the challenge."""
+    async def send(self, step: Step) -> tuple[int, Any, str, list[str]]:
+        """Send a request; return the status, the body, the challenge and the cookies it sets."""
         method, path, body, header = step
         if isinstance(body, dict):
             body = await self._filled(body)
@@ -130,25 +138,26 @@ class Side:
         request = self._session.request(method, self._url + path, headers=headers, **content)
         async with request as response:
             text = await response.text()
-        if found := re.search(r'"key": ?"(\w+)"', text):
-            self._names["<token>"] = found[1]
-        shown = TOKEN.sub("<token>", text)
+        self._names |= {f"<{name}>": value for name, value in KEPT.findall(text)}
+        shown = _alike(text)
         challenge = response.headers.get("WWW-Authenticate", "")
-        return response.status, json.loads(shown) if shown else "", challenge
+        set_cookies = response.headers.getall("Set-Cookie", [])
+        own = [_alike(each) for each in set_cookies if not each.startswith(OWN_COOKIES)]
+        return response.status, json.loads(shown) if shown else "", challenge, own
 
     async def _filled(self, body: dict[str, Any]) -> dict[str, Any]:
         if "<reset>" in body:
             found = await wait_for_async(lambda: RESET_LINK.search(self._mail()))
             self._names |= {"<uid>": found[1], "<reset>": found[2]}
             body = {"uid": "<uid>", "token": "<reset>", **body}
-        if "<key>" in body:
+        if "<mailed key>" in body:
             found = await wait_for_async(lambda: KEY_LINK.search(self._mail()))
-            self._names["<key>"] = found[1]
-            body = {"key": "<key>"}
+            self._names["<mailed key>"] = found[1]
+            body = {"key": "<mailed key>"}
         return {
             name: self._fill(value) if isinstance(value, str) else value
             for name, value in body.items()
-            if name not in ("<reset>", "<key>")
+            if name not in ("<reset>", "<mailed key>")
         }
 
     def _fill(self, text: str) -> str:
@@ -157,11 +166,28 @@ class Side:
         return text
 
 
+def _alike(text: str) -> str:
+    for pattern, name in VARIES.items():
+        text = re.sub(pattern, name, text)
+    return text
+
+
 async def compare(
-    original, latchkey, steps: list[Step], theirs: dict[str, Any], **options: Any
+    original,
+    latchkey,
+    steps: list[Step],
+    theirs: dict[str, Any],
+    *,
+    before: Sequence[Step] = (),
+    **options: Any,
 ) -> None:
+    """Send steps to both. Those `before` are sent by other clients, and may differ."""
     servers = await original(**theirs), await latchkey(**options)
     async with contextlib.AsyncExitStack() as stack:
+        for each in servers:
+            async with ClientSession() as session:
+                for step in before:
+                    await Side(session, *each).send(step)
         jars = [ClientSession(cookie_jar=CookieJar(unsafe=True)) for _ in servers]
         sessions = [await stack.enter_async_context(each) for each in jars]
         sides = [Side(session, *each) for session, each in zip(sessions, servers, strict=True)]
@@ -177,7 +203,7 @@ def new(password: str = OTHER, again: str | None = None, **more: Any) -> dict[st
     return {"new_password1": password, "new_password2": again or password, **more}
 
 
-MINE = "Token <token>"
+MINE = "Token <key>"
 LOGIN = ("POST", "/login/", {"username": "ada", "password": PASSWORD}, "")
 PATHS = (
     "/login/",
@@ -235,7 +261,7 @@ SCRIPT: list[Step] = [
     ("POST", "/login", {"username": "ada", "password": PASSWORD}, ""),
     *[
         ("GET", "/user/", None, header)
-        for header in (MINE, "", "Token", "Token a b", "Token x", "Bearer x", "token <token>")
+        for header in (MINE, "", "Token", "Token a b", "Token x", "Bearer x", "token <key>")
     ],
     *[
         (method, path, None, header)
@@ -340,8 +366,8 @@ async def test_mandatory_verification(original, latchkey):
         LOGIN,
         ("POST", "/login/", {"username": "ada", "password": "x"}, ""),
         ("POST", "/registration/verify-email/", {"key": "x"}, ""),
-        ("POST", "/registration/verify-email/", {"<key>": 1}, ""),
-        ("POST", "/registration/verify-email/", {"key": "<key>"}, ""),
+        ("POST", "/registration/verify-email/", {"<mailed key>": 1}, ""),
+        ("POST", "/registration/verify-email/", {"key": "<mailed key>"}, ""),
         ("POST", "/registration/resend-email/", {"email": "ada@example.org"}, ""),
         LOGIN,
         ("GET", "/user/", None, MINE),
@@ -413,6 +439,130 @@ async def test_sessions_as_the_first_authenticator(original, latchkey):
     await compare(original, latchkey, steps, theirs, unauthenticated_status="403")
 
 
+BEARER = "Bearer <access>"
+JWT = {"USE_JWT": True, "SESSION_LOGIN": False}
+JWT_PATHS = ("/token/verify/", "/token/refresh/")
+REFRESHES: list[Any] = [
+    [],
+    {"refresh": None},
+    {"refresh": ""},
+    {"refresh": []},
+    {"refresh": "x"},
+    {"refresh": "<access>"},
+]
+JWT_SCRIPT: list[Step] = [
+    ("POST", "/registration/", {**ADA, "password2": "x"}, ""),
+    ("POST", "/registration/", ADA, ""),
+    *[("POST", "/login/", body, "") for body in LOGINS],
+    ("POST", "/login", {"username": "ada", "password": PASSWORD}, ""),
+    *[
+        ("GET", "/user/", None, header)
+        for header in (
+            BEARER,
+            "bearer <access>",
+            "Token x",
+            "Bearer",
+            "Bearer a b",
+            "Bearer x",
+            "Bearer <access>x",
+        )
+    ],
+    *[
+        (method, path, {"x": 1}, "Bearer x")
+        for path in (*PATHS, *JWT_PATHS)
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+    ],
+    ("PATCH", "/user/", {"first_name": "Ada"}, BEARER),
+    ("POST", "/password/change/", new("12345"), BEARER),
+    *[
+        ("POST", "/token/verify/", body, "Bearer x")
+        for body in ({}, [], {"token": ""}, {"token": None}, {"token": "x"}, {"token": "<access>"})
+    ],
+    *[("POST", "/token/refresh/", body, "Bearer x") for body in REFRESHES],
+]
+ROTATION = {"ROTATE_REFRESH_TOKENS": True, "BLACKLIST_AFTER_ROTATION": True}
+
+
+async def test_jwts(original, latchkey):
+    """Where refresh tokens are not in the responses, and have no cookies."""
+    steps = [
+        ("GET", "/user/", None, ""),
+        *JWT_SCRIPT,
+        ("POST", "/token/refresh/", {}, ""),
+        ("POST", "/token/refresh/", {"refresh": "<refresh>"}, ""),
+        ("POST", "/token/verify/", {"token": "<refresh>"}, ""),
+        ("POST", "/logout/", {}, ""),
+        ("POST", "/logout/", {"refresh": "<refresh>"}, ""),
+    ]
+    await compare(original, latchkey, steps, {"REST_AUTH": JWT}, use_jwt=True, token_blacklist=True)
+
+
+async def test_jwts_that_rotate(original, latchkey):
+    steps = [
+        *JWT_SCRIPT,
+        ("POST", "/token/refresh/", {}, ""),
+        LOGIN,
+        ("POST", "/token/refresh/", {"refresh": "<refresh>"}, ""),
+        ("POST", "/token/verify/", {"token": "<refresh>"}, ""),
+        *[
+            ("POST", "/logout/", body, "")
+            for body in ({}, {"refresh": "x"}, {"refresh": "<access>"})
+        ],
+        ("POST", "/logout/", {"refresh": "<refresh>"}, ""),
+        ("POST", "/logout/", {"refresh": "<refresh>"}, ""),
+        ("POST", "/token/refresh/", {"refresh": "<refresh>"}, ""),
+        ("POST", "/token/verify/", {"token": "<refresh>"}, ""),
+    ]
+    auth = {**JWT, "JWT_AUTH_HTTPONLY": False, "JWT_AUTH_RETURN_EXPIRATION": True}
+    await compare(
+        original,
+        latchkey,
+        steps,
+        {"REST_AUTH": auth, "SIMPLE_JWT": ROTATION},
+        use_jwt=True,
+        token_blacklist=True,
+        jwt_auth_httponly=False,
+        jwt_auth_return_expiration=True,
+        rotate_refresh_tokens=True,
+    )
+
+
+COOKIES = {"JWT_AUTH_COOKIE": "access", "JWT_AUTH_REFRESH_COOKIE": "refresh"}
+OTHER_COOKIES = {
+    "JWT_AUTH_HTTPONLY": False,
+    "JWT_AUTH_SAMESITE": "Strict",
+    "JWT_AUTH_REFRESH_COOKIE_PATH": "/token",
+}
+
+
+@pytest.mark.parametrize("more", [{}, OTHER_COOKIES], ids=["defaults", "others"])
+@pytest.mark.parametrize("rotates", [False, True])
+async def test_cookies(original, latchkey, more, rotates):
+    """The client keeps and sends them, as a browser does."""
+    steps = [
+        ("POST", "/login/", {"username": "ada", "password": "x"}, ""),
+        LOGIN,
+        ("GET", "/user/", None, ""),
+        ("GET", "/user/", None, "Bearer x"),
+        ("GET", "/user/", None, "Token x"),
+        ("PATCH", "/user/", {"last_name": "King"}, ""),
+        ("POST", "/token/refresh/", {}, ""),
+        ("POST", "/token/refresh/", {"refresh": "x"}, ""),
+        ("POST", "/token/verify/", {"token": "<access>"}, ""),
+        ("POST", "/password/change/", new("12345"), ""),
+        LOGIN,
+        ("POST", "/logout/", {"refresh": "<refresh>"}, ""),
+        ("GET", "/user/", None, ""),
+        ("POST", "/token/refresh/", {}, ""),
+    ]
+    auth = {**JWT, **COOKIES, **more}
+    theirs = {"REST_AUTH": auth, **({"SIMPLE_JWT": ROTATION} if rotates else {})}
+    options = {name.lower(): value for name, value in {**COOKIES, **more}.items()}
+    servers = {"use_jwt": True, "token_blacklist": True, "rotate_refresh_tokens": rotates}
+    before = [("POST", "/registration/", ADA, "")]  # it sets cookies here
+    await compare(original, latchkey, steps, theirs, before=before, **servers, **options)
+
+
 ACCOUNTS = """select id, username, email, first_name, last_name, password, is_active, is_staff,
     is_superuser, date_joined, last_login, exists (select * from account_emailaddress e
     where e.user_id = auth_user.id and e.email = auth_user.email and e.verified)
@@ -427,7 +577,7 @@ async def test_accounts_and_tokens_that_were_moved(original, latchkey, settings,
     async with ClientSession() as session:
         side = Side(session, *theirs)
         await side.send(("POST", "/registration/", ADA, ""))
-        await side.send(("POST", "/registration/verify-email/", {"<key>": 1}, ""))
+        await side.send(("POST", "/registration/verify-email/", {"<mailed key>": 1}, ""))
         eve = {**ADA, "username": "eve", "email": "eve@example.org"}
         await side.send(("POST", "/registration/", eve, ""))
         before = await side.send(("GET", "/user/", None, MINE))
@@ -448,7 +598,7 @@ async def test_accounts_and_tokens_that_were_moved(original, latchkey, settings,
             assert (await side.send(("POST", "/login/", login, "")))[0] == 200
         await side.send(("POST", "/registration/resend-email/", {"email": "ada@example.org"}, ""))
         await side.send(("POST", "/registration/resend-email/", {"email": "eve@example.org"}, ""))
-        verified = await side.send(("POST", "/registration/verify-email/", {"<key>": 1}, ""))
+        verified = await side.send(("POST", "/registration/verify-email/", {"<mailed key>": 1}, ""))
         assert verified[0] == 200
         assert "To: eve@example.org" in ours[1]()
         assert "To: ada@example.org" not in ours[1]()

@@ -1,11 +1,13 @@
 """The options of a mount of dj-rest-auth, in a table in docs/contracts/dj-rest-auth.md#options."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from aiohttp import web
 
 from handlers.app_links import check_app_link
+from handlers.dialects.drf_jwt import JwtOptions
 from handlers.dialects.drf_passwords import MIN_LENGTH, RULES, check_rules
 from store.errors import BadValue
 from store.mail_queue import RESET
@@ -15,9 +17,28 @@ EXTRA_FIELDS = ("is_active", "is_staff", "is_superuser", "date_joined", "email_v
 NAMES = ("first_name", "last_name")
 
 
+_COOKIE_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_COOKIE_PATH = re.compile(r"/[!-:<-~]*")
+_DOMAIN = re.compile(r"[\w.-]+", re.ASCII)
+
+
 @dataclass(frozen=True)
-class Options:
-    """The options, with the defaults of dj-rest-auth and django-allauth."""
+class Options(JwtOptions):
+    """The options, with the defaults of dj-rest-auth and django-allauth.
+
+    Those of JWTs and cookies have an effect with `use_jwt`.
+    """
+
+    use_jwt: bool = False
+    token_blacklist: bool = False
+    jwt_auth_cookie: str = ""
+    jwt_auth_refresh_cookie: str = ""
+    jwt_auth_refresh_cookie_path: str = "/"
+    jwt_auth_secure: bool = False
+    jwt_auth_httponly: bool = True
+    jwt_auth_samesite: Literal["Lax", "Strict", "None"] = "Lax"
+    jwt_auth_cookie_domain: str = ""
+    jwt_auth_return_expiration: bool = False
 
     login: Literal["username", "email", "either"] = "username"
     user_fields: tuple[str, ...] = USER_FIELDS
@@ -37,6 +58,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise BadValue for values that the dialect cannot use."""
+        super().__post_init__()
+        self._check_cookies()
         _check_list("user-fields", self.user_fields, (*USER_FIELDS, *EXTRA_FIELDS))
         _check_list("register-fields", self.register_fields, NAMES)
         check_rules(self.password_rules)
@@ -46,6 +69,24 @@ class Options:
             raise BadValue("login=email needs email-required=on")
         check_app_link("password-reset-confirm-url", self.password_reset_confirm_url)
         check_app_link("account-confirm-email-url", self.account_confirm_email_url, ["{key}"])
+
+    def _check_cookies(self) -> None:
+        names = [each for each in (self.jwt_auth_cookie, self.jwt_auth_refresh_cookie) if each]
+        if not all(map(_COOKIE_NAME.fullmatch, names)) or len(set(names)) < len(names):
+            raise BadValue("jwt-auth-cookie and jwt-auth-refresh-cookie must be two names")
+        if names and not self.use_jwt:
+            raise BadValue("jwt-auth-cookie and jwt-auth-refresh-cookie need use-jwt=on")
+        if not _COOKIE_PATH.fullmatch(self.jwt_auth_refresh_cookie_path):
+            raise BadValue("jwt-auth-refresh-cookie-path must be a path, such as /token")
+        if self.jwt_auth_cookie_domain and not _DOMAIN.fullmatch(self.jwt_auth_cookie_domain):
+            raise BadValue("jwt-auth-cookie-domain must be a domain, such as example.com")
+        if self.jwt_auth_samesite == "None" and not self.jwt_auth_secure:
+            raise BadValue("jwt-auth-samesite=None needs jwt-auth-secure=on: browsers require it")
+
+    @property
+    def hides_refresh(self) -> bool:
+        """Whether a refresh token is in its cookie only."""
+        return self.jwt_auth_httponly and bool(self.jwt_auth_refresh_cookie)
 
     @property
     def forbids(self) -> bool:

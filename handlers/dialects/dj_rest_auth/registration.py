@@ -8,9 +8,10 @@ from aiohttp import web
 
 from handlers.app_keys import ACCESS, RECOVERY
 from handlers.dialects import drf
+from handlers.dialects.dj_rest_auth import jwts
 from handlers.dialects.dj_rest_auth.fields import EMAIL, NAMES
 from handlers.dialects.dj_rest_auth.options import OPTIONS, Options, needs_mail
-from handlers.dialects.dj_rest_auth.routes import NAME, SESSION, TAKEN, open_routes
+from handlers.dialects.dj_rest_auth.routes import NAME, TAKEN, open_routes, spec
 from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, find_errors, read_data
 from handlers.dialects.drf_passwords import attributes, password_problems
 from handlers.errors import NotFound
@@ -37,15 +38,19 @@ async def register(request: web.Request) -> Response:
     new = NewAccount(
         values["username"], values["email"], values.get("first_name"), values.get("last_name")
     )
-    _, issued = await access.register(
+    account, issued = await access.register(
         new,
         values[_PASSWORD.name],
-        [] if needs_mail(options) else [SESSION],
+        [] if needs_mail(options) else [spec(options)],
         client,
         verify=options.email_verification != "none",
         dialect=NAME,
     )
-    return json_response({"key": issued[0].token} if issued else {"detail": SENT}, 201)
+    if not issued:
+        return json_response({"detail": SENT}, 201)
+    if options.use_jwt:
+        return jwts.registered(request, account, issued[0])
+    return json_response({"key": issued[0].token}, 201)
 
 
 @open_routes.open("/registration/verify-email")

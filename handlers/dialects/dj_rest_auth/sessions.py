@@ -7,9 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from handlers.app_keys import ACCESS
+from handlers.dialects.dj_rest_auth import jwts
 from handlers.dialects.dj_rest_auth.fields import EMAIL
 from handlers.dialects.dj_rest_auth.options import OPTIONS, needs_mail
-from handlers.dialects.dj_rest_auth.routes import SESSION, find_caller, open_routes
+from handlers.dialects.dj_rest_auth.routes import find_caller, open_routes, spec
 from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, read_data, read_fields
 from handlers.http.response import Response, json_response
 from handlers.proxies import client_of
@@ -20,7 +21,6 @@ MUST_INCLUDE = {
     "email": 'Must include "email" and "password".',
     "either": 'Must include either "username" or "email" and "password".',
 }
-LOGGED_OUT = "Successfully logged out."
 NOT_LOGGED_IN = "You should be logged in to logout. Check whether the token is passed."
 
 _FIELDS = (
@@ -35,21 +35,25 @@ async def log_in(request: web.Request) -> Response:
     """POST /login: return the account's token, the existing one if there is one."""
     options = request.app[OPTIONS]
     login, password = read_credentials(await read_data(request), options.login)
-    _, [issued] = await request.app[ACCESS].log_in(
-        login, password, [SESSION], client_of(request), require_verified=needs_mail(options)
+    account, [issued] = await request.app[ACCESS].log_in(
+        login, password, [spec(options)], client_of(request), require_verified=needs_mail(options)
     )
+    if options.use_jwt:
+        return jwts.logged_in(request, account, issued)
     return json_response({"key": issued.token})
 
 
 @open_routes.open("/logout")
 async def log_out(request: web.Request) -> Response:
     """POST /logout: end the session of the request's token, if it has one."""
+    if request.app[OPTIONS].use_jwt:
+        return await jwts.log_out(request)
     found = find_caller(request)
     if found is not None:
         await request.app[ACCESS].log_out(await found)
     elif request.app[OPTIONS].logout_requires_token:
         return json_response({"detail": NOT_LOGGED_IN}, 400)
-    return json_response({"detail": LOGGED_OUT})
+    return json_response({"detail": jwts.LOGGED_OUT})
 
 
 def read_credentials(data: Mapping[str, Any], kind: str) -> tuple[Login, str]:
