@@ -15,6 +15,8 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
 PORT, DIRECTORY, OPTIONS = int(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+BY_EMAIL = OPTIONS.get("LOGIN") == "email"
+"""Whether accounts have no username, as the option `login` of the dialect says."""
 _VALIDATORS = (
     "UserAttributeSimilarityValidator",
     "MinimumLengthValidator",
@@ -35,7 +37,9 @@ settings.configure(
         "rest_framework",
         "rest_framework.authtoken",
         "djoser",
+        "email_user",
     ],
+    AUTH_USER_MODEL="email_user.Person" if BY_EMAIL else "auth.User",
     SITE_ID=1,
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
@@ -62,5 +66,5 @@ urlpatterns = [
 ]
 
 if __name__ == "__main__":
-    call_command("migrate", verbosity=0)
+    call_command("migrate", verbosity=0, run_syncdb=True)
     make_server("127.0.0.1", PORT, get_wsgi_application()).serve_forever()

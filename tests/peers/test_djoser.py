@@ -374,3 +374,90 @@ async def test_usernames_typed_twice(djoser, latchkey):
     ]
     retypes = ("set_username_retype", "username_reset_confirm_retype")
     await compare(djoser, latchkey, steps, **dict.fromkeys(retypes, True))
+
+
+BY_EMAIL: list[Step] = [
+    *[
+        ("POST", USERS, body, "")
+        for body in (
+            {},
+            {"email": "x", "password": ""},
+            {"username": "ada", "password": PASSWORD},
+            {"email": "ada@example.org", "password": "12345"},
+            {"email": "ada@example.org", "password": "ada@example.org"},
+            {"email": "ada@example.org", "password": PASSWORD, "first_name": "Ada"},
+            {"email": "bob@example.org", "password": PASSWORD},
+        )
+    ],
+    *[
+        ("POST", "/auth/token/login/", body, "")
+        for body in (
+            {},
+            {"username": "ada@example.org", "password": PASSWORD},
+            {"email": "nobody@example.org", "password": PASSWORD},
+            {"email": "", "password": ""},
+            {"email": "ada@example.org", "password": PASSWORD},
+        )
+    ],
+    ("GET", USERS, None, MINE),
+    ("GET", ME, None, MINE),
+    *[
+        ("PATCH", ME, body, MINE)
+        for body in ({"email": "x"}, {"email": "y@example.org"}, {"first_name": "Augusta"})
+    ],
+    *[
+        user("set_email", body, MINE)
+        for body in (
+            {},
+            {"new_email": "x", "current_password": "x"},
+            {"new_email": "countess@example.org", "current_password": "x"},
+            {"new_email": "countess@example.org", "current_password": PASSWORD},
+        )
+    ],
+    user("set_email", {}),
+    ("GET", ME, None, MINE),
+    *[user("reset_email", body) for body in ({}, {"email": "x"}, {"email": "nobody@example.org"})],
+    user("reset_email", {"email": "countess@example.org"}),
+    *[
+        user("reset_email_confirm", body)
+        for body in (
+            {},
+            {"new_email": "x"},
+            {"new_email": "king@example.org"},
+            {"new_email": "king@example.org", "uid": "!", "token": "x"},
+            {"new_email": "king@example.org", "uid": "MQ", "token": "x"},
+            {"new_email": "king@example.org", "<link>": 1},
+            {"new_email": "lovelace@example.org", "<link>": 1},
+        )
+    ],
+    ("GET", ME, None, MINE),
+    ("POST", "/auth/token/login/", {"email": "king@example.org", "password": PASSWORD}, ""),
+    user("reset_password", {"email": "king@example.org"}),
+]
+
+
+async def test_accounts_that_log_in_with_their_email(djoser, latchkey):
+    await compare(djoser, latchkey, BY_EMAIL, login="email", user_fields=("first_name",))
+
+
+async def test_emails_typed_twice(djoser, latchkey):
+    new, again = {"new_email": "b@example.org", "current_password": PASSWORD}, "re_new_email"
+    account = {"email": "ada@example.org", "password": PASSWORD}
+    steps = [
+        ("POST", USERS, account, ""),
+        ("POST", "/auth/token/login/", account, ""),
+        *[
+            user("set_email", body, MINE)
+            for body in ({}, new, {**new, again: "x"}, {**new, again: "b@example.org"})
+        ],
+        *[
+            user(
+                "reset_email_confirm",
+                {"uid": "MQ", "token": "x", "new_email": "c@example.org"} | more,
+            )
+            for more in ({}, {again: "x"}, {again: "c@example.org"})
+        ],
+        ("GET", ME, None, MINE),
+    ]
+    retypes = dict.fromkeys(("set_username_retype", "username_reset_confirm_retype"), True)
+    await compare(djoser, latchkey, steps, login="email", user_fields=("first_name",), **retypes)

@@ -42,17 +42,18 @@ def writable_fields(options: Options) -> list[Text]:
 
 
 def user_shape(options: Options, account: Account | AccountSummary) -> dict[str, Any]:
-    """Return the user object of an account."""
-    shown: dict[str, Any] = {"email": account.email or "", "id": account.id}
-    if options.login != "email":
-        shown["username"] = account.username or ""
+    """Return the user object of an account, in djoser's order: the name for logins comes last."""
+    more: dict[str, Any] = {}
     for name in options.user_fields:
         if name == "date_joined":
-            shown[name] = drf.timestamp(account.created)
+            more[name] = drf.timestamp(account.created)
         else:
             value = getattr(account, name)
-            shown[name] = "" if value is None else value
-    return shown
+            more[name] = "" if value is None else value
+    if options.login == "email":
+        return {**more, "id": account.id, "email": account.email or ""}
+    names = {"email": account.email or "", "id": account.id, "username": account.username or ""}
+    return {**names, **more}
 
 
 def check_new_password(

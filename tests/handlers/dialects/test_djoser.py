@@ -799,8 +799,8 @@ async def test_mails_are_limited_silently(mailing, aiohttp_client, clean, mailbo
 async def test_login_by_email(serve):
     client = await serve(login="email", user_fields=("username", "first_name"))
     fields = {"email": "ada@example.org", "password": PASSWORD, "first_name": "Ada"}
-    shown = {"email": "ada@example.org", "username": "", "first_name": "Ada", "id": 1}
-    mine = {"email": "ada@example.org", "id": 1, "username": "", "first_name": "Ada"}
+    shown = {"username": "", "first_name": "Ada", "email": "ada@example.org", "id": 1}
+    mine = {"username": "", "first_name": "Ada", "id": 1, "email": "ada@example.org"}
     set_email = {"new_email": "countess@example.org", "current_password": PASSWORD}
     rows = [
         refused({}, email=REQUIRED, password=REQUIRED),
@@ -860,7 +860,7 @@ async def test_another_email_by_a_link(serve, mailbox, database):
     )
     sent = await link(mailbox, "rename")
     confirm, new = "reset_email_confirm", {"new_email": "countess@example.org"}
-    shown = {"email": "countess@example.org", "id": 1}
+    shown = {"id": 1, "email": "countess@example.org"}
     rows = [
         post(confirm, {}, 400, {"new_email": REQUIRED}),
         post(confirm, {**sent, "new_email": "x"}, 400, {"new_email": INVALID_EMAIL}),

@@ -1,0 +1,1 @@
+"""A Django app with a user model whose accounts have no username."""
