@@ -4,12 +4,12 @@ const BASE = new URL("../latchkey/v1/", import.meta.url);
 
 // Return {ok, status, code, errors, retryAfter, ...content} of a request; never throws.
 // `content` is sent as JSON, and a Blob as it is. `path` is relative to the API's /v1/.
-export async function send(method, path, content, authorization = {}) {
+export async function send(method, path, content, more = {}) {
   const isFile = content instanceof Blob;
   try {
     const response = await fetch(new URL(path, BASE), {
       method,
-      headers: { "Content-Type": isFile ? content.type : "application/json", ...authorization },
+      headers: { "Content-Type": isFile ? content.type : "application/json", ...more },
       body: isFile ? content : content && JSON.stringify(content),
       credentials: "omit",
       cache: "no-store",

@@ -4,12 +4,15 @@ import { button, element } from "./elements.js";
 import { form } from "./forms.js";
 import { t } from "./language.js";
 
+let count = 0;
+
 // Open a dialog with a title and a content; return a function that closes it. `closed` is called
 // when it is closed, in whatever way.
 export function openDialog(title, content, closed = () => {}) {
-  const heading = element("h2", { id: "dialog-title" }, title);
+  const id = `dialog-${(count += 1)}`; // a dialog may open another
+  const heading = element("h2", { id }, title);
   const opener = document.activeElement;
-  const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, heading, content);
+  const dialog = element("dialog", { "aria-labelledby": id }, heading, content);
   dialog.addEventListener("close", () => {
     dialog.remove();
     closed();
@@ -21,8 +24,8 @@ export function openDialog(title, content, closed = () => {}) {
 }
 
 // Ask before something is done. `act` gets the values of `fields`, and its result is shown as in a
-// form; the dialog is closed when it succeeds.
-export function confirmDialog({ title, text, action, act, fields = [], kind = "" }) {
+// form; the dialog is closed when it succeeds. `closed` is called when it is closed.
+export function confirmDialog({ title, text, action, act, fields = [], kind = "", closed }) {
   let close = () => {};
   const asking = form({
     name: "confirm",
@@ -36,6 +39,6 @@ export function confirmDialog({ title, text, action, act, fields = [], kind = ""
     },
     more: [button(t("dialog.cancel"), () => close(), { class: "quiet" })],
   });
-  close = openDialog(title, element("div", {}, element("p", {}, text), asking));
+  close = openDialog(title, element("div", {}, element("p", {}, text), asking), closed);
   return close;
 }

@@ -4,8 +4,14 @@ import { keep, recall } from "./storage.js";
 
 const LANGUAGES = document.documentElement.dataset.languages.split(" ");
 const CHOSEN = "language";
+const directories = ["languages"];
 let texts = {};
 let language = LANGUAGES[0];
+
+// Load the texts of this directory, too.
+export function useTexts(directory) {
+  directories.push(directory);
+}
 
 // Load the texts of the language that the user has chosen, or else prefers in the browser.
 export async function loadLanguage() {
@@ -17,10 +23,9 @@ export async function loadLanguage() {
 }
 
 async function load(name) {
-  const response = await fetch(new URL(`languages/${name}.json`, import.meta.url), {
-    credentials: "omit",
-  });
-  texts = await response.json();
+  const files = directories.map((each) => new URL(`${each}/${name}.json`, import.meta.url));
+  const loading = files.map(async (file) => (await fetch(file, { credentials: "omit" })).json());
+  texts = Object.assign({}, ...(await Promise.all(loading)));
   language = name;
   document.documentElement.lang = name;
 }

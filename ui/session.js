@@ -7,7 +7,12 @@
 import { send } from "./api.js";
 import { forget, keep, keyOf, recall } from "./storage.js";
 
-const TOKEN = "token";
+let TOKEN = "token";
+
+// Have this page keep its token under another name: it is signed in by itself.
+export function nameToken(name) {
+  TOKEN = name;
+}
 
 export function currentToken() {
   return recall("tab", TOKEN) ?? recall("browser", TOKEN);
@@ -36,9 +41,10 @@ export function onSessionChange(act) {
 }
 
 // As send(), with the token. A token that is not valid any more is forgotten.
-export async function sendSigned(method, path, content) {
+export async function sendSigned(method, path, content, headers = {}) {
   const token = currentToken();
-  const result = await send(method, path, content, { Authorization: `Bearer ${token}` });
+  const all = { ...headers, Authorization: `Bearer ${token}` };
+  const result = await send(method, path, content, all);
   if (result.status === 401 && result.code?.startsWith("token_")) {
     if (token === currentToken()) {
       forgetToken();

@@ -57,12 +57,16 @@ POLICY = (
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its path below /ui/, its script, its title in English, and its other files."""
+    """A page: its path below /ui/, its script, its title in English, and its other files.
+
+    `home` is where the name of the product leads to.
+    """
 
     path: str
     script: str
     title: str
     files: Sequence[str] = ()
+    home: str = "."
 
 
 ACCOUNT = Page(
@@ -70,6 +74,22 @@ ACCOUNT = Page(
     "account.js",
     "Your account",
     ("devices.js", "picture.js", "profile.js", "security.js", "sign-in.js"),
+)
+ADMIN = Page(
+    "admin",
+    "admin.js",
+    "Administration",
+    (
+        "admin.css",
+        "admin-account.js",
+        "admin-accounts.js",
+        "admin-api.js",
+        "admin-events.js",
+        "admin-gallery.js",
+        "admin-live.js",
+        *(f"languages/admin/{language}.json" for language in LANGUAGES),
+    ),
+    home="admin",
 )
 LINKED = (
     Page("verify-email", "verify-email.js", "Verify your e-mail address"),
@@ -79,7 +99,11 @@ LINKED = (
 
 def routes(options: PageOptions) -> Routes:
     """Return the endpoints of the pages."""
-    pages = [*LINKED, *([ACCOUNT] if options.account else [])]
+    pages = [
+        *LINKED,
+        *([ACCOUNT] if options.account else []),
+        *([ADMIN] if options.admin else []),
+    ]
     names = {*SHARED, *(name for page in pages for name in (page.script, *page.files))}
     files = FileCache(partial(_read_all, options, pages, names))
     paths = [*(page.path for page in pages), *names]
@@ -118,7 +142,10 @@ def _read_all(options: PageOptions, pages: Sequence[Page], names: set[str]) -> d
 
 def _parts(options: PageOptions, page: Page) -> dict[str, str]:
     icon = f"logo{options.logo.suffix}" if options.logo else "icon.svg"
-    scripts = [name for name in (*SHARED, *page.files) if name.endswith(".js")]
+    files = (*SHARED, *page.files)
+    styles = [name for name in files if name.endswith(".css")]
+    scripts = [name for name in files if name.endswith(".js")]
+    home = "" if page.home == "." and not options.account else page.home
     image = f'<img src="{icon}" alt="" height="32">'
     name = f"{image}<span>{html.escape(options.product)}</span>"
     return {
@@ -126,9 +153,10 @@ def _parts(options: PageOptions, page: Page) -> dict[str, str]:
         "title": page.title,
         "product": html.escape(options.product),
         "icon": icon,
+        "styles": "\n".join(f'<link rel="stylesheet" href="{each}">' for each in styles),
         "preloads": "\n".join(f'<link rel="modulepreload" href="{each}">' for each in scripts),
         "script": page.script,
-        "home": f'<a id="home" href=".">{name}</a>' if options.account else name,
+        "home": f'<a id="home" href="{home}">{name}</a>' if home else name,
         "links": "".join(
             f'<a href="{html.escape(url)}" rel="noreferrer">{html.escape(text)}</a>'
             for text, url in options.links

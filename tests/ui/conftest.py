@@ -16,7 +16,7 @@ from settings import Settings
 from tests.mail.mailbox import Mailbox
 from tests.ui.site import ARGUMENTS, CHROMIUM, PREFIX, PRODUCT, Site
 
-SENT = ("Authorization", "Content-Type")
+SENT = ("Authorization", "Content-Type", "If-Match")
 RETURNED = ("Content-Type", "Content-Security-Policy", "Retry-After", "ETag", "Cache-Control")
 
 

@@ -21,7 +21,7 @@ from settings import BadSetting, read_settings
 from store.errors import BadValue
 from tests.handlers.system.test_docs import Page, get
 
-ALL = (ui.ACCOUNT, *ui.LINKED)
+ALL = (ui.ACCOUNT, ui.ADMIN, *ui.LINKED)
 LINKED = [f"/ui/{page.path}" for page in ui.LINKED]
 PAGES = [f"/ui/{page.path}" for page in ALL]
 NAMES = sorted({*ui.SHARED, *(name for page in ALL for name in (page.script, *page.files))})
@@ -46,6 +46,16 @@ KINDS = {
     ".svg": "image/svg+xml",
     "": "text/html; charset=utf-8",
 }
+
+
+@pytest.fixture(scope="module")
+def settings(settings):
+    return replace(settings, admin="on")
+
+
+@pytest.fixture
+async def client(aiohttp_client, settings, clean):
+    return await aiohttp_client(create_app(settings))
 
 
 def test_links_lead_to_the_pages():
@@ -110,12 +120,14 @@ async def test_all_that_a_page_names_is_served_and_stands_beside_it(client):
     for path in FILES:
         if path.endswith(".js"):
             _, script = await get(client, path)
+            script = script.replace(b'"http://www.w3.org/2000/svg"', b"")  # no address: a name
             assert re.findall(rb"""["'`]/\w|https?:""", script) == []
             for name in re.findall(rb'from "([^"]+)"', script):
                 assert name.startswith(b"./")
                 assert f"/ui/{name[2:].decode()}" in FILES
-    _, style = await get(client, "/ui/style.css")
-    assert re.findall(rb"@import|url\(|//", style) == []
+    for name in ("style.css", "admin.css"):
+        _, style = await get(client, f"/ui/{name}")
+        assert re.findall(rb"@import|url\(|//", style) == []
 
 
 async def test_each_page_preloads_what_its_script_imports(client):
@@ -134,9 +146,7 @@ async def test_each_page_preloads_what_its_script_imports(client):
 @pytest.mark.parametrize("name", ui.LANGUAGES)
 async def test_languages(client, name):
     """Each language has every text; all but English, the API's, have those of fields, too."""
-    english, texts = [
-        json.loads((await get(client, f"/ui/languages/{each}.json"))[1]) for each in ("en", name)
-    ]
+    english, texts = [await read_texts(client, each) for each in ("en", name)]
     problems = {key for key in texts if key.startswith("problem.")}
     assert set(texts) - problems == set(english)
     codes = {key.split(".")[1] for key in problems}
@@ -145,6 +155,16 @@ async def test_languages(client, name):
         assert text.strip() == text != ""
         expected = "{number}" if key in NUMBERED else "".join(_places(english.get(key, "")))
         assert "".join(_places(text)) == expected, key
+
+
+async def read_texts(client, language):
+    """Return the texts of all pages. Those of the admin page are a file of their own."""
+    texts, more = [
+        json.loads((await get(client, f"/ui/{directory}/{language}.json"))[1])
+        for directory in ("languages", "languages/admin")
+    ]
+    assert texts.keys().isdisjoint(more)
+    return texts | more
 
 
 NUMBERED = {"problem.too_long", "problem.too_short"}
@@ -157,11 +177,11 @@ def _places(text):
 async def test_scripts_use_the_texts_that_there_are(client):
     scripts = [(await get(client, path))[1].decode() for path in FILES if path.endswith(".js")]
     used = {key for each in scripts for key in re.findall(r'\bt\(\s*"([\w.-]+)"', each)}
-    english = json.loads((await get(client, "/ui/languages/en.json"))[1])
+    english = await read_texts(client, "en")
     assert used - set(english) == set()
-    # The others are put together: of errors, views and sections.
+    # The others are put together: of errors, views, sections, and what the admin page lists.
     kinds = {key.split(".")[0] for key in set(english) - used}
-    assert kinds <= {"error", "view", "section"}
+    assert kinds <= {"error", "view", "section", "admin"}
 
 
 async def test_scripts_parse_no_markup_and_run_no_text(client):
@@ -306,6 +326,20 @@ async def test_the_address_without_a_slash(client, path):
     assert (response.status, response.headers["Location"]) == (308, "ui/")
 
 
+async def test_without_the_admin_page(aiohttp_client, settings, clean):
+    """Without the setting there is nothing of it, and the name leads to the account page."""
+    client = await aiohttp_client(create_app(replace(settings, admin="off")))
+    for path in (ui.ADMIN.path, ui.ADMIN.script, *ui.ADMIN.files):
+        assert (await get(client, f"/ui/{path}"))[0].status == 404
+    assert (await get(client, "/ui/"))[0].status == 200
+
+
+async def test_the_admin_page_without_the_account_page(aiohttp_client, settings, clean):
+    client = await aiohttp_client(create_app(replace(settings, account_page="off")))
+    _, body = await get(client, "/ui/admin")
+    assert Page(body.decode()).names.count("admin") == 1
+
+
 async def test_without_the_account_page(aiohttp_client, settings, clean):
     """Links in e-mails still work, and lead nowhere else."""
     client = await aiohttp_client(create_app(replace(settings, account_page="off")))
@@ -330,6 +364,9 @@ async def test_nothing_else_is_there(client, raw):
     for path in (
         "/ui//",
         "/ui/account",
+        "/ui/admin/",
+        "/ui/admin.html",
+        "/ui/languages/admin",
         "/ui/page.html",
         "/ui/languages",
         "/ui/languages/",
@@ -363,10 +400,14 @@ async def test_the_files_are_read_once_and_not_before_they_are_asked_for(
     aiohttp_client, settings, clean, monkeypatch
 ):
     reads, read = Counter(), Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda file: (reads.update([file.name]), read(file))[1])
+
+    def note(file):
+        reads.update([str(file).removeprefix(f"{ui.DIRECTORY}/")])
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", note)
     client = await aiohttp_client(create_app(settings))
     assert (await get(client, "/healthz"))[0].status == 200
-    names = {Path(name).name for name in NAMES}
-    assert not names & set(reads)
+    assert not set(NAMES) & set(reads)
     await asyncio.gather(*(get(client, path) for path in EVERYTHING * 3))
-    assert {reads[name] for name in names} == {1}
+    assert {reads[name] for name in NAMES} == {1}
