@@ -9,11 +9,15 @@ REQUESTS = "requests/s"
 LOGINS = "logins/s"
 MILLISECONDS = "ms"
 KIBIBYTES = "KiB a connection"
+MEBIBYTES = "MiB"
+SECONDS = "s"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A promise. `at_least` and `goal` are bounds of a ratio, None where it is only said.
+    """A promise. `at_least` and `goal` are bounds of its value, None where it is only said.
+
+    The value is a ratio, unless the title names a unit.
 
     `title` is for tables, `short` for charts.
     """
@@ -92,6 +96,23 @@ def compare(
         [list(pair) for pair in pairs],
         sides,
         note,
+    )
+
+
+def measured(
+    figure: Figure, names: tuple[str, str], unit: str, pairs: Pairs, note: str = ""
+) -> Result:
+    """Return a figure's result: the first of each pair. The second only shows what is usual."""
+    runs = list(zip(*pairs, strict=True))
+    ours, other = (_side(name, unit, run) for name, run in zip(names, runs, strict=True))
+    return Result(
+        figure,
+        ours.median,
+        ours.low,
+        ours.high,
+        pairs=[list(pair) for pair in pairs],
+        sides=[ours, other],
+        note=note,
     )
 
 

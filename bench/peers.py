@@ -144,7 +144,7 @@ def start(peer: Peer, env: Mapping[str, str], port: int) -> subprocess.Popen[byt
             process.terminate()
             process.wait()
             raise PeerFailed(f"{peer.name} did not start; see its server.log")
-        time.sleep(0.05)
+        time.sleep(0.01)
     return process
 
 

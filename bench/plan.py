@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import churn, idle, jwts, logins, reads, resets, verify, version, waiting, workers
+from bench import (
+    churn,
+    idle,
+    jwts,
+    logins,
+    process,
+    reads,
+    resets,
+    verify,
+    version,
+    waiting,
+    workers,
+)
 from bench.figures import Figure, Result
 from bench.stage import Stage
 
@@ -43,6 +55,12 @@ PARTS = (
     Part("resets", (resets.RESETS,), resets.resets),
     Part("churn", (churn.CHURN,), churn.churn, databases=("mixed",)),
     Part("idle", (idle.IDLE,), idle.idle, "bare"),
+    Part(
+        "process",
+        (process.MEMORY_START, process.MEMORY_READS, process.READY, process.READY_CPU),
+        process.process,
+        "bare",
+    ),
     Part("workers", (workers.WORKERS,), workers.workers),
 )
 AGAINST = (

@@ -119,7 +119,7 @@ def _peers(record: Record) -> list[Sequence[str]]:
 
 
 def _spread(result: Record) -> str:
-    if not result["ratios"]:
+    if result["low"] == result["high"]:
         return ""
     return f"{_number(result['low'])}–{_number(result['high'])}"
 

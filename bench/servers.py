@@ -154,7 +154,7 @@ def _starts(server: Server) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):
             ask(server, "")
             return True
-        time.sleep(0.05)
+        time.sleep(0.01)
     return False
 
 
