@@ -10,9 +10,9 @@ BIN = $(VENV)/bin
 
 BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
-LOAD ?= --headless --users 50 --spawn-rate 5 --run-time 1m --html .bench_cache/load.html --p99 250
+LOAD ?= --headless --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test coverage faults slow deploy-check check audit diagrams mail-pictures format lock bench load clean
+.PHONY: run test coverage faults slow deploy-check check audit diagrams mail-pictures format lock bench load soak clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -75,6 +75,10 @@ bench: $(VENV)/run $(BENCH)/done
 # Mobile users against a server that runs already: `make run`, or LOAD_HOST=http://…
 load: $(BENCH)/done
 	$(BENCH)/bin/locust -f tests/load/locustfile.py --host $(LOAD_HOST) $(LOAD)
+
+# Half an hour of constant load: memory, descriptors and latency must stay. SOAK='--minutes 3'
+soak: $(VENV)/run $(BENCH)/done
+	@$(BIN)/python bench/soak.py $(SOAK)
 
 clean:
 	rm -rf .venv .venv-* .bench_cache

@@ -1,24 +1,31 @@
 """Load as apps make it: phones register, log in, read their profile, change it, and log out.
 
     locust -f tests/load/locustfile.py --host http://127.0.0.1:8000
-    locust … --headless --users 100 --spawn-rate 10 --run-time 1m --html report.html --p99 100
+    locust … --headless --run-time 1m --html report.html --p99 100
 
-Without `--headless` locust serves its own page. The exit status is not 0 after any wrong answer (a
-status, a shape, a profile that is not one's own), and after a p99 of more than `--p99`
-milliseconds. Registrations and logins don't count for that: each takes a core for a quarter of a
-second by design, and one that waits too long is a 503, which is a wrong answer. The accounts stay
-on the server. Each phone names an address of its own in X-Forwarded-For: with
-TRUSTED_PROXIES=127.0.0.1 the server counts each for itself, as it would in the open.
+Without `--headless` locust serves its own page. The exit status is not 0 after any wrong response
+(a status, a body, a profile that is not the phone's own), and after a p99 of more than `--p99`
+milliseconds. Registrations and logins do not count for the p99: each takes a core for a quarter of
+a second by design. For the same reason `--users` and `--spawn-rate` depend on how fast the cores
+hash, unless they are given: a login that would wait too long is a 503, which is a wrong response.
+verdict.py says all of this at the end. The accounts stay on the server. Each phone names an address
+of its own in X-Forwarded-For: with TRUSTED_PROXIES=127.0.0.1 the server counts each for itself.
 """
 
+import html
 import secrets
+import sys
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import ramp
+import requests
+import verdict
 from locust import events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.stats import RequestStats, StatsEntry
-from phone import HASHED, PASSWORD, Phone, png
+from phone import PASSWORD, Phone, png, random_address
 from shapes import PICTURE, TEXT, TIME, TOKEN_40, TOKEN_64
 
 
@@ -207,22 +214,57 @@ def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument(
         "--p99", type=float, default=0, metavar="MILLISECONDS", help="fail when the p99 is higher"
     )
+    parser.add_argument(
+        "--cores",
+        type=int,
+        default=ramp.usable_cores(),
+        help="the server's cores, for the defaults of --users and --spawn-rate",
+    )
+
+
+@events.init.add_listener
+def choose_ramp(environment: Environment, **_: Any) -> None:
+    """Set --users and --spawn-rate, unless both were given, by the time of a registration."""
+    options = environment.parsed_options
+    if not environment.host or (options.num_users and options.spawn_rate):
+        return
+    try:
+        seconds = ramp.measure(options.cores, partial(register_probe, environment.host))
+    except OSError as problem:
+        print(f"{environment.host} does not register accounts: {problem}")
+        sys.exit("Start a server first: TRUSTED_PROXIES=127.0.0.1 make run")
+    chosen = ramp.plan(options.cores, seconds)
+    options.num_users = options.num_users or chosen.phones
+    options.spawn_rate = options.spawn_rate or chosen.rate
+    print(
+        f"{options.cores} registrations at a time take {seconds:.2f} s: {options.num_users} "
+        f"phones (--users), {options.spawn_rate:g} new ones a second (--spawn-rate)"
+    )
+
+
+def register_probe(host: str) -> None:
+    """Register an account. Raises OSError, which the errors of requests are."""
+    name = f"probe-{secrets.token_hex(6)}"
+    fields = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+    headers = {"X-Forwarded-For": random_address()}
+    url = f"{host.rstrip('/')}/lumotist/account/register"
+    requests.post(url, json=fields, headers=headers, timeout=30).raise_for_status()
 
 
 @events.quitting.add_listener
-def judge(environment: Environment, **_: Any) -> None:
-    """Say how it went, in the exit status too."""
-    total, limit = environment.stats.total, environment.parsed_options.p99
-    p99 = _without_bcrypt(environment.stats).get_response_time_percentile(0.99) or 0
-    print(f"\n{total.num_requests} requests, {total.num_failures} wrong answers")
-    print(f"p99 {p99:g} ms, but for bcrypt" + (f"; the limit is {limit:g} ms" if limit else ""))
-    failed = not total.num_requests or total.num_failures or environment.runner.exceptions
-    environment.process_exit_code = 1 if failed or (limit and p99 > limit) else 0
+def conclude(environment: Environment, **_: Any) -> None:
+    """Print the verdict, give it as the exit status, and put it into the HTML report."""
+    options, runner = environment.parsed_options, environment.runner
+    errors = [each["msg"] for each in runner.exceptions.values()]
+    passed, lines = verdict.judge(environment.stats, options.p99, errors)
+    environment.process_exit_code = 0 if passed else 1
 
+    def show(**_: Any) -> None:
+        """Print after locust's own tables, which are long."""
+        print("\n".join(["", *lines]))
+        if options.html_file:
+            report = Path(options.html_file)
+            text = f"<body><pre>{html.escape(chr(10).join(lines))}</pre>"
+            report.write_text(report.read_text().replace("<body>", text, 1))
 
-def _without_bcrypt(stats: RequestStats) -> StatsEntry:
-    found = StatsEntry(stats, "", "")
-    for entry in stats.entries.values():
-        if not entry.name.endswith(HASHED):
-            found.extend(entry)
-    return found
+    environment.events.quit.add_listener(show)

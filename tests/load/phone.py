@@ -27,7 +27,7 @@ class Phone(FastHttpUser):
         """Make an account."""
         self.name = f"{self.dialect}-{secrets.token_hex(6)}"
         self.email = f"{self.name}@example.com"
-        self.address = ".".join(["10", *(str(secrets.randbelow(256)) for _ in range(3))])
+        self.address = random_address()
         self.picture: Any = ""
         try:
             self.token = self.register()
@@ -135,6 +135,11 @@ class Phone(FastHttpUser):
             exception=AssertionError(why),
             context={},
         )
+
+
+def random_address() -> str:
+    """Return an address of one client among many."""
+    return ".".join(["10", *(str(secrets.randbelow(256)) for _ in range(3))])
 
 
 def png() -> bytes:
