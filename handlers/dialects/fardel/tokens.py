@@ -62,9 +62,17 @@ async def logout(request: web.Request, caller: Caller) -> Response:
 @routes.open("/api/auth/logout-refresh")
 async def logout_refresh(request: web.Request) -> Response:
     """POST /api/auth/logout-refresh: end a refresh token's session, not the access token's."""
+    await end_refresh_session(request)
+    return json_response({"message": "Refresh token has been revoked"})
+
+
+async def end_refresh_session(request: web.Request) -> None:
+    """End the session of the request's refresh token; with `keep_session` it may have ended.
+
+    Raises MissingToken, BadHeader, BadToken.
+    """
     try:
         await request.app[ACCESS].log_out(await authenticate_refresh(request))
     except BadToken as error:
         if not request.app[OPTIONS].keep_session or error.problem not in ENDED:
             raise
-    return json_response({"message": "Refresh token has been revoked"})
