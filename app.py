@@ -119,6 +119,8 @@ async def _open_core(
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
         app[app_keys.RECOVERY], app[app_keys.FACTORS] = core.recovery, core.factors
+        app[app_keys.PASSKEYS] = core.passkeys
+        app[app_keys.FRESH_SESSIONS] = core.fresh_sessions
         app[app_keys.ADMIN], app[app_keys.DIRECTORY] = core.admin, core.directory
         app[app_keys.IDEMPOTENCY_KEYS] = core.idempotency_keys
         if core.limits:

@@ -1,12 +1,14 @@
 """What the settings mean for the core, and for e-mail."""
 
 import handlers
+from handlers.passkey_origins import first_host
 from mail.settings import MailOptions
 from settings import Settings
 from store.core import CoreOptions
 from store.event_writer import EventWriter
 from store.limits import RateLimits
 from store.mail_queue import MailRules
+from store.passkey_rules import PasskeyRules
 from store.threads import usable_cores
 
 NOBODY = "no-reply@localhost"
@@ -45,6 +47,11 @@ def core_options(settings: Settings) -> CoreOptions:
             settings.verify_link_lifetime,
             settings.reset_link_lifetime,
             settings.device_notices == "on",
+        ),
+        passkeys=PasskeyRules(
+            settings.passkey_rp_id or first_host(settings.passkey_origins),
+            settings.product_name,
+            settings.passkey_origins,
         ),
         events=EventWriter(settings.events == "on"),
         event_days=settings.event_days,

@@ -12,6 +12,12 @@ from handlers.internal import service_keys
 from handlers.internal.service_keys import ServiceKey
 from handlers.mounts import Mount, parse_mounts, read_mounts
 from handlers.origins import parse_origins, parse_public_url
+from handlers.passkey_origins import (
+    PASSKEY_FORM,
+    check_passkey_domain,
+    parse_domain,
+    parse_passkey_origins,
+)
 from handlers.system import branding
 from handlers.system.branding import Logo, PageOptions
 from mail import settings as mail
@@ -152,6 +158,10 @@ class Settings:
     breached_passwords: str = setting(
         "", parse_public_url, "the URL of a range API, such as https://api.example/range/"
     )
+    passkey_origins: tuple[str, ...] = setting(
+        (), parse_passkey_origins, f"{PASSKEY_FORM}, separated by spaces"
+    )
+    passkey_rp_id: str = setting("", parse_domain, "a domain such as example.com")
     device_notices: str = one_of("off", "on", "off")
     events: str = one_of("off", "on", "off")
     event_days: int = whole(30, 1, 3650)
@@ -258,6 +268,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSetting("INTERNAL_PORT is not set: with INTERNAL_HOST it is required")
     if settings.internal_port and settings.internal_port == settings.port:
         raise BadSetting("INTERNAL_PORT and PORT must differ")
+    if not check_passkey_domain(settings.passkey_rp_id, settings.passkey_origins):
+        raise BadSetting("PASSKEY_RP_ID must be the host of each of PASSKEY_ORIGINS, or end it")
     if settings.webhooks and settings.events == "off":
         raise BadSetting("EVENTS is off: with WEBHOOKS it must be on")
     if settings.admin == "on" and "latchkey" not in settings.dialects:

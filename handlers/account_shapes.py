@@ -23,8 +23,8 @@ def account_shape(request: web.Request, account: AccountSummary) -> dict[str, An
         "first_name": account.first_name or None,
         "last_name": account.last_name or None,
         "picture": picture_url(request, account.picture_id) or None,
-        "created": _timestamp(account.created),
-        "last_login": _timestamp(account.last_login) if account.last_login else None,
+        "created": timestamp(account.created),
+        "last_login": timestamp(account.last_login) if account.last_login else None,
     }
 
 
@@ -42,10 +42,10 @@ def session_shape(session: ListedSession) -> dict[str, Any]:
     }
 
 
-def _timestamp(moment: datetime.datetime) -> str:
+def timestamp(moment: datetime.datetime) -> str:
     """Write a time as RFC 3339 in UTC, in whole seconds."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(seconds: float) -> str:
-    return _timestamp(datetime.datetime.fromtimestamp(seconds, datetime.UTC))
+    return timestamp(datetime.datetime.fromtimestamp(seconds, datetime.UTC))

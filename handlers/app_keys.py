@@ -15,11 +15,13 @@ from store.admin import Admin
 from store.directory import Directory
 from store.errors import AppError
 from store.event_log import EventLog
+from store.fresh_sessions import FreshSessions
 from store.idempotency import IdempotencyKeys
 from store.images import Images
 from store.introspection import Introspection
 from store.jwt_sessions import JwtSessions
 from store.limits import Limits
+from store.passkeys import Passkeys
 from store.pictures import Pictures
 from store.recovery import Recovery
 from store.second_factors import SecondFactors
@@ -60,6 +62,8 @@ REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
 ADMIN = web.AppKey("admin", Admin)
 DIRECTORY = web.AppKey("directory", Directory)
 IDEMPOTENCY_KEYS = web.AppKey("idempotency_keys", IdempotencyKeys)
+FRESH_SESSIONS = web.AppKey("fresh_sessions", FreshSessions)
+PASSKEYS = web.AppKey("passkeys", Passkeys)
 FACTORS = web.AppKey("factors", SecondFactors)
 IMAGES = web.AppKey("images", Images)
 JWTS = web.AppKey("jwts", JwtSessions)

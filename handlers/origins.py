@@ -31,11 +31,11 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 def parse_origins(text: str) -> tuple[str, ...]:
     """Return `*` alone, or origins as browsers send them. Raises ValueError."""
     words = tuple(text.replace(",", " ").split())
-    return words if words == ("*",) else tuple(map(_origin, words))
+    return words if words == ("*",) else tuple(map(parse_origin, words))
 
 
-def _origin(text: str) -> str:
-    """Return an origin in lower case, in ASCII, without a default port."""
+def parse_origin(text: str) -> str:
+    """Return an origin in lower case, in ASCII, without a default port. Raises ValueError."""
     form = (
         r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/?#@*\\:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?/?"
     )

@@ -83,6 +83,9 @@ PROBLEMS = {
     "no_second_factor": Problem(
         409, "The account has no such second factor.", "Reload the account's factors."
     ),
+    "too_many_passkeys": Problem(
+        409, "The account has as many passkeys as it may have.", "Offer to remove one."
+    ),
     "idempotency_key_in_use": Problem(
         409,
         "The request with this Idempotency-Key is still being processed.",

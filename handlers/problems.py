@@ -33,6 +33,7 @@ from handlers.problem_codes import PROBLEMS
 from store.errors import (
     AppError,
     BadCredentials,
+    BadPasskey,
     BadPicture,
     BadToken,
     Busy,
@@ -52,6 +53,7 @@ from store.errors import (
     SecondFactorRequired,
     Taken,
     TokenProblem,
+    TooManyPasskeys,
     Unavailable,
     Unstorable,
     WrongCode,
@@ -138,7 +140,9 @@ def render_error(error: AppError) -> Response:
             return _problem(error.code)
         case Inactive() | EmailNotVerified() | WrongPassword() | LinkInvalid() | LinkExpired():
             return _problem(error.code)
-        case WrongCode() | NoFactor() | FactorExists():
+        case BadPasskey():
+            return _field("credential", "invalid", "This passkey was not accepted.")
+        case WrongCode() | NoFactor() | FactorExists() | TooManyPasskeys():
             return _problem(error.code)
         case MissingToken() | BadHeader(spaces=False):
             return _problem("token_missing", BEARER)

@@ -60,7 +60,7 @@ class Access:
         self.authenticate = self._authentication.authenticate
         self.confirm, self.caller_of = self._authentication.confirm, self._authentication.caller_of
         self.log_in, self.continue_login = logins.log_in, logins.continue_login
-        self.verify_password = logins.verify_password
+        self.log_in_as, self.verify_password = logins.log_in_as, logins.verify_password
         listed = SessionList(sessions, self._authentication)
         self.sessions_of, self.end_session = listed.sessions_of, listed.end_session
 

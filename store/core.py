@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from store.access import Access
 from store.accounts import Accounts
 from store.admin import Admin
+from store.challenges import Challenges
 from store.directory import Directory
 from store.event_log import EventLog
 from store.event_writer import EventWriter
+from store.fresh_sessions import FreshSessions
 from store.idempotency import IdempotencyKeys
 from store.images import Images
 from store.introspection import Introspection
@@ -25,6 +27,8 @@ from store.logins import Logins
 from store.mail_queue import MailQueue, MailRules
 from store.notices import Notices
 from store.one_time_tokens import OneTimeTokens
+from store.passkey_rules import PasskeyRules
+from store.passkeys import Passkeys
 from store.passwords import Passwords
 from store.pictures import Pictures
 from store.postgresql.database import Database, connect_database
@@ -67,6 +71,7 @@ class CoreOptions:
     rate_limits: RateLimits | None
     """None when attempts are not counted."""
     mail: MailRules
+    passkeys: PasskeyRules
     events: EventWriter
     event_days: int
     """How long events are kept."""
@@ -95,6 +100,8 @@ class Core:
     events: EventLog
     one_time_tokens: OneTimeTokens
     factors: SecondFactors
+    passkeys: Passkeys
+    fresh_sessions: FreshSessions
     access: Access
     jwts: JwtSessions | None
     recovery: Recovery
@@ -160,6 +167,10 @@ async def open_core(
             )
         introspection = Introspection(access.authenticate, redis)
         closing.callback(introspection.close)
+        challenges = Challenges(redis, _keys(options))
+        passkeys = Passkeys(
+            database, challenges, options.passkeys, notices, mail, options.events, limits
+        )
         effects = LinkEffects(database, mail, options.events)
         recovery = Recovery(
             access, accounts, effects, passwords, one_time_tokens, mail, notices, factors, limits
@@ -178,6 +189,8 @@ async def open_core(
             events=EventLog(database, is_on=options.events.is_on, days=options.event_days),
             one_time_tokens=one_time_tokens,
             factors=factors,
+            passkeys=passkeys,
+            fresh_sessions=FreshSessions(redis),
             access=access,
             jwts=jwts,
             recovery=recovery,

@@ -94,6 +94,18 @@ class FactorExists(AppError):
     code = "second_factor_exists"
 
 
+class BadPasskey(AppError):
+    """What a client has made of a registration's options is not accepted; the text says why."""
+
+    code = "invalid_passkey"
+
+
+class TooManyPasskeys(AppError):
+    """The account has as many passkeys as it may have."""
+
+    code = "too_many_passkeys"
+
+
 class TokenProblem(enum.Enum):
     """Why a token is not accepted."""
 

@@ -126,6 +126,10 @@ class Limits:
             self._hit(self._register, "register", client.network),
         )
 
+    async def log_in_by_passkey(self, client: Client) -> None:
+        """Count a login by passkey from this address."""
+        await self._hit(self._address, "logins", client.network)
+
     async def try_code(self, account_id: int) -> None:
         """Count an attempt at an account's second factor, from any address.
 

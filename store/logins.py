@@ -138,14 +138,33 @@ class Logins:
         with self._observer.login(specs[0].dialect):
             account = await self._account_of(challenge)
             await self._factors.verify(account.id, code)
-            mail = await self._notices.for_login(account, specs)
-            if not await self._accounts.record_login(account.id, account.epoch, mail):
-                raise ChallengeInvalid
-            try:
-                issued = await open_sessions(self._sessions, account, specs)
-            except StaleEpoch:
-                raise ChallengeInvalid from None
-            return account, issued
+            return await self._open(account, specs)
+
+    async def log_in_as(
+        self, account_id: int, specs: Sequence[SessionSpec]
+    ) -> tuple[Account, list[IssuedToken]]:
+        """Log in to an account, which the client has proved to be its own by other means.
+
+        Raises BadCredentials, ChallengeInvalid, Inactive, EmailNotVerified, Busy.
+        """
+        with self._observer.login(specs[0].dialect):
+            account = await self._accounts.get(account_id)
+            if account is None:
+                raise BadCredentials
+            _require_allowed(account, require_verified=self._require_verified)
+            return await self._open(account, specs)
+
+    async def _open(
+        self, account: Account, specs: Sequence[SessionSpec]
+    ) -> tuple[Account, list[IssuedToken]]:
+        """Open sessions under the epoch that was read before; it must be the account's still."""
+        mail = await self._notices.for_login(account, specs)
+        if not await self._accounts.record_login(account.id, account.epoch, mail):
+            raise ChallengeInvalid
+        try:
+            return account, await open_sessions(self._sessions, account, specs)
+        except StaleEpoch:
+            raise ChallengeInvalid from None
 
     async def _account_of(self, challenge: str) -> Account:
         try:

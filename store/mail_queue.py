@@ -13,7 +13,7 @@ from store.postgresql.database import Database, Row
 
 RESET = "reset"
 ACTIVATE, RENAME = "activate", "rename"
-FACTOR_ON, FACTOR_OFF = "factor_on", "factor_off"
+FACTOR_ON, FACTOR_OFF, PASSKEY = "factor_on", "factor_off", "passkey"
 KINDS = (
     "verify",
     "change",
@@ -25,10 +25,11 @@ KINDS = (
     RENAME,
     FACTOR_ON,
     FACTOR_OFF,
+    PASSKEY,
 )
 """Confirm an address; confirm a new one; the address was changed (to the old one); reset the
 password; the password was changed; a new device has logged in; activate an account; choose another
-username; the second factor was turned on, or off."""
+username; the second factor was turned on, or off; a passkey was added."""
 
 
 class DialectMail(NamedTuple):

@@ -13,6 +13,7 @@ KINDS = (
     "rename",
     "factor_on",
     "factor_off",
+    "passkey",
 )
 OUTCOMES = (
     "sent",

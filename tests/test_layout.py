@@ -68,7 +68,8 @@ LIBRARIES = {
     "redis": ["store.redis", "store.diagnostics"],
     "segno": ["handlers.dialects.latchkey.factors"],
     "uvloop": ["commands"],
-    "yarl": ["handlers.origins"],
+    "webauthn": ["store.passkey_ceremonies"],
+    "yarl": ["handlers.origins", "handlers.passkey_origins"],
 }
 """Each library with the modules, or packages of modules, that may import it."""
 

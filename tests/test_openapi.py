@@ -27,6 +27,7 @@ from store.errors import Busy, RateLimited, Unavailable
 from store.one_time_tokens import Purpose
 from tests.conftest import Server
 from tests.handlers.contract import EVERY_DIALECT
+from tests.soft_authenticator import SoftAuthenticator
 
 ROOT = Path(__file__).parent.parent
 FILES = {name: ROOT / "openapi" / f"{name}.json" for name in DIALECTS}
@@ -34,6 +35,7 @@ DOCUMENTS = {name: json.loads(file.read_text()) for name, file in FILES.items()}
 BASES = {name: mount.base for name, mount in EVERY_DIALECT.items()}
 _JWTS = replace(DIALECTS["dj-rest-auth"].options, use_jwt=True, jwt_auth_httponly=False)
 WITH_JWTS = {**EVERY_DIALECT, "dj-rest-auth": Mount(BASES["dj-rest-auth"], _JWTS)}
+ORIGIN = "https://accounts.example"
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 ALWAYS = (InternalError(), Busy(1), Unavailable("redis", "gone"))
@@ -55,7 +57,8 @@ async def server(settings, tmp_path_factory) -> AsyncIterator[Server]:
         settings,
         dialects={**WITH_JWTS, "djoser": Mount(BASES["djoser"], options)},
         mail_url=mail,
-        public_url="https://accounts.example",
+        public_url=ORIGIN,
+        passkey_origins=(ORIGIN,),
     )
     async with Server(create_app(settings)) as server:
         yield server
@@ -271,6 +274,26 @@ async def codes(client, operation_id: str, token: str) -> dict[str, str]:
     return found if operation_id == "latchkey_continue_login" else {"code": recovery}
 
 
+PASSKEYS = ("latchkey_add_passkey", "latchkey_remove_passkey", "latchkey_passkey_login")
+"""What needs a passkey: no example can have what an authenticator has signed."""
+
+
+async def passkeys(
+    client, operation_id: str, example: Any, path: str, tokens: dict[str, str]
+) -> tuple[Any, str]:
+    """Return what an authenticator makes of the options, and the path with its passkey."""
+    authenticator = SoftAuthenticator(ORIGIN)
+    core = client.server.app[CORE]
+    caller = await core.access.authenticate(tokens["Bearer"])
+    made = authenticator.create(await core.passkeys.registration_options(caller))
+    if operation_id == "latchkey_add_passkey":
+        return {**example, "credential": made}, path
+    passkey = await core.passkeys.register(caller, "laptop", made)
+    if operation_id == "latchkey_remove_passkey":
+        return example, f"{path.rpartition('/')[0]}/{passkey.id}"
+    return {**example, "credential": authenticator.get(core.passkeys.login_options())}, path
+
+
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
 async def test_examples(client, name: str, path: str, operation: Any):
     """What is asked as the example has it succeeds, and is answered as it is described."""
@@ -299,6 +322,8 @@ async def test_examples(client, name: str, path: str, operation: Any):
         example = {field: await refresh_token(client, name, operation["operationId"])}
     if operation["operationId"] in CODES:
         example = {**example, **await codes(client, operation["operationId"], tokens["Bearer"])}
+    if operation["operationId"] in PASSKEYS:
+        example, path = await passkeys(client, operation["operationId"], example, path, tokens)
     response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
     assert response.status in (200, 201, 202, 204), await response.read()
     check(document, operation, response.status, response.headers, await response.read())
@@ -331,6 +356,7 @@ LIMITED = (
     "latchkey_change_email",
     "latchkey_request_password_reset",
     "latchkey_confirm_password_reset",
+    "latchkey_confirm_session",
     "latchkey_begin_totp",
     "latchkey_confirm_totp",
     "latchkey_disable_totp",
@@ -361,7 +387,6 @@ OF_SERVICES = (
     "idempotency_key_in_use",
     "idempotency_key_reused",
     "superuser_required",
-    "fresh_login_required",
     "own_account",
     "precondition_failed",
 )

@@ -164,6 +164,8 @@ BAD = {
     "LOGIN_LIMIT": ["20", "20 per fortnight", "20 per 0 minutes", "20 per 1000000 years"],
     "ADDRESS_LIMIT": ["0 per hour", "٣ per hour", "1 per hour or so", "9" * 30 + " per hour"],
     "REGISTER_LIMIT": ["1/second; 5/minute", "-1 per hour"],
+    "PASSKEY_ORIGINS": ["app.example", "http://app.example", "android:apk-key-hash:short", "*"],
+    "PASSKEY_RP_ID": ["https://app.example", "127.0.0.1", "a b"],
     "CODE_LIMIT": ["10", "0 per hour"],
     "REFRESH_LIMIT": ["1/second; 5/minute", "-1 per hour"],
     "JWT_MOVED_AT": ["now", "2026-12-01", "2026-12-01T00:00:00", "0"],

@@ -4,7 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.app_keys import ACCESS, FACTORS, PRODUCT
+from handlers.app_keys import ACCESS, FACTORS, PASSKEYS, PRODUCT
+from handlers.dialects.latchkey.passkeys import passkey_shape
 from handlers.dialects.latchkey.routes import DELETE, routes
 from handlers.dialects.latchkey.sessions import device_spec, login_shape
 from handlers.http.response import Response, json_response, no_content
@@ -21,7 +22,14 @@ PASSWORD = password_field("password")
 async def show_factors(request: web.Request, caller: Caller) -> Response:
     """GET /v1/account/factors: return which second factors the account has."""
     factors = await request.app[FACTORS].factors_of(caller.account.id)
-    return json_response({"totp": factors.totp, "recovery_codes_left": factors.recovery_codes_left})
+    passkeys = await request.app[PASSKEYS].list_by_account(caller.account.id)
+    return json_response(
+        {
+            "totp": factors.totp,
+            "recovery_codes_left": factors.recovery_codes_left,
+            "passkeys": [passkey_shape(each) for each in passkeys],
+        }
+    )
 
 
 @routes.guarded("/v1/account/totp")

@@ -129,7 +129,7 @@ async def test_a_login_is_continued_by_a_challenge(ada):
             "GET /v1/account/factors",
             None,
             200,
-            {"totp": True, "recovery_codes_left": 9},
+            {"totp": True, "recovery_codes_left": 9, "passkeys": []},
             bearer(),
         ),
     )
