@@ -7,6 +7,7 @@ from aiohttp import web
 
 from handlers import admin, internal, problems
 from handlers.app_keys import METRICS, TRACING
+from handlers.authorization import SCHEMES
 from handlers.dialects import (
     authtoken,
     cellars,
@@ -129,9 +130,10 @@ def mount(
         for path, endpoint in each.endpoints.items():
             add(path, path, endpoint)
     add("/verify", "/verify", verify.endpoint(drf.render_error))
-    for name in mounts:
-        path = f"/{name}/verify"
-        add(path, path, verify.endpoint(DIALECTS[name].render_error), name)
+    for name, mounted in mounts.items():
+        path, dialect = f"/{name}/verify", DIALECTS[name]
+        schemes = SCHEMES | dialect.schemes(mounted.options or dialect.options)
+        add(path, path, verify.endpoint(dialect.render_error, schemes), name)
     for name in mounts:
         unknown = Endpoint(_not_found, ALL_METHODS, DIALECTS[name].render_error)
         add(f"/{name}{{rest:(?s:/.*)?}}", f"/{name}/*", unknown, name)

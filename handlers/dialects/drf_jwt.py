@@ -76,6 +76,11 @@ class JwtOptions:
         """The WWW-Authenticate header of a 401."""
         return challenge(self.auth_header_types[0])
 
+    @cached_property
+    def jwt_schemes(self) -> frozenset[str]:
+        """The header types in lower case, as `Dialect.schemes` returns them."""
+        return frozenset(each.lower() for each in self.auth_header_types)
+
     def jwt_rules(self, dialect: str) -> JwtRules:
         """Return the rules of a dialect's sessions."""
         return JwtRules(

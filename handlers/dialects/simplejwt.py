@@ -84,5 +84,6 @@ DIALECT = Dialect(
     session_specs=[VIEWS.spec],
     paths=PATHS,
     lifetimes=JwtOptions.jwt_lifetimes,
+    schemes=lambda options: options.jwt_schemes,
     by_default=False,
 )

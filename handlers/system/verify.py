@@ -6,12 +6,13 @@ OPTIONS included. It needs no service key, since it reveals only what the token'
 """
 
 import re
+from functools import partial
 from urllib.parse import quote
 
 from aiohttp import web
 
 from handlers.app_keys import ACCESS
-from handlers.authorization import token_of
+from handlers.authorization import SCHEMES, token_of
 from handlers.errors import MissingToken, RenderError
 from handlers.http.response import Response
 from handlers.routes import Endpoint
@@ -23,10 +24,11 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _UNRESERVED = re.compile("[A-Za-z0-9._~-]*").fullmatch
 
 
-def endpoint(render_error: RenderError) -> Endpoint:
+def endpoint(render_error: RenderError, schemes: frozenset[str] = SCHEMES) -> Endpoint:
     """Return the endpoint of a path whose errors are rendered by this, but for their status.
 
-    A refused token is always a 401: nginx makes a 500 of any other status.
+    A refused token is always a 401: nginx makes a 500 of any other status. A token has one of the
+    `schemes`.
     """
 
     def render(error: AppError) -> Response:
@@ -36,13 +38,13 @@ def endpoint(render_error: RenderError) -> Endpoint:
             response.headers = {"WWW-Authenticate": "Bearer", **response.headers}
         return response
 
-    return Endpoint(verify, METHODS, render, cors=False, options=True)
+    return Endpoint(partial(verify, schemes), METHODS, render, cors=False, options=True)
 
 
-async def verify(request: web.Request) -> Response:
+async def verify(schemes: frozenset[str], request: web.Request) -> Response:
     """Any method, /verify: return 200 with the caller in headers, or raise as a read does."""
     try:
-        token = token_of(request)
+        token = token_of(request, schemes)
     except AppError:
         token = ""  # malformed, which is an invalid token and not a missing one
     if token is not None:

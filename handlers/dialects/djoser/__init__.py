@@ -27,6 +27,7 @@ DIALECT = Dialect(
     options_key=OPTIONS,
     session_specs=[tokens.SESSION, tokens.JWTS.spec],
     lifetimes=Options.jwt_lifetimes,
+    schemes=lambda options: options.schemes | options.jwt_schemes,
     links=links,
     paths=tokens.SWITCHES,
     needs_mail=lambda options: options.send_activation_email,

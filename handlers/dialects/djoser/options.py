@@ -61,7 +61,7 @@ class Options(JwtOptions):
                 f"password-rules has {min(unknown)!r}; known are {', '.join(RULES)}, or none alone"
             )
         check_header_types("header-types", self.header_types)
-        if self.jwt and self.schemes & {each.lower() for each in self.auth_header_types}:
+        if self.jwt and self.schemes & self.jwt_schemes:
             raise BadValue("header-types and auth-header-types must have no word in common")
         for name in ("activation_url", "password_reset_confirm_url", "username_reset_confirm_url"):
             check_app_link(name.replace("_", "-"), getattr(self, name))

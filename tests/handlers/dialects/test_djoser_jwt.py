@@ -254,7 +254,7 @@ async def test_a_new_password_keeps_the_callers_tokens(client, names):
         log_in(others),
         Row(f"POST {USERS}/set_password", change, 204, None, bearer(), EMPTY),
         user(bearer()),
-        send(REFRESH, "<refresh>", response={"access": "<new = jwt>"}),
+        send(REFRESH, "<refresh>", response={"access": "<jwt>"}),
         no_user(bearer("<other>"), no_access(BLACKLISTED)),
         refused(REFRESH, "<other refresh>", BLACKLISTED),
         no_user(bearer("<opaque>", "Token"), INVALID_TOKEN, CHALLENGE),
@@ -337,6 +337,16 @@ async def test_other_header_types(serve):
         Row(CREATE, {**CREDENTIALS, "password": "x"}, 401, WRONG, {}, challenge),
     ]
     await play_here(client, rows)
+
+
+async def test_forward_authentication_takes_the_header_types(serve):
+    client = await serve(auth_header_types=("JWT",), header_types=("Key",))
+    names = await play_here(client, [REGISTER, log_in(), LOGIN])
+    for token, scheme in (("access", "JWT"), ("access", "Bearer"), ("opaque", "Key")):
+        response = await client.get("/djoser/verify", headers=bearer(names[token], scheme))
+        assert response.status == 200, scheme
+    response = await client.get("/verify", headers=bearer(names["access"], "JWT"))
+    assert response.status == 401
 
 
 async def test_options_of_the_tokens(serve):

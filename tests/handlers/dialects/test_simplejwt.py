@@ -600,16 +600,35 @@ async def test_other_header_types(serve):
     await play(client, rows)
 
 
+async def test_forward_authentication_takes_the_header_types(serve):
+    """As apps send a token to their other endpoints, they send it to a proxy's."""
+    client = await serve(auth_header_types=("JWT",))
+    names = await play(client, [log_in()])
+    for path, status in (("/simplejwt/verify", 200), ("/kust/verify", 401), ("/verify", 401)):
+        response = await client.get(path, headers=bearer(names["access"], "JWT"))
+        assert response.status == status, path
+    response = await client.get("/simplejwt/verify", headers=bearer(names["access"]))
+    assert response.status == 200
+
+
 async def test_limits(settings, aiohttp_client, clean):
     limits = {
-        name: parse_limit("1/hour") for name in ("login_limit", "address_limit", "register_limit")
+        name: parse_limit("2/hour")
+        for name in ("login_limit", "address_limit", "register_limit", "refresh_limit")
     }
     own = replace(mounted(settings), rate_limits="on", **limits)
     client = await aiohttp_client(create_app(own))
     await client.app[CORE].access.register(ADA, PASSWORD)
     too_many = {"detail": "Too many attempts, try again later."}
-    wrong = {**CREDENTIALS, "password": "x"}
-    rows = [Row(CREATE, wrong, 401, WRONG), Row(CREATE, wrong, 429, too_many)]
+    again = send(REFRESH, "<refresh>", response={"access": "<jwt>"})
+    rows = [
+        log_in(),
+        Row(CREATE, {**CREDENTIALS, "password": "x"}, 401, WRONG),
+        Row(CREATE, CREDENTIALS, 429, too_many),
+        again,
+        again,
+        send(REFRESH, "<refresh>", 429, too_many),
+    ]
     await play(client, rows)
 
 
