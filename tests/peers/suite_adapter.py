@@ -168,8 +168,9 @@ def ask(handler: ClientHandler, environ: dict[str, Any]) -> HttpResponse:
     response = HttpResponse(content, status=status, headers=returned)
     if content:
         data = json.loads(content)
-        if data.get("token") in names:
-            data["token"] = names[data["token"]]
+        token = data.get("token")
+        if isinstance(token, str) and token in names:
+            data["token"] = names[token]
         response.data = data
     response.wsgi_request = types.SimpleNamespace(urlconf=None)
     return response

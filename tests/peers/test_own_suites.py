@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +58,7 @@ def run(aiohttp_client, settings, clean, tmp_path):
     """Run cases against servers with these mounts; return how each ended, and why."""
 
     async def run_cases(
-        library: str, directory: Path, cases: list[str], mounts: dict[str, str]
+        library: str, directory: Path, cases: list[str], mounts: dict[str, str], **others: Any
     ) -> dict[str, tuple[str, str]]:
         urls = {}
         for name, text in mounts.items():
@@ -65,6 +67,7 @@ def run(aiohttp_client, settings, clean, tmp_path):
                 dialects=parse_mounts(text, DIALECTS),
                 service_keys=parse_service_keys(TEXT),
                 password_rules=parse_password_rules("length=1"),
+                **others,
             )
             client = await aiohttp_client(create_app(own))
             urls[name] = str(client.make_url("")).rstrip("/")
@@ -125,3 +128,41 @@ async def test_authtoken(source, run):
     cases = ["tests/authentication/test_authentication.py", "tests/test_authtoken.py"]
     directory, mounts = source("djangorestframework"), {"": "authtoken=/ knox=/k"}
     check("djangorestframework", await run("authtoken_adapter", directory, cases, mounts), {})
+
+
+SIMPLEJWT_MOUNTS = {
+    "": "simplejwt=/ djoser=/djoser?jwt=on",
+    "short": "simplejwt=/?access-token-lifetime=1",
+}
+NO_EXP = "a signed token without `exp` is invalid, and the library says what it lacks"
+OTHER_TYPE = (
+    "a signed token of another type is invalid, and the library says that its type is wrong"
+)
+ANY_TYPE = "`verify` accepts this server's tokens, and the library's those of any type"
+INVALID = "test_it_should_raise_token_error_if_token_invalid"
+WRONG = "test_it_should_raise_token_error_if_token_has_wrong_type"
+NOT_WRONG = "test_it_should_not_raise_token_error_if_token_has_wrong_type"
+DELETED = "test_it_should_raise_error_for_deleted_users"
+SIMPLEJWT_FAILS = {
+    f"TestTokenRefreshSerializer::{INVALID}": NO_EXP,
+    f"TestTokenVerifySerializer::{INVALID}": NO_EXP,
+    f"TestTokenBlacklistSerializer::{INVALID}": NO_EXP,
+    f"TestTokenRefreshSerializer::{WRONG}": OTHER_TYPE,
+    f"TestTokenBlacklistSerializer::{WRONG}": OTHER_TYPE,
+    f"TestTokenVerifySerializer::{NOT_WRONG}": ANY_TYPE,
+    "TestTokenVerifyView::test_it_should_ignore_token_type": ANY_TYPE,
+    f"TestTokenRefreshSerializer::{DELETED}": "401 for a deleted account, the library's 500",
+}
+
+
+async def test_simplejwt(source, run):
+    directory = source("djangorestframework_simplejwt")
+    results = await run(
+        "simplejwt_adapter",
+        directory,
+        ["tests"],
+        SIMPLEJWT_MOUNTS,
+        jwt_signing_keys=("only for this test, on this machine",),
+        jwt_moved_at=time.time() + 3600,
+    )
+    check("djangorestframework_simplejwt", results, SIMPLEJWT_FAILS)
