@@ -5,7 +5,8 @@ accounts are created and changed by the service API; tokens are those of its log
 that a case makes up stands for one of them. A case that needs what no server can be asked for, or
 an option that the dialect lacks, is skipped with the reason. tests/peers/README.md has the counts.
 
-A library's half is `knox_adapter` or `authtoken_adapter`, which the command line names.
+A library's half is `knox_adapter`, `authtoken_adapter` or `simplejwt_adapter`, as ADAPTED_LIBRARY
+says.
 """
 
 import functools
