@@ -14,6 +14,7 @@ from handlers.internal.routes import PREFIX
 from handlers.problems import PROBLEM_JSON, render_error
 from handlers.system.openapi import DIRECTORY
 from settings import VERSION
+from store.authentication import ACCESS_KINDS
 from store.errors import Busy, Unavailable
 from tests.handlers.internal.keys import KEYS, Scope, bearer
 from tests.handlers.internal.test_introspection import BODIES, INTROSPECT, log_in
@@ -49,6 +50,11 @@ def check(operation: Any, status: int, headers: Any, body: bytes) -> None:
     assert headers["Content-Type"] == media_type
     whole = {"components": DOCUMENT["components"], "allOf": [content["schema"]]}
     jsonschema_rs.validator_for(whole).validate(json.loads(body))
+
+
+def test_every_kind_of_session_that_gives_access():
+    kind = DOCUMENT["components"]["schemas"]["internal.ActiveToken"]["properties"]["kind"]
+    assert set(kind["enum"]) == ACCESS_KINDS
 
 
 def test_every_endpoint_and_nothing_else():
