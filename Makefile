@@ -12,7 +12,7 @@ BENCH = .bench_cache/venv
 LOAD_HOST ?= http://127.0.0.1:8000
 LOAD ?= --headless --run-time 1m --html .bench_cache/load.html --p99 250
 
-.PHONY: run test coverage faults slow deploy-check check audit diagrams mail-pictures format lock bench load soak clean
+.PHONY: run test coverage faults slow deploy-check check audit diagrams mail-pictures page-pictures format lock bench load soak clean
 
 run: $(VENV)/run
 	@exec $(BIN)/python server.py
@@ -56,6 +56,10 @@ diagrams: $(VENV)/run
 # Takes docs/images/mail/*.png again, of the e-mails as Chromium shows them. Needs chromium.
 mail-pictures: $(VENV)/dev
 	$(BIN)/python -m tools.mail_pictures
+
+# Takes docs/images/pages/*.png again, of the account page as Chromium shows it. Needs chromium.
+page-pictures: $(VENV)/dev
+	$(BIN)/python -m tools.page_pictures
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
