@@ -275,6 +275,18 @@ async def test_refresh_tokens_of_simple_jwt_stay_good(aiohttp_client, settings, 
     assert old.owners([access["kim"]]) == [there["kim"]]  # the price of the old key
 
 
+async def test_accounts_of_djoser_that_wait_for_their_activation(client, old, run, database):
+    """An inactive account that has logged in was disabled by staff."""
+    ask(
+        old.url,
+        "update auth_user set is_active = false, last_login = now() where username = 'pia'",
+    )
+    await run(page.WITH_ACTIVATION, old.url)
+    assert f"{len(IN_DJANGO)} accounts imported" in await run(page.IMPORT)
+    found = rows(database, "username, is_active, activated", "not (is_active and activated)")
+    assert sorted(found) == [("gone", True, False), ("pia", False, True)]
+
+
 async def test_verified_addresses_of_django_allauth(client, old, run, database):
     """One counts only for the address that the account has."""
     await run(page.WITH_ADDRESSES, old.url)

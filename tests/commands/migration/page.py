@@ -40,6 +40,7 @@ def block(language: str) -> str:
 
 
 TO_CSV = documented("username, email, first_name, last_name, password", "auth_user")
+WITH_ACTIVATION = documented("as activated")
 WITH_ADDRESSES = documented("account_emailaddress")
 TO_JSON = documented("dumpdata auth.user")
 ONE_EMAIL_EACH = documented("partition by lower(email)")
