@@ -1,9 +1,10 @@
-"""Pages of accounts among a million, each against one lookup by the primary key.
+"""Pages of accounts and events among a million, each against one lookup by the primary key.
 
     python bench/pages.py [--accounts N] [--explain]
 
-Fills a database of its own and measures the methods of store/directory.py, one call after the
-other, interleaved. `--explain` also prints each page's plan. Takes a minute or so.
+Fills a database of its own and measures the methods of store/directory.py, and the pages of events
+of store/event_log.py that the admin page shows, one call after the other, interleaved. `--explain`
+also prints each page's plan. Takes a minute or so.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from bench import stores  # noqa: E402
 from bench.accounts import fill_postgresql, rows  # noqa: E402
 from bench.servers import ROOT  # noqa: E402
 from store.directory import Directory  # noqa: E402
+from store.event_log import Cursor, EventLog  # noqa: E402
 from store.foreign_hashes import NATIVE  # noqa: E402
 from store.postgresql.database import Database, connect_database  # noqa: E402
 from store.schema import prepare  # noqa: E402
@@ -67,10 +69,26 @@ def acts_of(directory: Directory, count: int) -> dict[str, Act]:
     }
 
 
+def events_of(log: EventLog, count: int) -> dict[str, Act]:
+    """Return what is measured of as many events, of which only the oldest is a deletion."""
+
+    def page(before: Cursor | None = None, **only: Any) -> Act:
+        return lambda: log.page(before, 50, **only)
+
+    return {
+        "newest events": page(),
+        "events in the middle": page(Cursor(3, count // 2)),
+        "events of one account": page(account_id=count // 2),
+        "events of one account and a type": page(account_id=count // 2, type="account.changed"),
+        "events of a common type": page(type="account.changed"),
+        "events of a type that none of the page has": page(type="account.deleted"),
+    }
+
+
 async def measure(database: Database, count: int, *, explain: bool) -> None:
     """Print the median time of each act, and its ratio to the first."""
     directory = Directory(database)
-    acts = acts_of(directory, count)
+    acts = acts_of(directory, count) | events_of(EventLog(database), count)
     times: dict[str, list[float]] = {name: [] for name in acts}
     for _ in range(ROUNDS):
         for name, act in acts.items():
@@ -85,7 +103,9 @@ async def measure(database: Database, count: int, *, explain: bool) -> None:
         print(f"| {name} | {median * 1000:.2f} ms | {median / base:.1f} |")
     if explain:
         explained = Directory(Explained(database))  # type: ignore[arg-type]
-        for name, act in list(acts_of(explained, count).items())[2:]:
+        log = EventLog(Explained(database))  # type: ignore[arg-type]
+        shown = list(acts_of(explained, count).items())[2:] + list(events_of(log, count).items())
+        for name, act in shown:
             print(f"\n{name}")
             await act()
         explained.close()
@@ -118,6 +138,13 @@ async def run(both: stores.Stores, count: int, *, explain: bool) -> None:
         with both.postgresql(NAME) as cursor:
             cursor.execute("update account set is_active = false where id %% %s = 0", (INACTIVE,))
             cursor.execute("vacuum analyze account")
+            cursor.execute(
+                """insert into event (transaction, type, account_id, username, actor_type)
+                   select '3', case when n = 1 then 'account.deleted' else 'account.changed' end,
+                          n, 'user' || n, 'account' from generate_series(1, %s) as n""",
+                (count,),
+            )
+            cursor.execute("vacuum analyze event")
         await measure(database, count, explain=explain)
     finally:
         await database.close()

@@ -24,7 +24,7 @@ _MAX_ID = 2**63 - 1
 PRUNED_AT_ONCE = 1_000
 """Events that one statement deletes."""
 SCANNED = 20_000
-"""Events that a page of one type looks through: as many take 20 ms."""
+"""Events that a page of one type looks through: as many take 30 ms (bench/pages.py)."""
 POLL_SECONDS = 0.5
 """How often a waiting reader looks for events, which any server may have written."""
 
@@ -175,14 +175,15 @@ class EventLog:
         although there is a next one.
         """
         window = limit + 1 if type is None else SCANNED
-        earlier = (
-            "" if before is None else "and (transaction, id) < (%(transaction)s::xid8, %(id)s)"
-        )
+        # All transactions before a position had ended when it was returned. With both conditions,
+        # PostgreSQL would begin at the newest event.
+        earlier = "transaction < pg_snapshot_xmin(pg_current_snapshot())"
+        if before is not None:
+            earlier = "(transaction, id) < (%(transaction)s::xid8, %(id)s)"
         rows = await self._database.rows(
             f"""with recent as materialized (
                     select {_COLUMNS}, event.transaction as position from event
-                     where transaction < pg_snapshot_xmin(pg_current_snapshot()) {earlier}
-                           {_only(account_id, None)}
+                     where {earlier} {_only(account_id, None)}
                      order by event.transaction desc, event.id desc limit %(window)s)
                 select found.*, (select count(*) from recent), last.transaction, last.id
                   from (select transaction, id from recent order by position, id limit 1) as last
