@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import re
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -25,7 +26,7 @@ from handlers import DIALECTS
 from handlers.mounts import Mount
 from tests.commands.migration import page
 from tests.commands.migration.page import run_ours
-from tests.pages import free_port
+from tests.pages import ROOT, free_port
 from tests.peers.test_djoser import python  # noqa: F401  # a fixture
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -343,6 +344,18 @@ async def test_an_account_that_is_not_activated(django, latchkey):
     await ours.core.accounts.change(1, {"activated": False})
     paths = (CREATE, "/auth/jwt/create/")
     await compare(theirs, ours, [("POST", path, CREDENTIALS, "") for path in paths])
+
+
+def test_the_page_names_every_setting(python):  # noqa: F811
+    code = (
+        "from django.conf import settings; settings.configure(SECRET_KEY='x'); "
+        "from rest_framework_simplejwt.settings import DEFAULTS; print(*DEFAULTS)"
+    )
+    run = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    text = (ROOT / "docs/contracts/simplejwt.md").read_text()
+    [table] = re.findall(r"^## Settings of Simple JWT$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    assert sorted(re.findall("`([A-Z_]+)`", " ".join(rows))) == sorted(run.stdout.split())
 
 
 @pytest.fixture

@@ -583,7 +583,12 @@ async def test_login_by_email(serve):
 async def test_login_by_either(serve):
     client = await serve(login="either")
     for number, fields in enumerate(
-        [{"username": "ada"}, {"username": "ada@example.org"}, {"email": "ada@example.org"}]
+        [
+            {"username": "ada"},
+            {"username": "ada@example.org"},
+            {"email": "ada@example.org"},
+            {"username": "ada", "email": "nobody@example.org"},
+        ]
     ):
         issued = {"refresh": f"<r{number} = jwt>", "access": "<jwt>"}
         await play(client, [Row(CREATE, {**fields, "password": PASSWORD}, 200, issued)])
