@@ -5,8 +5,9 @@ accounts are created and changed by the service API; tokens are those of its log
 that a case makes up stands for one of them. A case that needs what no server can be asked for, or
 an option that the dialect lacks, is skipped with the reason. tests/peers/README.md has the counts.
 
-A library's half is `knox_adapter`, `authtoken_adapter` or `simplejwt_adapter`, as ADAPTED_LIBRARY
-says.
+A library's half is `knox_adapter`, `authtoken_adapter`, `simplejwt_adapter` or
+`dj_rest_auth_adapter`, as ADAPTED_LIBRARY says. It may `choose` the server of each request, and
+take a `note` of the response.
 """
 
 import functools
@@ -16,6 +17,7 @@ import os
 import time
 import types
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import HTTPError
@@ -68,16 +70,16 @@ def no_option(name: str) -> NoReturn:
 
 def send(
     method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
+) -> tuple[int, Message, bytes]:
     """Send a request to the server; return the status, the headers and the body."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     sent = {"Content-Type": "application/json"} if data is not body else {}
     request = Request(URLS[Now.variant] + path, data, {**sent, **(headers or {})}, method=method)  # noqa: S310
     try:
         with urlopen(request, timeout=20) as response:  # noqa: S310
-            return response.status, dict(response.headers), response.read()
+            return response.status, response.headers, response.read()
     except HTTPError as error:
-        return error.code, dict(error.headers), error.read()
+        return error.code, error.headers, error.read()
 
 
 def wait() -> None:
@@ -149,7 +151,7 @@ def ask(handler: ClientHandler, environ: dict[str, Any]) -> HttpResponse:
     headers = {
         name.removeprefix("HTTP_").replace("_", "-"): value
         for name, value in environ.items()
-        if name.startswith("HTTP_") and name != "HTTP_COOKIE"
+        if name.startswith("HTTP_")
     }
     if "HTTP_AUTHORIZATION" in environ:
         scheme, space, token = environ["HTTP_AUTHORIZATION"].partition(" ")
@@ -160,19 +162,26 @@ def ask(handler: ClientHandler, environ: dict[str, Any]) -> HttpResponse:
         headers["AUTHORIZATION"] = scheme + space + token
     headers["CONTENT-TYPE"] = environ.get("CONTENT_TYPE", "")
     body = environ["wsgi.input"].read() or None
-    path = environ["PATH_INFO"]
+    path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
     wait()
-    status, returned, content = send(
-        environ["REQUEST_METHOD"], paths.get(path, path), body, headers
-    )
+    library = importlib.import_module(os.environ["ADAPTED_LIBRARY"])
+    if hasattr(library, "choose"):
+        method = library.choose(method, path)
+    path = paths.get(path, path)
+    status, returned, content = send(method, path, body, headers)
     names = {token: alias for alias, token in aliases.items()}
-    response = HttpResponse(content, status=status, headers=returned)
+    response = HttpResponse(content, status=status, headers=dict(returned))
+    del response.headers["Set-Cookie"]
+    for line in returned.get_all("Set-Cookie", []):
+        response.cookies.load(line)
     if content:
         data = json.loads(content)
         token = data.get("token")
         if isinstance(token, str) and token in names:
             data["token"] = names[token]
         response.data = data
+    if hasattr(library, "note"):
+        library.note(method, path, body, response)
     response.wsgi_request = types.SimpleNamespace(urlconf=None)
     return response
 
@@ -186,7 +195,7 @@ def create_user(
     fields = {"username": username, "password": password or UNUSED_PASSWORD}
     if email and "@" in email:
         fields["email"] = email
-    user.account = service("POST", "/internal/accounts", fields)["id"]
+    user.account = user.pk = service("POST", "/internal/accounts", fields)["id"]
     passwords[user.account] = fields["password"]
     user.save()
     return user

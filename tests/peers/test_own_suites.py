@@ -2,8 +2,10 @@
 
 import asyncio
 import importlib.metadata
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,6 +21,7 @@ from app import create_app
 from handlers import DIALECTS
 from handlers.internal.service_keys import Scope, parse_service_keys
 from handlers.mounts import parse_mounts
+from mail import sender
 from store.password_rules import parse_password_rules
 from tests.handlers.internal.keys import KEYS, TEXT
 
@@ -76,6 +79,7 @@ def run(aiohttp_client, settings, clean, tmp_path):
             "ADAPTED_URLS": json.dumps(urls),
             "ADAPTED_KEY": KEYS[Scope.WRITE],
             "ADAPTED_LIBRARY": library,
+            "ADAPTED_MAIL": str(tmp_path / "mail"),
             "ADAPTED_RESULTS": str(tmp_path / "results.json"),
         }
         line = ["-m", "pytest", "-c", os.devnull, "--rootdir", ".", "--noconftest", "-q"]
@@ -166,3 +170,68 @@ async def test_simplejwt(source, run):
         jwt_moved_at=time.time() + 3600,
     )
     check("djangorestframework_simplejwt", results, SIMPLEJWT_FAILS)
+
+
+REST = "password-rules=none"
+WITH_403 = "unauthenticated-status=403"
+JWTS = "auth-header-types=JWT,Bearer"
+BLACKLIST = "token-blacklist=on"
+ROTATING = "rotate-refresh-tokens=on"
+VISIBLE, HIDDEN = "jwt-auth-httponly=off", "jwt-auth-httponly=on"
+ACCESS, BOTH = "jwt-auth-cookie=xxx", "jwt-auth-refresh-cookie=refresh-xxx"
+EXPIRATION = "jwt-auth-return-expiration=on"
+OF_JWTS = [
+    [REST],
+    [REST, BLACKLIST],
+    [VISIBLE, REST, BLACKLIST],
+    [VISIBLE, REST, ROTATING, BLACKLIST],
+    [EXPIRATION, REST, BLACKLIST],
+    ["jwt-auth-cookie=jwt-auth", REST, BLACKLIST],
+    [
+        "jwt-auth-cookie=jwt-auth",
+        "jwt-auth-refresh-cookie=jwt-auth-refresh",
+        REST,
+        BLACKLIST,
+    ],
+    [ACCESS, VISIBLE, BOTH, EXPIRATION, REST, BLACKLIST],
+    [ACCESS, HIDDEN, BOTH, EXPIRATION, REST, ROTATING, BLACKLIST],
+    [ACCESS, BOTH, "jwt-auth-refresh-cookie-path=/foo/bar", EXPIRATION, REST, BLACKLIST],
+]
+OF_DJ_REST_AUTH = [
+    [REST, WITH_403],
+    ["password-rules=numeric", WITH_403],
+    ["password-rules=length", WITH_403],
+    ["logout-requires-token=on", REST, WITH_403],
+    ["email-required=on", "login=email", REST, WITH_403],
+    ["login=either", REST, WITH_403],
+    ["login=either", REST, "uid-encoding=base64", WITH_403],
+    ["email-verification=mandatory", REST, WITH_403],
+    ["old-password-field-enabled=on", REST, WITH_403],
+    *[[JWTS, *each, WITH_403, "use-jwt=on"] for each in OF_JWTS],
+    [JWTS, "jwt-auth-cookie=jwt-auth", REST, BLACKLIST, "use-jwt=on"],
+]
+"""The options of the servers, in the order of their names."""
+DJ_REST_AUTH_FAILS = {
+    "APIBasicTests::test_allauth_login_with_username": "a login with a bad token in its header",
+    "APIBasicTests::test_login_by_email": "the same",
+    "APIBasicTests::test_blacklisting": "a logout whose body is not an object is a 400, not a 500",
+}
+
+
+async def test_dj_rest_auth(run, tmp_path, monkeypatch):
+    """Its wheel has its cases."""
+    monkeypatch.setattr(sender, "WAKE_SECONDS", (0.0, 0.01))
+    directory = tmp_path / "cases"
+    installed = importlib.util.find_spec("dj_rest_auth").submodule_search_locations[0]
+    shutil.copytree(Path(installed) / "tests", directory / "tests")
+    mounts = {"&".join(each): f"dj-rest-auth=/?{'&'.join(each)}" for each in OF_DJ_REST_AUTH}
+    mounts[""] = "dj-rest-auth=/"
+    results = await run(
+        "dj_rest_auth_adapter",
+        directory,
+        ["tests"],
+        mounts,
+        mail_url=f"file:{tmp_path}/mail",
+        public_url="https://accounts.example",
+    )
+    check("dj-rest-auth", results, DJ_REST_AUTH_FAILS)
