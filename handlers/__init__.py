@@ -37,6 +37,7 @@ from handlers.http.resolver import ROUTES, CatchAll, Route
 from handlers.http.response import Response
 from handlers.internal.routes import PREFIX as INTERNAL
 from handlers.internal.service_keys import SERVICE_KEYS
+from handlers.logins import FACTOR_RULES
 from handlers.mounts import Mount
 from handlers.routes import Dialect, Endpoint, Routes
 from handlers.system import docs, error_codes, health, metrics, openapi, pictures, ui, verify
@@ -83,6 +84,7 @@ def mount(
     Raises Conflict.
     """
     owners = _find_owners(mounts)
+    app[FACTOR_RULES] = {name: mounted.second_factor for name, mounted in mounts.items()}
     for name, mounted in mounts.items():
         dialect = DIALECTS[name]
         if dialect.options_key:

@@ -21,20 +21,28 @@ from pathlib import Path
 from typing import Any
 
 from handlers.routes import Dialect
+from store.account import FactorRule
 from store.errors import BadValue
 
 FORM = "name=/prefix or name=/prefix?option=value&…, each name once, separated by spaces"
 
+SECOND_FACTOR = "second-factor"
+"""The option that every dialect has, except for those that ask for a second factor."""
+ASKING = frozenset({"latchkey"})
 _PREFIX = re.compile(r"/[\w.~/-]*", re.ASCII)
 _SWITCH = {"on": True, "off": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """The path prefix of a dialect, besides its name, and its options; None for the defaults."""
+    """The path prefix of a dialect, besides its name, and its options; None for the defaults.
+
+    `second_factor` is what logins of accounts with a second factor need (handlers/logins.py).
+    """
 
     prefix: str = "/"
     options: Any = None
+    second_factor: FactorRule = "otp"
 
     @property
     def base(self) -> str:
@@ -94,7 +102,13 @@ def check_path(name: str, path: str) -> None:
 def _mount(name: str, prefix: str, defaults: Any, given: Mapping[str, Any]) -> Mount:
     if re.search(r"//|/\.{1,2}(/|$)", prefix):
         raise BadValue("no client ever asks for a path with //, /./ or /../ in it")
-    return Mount(prefix, parse_options(name, defaults, given))
+    others = {option: value for option, value in given.items() if option != SECOND_FACTOR}
+    if name in ASKING:
+        return Mount(prefix, parse_options(name, defaults, given), "ask")
+    rule = given.get(SECOND_FACTOR, "otp")
+    if rule not in ("otp", "exempt", "forbid"):
+        raise BadValue(f"{name}: {SECOND_FACTOR} must be otp, exempt or forbid")
+    return Mount(prefix, parse_options(name, defaults, others), rule)
 
 
 def parse_options(name: str, defaults: Any, given: Mapping[str, Any]) -> Any:

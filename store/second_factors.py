@@ -170,15 +170,51 @@ class SecondFactors:
         account, session = caller
         await self._require(account.id)
         await self.verify(account.id, code)
-        if not await self._remove(account.id, account.epoch, session.public_id, self._events):
+        event = self._events.insertion(FACTOR_REMOVED, "changed", data=_DATA)
+        row = await self._database.row(
+            f"""with gone as (
+                    delete from totp
+                     where account_id = (select id from account where {ENTITLED} for update)
+                    returning account_id),
+                changed as (
+                    update account set second_factor = false{self._events.assignment}
+                      from gone where id = account_id
+                    returning id, username, email{self._events.returning}),
+                logged as ({event}){self._notice_of_removal()}
+                select id from changed""",
+            (account.id, account.epoch, session.public_id),
+        )
+        if row is None:
             raise BadToken(TokenProblem.REVOKED)
+        self._mail.wake()
 
-    async def reset(self, account_id: int, actor: Actor) -> bool:
-        """Remove an account's second factor, for its owner who has lost it.
+    async def reset(self, account_id: int, actor: Actor | None = None) -> bool:
+        """Remove an account's second factor and its passkeys, for an owner who has lost them.
 
-        Return False when it has none. Its owner is told by e-mail.
+        Return False when it has none. Its owner is told by e-mail. Without `actor`, the actor of
+        the event is the one of all events of this process.
         """
-        return await self._remove(account_id, None, None, self._events.acting_as(actor))
+        events = self._events.acting_as(actor) if actor else self._events
+        event = events.insertion(FACTOR_REMOVED, "changed", data="""'{"factor": "all"}'::jsonb""")
+        row = await self._database.row(
+            f"""with locked as (select id as own_id from account where id = %s for update),
+                totp_gone as (
+                    delete from totp using locked where account_id = own_id returning account_id),
+                passkeys_gone as (
+                    delete from passkey using locked where account_id = own_id
+                    returning account_id),
+                changed as (
+                    update account set second_factor = false{events.assignment}
+                      from locked
+                     where id = own_id and (exists (select from totp_gone)
+                                            or exists (select from passkeys_gone))
+                    returning id, username, email{events.returning}),
+                logged as ({event}){self._notice_of_removal()}
+                select id from changed""",
+            (account_id,),
+        )
+        self._mail.wake()
+        return row is not None
 
     async def factors_of(self, account_id: int) -> Factors:
         """Return an account's second factors."""
@@ -189,29 +225,12 @@ class SecondFactors:
         )
         return Factors(row is not None, row[0] if row else 0)
 
-    async def _remove(
-        self, account_id: int, epoch: int | None, session_id: str | None, events: EventWriter
-    ) -> bool:
-        event = events.insertion(FACTOR_REMOVED, "changed", data=_DATA)
-        mailed = ""
-        if not self._mail.rules.problem:
-            notice = self._mail.insertion(FACTOR_OFF, "changed where email is not null")
-            mailed = f", mailed as ({notice})"
-        row = await self._database.row(
-            f"""with gone as (
-                    delete from totp
-                     where account_id = (select id from account where {ENTITLED} for update)
-                    returning account_id, confirmed_at),
-                changed as (
-                    update account set second_factor = false{events.assignment}
-                      from gone where id = account_id and confirmed_at is not null
-                    returning id, username, email{events.returning}),
-                logged as ({event}){mailed}
-                select id from changed""",
-            (account_id, epoch, session_id),
-        )
-        self._mail.wake()
-        return row is not None
+    def _notice_of_removal(self) -> str:
+        """Return the part of a statement that tells the owner, if this server sends mail."""
+        if self._mail.rules.problem:
+            return ""
+        notice = self._mail.insertion(FACTOR_OFF, "changed where email is not null")
+        return f", mailed as ({notice})"
 
     async def _accept_totp(self, account_id: int, code: str) -> bool:
         row = await self._database.row(

@@ -9,12 +9,11 @@ from typing import Literal
 
 from aiohttp import web
 
-from handlers.app_keys import ACCESS
+from handlers import logins
 from handlers.dialects import drf
 from handlers.dialects.drf import Text, read_data, read_fields
 from handlers.http.response import Response, json_response
 from handlers.mounts import check_path
-from handlers.proxies import client_of
 from handlers.routes import Dialect, Routes
 from store.session_record import SessionSpec
 
@@ -45,9 +44,10 @@ routes = Routes(drf.render_error, drf.TOKEN_CHECKS)
 @routes.open(PATH)
 async def login(request: web.Request) -> Response:
     """POST /api-token-auth: return the account's token, the existing one if there is one."""
-    username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
+    data = await read_data(request)
+    username, password = read_fields(data, Text("username"), PASSWORD)
     name = drf.login_name(username, request.app[OPTIONS].login)
-    _, [issued] = await request.app[ACCESS].log_in(name, password, [SESSION], client_of(request))
+    _, [issued] = await logins.log_in(request, name, password, [SESSION], data)
     return json_response({"token": issued.token})
 
 

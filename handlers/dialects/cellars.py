@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS, ACCOUNTS
 from handlers.authorization import authenticate
 from handlers.body import parse_json, read_body
@@ -116,7 +117,7 @@ routes = Routes(render_error, Checks(authenticate))
 @routes.open("/api/register", render_error=render_open_error)
 async def register(request: web.Request) -> Response:
     """POST /api/register: create an account and return it with its token."""
-    username, password = await read_credentials(request)
+    _, username, password = await read_credentials(request)
     check_username(username)
     access = request.app[ACCESS]
     account, [issued] = await access.register(
@@ -128,10 +129,9 @@ async def register(request: web.Request) -> Response:
 @routes.open("/api/login", render_error=render_open_error)
 async def login(request: web.Request) -> Response:
     """POST /api/login: return the account and its token, the existing one if there is one."""
-    username, password = await read_credentials(request)
-    account, [issued] = await request.app[ACCESS].log_in(
-        Login(username), password, [SESSION], client_of(request)
-    )
+    data, username, password = await read_credentials(request)
+    name = Login(username)
+    account, [issued] = await logins.log_in(request, name, password, [SESSION], data)
     return json_response(await with_user(request, account, issued.token))
 
 
@@ -142,8 +142,8 @@ async def logout(request: web.Request, caller: Caller) -> Response:
     return json_response({"status": "success"})
 
 
-async def read_credentials(request: web.Request) -> tuple[str, str]:
-    """Return username and password.
+async def read_credentials(request: web.Request) -> tuple[dict[str, Any], str, str]:
+    """Return the fields of a body, its username and its password.
 
     Raises Malformed, InvalidData, PayloadTooLarge, RequestTimeout.
     """
@@ -153,7 +153,7 @@ async def read_credentials(request: web.Request) -> tuple[str, str]:
     username, password = data.get("username"), data.get("password")
     if not isinstance(username, str) or not isinstance(password, str) or not password:
         raise InvalidData
-    return username, password
+    return data, username, password
 
 
 def check_username(username: str) -> None:

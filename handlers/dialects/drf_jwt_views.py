@@ -9,12 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from handlers.app_keys import ACCESS, JWTS
+from handlers import logins
+from handlers.app_keys import JWTS
 from handlers.dialects import drf, drf_jwt
 from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, read_data, read_fields
 from handlers.dialects.drf_jwt import JwtError, JwtOptions, field_error, is_deleted
 from handlers.http.response import Response, json_response
-from handlers.proxies import client_of
 from store.account import Account, Login
 from store.errors import BadCredentials, BadToken, EmailNotVerified, Inactive, TokenProblem
 from store.jwt_sessions import JwtPair, JwtRules
@@ -51,8 +51,9 @@ class JwtViews:
 
         `login` says what the name may be: username, email or either. Raises JwtError.
         """
-        name, password = read_credentials(await read_data(request), login, trim=trim)
-        _, pair = await self.log_in(request, name, password)
+        data = await read_data(request)
+        name, password = read_credentials(data, login, trim=trim)
+        _, pair = await self.log_in(request, name, password, data)
         return json_response({"refresh": pair.refresh, "access": pair.access})
 
     async def refresh(self, request: web.Request) -> Response:
@@ -82,14 +83,15 @@ class JwtViews:
         return json_response({})
 
     async def log_in(
-        self, request: web.Request, login: Login, password: str
+        self, request: web.Request, login: Login, password: str, data: Mapping[str, Any]
     ) -> tuple[Account, JwtPair]:
-        """Return the account of credentials, and the tokens of a new session. Raises JwtError."""
+        """Return the account of credentials, and the tokens of a new session.
+
+        `data` are the fields of the body. Raises JwtError.
+        """
         rules = self.rules(request)
         try:
-            account, [issued] = await request.app[ACCESS].log_in(
-                login, password, [rules.spec], client_of(request)
-            )
+            account, [issued] = await logins.log_in(request, login, password, [rules.spec], data)
         except (BadCredentials, Inactive, EmailNotVerified) as error:
             content = {"detail": drf_jwt.WRONG_CREDENTIALS}
             raise JwtError(error.code, content, self.options(request).challenge) from None

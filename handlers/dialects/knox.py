@@ -7,11 +7,13 @@ Options add the two endpoints that projects add: the registration and the user.
 
 import base64
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aiohttp import hdrs, web
 
+from handlers import logins
 from handlers.app_keys import ACCESS
 from handlers.dialects import drf
 from handlers.dialects.drf import (
@@ -127,12 +129,14 @@ async def login(request: web.Request) -> Response:
     """POST /login: log in by HTTP Basic or by a body, and return a new token with its expiry."""
     options = request.app[OPTIONS]
     basic = read_basic(request) if options.basic else None
-    username, password = basic or await read_credentials(request)
+    data: Mapping[str, Any] = {}
+    if basic:
+        username, password = basic
+    else:
+        data, username, password = await read_credentials(request)
     name = drf.login_name(username, options.login)
     try:
-        account, [issued] = await request.app[ACCESS].log_in(
-            name, password, [SESSION], client_of(request)
-        )
+        account, [issued] = await logins.log_in(request, name, password, [SESSION], data)
     except (BadCredentials, EmailNotVerified, Inactive, Unstorable) as error:
         if not basic:
             raise
@@ -196,8 +200,8 @@ def read_basic(request: web.Request) -> tuple[str, str] | None:
     return username, password
 
 
-async def read_credentials(request: web.Request) -> tuple[str, str]:
-    """Return user and password of a body.
+async def read_credentials(request: web.Request) -> tuple[dict[str, Any], str, str]:
+    """Return the fields of a body, its user and its password.
 
     Raises MissingToken for a body without either field where HTTP Basic was possible, and what
     `drf.read_data` raises.
@@ -207,7 +211,7 @@ async def read_credentials(request: web.Request) -> tuple[str, str]:
         raise MissingToken
     password = replace(PASSWORD, trim=options.trim_passwords)
     username, password_text = read_fields(data, Text("username"), password)
-    return username, password_text
+    return data, username, password_text
 
 
 def zone(name: str) -> datetime.tzinfo:

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS, ACCOUNTS
 from handlers.dialects import drf
 from handlers.dialects.drf import (
@@ -89,9 +90,7 @@ async def login(request: web.Request) -> Response:
     username, password = read_fields(data, *optional)
     if not username or not password:
         raise BadCredentials
-    _, [issued] = await request.app[ACCESS].log_in(
-        Login(username), password, [SESSION], client_of(request)
-    )
+    _, [issued] = await logins.log_in(request, Login(username), password, [SESSION], data)
     return json_response({"auth_token": issued.token})
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS, IMAGES, PICTURES
 from handlers.dialects import drf
 from handlers.dialects.drf import EMAIL, PASSWORD, InvalidFields, Text, read_data, read_fields
@@ -120,10 +121,9 @@ async def register(request: web.Request) -> Response:
 @routes.open("/account/login")
 async def login(request: web.Request) -> Response:
     """POST /account/login: return the account's token, the existing one if there is one."""
-    username, password = read_fields(await read_data(request), Text("username"), PASSWORD)
-    _, [issued] = await request.app[ACCESS].log_in(
-        Login(username), password, [SESSION], client_of(request)
-    )
+    data = await read_data(request)
+    username, password = read_fields(data, Text("username"), PASSWORD)
+    _, [issued] = await logins.log_in(request, Login(username), password, [SESSION], data)
     return json_response({"token": issued.token})
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS
 from handlers.dialects import drf
 from handlers.dialects.drf import (
@@ -72,12 +73,9 @@ async def login(request: web.Request) -> Response:
         data = {name: value for name, value in data.items() if value != ""}
     field = "email" if "email" in data and "username" not in data else "username"
     name, password = read_fields(data, Text(field), PASSWORD)
-    _, [issued] = await request.app[ACCESS].log_in(
-        Login(name) if field == "username" else Login(email=name),
-        password,
-        [session_spec(request)],
-        client_of(request),
-    )
+    named = Login(name) if field == "username" else Login(email=name)
+    specs = [session_spec(request)]
+    _, [issued] = await logins.log_in(request, named, password, specs, data)
     expiry = datetime.datetime.fromtimestamp(issued.ends, datetime.UTC)
     return json_response({"expiry": drf.timestamp(expiry), "token": issued.token})
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS
 from handlers.dialects.dj_rest_auth import jwts
 from handlers.dialects.dj_rest_auth.fields import EMAIL
@@ -13,7 +14,6 @@ from handlers.dialects.dj_rest_auth.options import OPTIONS, needs_mail
 from handlers.dialects.dj_rest_auth.routes import find_caller, open_routes, spec
 from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, read_data, read_fields
 from handlers.http.response import Response, json_response
-from handlers.proxies import client_of
 from store.account import Login
 
 MUST_INCLUDE = {
@@ -34,9 +34,11 @@ _FIELDS = (
 async def log_in(request: web.Request) -> Response:
     """POST /login: return the account's token, the existing one if there is one."""
     options = request.app[OPTIONS]
-    login, password = read_credentials(await read_data(request), options.login)
-    account, [issued] = await request.app[ACCESS].log_in(
-        login, password, [spec(options)], client_of(request), require_verified=needs_mail(options)
+    data = await read_data(request)
+    login, password = read_credentials(data, options.login)
+    required = needs_mail(options)
+    account, [issued] = await logins.log_in(
+        request, login, password, [spec(options)], data, require_verified=required
     )
     if options.use_jwt:
         return jwts.logged_in(request, account, issued)

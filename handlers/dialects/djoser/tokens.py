@@ -6,6 +6,7 @@ another session.
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS
 from handlers.dialects.djoser.fields import password_field
 from handlers.dialects.djoser.options import OPTIONS
@@ -13,7 +14,6 @@ from handlers.dialects.djoser.routes import jwt_routes, open_routes, routes
 from handlers.dialects.drf import Text, read_data, read_fields
 from handlers.dialects.drf_jwt_views import JwtViews
 from handlers.http.response import Response, json_response, no_content
-from handlers.proxies import client_of
 from store.account import Login
 from store.authentication import Caller
 from store.errors import BadCredentials
@@ -49,8 +49,7 @@ async def log_in(request: web.Request) -> Response:
         "email": Login(email=name),
         "either": Login(username=name, email=name if "@" in name else None),
     }[options.login]
-    client = client_of(request)
-    _, [issued] = await request.app[ACCESS].log_in(login, password, [SESSION], client)
+    _, [issued] = await logins.log_in(request, login, password, [SESSION], data)
     return json_response({"auth_token": issued.token})
 
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from handlers import logins
 from handlers.app_keys import ACCESS
 from handlers.dialects.fardel.fields import check_email, optional_name, read_form, required
 from handlers.dialects.fardel.options import ACCESS_SESSION, OPTIONS, session_specs
@@ -38,9 +39,8 @@ async def login(request: web.Request) -> Response:
     data = await read_form(request)
     name = Login(email=required(data, "email").strip())
     password = required(data, "password")
-    _, [access, refresh] = await request.app[ACCESS].log_in(
-        name, password, session_specs(request), client_of(request)
-    )
+    specs = session_specs(request)
+    _, [access, refresh] = await logins.log_in(request, name, password, specs, data)
     tokens = {"access_token": access.token, "refresh_token": refresh.token}
     return json_response({"message": "Successfully logined", **tokens})
 

@@ -9,6 +9,9 @@ import pyotp
 import pytest
 
 from app import CORE, create_app
+from handlers import DIALECTS
+from handlers.mounts import parse_mounts
+from store.errors import BadValue
 from store.event_writer import FACTOR_ADDED, FACTOR_REMOVED
 from store.one_time_tokens import Purpose
 from tests.handlers.contract import Row, play
@@ -67,7 +70,14 @@ class Enrolled:
 
 @pytest.fixture
 async def ada(client) -> Enrolled:
-    names = await play(client, [register()])
+    return await enrol(client)
+
+
+async def enrol(client, more: str = "") -> Enrolled:
+    """Register an account, and turn its second factor on by the code of the step before."""
+    fields = {"username": f"ada{more}", "email": f"{more}{ADA['email']}", "password": PASSWORD}
+    registered = await (await client.post("/latchkey/v1/accounts", json=fields)).json()
+    names = {"token": registered["token"]}
     headers = {"Authorization": f"Bearer {names['token']}"}
     response = await client.post("/v1/account/totp", json={"password": PASSWORD}, headers=headers)
     secret = (await response.json())["secret"]
@@ -240,18 +250,84 @@ async def test_no_secret_is_in_the_response_of_another_request(ada):
     assert base64.b32decode(ada.secret).hex() not in shown
 
 
-@pytest.mark.parametrize(
-    ("path", "fields", "status"),
-    [
-        ("/wicare/api/auth/login", {"username": "ada", "password": PASSWORD}, 400),
-        ("/lumotist/account/login", {"username": "ada", "password": PASSWORD}, 400),
-        ("/kust/auth/token/login", {"username": "ada", "password": PASSWORD}, 400),
-        ("/cellars/api/login", {"username": "ada", "password": PASSWORD}, 400),
-        ("/fardel/api/auth/login", {"email": ADA["email"], "password": PASSWORD}, 401),
-    ],
-)
-async def test_a_login_of_a_document_is_refused_as_for_a_wrong_password(ada, path, fields, status):
-    wrong = await ada.client.post(path, json={**fields, "password": "x"})
-    right = await ada.client.post(path, json=fields)
-    assert right.status == wrong.status == status
-    assert await right.read() == await wrong.read()
+NAMED = {"username": "ada", "password": PASSWORD}
+DOCUMENTS = {
+    "wicare": ("/wicare/api/auth/login", NAMED, 200, 400),
+    "lumotist": ("/lumotist/account/login", NAMED, 200, 400),
+    "kust": ("/kust/auth/token/login", NAMED, 200, 400),
+    "cellars": ("/cellars/api/login", NAMED, 200, 400),
+    "fardel": ("/fardel/api/auth/login", {"email": ADA["email"], "password": PASSWORD}, 200, 401),
+    "djoser": ("/djoser/auth/token/login", NAMED, 200, 400),
+    "simplejwt": ("/simplejwt/api/token", NAMED, 200, 401),
+    "dj-rest-auth": ("/dj-rest-auth/login", NAMED, 200, 400),
+    "knox": ("/knox/login", NAMED, 200, 400),
+    "authtoken": ("/authtoken/api-token-auth", NAMED, 200, 400),
+}
+"""The login of each dialect that cannot ask for a code, and its statuses."""
+
+
+def mounted(settings, rule: str | None = None):
+    """Return settings with every dialect, each with this option."""
+    option = f"?second-factor={rule}" if rule else ""
+    names = (f"{name}=/at/{name}{option}" for name in DOCUMENTS)
+    dialects = parse_mounts(f"latchkey=/ {' '.join(names)}", DIALECTS)
+    return replace(settings, dialects=dialects)
+
+
+def test_every_dialect_but_one_cannot_ask():
+    assert DIALECTS.keys() - DOCUMENTS.keys() == {"latchkey"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_a_login_without_a_code_is_refused_as_for_a_wrong_password(
+    settings, aiohttp_client, clean, name
+):
+    ada = await enrol(await aiohttp_client(create_app(mounted(settings))))
+    path, fields, done, refused = DOCUMENTS[name]
+
+    async def attempt(**more: Any) -> tuple[int, bytes]:
+        response = await ada.client.post(path, json={**fields, **more})
+        return response.status, await response.read()
+
+    wrong = await attempt(password="x", otp=ada.code())
+    assert wrong[0] == refused
+    for code in ({}, {"otp": "000000"}, {"otp": ""}, {"otp": None}, {"otp": ["1"]}, {"otp": True}):
+        assert await attempt(**code) == wrong
+    assert (await attempt(otp=int(ada.code())))[0] == done
+    assert await attempt(otp=ada.code()) == wrong
+    assert (await attempt(otp=ada.recovery_codes[0]))[0] == done
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_a_form_has_the_code_as_well(settings, aiohttp_client, clean, name):
+    if name in ("cellars", "fardel"):
+        pytest.skip("the contract has no forms")
+    ada = await enrol(await aiohttp_client(create_app(mounted(settings))))
+    path, fields, done, _ = DOCUMENTS[name]
+    response = await ada.client.post(path, data={**fields, "otp": ada.code()})
+    assert response.status == done
+
+
+@pytest.mark.parametrize("rule", ["exempt", "forbid"])
+async def test_a_mount_exempts_or_refuses(settings, aiohttp_client, clean, rule):
+    ada = await enrol(await aiohttp_client(create_app(mounted(settings, rule))))
+    for path, fields, done, refused in DOCUMENTS.values():
+        response = await ada.client.post(path, json=fields)
+        assert response.status == (done if rule == "exempt" else refused), path
+    path, fields, _, refused = DOCUMENTS["wicare"]
+    with_code = await ada.client.post(path, json={**fields, "otp": ada.code()})
+    assert with_code.status == (200 if rule == "exempt" else refused)
+
+
+async def test_basic_has_no_code(settings, aiohttp_client, clean):
+    for rule, status in (("otp", 401), ("exempt", 200)):
+        ada = await enrol(await aiohttp_client(create_app(mounted(settings, rule))), rule)
+        basic = base64.b64encode(f"ada{rule}:{PASSWORD}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
+        assert (await ada.client.post("/knox/login", headers=headers)).status == status
+
+
+@pytest.mark.parametrize("text", ["kust=/?second-factor=on", "latchkey=/?second-factor=otp"])
+def test_a_bad_rule_is_refused(text):
+    with pytest.raises(BadValue, match="second-factor"):
+        parse_mounts(text, DIALECTS)
