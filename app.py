@@ -28,7 +28,6 @@ from store.webhook_states import WebhookStates
 from telemetry.log import REQUEST_LOGS
 from telemetry.metrics import Metrics
 from telemetry.observer import Observer
-from webhooks.sender import WebhookSender
 from webhooks.settings import Webhook
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ async def _prune(
 
 
 async def _send_events(webhooks: Sequence[Webhook], app: web.Application) -> AsyncIterator[None]:
+    from webhooks.sender import WebhookSender  # noqa: PLC0415  # only a server with webhooks
+
     core, metrics = app[CORE], app[app_keys.METRICS].webhooks
     sender = WebhookSender(webhooks, core.events, WebhookStates(core.database), metrics)
     sender.start()

@@ -4,12 +4,21 @@ No other file reads the environment. app.py composes the application, store/core
 """
 
 import gc
+import os
 
 if __name__ == "__main__":
     gc.disable()  # while modules are imported: they leave little garbage, and each run takes 40 ms
+    # When aiohttp is imported, it makes two TLS contexts for its clients and reads all certificate
+    # authorities for each: 40 ms and 2 MB. Each client of this program has a separate context.
+    cert_file = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    import aiohttp  # noqa: F401
+
+    del os.environ["SSL_CERT_FILE"]
+    if cert_file is not None:
+        os.environ["SSL_CERT_FILE"] = cert_file
 
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """`check`: reports whether the settings are valid and the stores are fit for this server."""
 
 import os
+import ssl
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -160,10 +161,11 @@ async def _look_at_port(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _is_ours(settings: Settings) -> bool:
     """Return whether what listens there, on the internal port if there is one, is this server."""
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context())
     timeout = aiohttp.ClientTimeout(TIMEOUT)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as client,
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as client,
             client.get(f"http://{place(listeners(settings)[-1])}/readyz") as response,
         ):
             return {"status", "postgresql", "redis"} <= set(await response.json())

@@ -9,6 +9,7 @@ its outage must not stop registrations.
 import asyncio
 import hashlib
 import logging
+import ssl
 from types import TracebackType
 
 import aiohttp
@@ -37,7 +38,9 @@ class BreachedPasswords:
 
     async def __aenter__(self) -> "BreachedPasswords":
         self._client = aiohttp.ClientSession(
-            headers=_HEADERS, timeout=aiohttp.ClientTimeout(total=TIMEOUT)
+            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
+            headers=_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
         )
         return self
 

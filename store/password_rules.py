@@ -8,7 +8,6 @@ import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from store.common_passwords import is_listed
 from store.errors import BadValue
@@ -84,6 +83,8 @@ def is_common(password: str) -> bool:
 
 def is_similar(password: str, name: str) -> bool:
     """Return whether a password is nearly a name, or nearly a word of it."""
+    from difflib import SequenceMatcher  # noqa: PLC0415  # 0.2 MB, and most servers only read
+
     if len(password) > 2 * MAX_NAME:
         return False
     password, name = password.lower(), name.lower()

@@ -48,7 +48,7 @@ DRIVERS = {"redis", "hiredis", "aiopg", "psycopg2", "bcrypt", "argon2"}
 
 LIBRARIES = {
     "PIL": ["store"],
-    "aiohttp": ["app", "commands", "handlers", "webhooks.delivery"],
+    "aiohttp": ["server", "app", "commands", "handlers", "webhooks.delivery"],
     "aiohttp_cors": ["handlers.cors"],
     "aiopg": ["store.postgresql"],
     "aiosmtplib": ["mail.transport"],
@@ -316,6 +316,19 @@ def test_only_the_server_reads_the_environment():
         if reads & (names | imports_of(module_of(file))):
             found.add(name_of(file))
     assert found == {"server.py"}
+
+
+def test_each_client_of_aiohttp_has_a_separate_tls_context():
+    """Those that aiohttp makes when it is imported know no certificate authority: see server.py."""
+    calls = [
+        (name_of(file), {keyword.arg for keyword in node.keywords})
+        for file in SHIPPED
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("aiohttp.ClientSession", "aiohttp.TCPConnector")
+    ]
+    assert {"handlers/breached_passwords.py", "webhooks/delivery.py"} <= {file for file, _ in calls}
+    assert [file for file, keywords in calls if not keywords & {"connector", "ssl"}] == []
 
 
 def test_no_method_is_replaced_at_run_time():

@@ -10,8 +10,11 @@ import importlib
 import importlib.metadata
 import inspect
 import logging
+import os
 import pydoc
 import re
+import subprocess
+import sys
 import types
 from functools import cache
 from pathlib import Path
@@ -613,6 +616,26 @@ def test_aiopg_removes_its_reader_at_each_close():
     assert "remove_reader(self._fileno)" in source
     assert "self._fileno = None" not in source
     assert {"_loop", "_fileno"} <= names_of(aiopg.Connection)
+
+
+@pytest.mark.parametrize("file", ["", "/etc/hostname"])
+def test_aiohttp_reads_certificate_authorities_when_it_is_imported(file):
+    """The program has it read none, and restores the variable for other libraries."""
+    code = """if True:
+        import os, runpy, sys
+        sys.argv = ["server.py", "--version"]
+        try:
+            runpy.run_path("server.py", run_name="__main__")
+        except SystemExit:
+            pass
+        from aiohttp.connector import _SSL_CONTEXT_VERIFIED as context
+        print(os.environ.get("SSL_CERT_FILE", ""), context.cert_store_stats()["x509"])
+    """
+    environment = {name: text for name, text in os.environ.items() if name != "SSL_CERT_FILE"}
+    if file:
+        environment["SSL_CERT_FILE"] = file
+    output = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert output.splitlines()[-1].split(" ") == [file, "0"]
 
 
 def test_a_histogram_counts_in_buckets_that_do_not_overlap():

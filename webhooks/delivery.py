@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import time
 
 import aiohttp
@@ -35,6 +36,7 @@ class Deliveries:
         """Open the pool, on a running event loop."""
         self._seconds = request_seconds
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
             timeout=aiohttp.ClientTimeout(total=request_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "Latchkey", "Content-Type": "application/json"},

@@ -5,8 +5,8 @@ Each is served under its dialect's name, with the dialect's name and mount as it
 components and operations have the dialect's name, so that they do not conflict.
 """
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +23,31 @@ DIRECTORY = Path(__file__).parent.parent.parent / "openapi"
 
 def routes(mounts: Mapping[str, Mount]) -> Routes:
     """Return the endpoints of the descriptions of these dialects."""
-    bases = tuple((name, mount.base) for name, mount in mounts.items() if _read(name))
+    bases = tuple((name, mount.base) for name, mount in mounts.items() if _file(name).exists())
     found = Routes(drf.render_error, Checks(method_first=True))
-    found.open("/openapi.json", methods=GET)(_serve(_combined(bases)))
+    found.open("/openapi.json", methods=GET)(_serve(partial(_combined, bases)))
     for name, base in bases:
-        found.open(f"/{name}/openapi.json", methods=GET)(_serve(_single(name, base)))
+        found.open(f"/{name}/openapi.json", methods=GET)(_serve(partial(_single, name, base)))
     return found
 
 
-@cache  # a program creates its application once, the tests a thousand times
-def _read(name: str) -> bytes:
-    file = DIRECTORY / f"{name}.json"
-    return file.read_bytes() if file.exists() else b""
+def _file(name: str) -> Path:
+    return DIRECTORY / f"{name}.json"
 
 
+def _load(name: str) -> Any:
+    return orjson.loads(_file(name).read_bytes())
+
+
+# Made when they are first requested: the descriptions take 1 MB while they are combined.
 @cache
 def _single(name: str, base: str) -> bytes:
-    return orjson.dumps(with_servers(orjson.loads(_read(name)), name, base))
+    return orjson.dumps(with_servers(_load(name), name, base))
 
 
 @cache
 def _combined(bases: tuple[tuple[str, str], ...]) -> bytes:
-    return orjson.dumps(
-        combine({name: orjson.loads(_read(name)) for name, _ in bases}, dict(bases))
-    )
+    return orjson.dumps(combine({name: _load(name) for name, _ in bases}, dict(bases)))
 
 
 def with_servers(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:
@@ -86,8 +87,8 @@ def combine(documents: Mapping[str, Any], bases: Mapping[str, str]) -> dict[str,
     }
 
 
-def _serve(content: bytes) -> Handler:
+def _serve(make: Callable[[], bytes]) -> Handler:
     async def show(request: web.Request) -> Response:
-        return Response(body=content, media_type=JSON)
+        return Response(body=make(), media_type=JSON)
 
     return show
