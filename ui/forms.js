@@ -50,6 +50,17 @@ export function checkbox(name, label) {
   };
 }
 
+// Return a field that is not shown: password managers read from it whose password a form has.
+export function accountName({ username, email }) {
+  const input = element("input", {
+    name: "account",
+    autocomplete: "username",
+    value: username ?? email,
+    hidden: true,
+  });
+  return { name: "account", box: input, input, value: () => input.value };
+}
+
 // Return a form. `act` is called with the values of the fields, once at a time, and with the form's
 // {say(text, kind), fail(field, text), clear()}. It returns the result of a request: the text `done`
 // is shown if it succeeded; its errors are shown beside their fields, all others above the button.

@@ -3,19 +3,20 @@
 
 import { button, card, element } from "./elements.js";
 import { confirmDialog } from "./dialogs.js";
-import { field, form } from "./forms.js";
+import { accountName, field, form } from "./forms.js";
 import { t } from "./language.js";
 import { keepToken, sendSigned } from "./session.js";
 
 export function security(context) {
   return [
-    card(t("email.title"), ...email(context.account)),
+    card(t("email.title"), ...email(context)),
     card(t("password.title"), ...password(context)),
     card(t("delete.title"), ...deletion(context)),
   ];
 }
 
-function email({ email, email_verified: isVerified }) {
+function email({ account }) {
+  const { email, email_verified: isVerified } = account;
   const state = isVerified ? t("email.verified") : t("email.not_verified");
   const now = element(
     "p",
@@ -26,6 +27,7 @@ function email({ email, email_verified: isVerified }) {
   const changing = form({
     name: "email",
     fields: [
+      accountName(account),
       field(
         "email",
         t("email.new"),
@@ -53,19 +55,7 @@ function password({ account }) {
   const changing = form({
     name: "password",
     fields: [
-      // Password managers look for the name that belongs to the password.
-      {
-        name: "username",
-        box: element("input", {
-          type: "text",
-          name: "username",
-          autocomplete: "username",
-          value: account.username ?? account.email,
-          hidden: true,
-        }),
-        input: element("input"),
-        value: () => "",
-      },
+      accountName(account),
       field("current", t("field.current_password"), {
         type: "password",
         autocomplete: "current-password",
@@ -94,6 +84,7 @@ function deletion(context) {
       action: t("delete.action"),
       kind: "danger",
       fields: [
+        accountName(context.account),
         field("password", t("field.password"), {
           type: "password",
           autocomplete: "current-password",

@@ -768,9 +768,9 @@ async def test_a_browser_that_keeps_nothing(site: Site, browser: Browser):
     await site.register()
     script = """for (const name of ["localStorage", "sessionStorage"])
         Object.defineProperty(window, name, {get() { throw new DOMException("no") }});"""
-    async with visit(browser, f"{site.url}/ui/icon.svg") as page:
+    async with visit(browser, site.account) as page:
         await page.context.add_init_script(script)
-        await page.goto(site.account)
+        await page.reload()
         keys = await sign_in(page)
         await keys.press("Security")
         await heading(page, "Security")
