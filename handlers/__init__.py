@@ -123,7 +123,7 @@ def mount(
         endpoint = shared_paths.choose_dialect(by_dialect)
         add(path, path, endpoint, *by_dialect)
         add(path + "/", path, endpoint, *by_dialect)
-    system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts)]
+    system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts, owners)]
     if app[SERVICE_KEYS]:
         system.append(internal.routes)
     pages = pages or PageOptions()

@@ -179,6 +179,20 @@ async def test_only_what_is_mounted(aiohttp_client, settings, clean):
     assert (await client.get("/wicare/openapi.json")).status == 404
 
 
+async def test_only_what_the_options_switch_on(aiohttp_client, settings, clean):
+    kept = DIALECTS["djoser"].options
+    jwts = {path for path in DOCUMENTS["djoser"]["paths"] if "/jwt/" in path}
+    opaque = {path for path in DOCUMENTS["djoser"]["paths"] if "/token/" in path}
+    assert (len(jwts), len(opaque)) == (3, 2)
+    for options, absent in ((kept, jwts), (replace(kept, jwt=True, token_endpoints=False), opaque)):
+        own = replace(settings, dialects={"djoser": Mount("/", options)})
+        client = await aiohttp_client(create_app(own))
+        document = await (await client.get("/djoser/openapi.json")).json()
+        assert DOCUMENTS["djoser"]["paths"].keys() - document["paths"].keys() == absent
+        everything = await (await client.get("/openapi.json")).json()
+        assert everything["paths"].keys() == {f"/djoser{path}" for path in document["paths"]}
+
+
 def example_of(document: Any, operation: Any) -> Any:
     body = look_up(document, operation.get("requestBody", {}))
     return body.get("content", {}).get("application/json", {}).get("example")

@@ -2,10 +2,12 @@
 
 Each is served under its dialect's name, with the dialect's name and mount as its servers.
 /openapi.json combines all of them; its paths begin with the dialect's name. In the files,
-components and operations have the dialect's name, so that they do not conflict.
+components and operations have the dialect's name, so that they do not conflict. Endpoints that the
+options of a mount switch off are left out.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,18 @@ from handlers.routes import GET, Checks, Handler, Routes
 DIRECTORY = Path(__file__).parent.parent.parent / "openapi"
 
 
-def routes(mounts: Mapping[str, Mount]) -> Routes:
-    """Return the endpoints of the descriptions of these dialects."""
+def routes(mounts: Mapping[str, Mount], served: Iterable[str]) -> Routes:
+    """Return the endpoints of the descriptions of these dialects, of which these paths are served.
+
+    `served` has at least the paths below the dialects' names.
+    """
+    there = frozenset(served)
     bases = tuple((name, mount.base) for name, mount in mounts.items() if _file(name).exists())
     found = Routes(drf.render_error, Checks(method_first=True))
-    found.open("/openapi.json", methods=GET)(_serve(partial(_combined, bases)))
+    found.open("/openapi.json", methods=GET)(_serve(partial(_combined, bases, there)))
     for name, base in bases:
-        found.open(f"/{name}/openapi.json", methods=GET)(_serve(partial(_single, name, base)))
+        document = partial(_single, name, base, there)
+        found.open(f"/{name}/openapi.json", methods=GET)(_serve(document))
     return found
 
 
@@ -35,19 +42,23 @@ def _file(name: str) -> Path:
     return DIRECTORY / f"{name}.json"
 
 
-def _load(name: str) -> Any:
-    return orjson.loads(_file(name).read_bytes())
+def _load(name: str, served: frozenset[str]) -> dict[str, Any]:
+    document: dict[str, Any] = orjson.loads(_file(name).read_bytes())
+    there = {re.sub(r":[^}]*", "", path) for path in served}
+    paths = document["paths"].items()
+    kept = {path: item for path, item in paths if f"/{name}{path}".rstrip("/") in there}
+    return {**document, "paths": kept}
 
 
 # Made when they are first requested: the descriptions take 1 MB while they are combined.
 @cache
-def _single(name: str, base: str) -> bytes:
-    return orjson.dumps(with_servers(_load(name), name, base))
+def _single(name: str, base: str, served: frozenset[str]) -> bytes:
+    return orjson.dumps(with_servers(_load(name, served), name, base))
 
 
 @cache
-def _combined(bases: tuple[tuple[str, str], ...]) -> bytes:
-    return orjson.dumps(combine({name: _load(name) for name, _ in bases}, dict(bases)))
+def _combined(bases: tuple[tuple[str, str], ...], served: frozenset[str]) -> bytes:
+    return orjson.dumps(combine({name: _load(name, served) for name, _ in bases}, dict(bases)))
 
 
 def with_servers(document: dict[str, Any], name: str, base: str) -> dict[str, Any]:

@@ -637,6 +637,26 @@ async def test_limits(settings, aiohttp_client, clean):
     await play(client, rows)
 
 
+@pytest.mark.parametrize("store", ["postgresql", "redis"])
+async def test_a_store_that_is_unavailable_logs_nobody_out(aiohttp_client, outages, clean, store):
+    client = await aiohttp_client(create_app(mounted(outages.settings, **ROTATING)))
+    await client.app[CORE].access.register(ADA, PASSWORD)
+    names = await play(client, [log_in()])
+    outages.take_away(store)
+    later = {"detail": "Service temporarily unavailable, try again later."}
+    requests = [
+        (CREATE, CREDENTIALS),
+        (REFRESH, {"refresh": "<refresh>"}),
+        (VERIFY, {"token": "<access>"}),
+        (VERIFY, {"token": "<refresh>"}),
+        (BLACKLIST, {"refresh": "<refresh>"}),
+    ]
+    rows = [Row(line, body, 503, later, {}, {"Retry-After": "1"}) for line, body in requests]
+    await play(client, [*rows, refused(REFRESH, "x", INVALID)], names)
+    outages.bring_back(store)
+    await play(client, [me(), send(REFRESH, "<refresh>", response=ROTATED)], names)
+
+
 BAD_OPTIONS = {
     "login=phone": "login must be username or email or either",
     "claims=username,password": "claims must be a list of these, each once: username, email",
