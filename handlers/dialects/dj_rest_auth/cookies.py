@@ -1,7 +1,7 @@
 """The cookies of JWTs, in Django's form. Contract: docs/contracts/dj-rest-auth.md#cookies.
 
-They count only in requests of the server's own origin, so no page of another site can act for its
-visitors.
+They are read and set only in requests of the server's own origin. So no page of another site can
+act for its visitors, log them in as somebody else, or log them out.
 """
 
 import time
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from handlers.app_keys import PUBLIC_URL
-from handlers.dialects.dj_rest_auth.options import OPTIONS, Options
+from handlers.dialects.dj_rest_auth.options import OPTIONS
 from handlers.http.response import Response
 from handlers.proxies import PROXIES
 from store.jwt_sessions import JwtPair
@@ -27,22 +27,26 @@ def find_refresh(request: web.Request) -> str | None:
     return _find(request, request.app[OPTIONS].jwt_auth_refresh_cookie)
 
 
-def set_access(response: Response, options: Options, pair: JwtPair) -> None:
+def set_access(request: web.Request, response: Response, pair: JwtPair) -> None:
     """Set the cookie of an access token, if it has a name."""
-    _add(response, options, options.jwt_auth_cookie, "/", pair.access, pair.access_ends)
+    _add(
+        request, response, request.app[OPTIONS].jwt_auth_cookie, "/", pair.access, pair.access_ends
+    )
 
 
-def set_refresh(response: Response, options: Options, pair: JwtPair) -> None:
+def set_refresh(request: web.Request, response: Response, pair: JwtPair) -> None:
     """Set the cookie of a refresh token, if it has a name."""
+    options = request.app[OPTIONS]
     name, path = options.jwt_auth_refresh_cookie, options.jwt_auth_refresh_cookie_path
-    _add(response, options, name, path, pair.refresh, pair.refresh_ends)
+    _add(request, response, name, path, pair.refresh, pair.refresh_ends)
 
 
-def delete(response: Response, options: Options) -> None:
+def delete(request: web.Request, response: Response) -> None:
     """Delete the cookies that have names."""
-    _add(response, options, options.jwt_auth_cookie, "/")
+    options = request.app[OPTIONS]
+    _add(request, response, options.jwt_auth_cookie, "/")
     path = options.jwt_auth_refresh_cookie_path
-    _add(response, options, options.jwt_auth_refresh_cookie, path)
+    _add(request, response, options.jwt_auth_refresh_cookie, path)
 
 
 def _find(request: web.Request, name: str) -> str | None:
@@ -60,11 +64,17 @@ def _is_of_own_origin(request: web.Request) -> bool:
 
 
 def _add(
-    response: Response, options: Options, name: str, path: str, value: str = '""', ends: int = 0
+    request: web.Request,
+    response: Response,
+    name: str,
+    path: str,
+    value: str = '""',
+    ends: int = 0,
 ) -> None:
     """Set a cookie until a time in seconds since 1970. One of the past deletes it."""
-    if not name:
+    if not name or not _is_of_own_origin(request):
         return
+    options = request.app[OPTIONS]
     domain, lifetime = options.jwt_auth_cookie_domain, max(0, ends - int(time.time()))
     parts = [
         f"{name}={value}",

@@ -80,7 +80,7 @@ async def log_out(request: web.Request) -> Response:
     elif not options.token_blacklist:
         problem, status = LOGGED_OUT if options.jwt_auth_cookie else NOTHING_TO_END, 200
     response = json_response({"detail": problem}, status)
-    cookies.delete(response, options)
+    cookies.delete(request, response)
     return response
 
 
@@ -106,9 +106,9 @@ async def refresh(request: web.Request) -> Response:
     if is_shown:
         content["refresh_expiration"] = drf.moment(pair.refresh_ends)
     response = json_response(content)
-    cookies.set_access(response, options, pair)
+    cookies.set_access(request, response, pair)
     if options.rotate_refresh_tokens:
-        cookies.set_refresh(response, options, pair)
+        cookies.set_refresh(request, response, pair)
     return response
 
 
@@ -122,7 +122,6 @@ def _content(request: web.Request, account: Account, pair: JwtPair, refresh: str
 
 
 def _with_cookies(request: web.Request, response: Response, pair: JwtPair) -> Response:
-    options = request.app[OPTIONS]
-    cookies.set_access(response, options, pair)
-    cookies.set_refresh(response, options, pair)
+    cookies.set_access(request, response, pair)
+    cookies.set_refresh(request, response, pair)
     return response

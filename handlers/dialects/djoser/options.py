@@ -8,7 +8,7 @@ from aiohttp import web
 
 from handlers.app_links import check_app_link
 from handlers.dialects.drf_jwt import JwtOptions, check_header_types
-from handlers.dialects.drf_passwords import MIN_LENGTH, RULES
+from handlers.dialects.drf_passwords import MIN_LENGTH, RULES, check_rules
 from store.errors import BadValue
 from store.mail_queue import ACTIVATE, RENAME, RESET
 
@@ -22,7 +22,6 @@ EXTRA_FIELDS = (
     "date_joined",
 )
 """What the user object may have besides the id, the e-mail and the username."""
-NO_RULES = ("none",)
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,7 @@ class Options(JwtOptions):
             raise BadValue("token-endpoints=off needs jwt=on, or no account can log in")
         if unknown := set(self.user_fields) - set(EXTRA_FIELDS):
             raise BadValue(f"user-fields has {min(unknown)!r}; known are {', '.join(EXTRA_FIELDS)}")
-        if self.password_rules != NO_RULES and (unknown := set(self.password_rules) - set(RULES)):
-            raise BadValue(
-                f"password-rules has {min(unknown)!r}; known are {', '.join(RULES)}, or none alone"
-            )
+        check_rules(self.password_rules)
         check_header_types("header-types", self.header_types)
         if self.jwt and self.schemes & self.jwt_schemes:
             raise BadValue("header-types and auth-header-types must have no word in common")

@@ -508,6 +508,9 @@ async def test_cookies_do_not_count_for_pages_of_other_origins(serve, origin):
         assert found[:2] == (401, MISSING_TOKEN)
     assert (await ask(client, REFRESH, {}, cookies, Origin=origin))[:2] == (401, NO_REFRESH)
     assert (await ask(client, LOGOUT, {}, cookies, Origin=origin))[:2] == (401, NO_COOKIE)
+    login = {"username": "ada", "password": PASSWORD}
+    for request, body in ((LOGIN, login), (REGISTER, BOB), (LOGOUT, {})):
+        assert (await ask(client, request, body, Origin=origin))[2] == {}
     own = str(client.make_url("")).rstrip("/")
     assert (await ask(client, "GET /user", None, cookies, Origin=own))[0] == 200
     assert (await ask(client, CHANGE, new(), cookies, Origin=own.upper()))[0] == 200
