@@ -80,8 +80,10 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
         with_docs=settings.docs == "on",
         internal_port=settings.internal_port,
     )
+    credentials = handlers.allows_credentials(settings.dialects)
+    app[app_keys.COOKIE_ORIGINS] = frozenset(settings.cors_origins if credentials else ())
     if not all_origins:
-        cors.restrict_origins(app, settings.cors_origins)
+        cors.restrict_origins(app, settings.cors_origins, credentials=credentials)
     # Opened in this order at the start, closed in the reverse order.
     if tracing:
         app.cleanup_ctx.append(partial(_send_spans, tracing))

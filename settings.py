@@ -274,6 +274,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSetting("EVENTS is off: with WEBHOOKS it must be on")
     if settings.admin == "on" and "latchkey" not in settings.dialects:
         raise BadSetting("ADMIN is on: DIALECTS must name latchkey, through which the page works")
+    if handlers.allows_credentials(settings.dialects) and settings.cors_origins == ("*",):
+        raise BadSetting("CORS_ORIGINS must list origins: cors-allow-credentials is on")
     if settings.tracing == "on" and not _is_installed(_EXPORTER):
         raise BadSetting(
             "TRACING is on, but OpenTelemetry is not installed: "

@@ -186,6 +186,14 @@ def needs_mail(mounts: Mapping[str, Mount]) -> bool:
     )
 
 
+def allows_credentials(mounts: Mapping[str, Mount]) -> bool:
+    """Return whether, as the options of a mount say, pages of CORS_ORIGINS may send cookies."""
+    return any(
+        DIALECTS[name].allows_credentials(mounted.options or DIALECTS[name].options)
+        for name, mounted in mounts.items()
+    )
+
+
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
     """Return the endpoints of each path by dialect: one, or the two that share the path."""
     owners: dict[str, dict[str, Endpoint]] = {}

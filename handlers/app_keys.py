@@ -43,6 +43,9 @@ PUBLIC_URL = web.AppKey("public_url", str)
 ALLOW_ORIGIN = web.AppKey("allow_origin", str)
 """The Access-Control-Allow-Origin of every response; "" if handlers/cors.py decides each."""
 
+COOKIE_ORIGINS: "web.AppKey[frozenset[str]]" = web.AppKey("cookie_origins")
+"""The other origins whose pages may send cookies."""
+
 DRAINING = web.AppKey("draining", asyncio.Event)
 """Set before this process stops: from then on every response closes its connection."""
 

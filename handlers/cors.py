@@ -56,12 +56,14 @@ class AllRoutes(AbstractRouterAdapter):
         return self._origins
 
 
-def restrict_origins(app: web.Application, origins: Sequence[str]) -> None:
-    """Allow only these origins to read responses.
+def restrict_origins(
+    app: web.Application, origins: Sequence[str], *, credentials: bool = False
+) -> None:
+    """Allow only these origins to read responses, and with `credentials` to send cookies.
 
-    No origin may send credentials (cookies), because tokens are in the Authorization header.
+    No dialect reads a cookie of a page of another origin unless its options say so.
     """
-    options = {origin: ResourceOptions() for origin in origins}
+    options = {origin: ResourceOptions(allow_credentials=credentials) for origin in origins}
     CorsConfig(app, router_adapter=AllRoutes(options))
     app.on_response_prepare.append(_add_shared_headers)
 

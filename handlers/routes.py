@@ -221,9 +221,10 @@ class Dialect:
     "" if the endpoint does not exist. The option may also be a switch of the endpoint.
     `lifetimes` returns the seconds that sessions of a kind live, as the options say, and `links`
     the links of its messages by their kind, with {uid} or {uid36} and {token}; "" for none.
-    `needs_mail` returns whether no new account can log in without e-mail. `schemes` returns what
-    its apps may write before a token besides Token and Bearer, in lower case. A dialect that is not
-    mounted `by_default` is mounted when DIALECTS names it.
+    `needs_mail` returns whether no new account can log in without e-mail, and `allows_credentials`
+    whether pages of CORS_ORIGINS may send cookies. `schemes` returns what its apps may write before
+    a token besides Token and Bearer, in lower case. A dialect that is not mounted `by_default` is
+    mounted when DIALECTS names it.
     """
 
     name: str
@@ -237,5 +238,6 @@ class Dialect:
     lifetimes: Callable[[Any], Mapping[str, int]] = lambda options: {}
     links: Callable[[Any], Mapping[str, str]] = lambda options: {}
     needs_mail: Callable[[Any], bool] = lambda options: False
+    allows_credentials: Callable[[Any], bool] = lambda options: False
     schemes: Callable[[Any], frozenset[str]] = lambda options: frozenset()
     by_default: bool = True

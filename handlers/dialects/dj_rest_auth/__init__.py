@@ -30,5 +30,7 @@ DIALECT = Dialect(
     lifetimes=Options.jwt_lifetimes,
     links=links,
     needs_mail=needs_mail,
+    allows_credentials=lambda options: options.cors_allow_credentials,
+    schemes=lambda options: options.jwt_schemes if options.use_jwt else frozenset(),
     by_default=False,
 )

@@ -1,7 +1,7 @@
 """The cookies of JWTs, in Django's form. Contract: docs/contracts/dj-rest-auth.md#cookies.
 
-They are read and set only in requests of the server's own origin. So no page of another site can
-act for its visitors, log them in as somebody else, or log them out.
+They are read and set only in requests of the server's own origin, and of those that an option adds.
+So no page of another site can act for its visitors, log them in as somebody else, or log them out.
 """
 
 import time
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from handlers.app_keys import PUBLIC_URL
+from handlers.app_keys import COOKIE_ORIGINS, PUBLIC_URL
 from handlers.dialects.dj_rest_auth.options import OPTIONS
 from handlers.http.response import Response
 from handlers.proxies import PROXIES
@@ -50,13 +50,13 @@ def delete(request: web.Request, response: Response) -> None:
 
 
 def _find(request: web.Request, name: str) -> str | None:
-    return request.cookies.get(name) if name and _is_of_own_origin(request) else None
+    return request.cookies.get(name) if name and _may_have_cookies(request) else None
 
 
-def _is_of_own_origin(request: web.Request) -> bool:
-    """Return whether a page of this server has sent a request, or no page of a browser."""
+def _may_have_cookies(request: web.Request) -> bool:
+    """Return whether a request is of no page, or of one whose origin may have cookies."""
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
+    if origin is None or origin.lower() in request.app[COOKIE_ORIGINS]:
         return True
     public = urlsplit(request.app[PUBLIC_URL])
     own = request.app[PROXIES].base_url(request), f"{public.scheme}://{public.netloc}"
@@ -72,7 +72,7 @@ def _add(
     ends: int = 0,
 ) -> None:
     """Set a cookie until a time in seconds since 1970. One of the past deletes it."""
-    if not name or not _is_of_own_origin(request):
+    if not name or not _may_have_cookies(request):
         return
     options = request.app[OPTIONS]
     domain, lifetime = options.jwt_auth_cookie_domain, max(0, ends - int(time.time()))

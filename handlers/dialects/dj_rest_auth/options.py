@@ -39,6 +39,7 @@ class Options(JwtOptions):
     jwt_auth_samesite: Literal["Lax", "Strict", "None"] = "Lax"
     jwt_auth_cookie_domain: str = ""
     jwt_auth_return_expiration: bool = False
+    cors_allow_credentials: bool = False
 
     login: Literal["username", "email", "either"] = "username"
     user_fields: tuple[str, ...] = USER_FIELDS
@@ -76,6 +77,8 @@ class Options(JwtOptions):
             raise BadValue("jwt-auth-cookie and jwt-auth-refresh-cookie must be two names")
         if names and not self.use_jwt:
             raise BadValue("jwt-auth-cookie and jwt-auth-refresh-cookie need use-jwt=on")
+        if self.cors_allow_credentials and not names:
+            raise BadValue("cors-allow-credentials needs jwt-auth-cookie: it is about cookies")
         if not _COOKIE_PATH.fullmatch(self.jwt_auth_refresh_cookie_path):
             raise BadValue("jwt-auth-refresh-cookie-path must be a path, such as /token")
         if self.jwt_auth_cookie_domain and not _DOMAIN.fullmatch(self.jwt_auth_cookie_domain):

@@ -546,6 +546,46 @@ async def test_examples(settings, aiohttp_client, clean):
         names = await play(client, [fill(row, names)], names)
 
 
+APP = "https://app.example"
+
+
+async def test_pages_of_other_origins_may_have_cookies_if_an_option_says_so(
+    settings, aiohttp_client, clean
+):
+    allowed = mounted(settings, use_jwt=True, cors_allow_credentials=True, **COOKIES)
+    client = await aiohttp_client(create_app(replace(allowed, cors_origins=(APP,))))
+    assert (await client.post("/registration", json=ADA)).status == 201
+    cookies = await cookies_of_login(client)
+    for origin, status in ((APP, 200), ("https://other.example", 401)):
+        assert (await ask(client, "GET /user", None, cookies, Origin=origin))[0] == status
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        for method, headers in (("GET", {"Origin": origin}), ("OPTIONS", preflight)):
+            async with client.request(method, "/user", headers=headers) as response:
+                expected = (origin, "true") if status == 200 else (None, None)
+                assert expected == tuple(
+                    response.headers.get(f"Access-Control-Allow-{each}")
+                    for each in ("Origin", "Credentials")
+                )
+
+
+async def test_without_the_option_no_other_origin_may_have_cookies(settings, aiohttp_client, clean):
+    own = replace(mounted(settings, use_jwt=True, **COOKIES), cors_origins=(APP,))
+    client = await aiohttp_client(create_app(own))
+    assert (await client.post("/registration", json=ADA)).status == 201
+    cookies = await cookies_of_login(client)
+    assert (await ask(client, "GET /user", None, cookies, Origin=APP))[0] == 401
+    async with client.get("/user", headers={"Origin": APP}) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == APP
+        assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+def test_origins_with_cookies_must_be_listed():
+    mount = f"{NAME}=/?use-jwt=on&jwt-auth-cookie=a&cors-allow-credentials=on"
+    with pytest.raises(BadSetting, match="CORS_ORIGINS must list origins"):
+        read_settings({"DIALECTS": mount})
+    assert read_settings({"DIALECTS": mount, "CORS_ORIGINS": APP}).cors_origins == (APP,)
+
+
 BAD_OPTIONS = {
     "jwt-auth-cookie=access": "jwt-auth-cookie and jwt-auth-refresh-cookie need use-jwt=on",
     "use-jwt=on&jwt-auth-cookie=a;b": "must be two names",
@@ -554,6 +594,7 @@ BAD_OPTIONS = {
     "use-jwt=on&jwt-auth-refresh-cookie-path=token": "jwt-auth-refresh-cookie-path must be a path",
     "use-jwt=on&jwt-auth-refresh-cookie-path=/;x": "jwt-auth-refresh-cookie-path must be a path",
     "use-jwt=on&jwt-auth-cookie-domain=a;b": "jwt-auth-cookie-domain must be a domain",
+    "use-jwt=on&cors-allow-credentials=on": "cors-allow-credentials needs jwt-auth-cookie",
     "use-jwt=on&jwt-auth-samesite=None": "jwt-auth-samesite=None needs jwt-auth-secure=on",
     "use-jwt=on&jwt-auth-samesite=none": "jwt-auth-samesite must be Lax or Strict or None",
     "use-jwt=on&access-token-lifetime=0": "access-token-lifetime must be",
