@@ -20,7 +20,13 @@ export async function startPage(render) {
     {
       change: async () => {
         const typed = typedValues();
-        await chooseLanguage(choice.value);
+        try {
+          await chooseLanguage(choice.value);
+        } catch {
+          choice.value = languages().find((each) => each.isCurrent).code;
+          say(errorText({ code: "offline" }), "bad");
+          return;
+        }
         choice.setAttribute("aria-label", t("frame.language"));
         await render();
         restore(typed);

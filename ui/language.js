@@ -13,7 +13,8 @@ export function useTexts(directory) {
   directories.push(directory);
 }
 
-// Load the texts of the language that the user has chosen, or else prefers in the browser.
+// Load the texts of the language that the user has chosen, or else prefers in the browser. Fails if
+// the server cannot be reached, as chooseLanguage() does.
 export async function loadLanguage() {
   const preferred = [recall("browser", CHOSEN), ...navigator.languages]
     .filter(Boolean)
@@ -24,10 +25,15 @@ export async function loadLanguage() {
 
 async function load(name) {
   const files = directories.map((each) => new URL(`${each}/${name}.json`, import.meta.url));
-  const loading = files.map(async (file) => (await fetch(file, { credentials: "omit" })).json());
-  texts = Object.assign({}, ...(await Promise.all(loading)));
+  texts = Object.assign({}, ...(await Promise.all(files.map(read))));
   language = name;
   document.documentElement.lang = name;
+}
+
+async function read(file) {
+  const response = await fetch(file, { credentials: "omit" });
+  if (!response.ok) throw new Error(response.statusText);
+  return response.json();
 }
 
 export async function chooseLanguage(name) {

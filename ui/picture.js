@@ -166,12 +166,18 @@ function makeCropper(image) {
     const [byX, byY] = keys[event.key];
     move(byX * STEP, byY * STEP);
   });
-  canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
-  canvas.addEventListener("pointermove", (event) => {
-    if (!canvas.hasPointerCapture(event.pointerId)) return;
-    const ratio = SIDE / canvas.clientWidth;
-    move(event.movementX * ratio, event.movementY * ratio);
+  let last = null; // where the pointer was; browsers do not agree on movementX
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    last = event;
   });
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== last?.pointerId) return;
+    const ratio = SIDE / canvas.clientWidth;
+    move((event.clientX - last.clientX) * ratio, (event.clientY - last.clientY) * ratio);
+    last = event;
+  });
+  canvas.addEventListener("lostpointercapture", () => (last = null));
   zoom.addEventListener("input", draw);
   draw();
   const toBlob = () => new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));

@@ -331,6 +331,30 @@ async def test_a_picture_that_is_dragged(site: Site, browser: Browser, tmp_path)
     assert await shown_colour(site, token) == "red"
 
 
+async def test_a_picture_that_is_dragged_with_a_finger(site: Site, browser: Browser, tmp_path):
+    token = await site.register()
+    file = picture(tmp_path, "wide.png", (900, 300))
+    async with visit(browser, site.account, "phone") as page:
+        await sign_in(page)
+        await page.get_by_role("button", name="Change the picture").click()
+        await page.locator("dialog input[type=file]").set_input_files(file)
+        preview = page.get_by_role("img", name="Preview of your picture")
+        box = await preview.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        session = await page.context.new_cdp_session(page)
+        await session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        for kind, points in (
+            ("touchStart", [{"x": x, "y": y}]),
+            ("touchMove", [{"x": x - 100, "y": y}]),
+            ("touchMove", [{"x": x - 350, "y": y}]),
+            ("touchEnd", []),
+        ):
+            await session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        await page.get_by_role("button", name="Use this picture").click()
+        await expect(page.get_by_role("img", name="Your picture", exact=True)).to_be_visible()
+    assert await shown_colour(site, token) == "blue"
+
+
 @each_look
 async def test_a_picture_from_the_camera(site: Site, browser: Browser, size, scheme):
     """Chromium's false camera shows green."""
@@ -841,6 +865,30 @@ async def test_the_switch_of_the_language(site: Site, browser: Browser, size, sc
             await keys.press(section)
             await heading(page, section)
             await check_access(page)
+
+
+async def test_a_language_that_cannot_be_loaded(site: Site, browser: Browser):
+    async with visit(browser, site.account, troubles=1) as page:
+        await page.route("**/languages/de.json", lambda route: route.fulfill(status=502))
+        await field(page, "E-mail or username").fill("ada")
+        switch = page.get_by_label("Language")
+        await switch.select_option("de")
+        await status(page).to_have_text(OFFLINE)
+        await expect(switch).to_have_value("en")
+        await expect(field(page, "E-mail or username")).to_have_value("ada")
+        await page.unroute("**/languages/de.json")
+        await switch.select_option("de")
+        await heading(page, "Anmelden")
+        await status(page).to_be_empty()
+
+
+async def test_no_texts_at_all(site: Site, browser: Browser):
+    async with visit(browser, site.account, troubles=1) as page:
+        await page.route("**/languages/*", lambda route: route.abort())
+        await page.reload()
+        await status(page).to_have_text(
+            "The server cannot be reached. Check your connection, and reload the page."
+        )
 
 
 async def test_the_way_back(site: Site, browser: Browser):
