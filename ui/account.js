@@ -16,8 +16,8 @@ let account = null;
 let message = [""];
 const noticePlace = element("div");
 
-// What the views need: the account, and ways to change, to leave and to enter it. Changes are shown
-// around the view, which keeps what is typed in it.
+// What the views need: the account, ways to change, to leave and to enter it, and to show the view
+// again. Changes are shown around the view, which keeps what is typed in it.
 const context = {
   get account() {
     return account;
@@ -32,6 +32,9 @@ const context = {
     forgetToken();
     message = text;
     return go("");
+  },
+  show() {
+    return render();
   },
   enter(signedIn) {
     account = signedIn;

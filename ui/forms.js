@@ -3,6 +3,9 @@
 import { element, outcome, tell } from "./elements.js";
 import { errorText, fieldErrorText, t } from "./language.js";
 
+// The fields that an error without `errors` is about.
+const WRONG = { wrong_password: ["current", "password"], wrong_code: ["code"] };
+
 let count = 0;
 
 // Return a field: {name, box, input, value(), fail(text)}. `properties` are those of the input.
@@ -61,6 +64,16 @@ export function accountName({ username, email }) {
   return { name: "account", box: input, input, value: () => input.value };
 }
 
+// Return a field for a code of the second factor, of the app or one for emergencies.
+export function codeField() {
+  return field(
+    "code",
+    t("field.code"),
+    { autocomplete: "one-time-code", spellcheck: "false" },
+    t("code.hint"),
+  );
+}
+
 // Return a form. `act` is called with the values of the fields, once at a time, and with the form's
 // {say(text, kind), fail(field, text), clear()}. It returns the result of a request: the text `done`
 // is shown if it succeeded; its errors are shown beside their fields, all others above the button.
@@ -114,7 +127,7 @@ function textsByField(result, fields) {
     texts.set(error.field, texts.has(error.field) ? `${texts.get(error.field)} ${text}` : text);
   }
   if (texts.size) return texts;
-  const passwords = ["current", "password"];
-  const password = result.code === "wrong_password" && fields.find(({ name }) => passwords.includes(name));
-  return new Map([[password ? password.name : "", errorText(result)]]);
+  const names = WRONG[result.code] ?? [];
+  const wrong = fields.find(({ name }) => names.includes(name));
+  return new Map([[wrong?.name ?? "", errorText(result)]]);
 }

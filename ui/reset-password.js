@@ -2,7 +2,7 @@
 
 import { isDeadLink, send, takeToken, useLink } from "./api.js";
 import { button, element } from "./elements.js";
-import { field, form } from "./forms.js";
+import { codeField, field, form } from "./forms.js";
 import { say, showView, startPage } from "./frame.js";
 import { errorText, t } from "./language.js";
 
@@ -12,7 +12,7 @@ let show = check;
 async function check() {
   display([], t("link.checking"));
   const result = await useLink("password-resets/check", token);
-  if (result.ok) change(choose);
+  if (result.ok) change(() => choose());
   else if (isDeadLink(result)) change(() => offerNewLink(result));
   else display([button(t("form.again"), check)], errorText(result), "bad");
 }
@@ -27,30 +27,36 @@ function display(content, text, kind = "") {
   say(text, kind);
 }
 
-function choose() {
+// Ask for the password, and for a code if the account has a second factor.
+function choose(typed = "", asksCode = false) {
   const chosen = field("new", t("field.new_password"), {
     type: "password",
     autocomplete: "new-password",
+    value: typed,
   });
+  const code = codeField();
   const choosing = form({
     name: "reset",
-    fields: [chosen],
+    fields: asksCode ? [chosen, code] : [chosen],
     action: t("reset.action"),
     act: async (values) => {
       const result = await useLink("password-resets/confirm", token, {
         new: values.new,
+        code: values.code,
         device: "Password reset page",
       });
       if (isDeadLink(result)) change(() => offerNewLink(result));
-      if (!result.ok) return isDeadLink(result) ? null : result;
+      else if (result.code === "second_factor_required") change(() => choose(values.new, true));
+      else if (!result.ok) return result;
+      if (!result.ok) return null;
       change(finish);
       // Nobody goes on with the session that a reset opens here.
       await send("DELETE", "sessions/current", null, { Authorization: `Bearer ${result.token}` });
       return null;
     },
   });
-  display([choosing], t("reset.choose"));
-  chosen.input.focus();
+  display([choosing], asksCode ? t("code.text") : t("reset.choose"));
+  (asksCode ? code : chosen).input.focus();
 }
 
 function offerNewLink(result) {

@@ -1,9 +1,9 @@
 // The views of a user who is signed out: sign in, sign up, and ask for another password.
 
 import { send } from "./api.js";
-import { element } from "./elements.js";
-import { checkbox, field, form } from "./forms.js";
-import { t } from "./language.js";
+import { button, element } from "./elements.js";
+import { checkbox, codeField, field, form } from "./forms.js";
+import { errorText, t } from "./language.js";
 import { deviceName, keepToken } from "./session.js";
 
 const VIEWS = { "sign-in": signIn, "sign-up": signUp, forgot };
@@ -11,8 +11,12 @@ const VIEWS = { "sign-in": signIn, "sign-up": signUp, forgot };
 // The name that was typed last, so that it is typed once.
 let typedLogin = "";
 
+// The login that goes on when the code of the second factor is given: {challenge, stays}, or null.
+let begun = null;
+
 // Return {title, content} of the view of a hash.
 export function signedOutView(hash, context) {
+  if (begun) return { title: t("view.code"), content: code(context) };
   const name = Object.hasOwn(VIEWS, hash) ? hash : "sign-in";
   return { title: t(`view.${name}`), content: VIEWS[name](context) };
 }
@@ -31,12 +35,43 @@ function signIn(context) {
     act: async ({ login, password, stays }) => {
       typedLogin = login.trim();
       const result = await send("POST", "sessions", { login: typedLogin, password, device: deviceName() });
-      // Issue 21 adds the second factor here: the code `second_factor_required`.
       if (result.ok) await enter(context, result, stays);
-      return result;
+      if (result.code !== "second_factor_required") return result;
+      begun = { challenge: result.challenge, stays };
+      await context.show();
+      return null;
     },
   });
   return [signing, links(["forgot", t("sign_in.forgot")], ["sign-up", t("sign_in.sign_up")])];
+}
+
+function code(context) {
+  const { challenge, stays } = begun;
+  const leave = (...message) => {
+    begun = null;
+    return context.leave(...message);
+  };
+  const asked = codeField();
+  const asking = form({
+    name: "code",
+    fields: [asked],
+    action: t("sign_in.action"),
+    act: async ({ code }) => {
+      const result = await send("POST", "sessions/challenge", {
+        challenge,
+        code,
+        device: deviceName(),
+      });
+      if (result.code === "challenge_invalid") {
+        await leave(errorText(result), "bad");
+        return null;
+      }
+      if (result.ok) await enter(context, result, stays);
+      return result;
+    },
+    more: [button(t("form.back"), () => leave(""), { class: "quiet" })],
+  });
+  return [element("p", {}, t("code.text")), asking];
 }
 
 function signUp(context) {
@@ -92,6 +127,7 @@ function forgot() {
 
 async function enter(context, result, stays) {
   typedLogin = "";
+  begun = null;
   keepToken(result.token, stays);
   await context.enter(result.account);
 }

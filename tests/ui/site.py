@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Route
+from pyotp import TOTP
 
 from app import CORE, LINKS
 from store.one_time_tokens import Purpose
@@ -97,6 +98,18 @@ class Site:
         if response.status != 200:
             return None
         return [each["device"] for each in (await response.json())["sessions"]]
+
+    async def require_code(self, token: str, password: str = PASSWORD) -> list[str]:
+        """Turn on the second factor of a token's account; return its recovery codes."""
+        headers = {"Authorization": f"Bearer {token}"}
+        paths = ("/v1/account/totp", "/v1/account/totp/confirm")
+        fields: dict[str, str] = {"password": password}
+        for path in paths:
+            response = await self.client.post(path, json=fields, headers=headers)
+            found = await response.json()
+            assert response.status == 200, found
+            fields = {"code": TOTP(found["secret"]).now()} if "secret" in found else {}
+        return found["recovery_codes"]
 
     async def account_of(self, token: str) -> Any:
         """Return the account of a token."""

@@ -183,6 +183,72 @@ async def test_a_forgotten_password(site: Site, browser: Browser, size, scheme):
 
 
 @each_look
+async def test_a_second_factor(site: Site, browser: Browser, size, scheme):
+    """Signing in, and a reset of the password, go on with a code."""
+    token = await site.register()
+    verification = {"token": await verify_token(site)}
+    assert (await site.client.post("/v1/email-verifications", json=verification)).status == 200
+    codes = await site.require_code(token)
+    async with visit(browser, site.account, size, scheme, troubles=5) as page:
+        keys = Keyboard(page)
+        await keys.type("E-mail or username", "ada")
+        await keys.type("Password", PASSWORD)
+        await page.keyboard.press("Enter")
+        await heading(page, "Second factor")
+        await check_access(page)
+        await keys.press("Back")
+        await heading(page, "Sign in")
+        await expect(field(page, "E-mail or username")).to_have_value("ada")
+        await keys.type("Password", PASSWORD)
+        await page.keyboard.press("Enter")
+        await heading(page, "Second factor")
+        await keys.type("Code", "000000")
+        await page.keyboard.press("Enter")
+        await alert(page).to_have_text("This code is wrong, or was used before.")
+        await expect(field(page, "Code")).to_be_focused()
+        await check_access(page)
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type(codes[0])
+        await page.keyboard.press("Enter")
+        await heading(page, "Profile")
+        await page.goto(await site.reset_link())
+        await keys.type("New password", NEW_PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(field(page, "Code")).to_be_focused()
+        await expect(field(page, "New password")).to_have_value(NEW_PASSWORD)
+        await check_access(page)
+        await page.keyboard.type("000000")
+        await page.keyboard.press("Enter")
+        await alert(page).to_have_text("This code is wrong, or was used before.")
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type(codes[1])
+        await page.keyboard.press("Enter")
+        await status(page).to_have_text("Your password is changed. Sign in to the app with it.")
+
+
+async def verify_token(site: Site) -> str:
+    return (await site.link("verify")).partition("#")[2]
+
+
+async def test_a_code_that_comes_too_late(site: Site, browser: Browser):
+    """The challenge is void: the password has to be typed again."""
+    token = await site.register()
+    codes = await site.require_code(token)
+    async with visit(browser, site.account, troubles=2) as page:
+        keys = Keyboard(page)
+        await keys.type("E-mail or username", "ada")
+        await keys.type("Password", PASSWORD)
+        await page.keyboard.press("Enter")
+        await heading(page, "Second factor")
+        assert await site.client.server.app[CORE].admin.end_all(1)
+        await keys.type("Code", codes[0])
+        await page.keyboard.press("Enter")
+        await status(page).to_have_text("This took too long. Sign in again.")
+        await heading(page, "Sign in")
+        await check_access(page)
+
+
+@each_look
 async def test_an_address_is_verified(site: Site, browser: Browser, size, scheme):
     await site.register()
     await site.link("verify")
