@@ -50,6 +50,9 @@ export function nameOf(account) {
 
 function summary(account, text) {
   const status = outcome();
+  status.tabIndex = -1;
+  // The button that was pressed is gone, and may have been far below. A dialog closes first.
+  if (text) setTimeout(() => status.focus());
   const facts = [
     ["id", `#${account.id}`],
     ["created", timeText(account.created)],

@@ -65,7 +65,7 @@ async function render({ focus } = {}) {
     sections: Object.keys(SECTIONS).map((each) => [
       each,
       t(`admin.section.${each}`),
-      each === section && !isAccount,
+      each === section,
     ]),
     actions: actions(),
     focus,

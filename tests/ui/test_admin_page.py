@@ -220,6 +220,8 @@ async def test_disabled_and_enabled_again(office: Office):
         await button(page, "Disable").click()
         await button(dialog, "Disable").click()
         await says(page, "kim is disabled, and signed out everywhere.")
+        await expect(page.locator(".outcome.good").first).to_be_focused()
+        await expect(page.locator(".outcome.good").first).to_be_in_viewport()
         await expect(page.locator(".tags").first).to_have_text(DISABLED)
         await expect(page.get_by_text("It is not signed in anywhere.")).to_be_visible()
         assert await office.site.devices(token) is None
