@@ -1,10 +1,9 @@
 // Requests of the admin page, and the password that some of them require.
 
-import { send } from "./api.js";
 import { confirmDialog } from "./dialogs.js";
 import { field } from "./forms.js";
 import { t } from "./language.js";
-import { currentToken, deviceName, keepToken, sendSigned } from "./session.js";
+import { sendSigned } from "./session.js";
 
 const BASE = "../../ui/admin/api/"; // from the API of accounts, below any path of a proxy
 
@@ -33,11 +32,11 @@ export async function sendAdmin(method, path, content, version) {
 export async function sendFresh(...request) {
   const result = await sendAdmin(...request);
   if (result.code !== "fresh_login_required") return result;
-  return (await logInAgain()) ? sendAdmin(...request) : { ok: false, code: "cancelled" };
+  return (await confirmSession()) ? sendAdmin(...request) : { ok: false, code: "cancelled" };
 }
 
-// Ask for the password, and go on with a new session. Return whether there is one.
-function logInAgain() {
+// Ask for the password, which makes the session fresh again. Return whether it is.
+function confirmSession() {
   const password = field("password", t("field.password"), {
     type: "password",
     autocomplete: "current-password",
@@ -50,25 +49,10 @@ function logInAgain() {
       action: t("admin.again.action"),
       closed: () => resolve(false),
       act: async (values) => {
-        const result = await logIn(administrator.username ?? administrator.email, values.password);
+        const result = await sendSigned("POST", "sessions/current/confirm", values);
         if (result.ok) resolve(true);
-        // The name is known: what was wrong is the password.
-        return result.code === "invalid_credentials" ? { code: "wrong_password" } : result;
+        return result;
       },
     });
   });
-}
-
-// Open a session, keep its token in this tab, and end the session that this page had.
-export async function logIn(login, password) {
-  const result = await send("POST", "sessions", { login, password, device: deviceName() });
-  if (!result.ok) return result;
-  const earlier = currentToken();
-  keepToken(result.token, false);
-  if (earlier) endSession(earlier);
-  return result;
-}
-
-export function endSession(token) {
-  return send("DELETE", "sessions/current", undefined, { Authorization: `Bearer ${token}` });
 }

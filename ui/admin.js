@@ -2,15 +2,16 @@
 
 import { account as accountView } from "./admin-account.js";
 import { accounts } from "./admin-accounts.js";
-import { endSession, logIn, onRightsLost, sendAdmin, setAdministrator } from "./admin-api.js";
+import { onRightsLost, sendAdmin, setAdministrator } from "./admin-api.js";
 import { events } from "./admin-events.js";
 import { gallery } from "./admin-gallery.js";
 import { live } from "./admin-live.js";
+import { send } from "./api.js";
 import { button, element } from "./elements.js";
 import { field, form } from "./forms.js";
 import { say, showFailure, showView, startPage } from "./frame.js";
 import { errorText, t, useTexts } from "./language.js";
-import { currentToken, forgetToken, nameToken, onSessionChange, sendSigned } from "./session.js";
+import { currentToken, deviceName, forgetToken, keepToken, nameToken, onSessionChange, sendSigned } from "./session.js";
 
 const SECTIONS = { accounts, events, gallery, live };
 const COMMAND = "python server.py account create \\\n  --superuser username=admin";
@@ -73,6 +74,11 @@ async function render({ focus } = {}) {
 }
 
 function signIn() {
+  const code = field("code", t("admin.code"), {
+    autocomplete: "one-time-code",
+    spellcheck: "false",
+  });
+  code.box.hidden = true; // until the server asks for it
   const signing = form({
     name: "sign-in",
     fields: [
@@ -81,12 +87,25 @@ function signIn() {
         type: "password",
         autocomplete: "current-password",
       }),
+      code,
     ],
     action: t("sign_in.action"),
-    act: async ({ login, password }) => {
-      // A second factor would be asked for here: the code `second_factor_required`.
-      const result = await logIn(login.trim(), password);
-      if (result.ok) await render();
+    act: async ({ login, password, code: typed }, { say: tellHere }) => {
+      const result = await send("POST", "sessions", {
+        login: login.trim(),
+        password,
+        code: typed.trim() || null,
+        device: deviceName(),
+      });
+      if (result.ok) {
+        keepToken(result.token, false);
+        await render();
+      } else if (result.code === "second_factor_required" && code.box.hidden) {
+        code.box.hidden = false;
+        code.input.focus();
+        tellHere(t("error.second_factor_required"));
+        return undefined;
+      }
       return result;
     },
   });
@@ -112,7 +131,8 @@ async function signOut() {
 nameToken("admin-token");
 useTexts("languages/admin");
 onRightsLost(() => {
-  endSession(currentToken()); // it can do nothing here
+  const headers = { Authorization: `Bearer ${currentToken()}` };
+  send("DELETE", "sessions/current", undefined, headers); // it can do nothing here
   context.leave(t("error.superuser_required"), "bad");
 });
 addEventListener("hashchange", () => render());

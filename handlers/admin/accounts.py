@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from handlers.admin.routes import Administrator, find_administrator, routes
+from handlers.admin.routes import Administrator, find_administrator, require_fresh, routes
 from handlers.app_keys import DIRECTORY, EVENTS, RECOVERY
 from handlers.errors import OwnAccount, PreconditionFailed
 from handlers.http.response import Response, json_response
@@ -74,7 +74,7 @@ async def change(request: web.Request, _: Administrator) -> Response:
     others = {name: value for name, value in data.items() if name not in EDITABLE}
     raise_errors(errors + find_errors(others))
     if not _GUARDED.isdisjoint(data) or data.get("is_active") is False:
-        administrator.require_fresh()
+        await require_fresh(request, administrator)
     account = await accounts.find(request)
     if request.headers.get(hdrs.IF_MATCH, "*") not in ("*", f'"{_tag_of(account)}"'):
         raise PreconditionFailed

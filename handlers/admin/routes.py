@@ -5,13 +5,12 @@ logged out loses access at once.
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from aiohttp import hdrs, web
 
-from handlers.app_keys import REQUEST_ID
+from handlers.app_keys import FRESH_SESSIONS, REQUEST_ID
 from handlers.authorization import authenticate
 from handlers.errors import FreshLoginRequired, SuperuserRequired
 from handlers.http.response import Response
@@ -22,8 +21,6 @@ from store.authentication import Caller
 from store.event_writer import Actor
 
 PREFIX = "/ui/admin/api"
-FRESH_SECONDS = 600
-"""How long after its login a session may do what requires a recent login."""
 DIALECT = "latchkey"
 """Sessions of other dialects are those of apps, and often live where other scripts read them."""
 HEADERS: dict[str, str] = {**NO_STORE, hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff"}
@@ -46,16 +43,6 @@ class Administrator(NamedTuple):
         """The actor of its events."""
         return Actor("admin", str(self.id))
 
-    @property
-    def fresh_until(self) -> int:
-        """When the login is not recent any more, in seconds since 1970."""
-        return self.caller.session.opened + FRESH_SECONDS
-
-    def require_fresh(self) -> None:
-        """Raise FreshLoginRequired unless the session was opened recently, with a password."""
-        if time.time() > self.fresh_until:
-            raise FreshLoginRequired
-
 
 AdminHandler = Callable[[web.Request, Administrator], Awaitable[Response]]
 _AdminHandler = TypeVar("_AdminHandler", bound=AdminHandler)
@@ -70,6 +57,12 @@ async def find_administrator(request: web.Request) -> Administrator:
     if not caller.account.is_superuser or caller.session.dialect != DIALECT:
         raise SuperuserRequired
     return Administrator(caller)
+
+
+async def require_fresh(request: web.Request, administrator: Administrator) -> None:
+    """Raise FreshLoginRequired unless the session was opened or confirmed recently."""
+    if not await request.app[FRESH_SESSIONS].is_fresh(administrator.caller.session):
+        raise FreshLoginRequired
 
 
 class AdminRoutes(Routes):
@@ -87,7 +80,7 @@ class AdminRoutes(Routes):
             async def checked(request: web.Request) -> Response:
                 administrator = await find_administrator(request)
                 if fresh:
-                    administrator.require_fresh()
+                    await require_fresh(request, administrator)
                 if methods != GET:
                     this = {"request_id": request[REQUEST_ID]}
                     what = f"{request.method} {request.path.removeprefix(PREFIX)}"

@@ -7,7 +7,8 @@ import psycopg2.extensions
 import redis
 from aiohttp.test_utils import TestClient
 
-from handlers.admin.routes import FRESH_SECONDS, PREFIX
+from handlers.admin.routes import PREFIX
+from store.fresh_sessions import SECONDS
 
 PASSWORD = "paper-Lantern-9"
 ROOT, MIKA = 1, 2
@@ -88,12 +89,12 @@ class Office:
             if each["actor"]["type"] == "admin"
         ]
 
-    def age(self, seconds: float = FRESH_SECONDS + 5) -> None:
+    def age(self, seconds: float = SECONDS + 5) -> None:
         """Make all sessions older by so many seconds."""
         make_older(self._redis, seconds)
 
 
-def make_older(redis_client: "redis.Redis", seconds: float = FRESH_SECONDS + 5) -> None:
+def make_older(redis_client: "redis.Redis", seconds: float = SECONDS + 5) -> None:
     """Make all sessions older by so many seconds."""
     for key in redis_client.scan_iter("session:*"):
         record = redis_client.get(key).decode().split(" ", 6)

@@ -168,12 +168,26 @@ async def test_what_destroys_requires_a_recent_login(office):
 
 
 async def test_use_does_not_make_a_session_fresh(office):
-    office.age(599)
+    office.age(590)
     assert await office.code("DELETE", "/accounts/9") == "not_found"
-    office.age(5)
+    office.age(15)
     for _ in range(2):
         assert await office.code("GET", "/accounts") is None
         assert await office.code("DELETE", "/accounts/9") == "fresh_login_required"
+
+
+async def test_the_password_makes_a_session_fresh_again(office):
+    office.age()
+    headers = {"Authorization": f"Bearer {office.token}"}
+    for password, status, code in (
+        ("wrong", 422, "fresh_login_required"),
+        (PASSWORD, 204, "not_found"),
+    ):
+        async with office.client.post(
+            "/v1/sessions/current/confirm", json={"password": password}, headers=headers
+        ) as response:
+            assert response.status == status
+        assert await office.code("DELETE", "/accounts/9") == code
 
 
 async def test_superusers_cannot_lock_themselves_out(office):
