@@ -1,7 +1,7 @@
 // Requests of the admin page, and the password that some of them require.
 
 import { confirmDialog } from "./dialogs.js";
-import { field } from "./forms.js";
+import { accountName, field } from "./forms.js";
 import { t } from "./language.js";
 import { sendSigned } from "./session.js";
 
@@ -45,11 +45,12 @@ function confirmSession() {
     confirmDialog({
       title: t("admin.again.title"),
       text: t("admin.again.text", { name: administrator.username ?? administrator.email }),
-      fields: [password],
+      fields: [accountName(administrator), password],
       action: t("admin.again.action"),
       closed: () => resolve(false),
       act: async (values) => {
-        const result = await sendSigned("POST", "sessions/current/confirm", values);
+        const content = { password: values.password };
+        const result = await sendSigned("POST", "sessions/current/confirm", content);
         if (result.ok) resolve(true);
         return result;
       },

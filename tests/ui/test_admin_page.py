@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import io
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
 import psycopg2.extensions
+import pyotp
 import pytest
 import redis
 from PIL import Image
@@ -587,6 +589,33 @@ async def test_a_wrong_password(office: Office, browser: Browser):
         await sign_in(page, password="wrong")
         await expect(page.get_by_text("The name or the password is wrong.")).to_be_visible()
         await expect(page.get_by_label("E-mail or username")).to_have_value("root")
+
+
+async def test_a_second_factor(office: Office, browser: Browser):
+    """It is asked for once the password was right; what was typed stays."""
+    response = await office.site.client.post(
+        "/v1/sessions", json={"login": "root", "password": PASSWORD}
+    )
+    headers = {"Authorization": f"Bearer {(await response.json())['token']}"}
+    post = office.site.client.post
+    async with post("/v1/account/totp", json={"password": PASSWORD}, headers=headers) as response:
+        secret = pyotp.TOTP((await response.json())["secret"])
+    step = int(time.time()) // 30
+    first = {"code": secret.generate_otp(step - 1)}
+    async with post("/v1/account/totp/confirm", json=first, headers=headers) as response:
+        assert response.status == 200
+    async with visit(browser, office.url(), troubles=2) as page:
+        code = page.get_by_label("Code of your second factor")
+        await expect(code).to_be_hidden()
+        await sign_in(page)
+        await expect(code).to_be_focused()
+        await check_access(page)
+        await code.fill("000000")
+        await code.press("Enter")
+        await expect(page.get_by_text("This code is wrong, or was used already.")).to_be_visible()
+        await code.fill(secret.generate_otp(step))
+        await code.press("Enter")
+        await heading(page, "Accounts")
 
 
 async def test_rights_that_end_while_the_page_is_open(office: Office):

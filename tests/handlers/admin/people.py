@@ -95,7 +95,9 @@ class Office:
 
 
 def make_older(redis_client: "redis.Redis", seconds: float = SECONDS + 5) -> None:
-    """Make all sessions older by so many seconds."""
+    """Make all sessions older by so many seconds, and not confirmed since."""
+    for key in redis_client.scan_iter("fresh:*"):
+        redis_client.delete(key)
     for key in redis_client.scan_iter("session:*"):
         record = redis_client.get(key).decode().split(" ", 6)
         if len(record) > 5:  # it is not revoked
