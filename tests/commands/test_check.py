@@ -104,9 +104,15 @@ def test_verified_addresses_without_mail(check):
     assert "REQUIRE_VERIFIED_EMAIL is on, but no mail is sent to verify addresses" in said
 
 
-def test_an_activation_without_mail(check):
-    link = "activation-url=https://app.example/{uid}/{token}"
-    dialects = parse_mounts(f"djoser=/?send-activation-email=on&{link}", DIALECTS)
+@pytest.mark.parametrize(
+    "mount",
+    [
+        "djoser=/?send-activation-email=on&activation-url=https://app.example/{uid}/{token}",
+        "dj-rest-auth=/?email-verification=mandatory",
+    ],
+)
+def test_an_activation_without_mail(check, mount):
+    dialects = parse_mounts(mount, DIALECTS)
     said = "\n".join(check(dialects=dialects)["warning"])
     assert "accounts are to be activated by e-mail, but none is sent" in said
 

@@ -11,7 +11,8 @@ import json
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ async def latchkey(settings, aiohttp_client, clean, tmp_path, monkeypatch):
     monkeypatch.setattr(sender, "WAKE_SECONDS", (0.0, 0.01))
     directory = tmp_path / "latchkey"
 
-    async def start(**options: Any) -> tuple[str, Callable[[], str]]:
+    async def start(
+        changed: Mapping[str, Any] | None = None, **options: Any
+    ) -> tuple[str, Callable[[], str]]:
         mount = Mount("/", replace(handlers.DIALECTS[NAME].options, **LINKS, **options))
         own = replace(
             settings,
@@ -114,6 +117,7 @@ async def latchkey(settings, aiohttp_client, clean, tmp_path, monkeypatch):
             public_url="https://accounts.example",
             dialects={NAME: mount},
             imported_tokens="on",
+            **(changed or {}),
         )
         client: TestClient = await aiohttp_client(create_app(own))
         return str(client.make_url("")).rstrip("/"), lambda: text_of(stored(directory))
@@ -602,6 +606,38 @@ async def test_accounts_and_tokens_that_were_moved(original, latchkey, settings,
         assert verified[0] == 200
         assert "To: eve@example.org" in ours[1]()
         assert "To: ada@example.org" not in ours[1]()
+
+
+async def test_jwts_that_were_moved(original, latchkey, settings, tmp_path):
+    """With the old signing key, a browser stays logged in: its old cookie gets new tokens."""
+    options = {name.lower(): value for name, value in COOKIES.items()}
+    theirs = await original(REST_AUTH={**JWT, **COOKIES})
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+        side = Side(session, *theirs)
+        await side.send(("POST", "/registration/", ADA, ""))
+        await side.send(LOGIN)
+        before = await side.send(("GET", "/user/", None, ""))
+        assert before[0] == 200
+        with contextlib.closing(sqlite3.connect(tmp_path / "db")) as connection:
+            connection.execute("update auth_user set password = '!'")
+            connection.commit()
+        (tmp_path / "accounts.csv").write_text(_csv(tmp_path / "db", ACCOUNTS))
+        moved = {
+            "jwt_signing_keys": ("only for this test, on this machine",),
+            "jwt_moved_at": time.time() + 60,
+        }
+        ours = await latchkey(moved, use_jwt=True, rotate_refresh_tokens=True, **options)
+        command = ["account", "import", str(tmp_path / "accounts.csv")]
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert await asyncio.to_thread(commands.run, command, settings) == 0
+        side._url = ours[0]
+        assert (await side.send(("GET", "/user/", None, "")))[0] == 401
+        refreshed = await side.send(("POST", "/token/refresh/", {}, ""))
+        assert (refreshed[0], [*refreshed[1]]) == (200, ["access", "access_expiration"])
+        assert len(refreshed[3]) == 2
+        assert await side.send(("GET", "/user/", None, "")) == before
+        await side.send(("POST", "/logout/", None, ""))
+        assert (await side.send(("GET", "/user/", None, "")))[0] == 401
 
 
 def _csv(database: Path, query: str) -> str:
