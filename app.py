@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 import handlers
-from handlers import app_keys, cors
+from handlers import app_keys
 from handlers.body_memory import BODY_BYTES, BodyMemory
 from handlers.breached_passwords import BreachedPasswords
 from handlers.internal.service_keys import SERVICE_KEYS
@@ -83,6 +83,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
     credentials = handlers.allows_credentials(settings.dialects)
     app[app_keys.COOKIE_ORIGINS] = frozenset(settings.cors_origins if credentials else ())
     if not all_origins:
+        from handlers import cors  # noqa: PLC0415  # most servers allow all origins
+
         cors.restrict_origins(app, settings.cors_origins, credentials=credentials)
     # Opened in this order at the start, closed in the reverse order.
     if tracing:
