@@ -54,6 +54,11 @@ except a counter in Redis that expires.""",
 Show, create or change what no endpoint does; import or export all accounts. The server may be
 running or stopped.""",
     ),
+    "factors": (
+        "show or remove second factors, import secrets",
+        """\
+The second factors and passkeys of an account, and the secrets of all authenticator apps.""",
+    ),
     "sessions": (
         "list sessions, or end them",
         """\

@@ -34,10 +34,6 @@ REPLACE = """\
 Set an account's password, which ends its sessions at once. Type it twice, or pass it as the first
 line of standard input if that is not a terminal."""
 
-RESET = """\
-Remove the second factor of an account, its recovery codes and its passkeys, for an owner who has
-lost them. Sessions stay open. The owner is told by e-mail, if this server sends any."""
-
 REFOLD = """\
 Fold the names of all accounts as this release does, and report those whose folded form another
 account has. The first start of a release does this; run it for names that a server of an older
@@ -59,12 +55,8 @@ def add(parser: ArgumentParser) -> None:
     password = actions.add_parser("password", help="set a password", description=REPLACE)
     delete = actions.add_parser("delete", help="delete an account", description=DELETE)
     lists = actions.add_parser("list", help="list accounts, in the order of their ids")
-    factors = actions.add_parser("factors", help="print an account's second factors and passkeys")
-    reset = actions.add_parser(
-        "reset-factors", help="remove them, for an owner who has lost them", description=RESET
-    )
     folds = actions.add_parser("refold", help="fold all names again", description=REFOLD)
-    for action in (show, change, password, delete, factors, reset):
+    for action in (show, change, password, delete):
         action.add_argument("name", metavar="NAME", help=NAME_HELP)
     for action, note in ((change, "; is_active=false ends the account's sessions"), (create, "")):
         action.add_argument(
@@ -94,8 +86,6 @@ def add(parser: ArgumentParser) -> None:
         (password, command(on_core(_password)), ""),
         (delete, command(on_core(_delete), check=_check_delete), ""),
         (lists, command(on_database(_list), needs_redis=False), ""),
-        (factors, command(on_core(_factors), needs_redis=False), " (as always)"),
-        (reset, command(on_core(_reset_factors), needs_redis=False), ""),
         (folds, command(on_database(_refold), needs_redis=False), ""),
     ):
         action.add_argument("--json", action="store_true", help=f"print JSON{always}")
@@ -133,23 +123,6 @@ async def _create(core: Core, chosen: Namespace) -> str:
     account = await core.admin.register(NewAccount(**named, others=others), read_password())
     details = existing(await core.accounts.details(account.id), "of this name")
     return _details_json(details) if chosen.json else f"{names_of(details)} was created"
-
-
-async def _factors(core: Core, chosen: Namespace) -> str:
-    account = await find(core.accounts, chosen.name)
-    factors = await core.factors.factors_of(account.id)
-    passkeys = await core.passkeys.list_by_account(account.id)
-    shown = {**dataclasses.asdict(factors), "passkeys": [dataclasses.asdict(p) for p in passkeys]}
-    return as_json(shown, indent=2)
-
-
-async def _reset_factors(core: Core, chosen: Namespace) -> str:
-    account = await find(core.accounts, chosen.name)
-    if not await core.factors.reset(account.id):
-        raise CommandError(f"{names_of(account)} has no second factor and no passkey")
-    if chosen.json:
-        return as_json({"id": account.id, "factors": "removed"}, indent=2)
-    return f"{names_of(account)} has no second factor and no passkeys any more"
 
 
 async def _password(core: Core, chosen: Namespace) -> str:

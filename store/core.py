@@ -15,6 +15,7 @@ from store.challenges import Challenges
 from store.directory import Directory
 from store.event_log import EventLog
 from store.event_writer import EventWriter
+from store.factor_transfer import FactorTransfer
 from store.fresh_sessions import FreshSessions
 from store.idempotency import IdempotencyKeys
 from store.images import Images
@@ -39,6 +40,7 @@ from store.schema import prepare
 from store.second_factors import SecondFactors
 from store.sessions import Sessions
 from store.tokens import Tokens
+from store.totp import TotpSecrets
 from telemetry.observer import UNOBSERVED, Observer
 
 Report = Callable[[str], None]
@@ -100,6 +102,7 @@ class Core:
     events: EventLog
     one_time_tokens: OneTimeTokens
     factors: SecondFactors
+    factor_transfer: FactorTransfer
     passkeys: Passkeys
     fresh_sessions: FreshSessions
     access: Access
@@ -146,7 +149,8 @@ async def open_core(
         closing.callback(directory.close)
         notices = Notices(sessions, mail, limits)
         one_time_tokens = OneTimeTokens(_keys(options))
-        factors = SecondFactors(database, _keys(options), limits, notices, mail, options.events)
+        totp = TotpSecrets(_keys(options))
+        factors = SecondFactors(database, totp, limits, notices, mail, options.events)
         logins = Logins(
             accounts,
             sessions,
@@ -189,6 +193,7 @@ async def open_core(
             events=EventLog(database, is_on=options.events.is_on, days=options.event_days),
             one_time_tokens=one_time_tokens,
             factors=factors,
+            factor_transfer=FactorTransfer(database, totp, options.events),
             passkeys=passkeys,
             fresh_sessions=FreshSessions(redis),
             access=access,

@@ -7,9 +7,8 @@ statement that accepts it: no server accepts that code, or an older one, again.
 import base64
 import hashlib
 import re
-import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_bytes
 
 from store.account import Account
 from store.account_sql import ENTITLED
@@ -25,7 +24,7 @@ from store.totp import SECRET_BYTES, TotpSecrets, in_base32
 RECOVERY_CODES = 10
 _RECOVERY_BYTES = 10
 _DIGITS = re.compile(r"[0-9]{6}")
-_DATA = """'{"factor": "totp"}'::jsonb"""
+TOTP_DATA = """'{"factor": "totp"}'::jsonb"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class SecondFactors:
     def __init__(
         self,
         database: Database,
-        secret_keys: Sequence[bytes],
+        secrets: TotpSecrets,
         limits: Limits | None,
         notices: Notices,
         mail: MailQueue,
@@ -56,7 +55,7 @@ class SecondFactors:
     ) -> None:
         """Compose second factors; without `limits`, guesses are not counted."""
         self._database = database
-        self._totp = TotpSecrets(secret_keys)
+        self._totp = secrets
         self._limits = limits
         self._notices = notices
         self._mail = mail
@@ -69,7 +68,7 @@ class SecondFactors:
         FactorExists, BadToken.
         """
         account, session = caller
-        secret = secrets.token_bytes(SECRET_BYTES)
+        secret = token_bytes(SECRET_BYTES)
         row = await self._database.row(
             f"""insert into totp (account_id, secret)
                 select id, %s from account where {ENTITLED}
@@ -101,7 +100,7 @@ class SecondFactors:
         sealed = bytes(row[0])
         step = self._totp.step_of(account.id, sealed, _compact(code))
         codes, digests = _new_recovery_codes()
-        event = self._events.insertion(FACTOR_ADDED, "changed", data=_DATA)
+        event = self._events.insertion(FACTOR_ADDED, "changed", data=TOTP_DATA)
         mail = await self._notices.for_factor(account, FACTOR_ON)
         mailed = f", mailed as ({self._mail.insertion(mail, 'changed')})" if mail else ""
         changed = await self._database.row(
@@ -170,7 +169,7 @@ class SecondFactors:
         account, session = caller
         await self._require(account.id)
         await self.verify(account.id, code)
-        event = self._events.insertion(FACTOR_REMOVED, "changed", data=_DATA)
+        event = self._events.insertion(FACTOR_REMOVED, "changed", data=TOTP_DATA)
         row = await self._database.row(
             f"""with gone as (
                     delete from totp
@@ -279,7 +278,7 @@ class SecondFactors:
 def _new_recovery_codes() -> tuple[list[str], list[bytes]]:
     """Return new recovery codes as they are shown, and their digests."""
     codes = [
-        base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower()
+        base64.b32encode(token_bytes(_RECOVERY_BYTES)).decode().lower()
         for _ in range(RECOVERY_CODES)
     ]
     shown = ["-".join(code[at : at + 4] for at in range(0, len(code), 4)) for code in codes]

@@ -52,8 +52,12 @@ class TotpSecrets:
             raise WrongCode
         return found
 
+    def open(self, account_id: int, sealed: bytes) -> bytes | None:
+        """Return an account's secret, None if its key is not listed."""
+        return self._sealing.open(sealed, _owner(account_id))
+
     def _open(self, account_id: int, sealed: bytes) -> bytes:
-        secret = self._sealing.open(sealed, _owner(account_id))
+        secret = self.open(account_id, sealed)
         if secret is None:
             raise Unavailable("secret keys", "the key of a second factor is not in SECRET_KEYS")
         return secret

@@ -1,7 +1,6 @@
 """`sessions import`: imports tokens of another application, so that its users stay logged in."""
 
 import asyncio
-import re
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from typing import NamedTuple
 from commands.console import count_of, print_error, print_text
 from commands.runner import command
 from commands.stores import core_of
+from commands.transfer import owners
 from commands.transfer.messages import problem_message
 from commands.transfer.reader import FORMATS, Record, read_chunks, read_time
 from handlers import DIALECTS
 from settings import Settings
-from store.accounts import Accounts
 from store.core import Core
 from store.imported_tokens import Imported, sid_of
 
@@ -23,24 +22,9 @@ BATCH = 500
 READ_SECONDS = 10.0
 """The deadline of one read of the accounts."""
 
-OWNERS = {
-    "user_id": "id",
-    "account_id": "id",
-    "account": "id",
-    "user": "id",
-    "username": "username",
-    "email": "email",
-    "id": "id",
-}
-"""By column, how it names the account. The last one does so only if there is no other."""
 TOKENS = ("key", "token", "digest", "id")
 """The columns of a token or its digest: `id` in what `dumpdata` writes, whose key it is."""
 EXPIRY = "expiry"
-PREVIEW_CHARS = 80
-"""Characters of a name that a message shows, at most."""
-
-_ID = re.compile(r"[0-9]{1,19}")
-
 DESCRIPTION = """\
 Import the tokens of another application for accounts here, so that their users stay logged in:
 pairs of an account (user_id, username or email) and its token (key or token; 40 hex digits), as in
@@ -102,7 +86,7 @@ async def _import_chunk(
     """Import some tokens, or only check them; return the problems, each with its line."""
     problems = [(pair.line, pair.problem) for pair in pairs if pair.problem]
     sound = [pair for pair in pairs if not pair.problem]
-    ids = await _ids(core.accounts, sound)
+    ids = await owners.find_ids(core.accounts, [(pair.owner_field, pair.owner) for pair in sound])
     tokens = [
         Imported(pair.sid, ids.get((pair.owner_field, pair.owner), 0), ends=pair.ends)
         for pair in sound
@@ -115,7 +99,7 @@ async def _import_chunk(
         imported = await core.admin.import_tokens(chosen.dialect, tokens)
     for pair, is_valid in zip(sound, imported, strict=True):
         if is_valid is None:
-            reason = f"no account has {pair.owner_field} {pair.owner[:PREVIEW_CHARS]!r}"
+            reason = f"no account has {pair.owner_field} {pair.owner[: owners.PREVIEW_CHARS]!r}"
             problems.append((pair.line, f"line {pair.line}: {reason}"))
         elif not is_valid:
             reason = "its token was revoked here, or belongs to another account"
@@ -123,39 +107,27 @@ async def _import_chunk(
     return sorted(problems)
 
 
-async def _ids(accounts: Accounts, pairs: Sequence[Pair]) -> dict[tuple[str, str], int]:
-    found = {("id", pair.owner): int(pair.owner) for pair in pairs if pair.owner_field == "id"}
-    for field in ("username", "email"):
-        names = {pair.owner for pair in pairs if pair.owner_field == field}
-        if names:
-            ids = await accounts.ids_of(field, names)
-            found |= {(field, name): account_id for name, account_id in ids.items()}
-    return found
-
-
 def _is_known(column: str) -> bool:
-    return column.lower() in (*OWNERS, *TOKENS, EXPIRY)
+    return column.lower() in (*owners.COLUMNS, *TOKENS, EXPIRY)
 
 
 def _read(record: Record) -> Pair:
     if record.problem:
         return Pair(record.line, problem=problem_message(record.problem))
     fields = {name.lower(): value for name, value in record.fields if value is not None}
-    column = next((name for name in OWNERS if name in fields), "")
+    column = owners.column_of(fields)
     named = next((name for name in TOKENS if name in fields and name != column), "")
     owner, sid = str(fields.get(column)), sid_of(str(fields.get(named)))
     ends = read_time(str(fields[EXPIRY])) if fields.get(EXPIRY) else None
     if problem := _problem(column, owner, sid, ends):
         return Pair(record.line, problem=f"line {record.line}: {problem}")
-    return Pair(record.line, OWNERS[column], owner, sid or "", ends)
+    return Pair(record.line, owners.COLUMNS[column], owner, sid or "", ends)
 
 
 def _problem(column: str, owner: str, sid: str | None, ends: float | None) -> str:
     """Return what is wrong with a pair, "" for nothing. A possible token is not shown."""
-    if not column:
-        return "it does not name an account; give user_id, username or email"
-    if OWNERS[column] == "id" and not _ID.fullmatch(owner):
-        return f"its {column} is not an account's id, which is a whole number"
+    if problem := owners.problem_of(column, owner):
+        return problem
     if sid is None:
         return "its token (key or token) is not 40 or 64 hex digits, nor a digest of 128"
     if ends is not None and not ends > time.time():

@@ -14,7 +14,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-import pyotp
 import pytest
 
 import commands
@@ -40,7 +39,6 @@ from tests.handlers.dialects.kust_rows import (
 )
 from tests.program import KEY, PATIENCE, ROOT, Program
 
-OWN = {"username": "kim", "email": "kim@example.com", "password": "Analytical-Engine-1843"}
 SECOND = {**SIGN_UP.response, "id": 2}
 SIGN_UP_KUST3 = register(KUST3, "kust3", "kust3@gmail.com", 2)
 
@@ -112,26 +110,6 @@ async def test_show_prints_the_account_by_username_or_email(client, account):
     assert by_username["id"] == 2
     assert by_username["last_login"] is None
     assert by_username == by_email
-
-
-async def test_second_factors_are_shown_and_reset(client, account, run):
-    token = (await (await client.post("/v1/accounts", json=OWN)).json())["token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    none = {"totp": False, "recovery_codes_left": 0, "passkeys": []}
-    assert await account("factors", "kim") == none
-    status, _, err = await run("reset-factors", "kim")
-    assert (status, "no second factor and no passkey" in err) == (1, True)
-
-    password = {"password": OWN["password"]}
-    begun = await client.post("/v1/account/totp", json=password, headers=headers)
-    code = {"code": pyotp.TOTP((await begun.json())["secret"]).now()}
-    confirmed = await client.post("/v1/account/totp/confirm", json=code, headers=headers)
-    assert confirmed.status == 200
-    assert await account("factors", "kim") == {**none, "totp": True, "recovery_codes_left": 10}
-    assert await account("reset-factors", "kim", "--json") == {"id": 1, "factors": "removed"}
-    assert await account("factors", "kim") == none
-    login = {"login": "kim", **password}
-    assert (await client.post("/v1/sessions", json=login)).status == 201
 
 
 async def test_an_address_is_verified_by_an_operator_until_it_changes(client, account):
