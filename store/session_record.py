@@ -7,7 +7,8 @@ session:<sid>          string: "<account> <dialect> <kind> <epoch> <key> <opened
                        rotated, "<generation> <time>". The key expires after the lifetime of its
                        kind. After a logout it is `revoked` for the rest of that
                        time, which distinguishes revoked from expired; a session above its
-                       account's limit is `revoked` for two minutes.
+                       account's limit is `revoked` for two minutes, if no old
+                       token could open it again.
 sessions:<account>     sorted set of the account: member "<dialect>:<kind>:<sid>", score the time
                        at which that session ends. It expires after the longest lifetime and a
                        day, counted from the last register or extend.

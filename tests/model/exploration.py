@@ -98,9 +98,9 @@ class Explorer:
         self.outcome = Outcome()
         self._next: dict[Any, list[Any]] = {}
 
-    def explore(self) -> Outcome:
+    def explore(self, until: Invariant | None) -> Outcome:
         self._add(self._first(), 1, None)
-        while self._next:
+        while self._next and until not in self.outcome.violations:
             level, self._next = self._next, {}
             self.outcome.states += len(level)
             if self.outcome.states > MOST_STATES:
@@ -227,9 +227,9 @@ class Explorer:
         self._add(node, count, path)
 
 
-def explore(scenario: Scenario, rules: Rules) -> Outcome:
-    """Explore a scenario."""
-    return Explorer(scenario, rules).explore()
+def explore(scenario: Scenario, rules: Rules, until: Invariant | None = None) -> Outcome:
+    """Explore a scenario, or only until this invariant is violated."""
+    return Explorer(scenario, rules).explore(until)
 
 
 def begin(run: Run, history: History, index: int, beside: Iterator[int]) -> History:
