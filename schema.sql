@@ -215,7 +215,9 @@ create table if not exists totp (
     -- When a code of it was given for the first time; NULL until then, and it has no effect.
     confirmed_at timestamptz,
     -- The step of the last code that was accepted. No code of it or of an earlier one is.
-    last_step   bigint      not null default 0
+    last_step   bigint      not null default 0,
+    -- The account's e-mail when it was confirmed. Only a reset by a link to this one removes it.
+    email       text
 );
 
 -- Codes for owners who have lost the authenticator app. A used one is deleted.

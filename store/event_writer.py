@@ -31,9 +31,11 @@ TYPES = (
     FACTOR_REMOVED,
     SESSIONS_ENDED,
 )
-"""Each change has one event: a new password also ends sessions, and is one event."""
+"""Each change has one event: a new password also ends sessions, and is one event. Only a reset that
+removes factors has two."""
 
 NO_DATA = "'{}'::jsonb"
+ALL_FACTORS = """'{"factor": "all"}'::jsonb"""
 ACTOR_TYPES = ("account", "operator", "service", "admin")
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
 _POSITION = "greatest(last_event, pg_current_xact_id())"

@@ -21,7 +21,7 @@ COLUMNS = {
     "leased_until",
     "idempotent_request": "service key digest account_id session_epoch created leased_until "
     "status location body",
-    "totp": "account_id secret confirmed_at last_step",
+    "totp": "account_id secret confirmed_at last_step email",
     "recovery_code": "account_id digest",
     "passkey": "id account_id public_key sign_count name created last_used",
     "identity": "provider subject account_id created",

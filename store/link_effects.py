@@ -8,8 +8,16 @@ import psycopg2.errors
 from store.account import Account
 from store.account_sql import COLUMNS, RAISED, RETURNED, assignments, folded_name
 from store.errors import Taken
-from store.event_writer import CHANGED, EMAIL_VERIFIED, PASSWORD_CHANGED, EventWriter, fields_data
-from store.mail_queue import MailQueue
+from store.event_writer import (
+    ALL_FACTORS,
+    CHANGED,
+    EMAIL_VERIFIED,
+    FACTOR_REMOVED,
+    PASSWORD_CHANGED,
+    EventWriter,
+    fields_data,
+)
+from store.mail_queue import FACTOR_OFF, MailQueue
 from store.names import fold_email
 from store.postgresql.database import Database, Row
 
@@ -150,26 +158,35 @@ class LinkEffects:
     async def reset_password(self, account: Account, hash: str) -> Account | None:
         """Set a password hash, end every session, and verify the address that the link came to.
 
-        If that was not verified before, second factors, passkeys and identities are removed.
+        If that was not verified before, passkeys and identities are removed, and so is a second
+        factor that was enrolled with this address.
         """
         notice = self._mail.insertion("password", "changed")
         both, one = fields_data(["password", "email_verified_at"]), fields_data(["password"])
         event = self._events.insertion(
             PASSWORD_CHANGED, "changed", data=f"case when is_new then {both} else {one} end"
         )
+        removal_notice = self._mail.insertion(FACTOR_OFF, f"changed where {_HAS_REMOVED}")
+        removal = self._events.insertion(
+            FACTOR_REMOVED, f"changed where {_HAS_REMOVED}", data=ALL_FACTORS
+        )
         row = await self._database.row(
             f"""with changed as (
                     update account set password = %s, session_epoch = {RAISED},
                            kept_session = null, modified = now(), last_login = now(),
                            email_verified_at = coalesce(email_verified_at, now()),
-                           second_factor = second_factor and email_verified_at is not null
+                           second_factor = second_factor and (email_verified_at is not null
+                               or exists (select from totp where account_id = account.id
+                                             and totp.email is distinct from account.email))
                            {self._events.assignment}
                      where id = %s and session_epoch = %s and email = %s and is_active and activated
                     returning {COLUMNS}, email_verified_at = now() as is_new
                               {self._events.returning}),
                 {_REMOVED},
                 mailed as ({notice}),
-                logged as ({event})
+                removal_mailed as ({removal_notice}),
+                logged as ({event}),
+                removal_logged as ({removal})
                 select {RETURNED} from changed""",
             (hash, account.id, account.epoch, account.email),
         )
@@ -177,14 +194,17 @@ class LinkEffects:
         return _account(row)
 
 
-_REMOVED = (
-    ", ".join(
-        f"{table}_removed as (delete from {table} using changed where account_id = id and is_new)"
-        for table in ("totp", "identity")
-    )
-    + """, passkey_removed as (
-    delete from passkey using changed where passkey.account_id = changed.id and is_new)"""
-)
+_REMOVED = """totp_removed as (
+        delete from totp using changed
+         where account_id = changed.id and is_new and totp.email = changed.email
+        returning account_id, confirmed_at),
+    passkey_removed as (
+        delete from passkey using changed where account_id = changed.id and is_new
+        returning account_id),
+    identity_removed as (
+        delete from identity using changed where account_id = changed.id and is_new)"""
+_HAS_REMOVED = """exists (select from passkey_removed)
+    or exists (select from totp_removed where confirmed_at is not null)"""
 
 
 def _account(row: Row | None) -> Account | None:

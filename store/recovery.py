@@ -211,13 +211,13 @@ class Recovery:
     ) -> tuple[Account, list[IssuedToken]]:
         """Set a new password, end every session, and open new ones.
 
-        Sessions are opened only with the code of the account's second factor, if it has one. If
-        its address was never verified, another person may have enrolled that: it is removed.
+        Sessions are opened only with the code of the account's second factor, if that stays
+        (SecondFactors.outlives_reset).
         Raises LinkInvalid, LinkExpired, SecondFactorRequired, WrongCode, Unstorable, Busy,
         RateLimited.
         """
         account = await self.check_reset(token)
-        if specs and account.email_verified:
+        if specs and await self._factors.outlives_reset(account):
             await self._verify_factor(account, code)
         if self._limits:
             await self._limits.change_password(account.id, client)

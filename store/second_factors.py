@@ -14,7 +14,7 @@ from store.account import Account
 from store.account_sql import ENTITLED
 from store.authentication import Caller
 from store.errors import BadToken, FactorExists, NoFactor, TokenProblem, WrongCode
-from store.event_writer import FACTOR_ADDED, FACTOR_REMOVED, Actor, EventWriter
+from store.event_writer import ALL_FACTORS, FACTOR_ADDED, FACTOR_REMOVED, Actor, EventWriter
 from store.limits import Limits
 from store.mail_queue import FACTOR_OFF, FACTOR_ON, MailQueue
 from store.notices import Notices
@@ -105,9 +105,9 @@ class SecondFactors:
         mailed = f", mailed as ({self._mail.insertion(mail, 'changed')})" if mail else ""
         changed = await self._database.row(
             f"""with confirmed as (
-                    update totp set confirmed_at = now(), last_step = %s
-                     where account_id = (select id from account where {ENTITLED} for update)
-                       and confirmed_at is null and secret = %s
+                    update totp set confirmed_at = now(), last_step = %s, email = owner.email
+                      from (select id, email from account where {ENTITLED} for update) as owner
+                     where account_id = owner.id and confirmed_at is null and secret = %s
                     returning account_id),
                 coded as (
                     insert into recovery_code (account_id, digest)
@@ -194,7 +194,7 @@ class SecondFactors:
         the event is the one of all events of this process.
         """
         events = self._events.acting_as(actor) if actor else self._events
-        event = events.insertion(FACTOR_REMOVED, "changed", data="""'{"factor": "all"}'::jsonb""")
+        event = events.insertion(FACTOR_REMOVED, "changed", data=ALL_FACTORS)
         row = await self._database.row(
             f"""with locked as (select id as own_id from account where id = %s for update),
                 totp_gone as (
@@ -223,6 +223,22 @@ class SecondFactors:
             (account_id,),
         )
         return Factors(row is not None, row[0] if row else 0)
+
+    async def outlives_reset(self, account: Account) -> bool:
+        """Return whether a reset of the password by e-mail leaves the account's second factor.
+
+        It does not if the address was never verified and is the one of the enrolment: another
+        person may have registered the account with it. An address that was set later proves
+        nothing about the factor's owner.
+        """
+        return (
+            await self._database.row(
+                """select account_id from totp where account_id = %s and confirmed_at is not null
+                and (%s or email is distinct from %s)""",
+                (account.id, account.email_verified, account.email),
+            )
+            is not None
+        )
 
     def _notice_of_removal(self) -> str:
         """Return the part of a statement that tells the owner, if this server sends mail."""

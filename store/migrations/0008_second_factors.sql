@@ -5,7 +5,8 @@ create table if not exists totp (
     account_id  bigint primary key references account on delete cascade,
     secret      bytea       not null,
     confirmed_at timestamptz,
-    last_step   bigint      not null default 0
+    last_step   bigint      not null default 0,
+    email       text
 );
 
 create table if not exists recovery_code (

@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -11,6 +12,7 @@ import pytest
 from app import CORE, create_app
 from handlers import DIALECTS
 from handlers.mounts import parse_mounts
+from store.client import NOBODY
 from store.errors import BadValue
 from store.event_writer import FACTOR_ADDED, FACTOR_REMOVED
 from store.one_time_tokens import Purpose
@@ -24,6 +26,7 @@ from tests.handlers.dialects.latchkey_rows import (
     register,
     session,
 )
+from tests.program import wait_for_async
 
 STEP = 60_000_000
 SESSIONS, CHALLENGE = "POST /v1/sessions", "POST /v1/sessions/challenge"
@@ -242,6 +245,39 @@ async def test_a_reset_of_an_address_that_was_never_verified_removes_the_factor(
     path = "/v1/password-resets/confirm"
     assert (await ada.post(path, token=token, new=NEW_PASSWORD))[0] == 200
     assert (await ada.post("/v1/sessions", **{**LOGIN, "password": NEW_PASSWORD}))[0] == 201
+
+
+async def test_an_address_that_was_set_later_does_not_remove_the_factor(ada):
+    """A thief of a session may set one, and so may who reads the mail of the old one (djoser)."""
+    core = ada.client.server.app[CORE]
+    assert await core.accounts.change(1, {"email": "thief@example.com"})
+    path, sent = "/v1/password-resets/confirm", {"new": NEW_PASSWORD}
+    status, told = await ada.post(path, token=await reset_token(ada.client), **sent)
+    assert (status, told["code"]) == (401, "second_factor_required")
+    parsed = await reset_token(ada.client)
+    await core.recovery.reset(parsed, NEW_PASSWORD, [], NOBODY)  # as djoser does
+    login = {**LOGIN, "password": NEW_PASSWORD}
+    assert (await ada.post("/v1/sessions", **login))[1]["code"] == "second_factor_required"
+    assert (await ada.post("/v1/sessions", **login, code=ada.code()))[0] == 201
+    assert FACTOR_REMOVED not in await event_types(ada)
+
+
+async def test_a_reset_that_removes_the_factor_has_its_event_and_its_notice(ada, tmp_path):
+    path = "/v1/password-resets/confirm"
+    assert (await ada.post(path, token=await reset_token(ada.client), new=NEW_PASSWORD))[0] == 200
+    assert (await event_types(ada)).count(FACTOR_REMOVED) == 1
+    core = ada.client.server.app[CORE]
+    assert await wait_for_async(lambda: "turned off" in all_text(tmp_path))
+    assert not (await core.factors.factors_of(1)).totp
+
+
+def all_text(directory: Path) -> str:
+    return "".join(each.read_text() for each in directory.rglob("*") if each.is_file())
+
+
+async def event_types(ada: Enrolled) -> list[str]:
+    events, _ = await ada.client.server.app[CORE].events.latest(100)
+    return [event.type for event in events]
 
 
 async def test_no_secret_is_in_the_response_of_another_request(ada):
