@@ -4,8 +4,6 @@ PostgreSQL records the step of the last code that was accepted, in the
 statement that accepts it: no server accepts that code, or an older one, again.
 """
 
-import base64
-import hashlib
 import re
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -19,10 +17,9 @@ from store.limits import Limits
 from store.mail_queue import FACTOR_OFF, FACTOR_ON, MailQueue
 from store.notices import Notices
 from store.postgresql.database import Database
+from store.recovery_codes import compact, digest_of, new_codes
 from store.totp import SECRET_BYTES, TotpSecrets, in_base32
 
-RECOVERY_CODES = 10
-_RECOVERY_BYTES = 10
 _DIGITS = re.compile(r"[0-9]{6}")
 TOTP_DATA = """'{"factor": "totp"}'::jsonb"""
 
@@ -98,8 +95,8 @@ class SecondFactors:
         if row[1]:
             raise FactorExists
         sealed = bytes(row[0])
-        step = self._totp.step_of(account.id, sealed, _compact(code))
-        codes, digests = _new_recovery_codes()
+        step = self._totp.step_of(account.id, sealed, compact(code))
+        codes, digests = new_codes()
         event = self._events.insertion(FACTOR_ADDED, "changed", data=TOTP_DATA)
         mail = await self._notices.for_factor(account, FACTOR_ON)
         mailed = f", mailed as ({self._mail.insertion(mail, 'changed')})" if mail else ""
@@ -131,7 +128,7 @@ class SecondFactors:
         Raises WrongCode, RateLimited: each attempt counts against the account's limit.
         """
         await self._count(account_id)
-        code = _compact(code)
+        code = compact(code)
         if _DIGITS.fullmatch(code):
             accepted = await self._accept_totp(account_id, code)
         else:
@@ -147,7 +144,7 @@ class SecondFactors:
         account, session = caller
         await self._require(account.id)
         await self.verify(account.id, code)
-        codes, digests = _new_recovery_codes()
+        codes, digests = new_codes()
         rows = await self._database.rows(
             f"""with entitled as (
                     select account_id from totp
@@ -272,7 +269,7 @@ class SecondFactors:
                   and exists (select from totp where totp.account_id = recovery_code.account_id
                                  and confirmed_at is not null)
                 returning account_id""",
-            (account_id, _digest(code)),
+            (account_id, digest_of(code)),
         )
         return row is not None
 
@@ -289,22 +286,3 @@ class SecondFactors:
         if (await self.factors_of(account.id)).totp:
             raise FactorExists
         raise BadToken(TokenProblem.REVOKED)
-
-
-def _new_recovery_codes() -> tuple[list[str], list[bytes]]:
-    """Return new recovery codes as they are shown, and their digests."""
-    codes = [
-        base64.b32encode(token_bytes(_RECOVERY_BYTES)).decode().lower()
-        for _ in range(RECOVERY_CODES)
-    ]
-    shown = ["-".join(code[at : at + 4] for at in range(0, len(code), 4)) for code in codes]
-    return shown, [_digest(code) for code in codes]
-
-
-def _digest(code: str) -> bytes:
-    return hashlib.sha256(code.lower().encode(errors="replace")).digest()
-
-
-def _compact(code: str) -> str:
-    """Return a code without what people and apps put between its characters."""
-    return re.sub(r"[\s-]", "", code)
