@@ -3,6 +3,7 @@
 import { sendAdmin, sendFresh } from "./admin-api.js";
 import { portrait, tags } from "./admin-accounts.js";
 import { eventList } from "./admin-events.js";
+import { factors } from "./admin-factors.js";
 import { confirmDialog } from "./dialogs.js";
 import { button, card, element, outcome, tell } from "./elements.js";
 import { checkbox, field, form } from "./forms.js";
@@ -34,6 +35,7 @@ async function load(context, id, place, text = "") {
     summary(result, text),
     card(t("admin.edit.title"), editing(result, again, isOwn)),
     card(t("admin.access.title"), ...access(context, result, again, isOwn)),
+    card(t("admin.factors.title"), ...factors(result, nameOf(result))),
     card(t("admin.sessions.title"), ...sessions(result)),
     card(t("admin.account_events.title"), ...eventList(context, { account: result.id })),
   );

@@ -4,7 +4,7 @@ It is the service API for a person: the same operations, by a superuser's sessio
 service key. It is private to the page of the same version. Errors are problem details.
 """
 
-from handlers.admin import accounts, events, gallery, live
+from handlers.admin import accounts, events, factors, gallery, live
 from handlers.admin.routes import PREFIX, routes
 
-__all__ = ["PREFIX", "accounts", "events", "gallery", "live", "routes"]
+__all__ = ["PREFIX", "accounts", "events", "factors", "gallery", "live", "routes"]

@@ -85,6 +85,7 @@ ADMIN = Page(
         "admin-accounts.js",
         "admin-api.js",
         "admin-events.js",
+        "admin-factors.js",
         "admin-gallery.js",
         "admin-live.js",
         *(f"languages/admin/{language}.json" for language in LANGUAGES),

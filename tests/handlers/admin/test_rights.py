@@ -11,11 +11,20 @@ from handlers.admin import PREFIX, routes
 from tests.handlers.admin.people import MIKA, PASSWORD, ROOT
 from tests.handlers.internal.keys import KEYS, Scope
 
-READS = ["/session", "/accounts", "/accounts/2", "/accounts/2/sessions", "/events", "/live"]
+READS = [
+    "/session",
+    "/accounts",
+    "/accounts/2",
+    "/accounts/2/factors",
+    "/accounts/2/sessions",
+    "/events",
+    "/live",
+]
 CHANGES = [
     ("PATCH", "/accounts/2", {"first_name": "x"}),
     ("DELETE", "/accounts/2", None),
     ("POST", "/accounts/2/password-reset", {}),
+    ("DELETE", "/accounts/2/factors", None),
     ("DELETE", "/accounts/2/sessions", None),
     ("DELETE", "/accounts/2/sessions/0123456789abcdef", None),
     ("POST", "/gallery?group=a&name=b", None),
