@@ -97,3 +97,16 @@ def test_issue_templates_are_complete(template: Path):
     ids = [each["id"] for each in form["body"] if each["type"] != "markdown"]
     assert ids
     assert len(ids) == len(set(ids))
+
+
+def test_the_image_is_built_from_what_it_copies():
+    """Nothing that the Dockerfile copies is ignored, and it copies each module of the root."""
+    text = (ROOT / "Dockerfile").read_text().replace("${REQUIREMENTS}", "requirements.txt")
+    lines = re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
+    copied = {name for line in lines for name in line.split()}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {line[1:] for line in ignored if line.startswith("!")} == {
+        *copied,
+        "requirements-tracing.txt",  # an argument may name it instead
+    }
+    assert {file.name for file in ROOT.glob("*.py")} <= copied
