@@ -21,6 +21,9 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 IDLE_SECONDS = 60.0
 """The shortest idle timeouts of NATs and load balancers are some minutes."""
+OPENED_TOGETHER = 8
+"""Connections that are opened at a time at the start. One after the other, they take ten round
+trips each, with TLS and a password."""
 
 
 class Pool:
@@ -50,13 +53,22 @@ class Pool:
         self._doubted = -math.inf
 
     async def fill(self) -> None:
-        """Open every connection. If one fails, those already open are closed."""
+        """Open every connection, the first one alone. If one fails, all are closed."""
         try:
-            for _ in range(self._size):
-                self._idle.append((self._loop.time(), await self._open()))
-        except BaseException:
+            await self._add()
+            while left := self._size - len(self._idle):
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(left, OPENED_TOGETHER)):
+                        group.create_task(self._add())
+        except BaseException as error:
             await self.close()
+            if isinstance(error, BaseExceptionGroup):  # of the task group
+                raise error.exceptions[0] from None
             raise
+
+    async def _add(self) -> None:
+        cursor = await self._open()
+        self._idle.append((self._loop.time(), cursor))
 
     async def take(self, deadline: float | None = None) -> Cursor:
         """Return a cursor for exclusive use until it is given back.
