@@ -7,6 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from app import CORE, create_app
+from handlers.mounts import Mount
 from settings import BadSetting, read_settings
 from store.account import NewAccount
 from store.one_time_tokens import Purpose
@@ -33,6 +34,7 @@ from tests.handlers.dialects.dj_rest_auth_rows import (
 from tests.handlers.dialects.drf_messages import (
     BLANK,
     CANNOT_LOG_IN,
+    INVALID_TOKEN,
     MISSING_TOKEN,
     NOT_A_STRING,
     NOT_FOUND,
@@ -150,6 +152,22 @@ async def test_without_the_option_there_are_no_jwts(settings, aiohttp_client, cl
     names = await play(client, rows)
     headers = {"Authorization": f"Bearer {names['token']}"}
     assert (await client.get("/user", headers=headers)).status == 401
+
+
+async def test_a_jwt_is_no_opaque_token(settings, aiohttp_client, clean):
+    own = mounted(settings)
+    own = replace(own, dialects={**own.dialects, "simplejwt": Mount("/jwt")})
+    client = await aiohttp_client(create_app(own))
+    credentials = {"username": "ada", "password": PASSWORD}
+    pair = {"refresh": "<jwt>", "access": "<access = jwt>"}
+    rows = [
+        Row(REGISTER, ADA, 201, {"key": "<token = 40 hex>"}),
+        Row("POST /jwt/api/token", credentials, 200, pair),
+        Row("GET /user", None, 401, INVALID_TOKEN, bearer(scheme="Token"), {}),
+        Row("GET /user", None, 401, MISSING_TOKEN, bearer(), {}),
+        Row("GET /user", None, 200, shown(), {"Authorization": "Token <token>"}),
+    ]
+    await play(client, rows)
 
 
 HEADERS = [
@@ -493,6 +511,14 @@ async def test_a_logout_that_does_not_get_the_refresh_cookie(serve):
     assert (await ask(client, LOGOUT, None, access))[:2] == (200, LOGGED_OUT)
     assert (await ask(client, REFRESH, {}, later))[:2] == (401, not_valid(BLACKLISTED))
     assert (await ask(client, LOGOUT, None))[:2] == (401, NO_COOKIE)
+
+
+async def test_a_logout_with_the_refresh_cookie_alone(serve):
+    """The access cookie of a browser expires long before it."""
+    client = await serve(**COOKIES, token_blacklist=True)
+    access, later = (await cookies_of_login(client)).split("; ")
+    assert (await ask(client, LOGOUT, None, later))[:2] == (200, LOGGED_OUT)
+    assert (await ask(client, "GET /user", None, access))[:2] == (401, no_access(BLACKLISTED))
 
 
 FOREIGN = ["https://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1.evil.example"]
