@@ -386,8 +386,8 @@ async def test_a_rotated_token_is_not_good_again_when_rotation_is_off(core, jwts
 
 
 def move_after(jwts: JwtSessions, account: Account) -> None:
-    """Let the move be a millisecond after the account has come to be."""
-    jwts._moved_at = account.epoch / 1e6 + 0.001
+    """Let the move be just after the account has come to be."""
+    jwts._moved_at = account.epoch / 1e6 + 1e-5
 
 
 async def test_all_requests_with_an_old_token_have_one_successor(core, jwts, account, redis_client):
