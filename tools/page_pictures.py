@@ -138,6 +138,14 @@ def _signed_in(browser: "Browser", url: str) -> None:
     page.get_by_role("link", name="Security").click()
     page.get_by_role("heading", name="Security").wait_for()
     _take(page, "security")
+    page = _open(browser, url, "phone", "dark")
+    _sign_up(page, "kim")
+    page.get_by_role("link", name="Security").click()
+    page.get_by_role("button", name="Set up").click()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_label("Code").wait_for()
+    _take(page, "second-factor")
 
 
 def main() -> None:

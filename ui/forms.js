@@ -65,12 +65,12 @@ export function accountName({ username, email }) {
 }
 
 // Return a field for a code of the second factor, of the app or one for emergencies.
-export function codeField() {
+export function codeField(hint = t("code.hint")) {
   return field(
     "code",
     t("field.code"),
     { autocomplete: "one-time-code", spellcheck: "false" },
-    t("code.hint"),
+    hint,
   );
 }
 

@@ -1,16 +1,17 @@
-// The section "Security": e-mail, password, and the end of the account.
-// Issue 21 adds the card of the second factor, between the password and the end.
+// The section "Security": e-mail, password, second factor, and the end of the account.
 
 import { button, card, element } from "./elements.js";
 import { confirmDialog } from "./dialogs.js";
 import { accountName, field, form } from "./forms.js";
 import { t } from "./language.js";
+import { secondFactor } from "./second-factor.js";
 import { keepToken, sendSigned } from "./session.js";
 
 export function security(context) {
   return [
     card(t("email.title"), ...email(context)),
     card(t("password.title"), ...password(context)),
+    card(t("totp.title"), ...secondFactor(context)),
     card(t("delete.title"), ...deletion(context)),
   ];
 }

@@ -48,8 +48,8 @@ SHARED = (
 )
 """The files that every page may use."""
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 """No page turns text into markup or code: a browser that knows trusted types refuses it."""
@@ -73,7 +73,7 @@ ACCOUNT = Page(
     "",
     "account.js",
     "Your account",
-    ("devices.js", "picture.js", "profile.js", "security.js", "sign-in.js"),
+    ("devices.js", "picture.js", "profile.js", "second-factor.js", "security.js", "sign-in.js"),
 )
 ADMIN = Page(
     "admin",

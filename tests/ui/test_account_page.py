@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from playwright.async_api import Browser, Locator, Page, Route, expect
+from pyotp import TOTP
 
 from app import CORE
 from settings import Settings
@@ -565,6 +566,119 @@ async def test_another_password(site: Site, browser: Browser, size, scheme):
         await heading(page, "Security")
     assert await site.log_in(PASSWORD) == (401, None)
     assert (await site.log_in(NEW_PASSWORD))[0] == 201
+
+
+@each_look
+async def test_setting_up_a_second_factor(site: Site, browser: Browser, size, scheme):
+    token = await site.register()
+    async with visit(browser, site.account, size, scheme, troubles=4) as page:
+        keys = await sign_in(page)
+        await keys.press("Security")
+        dialog = page.get_by_role("dialog")
+        await keys.press("Set up")
+        await expect(dialog.get_by_label("Password", exact=True)).to_be_focused()
+        await page.keyboard.type("wrong")
+        await page.keyboard.press("Enter")
+        await alert(page).to_have_text("This password is wrong.")
+        await check_access(page)
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_label("Code")).to_be_focused()
+        image = dialog.get_by_role("img", name="QR code of the key")
+        assert await image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 20
+        await check_access(page)
+        secret = (await dialog.locator("code").inner_text()).replace(" ", "")
+        await page.keyboard.type("000000")
+        await page.keyboard.press("Enter")
+        await alert(page).to_have_text("This code is wrong, or was used before.")
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type(TOTP(secret).now())
+        await page.keyboard.press("Enter")
+        codes = dialog.get_by_role("listitem")
+        await expect(codes).to_have_count(10)
+        await check_access(page)
+        await keys.press("I have kept them")
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_text("Recovery codes left: 10.")).to_be_visible()
+        await expect(page.get_by_role("button", name="New recovery codes")).to_be_focused()
+        await check_access(page)
+    assert (await site.log_in())[0] == 401  # without a code
+    assert await site.devices(token) is not None
+
+
+@each_look
+async def test_new_recovery_codes_and_no_second_factor(site: Site, browser: Browser, size, scheme):
+    token = await site.register()
+    async with visit(browser, site.account, size, scheme, troubles=1) as page:
+        keys = await sign_in(page)
+        first, second, *_ = await site.require_code(token)
+        await keys.press("Security")
+        dialog = page.get_by_role("dialog")
+        await keys.press("New recovery codes")
+        await expect(dialog.get_by_label("Password", exact=True)).to_be_focused()
+        await check_access(page)
+        await page.keyboard.type(PASSWORD)
+        await keys.type("Code", first)
+        await page.keyboard.press("Enter")
+        codes = dialog.get_by_role("listitem")
+        await expect(codes).to_have_count(10)
+        third = await codes.first.inner_text()
+        await page.keyboard.press("Escape")
+        await keys.press("Turn off")
+        await expect(dialog.get_by_label("Password", exact=True)).to_be_focused()
+        await page.keyboard.type(PASSWORD)
+        await keys.type("Code", second)  # which is void
+        await page.keyboard.press("Enter")
+        await alert(page).to_have_text("This code is wrong, or was used before.")
+        await check_access(page)
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type(third)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Set up")).to_be_focused()
+    assert (await site.log_in())[0] == 201
+
+
+async def test_a_second_factor_while_the_server_is_down(site: Site, browser: Browser):
+    await site.register()
+    outage = Outage(None)
+    async with visit(browser, site.account, troubles=2, answer=outage.answer) as page:
+        keys = await sign_in(page)
+        outage.kind = "store"
+        await keys.press("Security")
+        await alert(page).to_have_text(UNAVAILABLE)
+        outage.kind = None
+        await keys.press("Try again")
+        await keys.press("Set up")
+        outage.kind = "offline"
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await alert(page).to_have_text(OFFLINE)
+        outage.kind = None
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("img", name="QR code of the key")).to_be_visible()
+
+
+async def test_recovery_codes_are_copied(site: Site, browser: Browser):
+    token = await site.register()
+    codes = await site.require_code(token)
+    async with visit(browser, f"{site.account}#security", troubles=2) as page:
+        keys = Keyboard(page)
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await keys.type("E-mail or username", "ada")
+        await keys.type("Password", PASSWORD)
+        await page.keyboard.press("Enter")
+        await keys.type("Code", codes[0])
+        await page.keyboard.press("Enter")
+        await heading(page, "Security")
+        await keys.press("New recovery codes")
+        await page.keyboard.type(PASSWORD)
+        await keys.type("Code", codes[1])
+        await page.keyboard.press("Enter")
+        await keys.press("Copy the codes")
+        await outcome(page).to_have_text("The codes are copied.")
+        shown = await page.get_by_role("dialog").get_by_role("listitem").all_inner_texts()
+        assert await page.evaluate("navigator.clipboard.readText()") == "\n".join(shown)
 
 
 @each_look

@@ -31,7 +31,7 @@ UI_POLICY = {
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "img-src 'self'",
+    "img-src 'self' data:",  # the QR code of a second factor
     "connect-src 'self'",
     "form-action 'none'",
     "frame-ancestors 'none'",
