@@ -4,8 +4,12 @@ A passkey logs in without a name and without a password. The library `webauthn` 
 authenticator has signed. Each challenge is used once (store/challenges.py). The counter of
 signatures is compared in the statement that raises it: an authenticator whose counter does not rise
 may have been cloned, and is refused (section 6.1.1 of the specification).
+
+The library works in threads. It takes half a second to load, and what it reads can be made to take
+long: a regular expression in CBOR is compiled. LONGEST limits that.
 """
 
+import asyncio
 import base64
 import binascii
 import datetime
@@ -13,7 +17,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from store.account_sql import ENTITLED
 from store.authentication import Caller
@@ -35,10 +39,17 @@ from store.notices import Notices
 from store.passkey_rules import PasskeyRules
 from store.postgresql.database import Database
 
+if TYPE_CHECKING:
+    from store.passkey_ceremonies import MadeCredential
+
 _log = logging.getLogger("latchkey.passkeys")
 
 MOST = 20
 """Passkeys of an account, at most."""
+LONGEST = 16_384
+"""Characters of each part of what an authenticator has made; those of a TPM have 8000."""
+_LONGEST_ID = 1023
+"""Bytes of a credential's id (Web Authentication, 4)."""
 REGISTER, LOG_IN = "passkey-register", "passkey-login"
 _DATA = """'{"factor": "passkey"}'::jsonb"""
 _COLUMNS = "id, name, created, last_used"
@@ -82,14 +93,19 @@ class Passkeys:
     async def registration_options(self, caller: Caller) -> dict[str, Any]:
         """Return what a client passes to `navigator.credentials.create`."""
         self._require()
-        from store.passkey_ceremonies import creation_options  # noqa: PLC0415  # few need it
-
         account = caller.account
         rows = await self._database.rows(
             "select id from passkey where account_id = %s", (account.id,)
         )
         challenge = self._challenges.make(REGISTER, account.id)
-        return creation_options(self._rules, account, challenge, [bytes(each) for [each] in rows])
+        known = [bytes(each) for [each] in rows]
+
+        def options() -> dict[str, Any]:
+            from store.passkey_ceremonies import creation_options  # noqa: PLC0415  # few need it
+
+            return creation_options(self._rules, account, challenge, known)
+
+        return await asyncio.to_thread(options)
 
     async def register(self, caller: Caller, name: str, credential: Mapping[str, Any]) -> Passkey:
         """Add the credential that a client has made, and return it.
@@ -97,13 +113,19 @@ class Passkeys:
         Raises BadPasskey, TooManyPasskeys, BadToken.
         """
         self._require()
-        from store.passkey_ceremonies import verify_creation  # noqa: PLC0415
-
         account, session = caller
         challenge = _challenge_of(credential)
         if not self._challenges.is_valid(challenge, REGISTER, account.id):
             raise BadPasskey("the challenge is not valid any more")
-        made = verify_creation(self._rules, credential, challenge)
+
+        def verify() -> "MadeCredential":
+            from store.passkey_ceremonies import verify_creation  # noqa: PLC0415
+
+            return verify_creation(self._rules, credential, challenge)
+
+        made = await asyncio.to_thread(verify)
+        if len(made.id) > _LONGEST_ID:
+            raise BadPasskey("its id is too long")
         if not await self._challenges.use(challenge):
             raise BadPasskey("the challenge was used before")
         event = self._events.insertion(FACTOR_ADDED, "changed", data=_DATA)
@@ -137,12 +159,16 @@ class Passkeys:
         self._mail.wake()
         return _passkey(row)
 
-    def login_options(self) -> dict[str, Any]:
+    async def login_options(self) -> dict[str, Any]:
         """Return what a client passes to `navigator.credentials.get`."""
         self._require()
-        from store.passkey_ceremonies import request_options  # noqa: PLC0415
 
-        return request_options(self._rules, self._challenges.make(LOG_IN))
+        def options() -> dict[str, Any]:
+            from store.passkey_ceremonies import request_options  # noqa: PLC0415
+
+            return request_options(self._rules, self._challenges.make(LOG_IN))
+
+        return await asyncio.to_thread(options)
 
     async def verify(self, credential: Mapping[str, Any], client: Client) -> int:
         """Return the id of the account that an authenticator has signed for.
@@ -150,8 +176,6 @@ class Passkeys:
         Raises ChallengeInvalid, RateLimited, and BadCredentials for everything else.
         """
         self._require()
-        from store.passkey_ceremonies import verify_assertion  # noqa: PLC0415
-
         if self._limits:
             await self._limits.log_in_by_passkey(client)
         try:
@@ -165,8 +189,15 @@ class Passkeys:
         )
         if row is None:
             raise BadCredentials
+        key = bytes(row[1])
+
+        def verify() -> int:
+            from store.passkey_ceremonies import verify_assertion  # noqa: PLC0415
+
+            return verify_assertion(self._rules, credential, challenge, key)
+
         try:
-            count = verify_assertion(self._rules, credential, challenge, bytes(row[1]))
+            count = await asyncio.to_thread(verify)
         except BadPasskey as problem:
             _log.info("a passkey of account %d was refused: %s", row[0], problem)
             raise BadCredentials from None
@@ -237,7 +268,12 @@ def _passkey(row: Any) -> Passkey:
 def _challenge_of(credential: Mapping[str, Any]) -> bytes:
     """Return the challenge that a client says it has signed. Raises BadPasskey."""
     response = credential.get("response")
-    data = response.get("clientDataJSON") if isinstance(response, dict) else None
+    if not isinstance(response, dict):
+        raise BadPasskey("a part is missing")
+    parts = [each for each in (*credential.values(), *response.values()) if isinstance(each, str)]
+    if any(len(each) > LONGEST for each in parts):
+        raise BadPasskey("a part is too long")
+    data = response.get("clientDataJSON")
     try:
         found = json.loads(_bytes_of(data))
     except (ValueError, RecursionError):

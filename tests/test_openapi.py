@@ -305,7 +305,7 @@ async def passkeys(
     passkey = await core.passkeys.register(caller, "laptop", made)
     if operation_id == "latchkey_remove_passkey":
         return example, f"{path.rpartition('/')[0]}/{passkey.id}"
-    return {**example, "credential": authenticator.get(core.passkeys.login_options())}, path
+    return {**example, "credential": authenticator.get(await core.passkeys.login_options())}, path
 
 
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)

@@ -1,5 +1,6 @@
 """Endpoints of second factors: an authenticator app and recovery codes."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -37,7 +38,10 @@ async def begin_totp(request: web.Request, caller: Caller) -> Response:
     """POST /v1/account/totp: return a secret for an authenticator app, without effect as yet."""
     await _check_password(request, caller)
     secret = await request.app[FACTORS].begin(caller)
-    return json_response(_enrolment(request, caller, secret))
+    account = caller.account
+    name = account.username or account.email or str(account.id)
+    shown = await asyncio.to_thread(_enrolment, name, secret, request.app[PRODUCT])
+    return json_response(shown)
 
 
 @routes.guarded("/v1/account/totp", methods=DELETE)
@@ -90,12 +94,13 @@ async def _check_password_and_code(request: web.Request, caller: Caller) -> str:
     return code
 
 
-def _enrolment(request: web.Request, caller: Caller, secret: str) -> dict[str, Any]:
-    """Return a secret, as text, as a URI (otpauth), and as an image of that."""
+def _enrolment(name: str, secret: str, product: str) -> dict[str, Any]:
+    """Return a secret, as text, as a URI (otpauth), and as an image of that.
+
+    In a thread, because the libraries take long to load.
+    """
     import segno  # noqa: PLC0415  # most processes never need them
     from pyotp import TOTP  # noqa: PLC0415
 
-    account = caller.account
-    name = account.username or account.email or str(account.id)
-    uri = TOTP(secret).provisioning_uri(name=name, issuer_name=request.app[PRODUCT])
+    uri = TOTP(secret).provisioning_uri(name=name, issuer_name=product)
     return {"secret": secret, "uri": uri, "qr_code": segno.make(uri).svg_data_uri(scale=4)}

@@ -80,7 +80,7 @@ async def remove_passkey(request: web.Request, caller: Caller) -> Response:
 async def login_options(request: web.Request) -> Response:
     """POST /v1/sessions/passkey/options: return the options of `navigator.credentials.get`."""
     await read_fields(request)
-    return json_response(request.app[PASSKEYS].login_options())
+    return json_response(await request.app[PASSKEYS].login_options())
 
 
 @routes.open("/v1/sessions/passkey")
