@@ -14,7 +14,6 @@ MISMATCH = "The two password fields didn\N{RIGHT SINGLE QUOTATION MARK}t match."
 _MAX_PASSWORD = 128
 
 EMAIL = drf.EMAIL_FIELD
-OPTIONAL_EMAIL = replace(EMAIL, required=False)
 OLD_PASSWORD = Text("old_password", max_length=_MAX_PASSWORD)
 NEW_PASSWORDS = tuple(Text(f"new_password{each}", max_length=_MAX_PASSWORD) for each in (1, 2))
 _NAME = Text("", required=False, may_be_blank=True, max_length=150)

@@ -57,31 +57,42 @@ async def log_out(request: web.Request) -> Response:
 
     A token of the body must be valid, unless there is another one. Cookies need not be.
     """
-    options = request.app[OPTIONS]
-    has_ended, problem, status = False, NO_REFRESH.format("cookie"), 401
-    given, kept = "", cookies.find_refresh(request)
+    options, kept = request.app[OPTIONS], cookies.find_refresh(request)
+    given = ""
     if not options.jwt_auth_httponly:
         [given] = read_fields(await read_data(request), _REFRESH)
-        problem = NO_REFRESH.format("request")
-    for each in (given, kept):
-        if each:
-            try:
-                await VIEWS.end(request, each)
-                has_ended = True
-            except JwtError as error:
-                problem = str(error) if each == given else problem
+    problems = [await _end(request, each) for each in (given, kept) if each]
+    if await _end_caller(request):
+        problems.append("")
+    text, status = LOGGED_OUT, 200
+    if "" not in problems and (given or kept is None):
+        if options.token_blacklist:
+            missing = NO_REFRESH.format("cookie" if options.jwt_auth_httponly else "request")
+            text, status = problems[0] if given else missing, 401
+        elif not options.jwt_auth_cookie:
+            text = NOTHING_TO_END
+    response = json_response({"detail": text}, status)
+    cookies.delete(request, response)
+    return response
+
+
+async def _end(request: web.Request, token: str) -> str:
+    """End the session of a refresh token; return what is wrong with it, "" if nothing is."""
+    try:
+        await VIEWS.end(request, token)
+    except JwtError as error:
+        return str(error)
+    return ""
+
+
+async def _end_caller(request: web.Request) -> bool:
+    """End the session of an access token; return whether there is a live one."""
     found = find_caller(request) or find_caller_of_cookie(request)
     if found is not None:
         with contextlib.suppress(JwtError):
             await request.app[ACCESS].log_out(await found)
-            has_ended = True
-    if has_ended or (kept is not None and not given):
-        problem, status = LOGGED_OUT, 200
-    elif not options.token_blacklist:
-        problem, status = LOGGED_OUT if options.jwt_auth_cookie else NOTHING_TO_END, 200
-    response = json_response({"detail": problem}, status)
-    cookies.delete(request, response)
-    return response
+            return True
+    return False
 
 
 @jwt_routes.open("/token/verify")

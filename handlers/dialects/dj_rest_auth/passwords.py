@@ -1,5 +1,8 @@
 """New passwords: of callers who are logged in, and by the links of e-mails."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, ACCOUNTS, RECOVERY
@@ -30,22 +33,17 @@ _PARSERS = {"base36": parse_uid36, "base64": parse_uid}
 @routes.guarded("/password/change")
 async def change_password(request: web.Request, caller: Caller) -> Response:
     """POST /password/change: set a new password; the caller's token stays valid."""
-    options, data, client = request.app[OPTIONS], await read_data(request), client_of(request)
-    old = [OLD_PASSWORD] if options.old_password_field_enabled else []
-    errors = find_errors(data, *old, *NEW_PASSWORDS)
-    if old and OLD_PASSWORD.name not in errors:
-        try:
-            await request.app[ACCESS].verify_password(caller, OLD_PASSWORD.text(data), client)
-        except WrongPassword:
-            errors = {OLD_PASSWORD.name: [WRONG_PASSWORD], **errors}
+    options, data = request.app[OPTIONS], await read_data(request)
+    errors = find_errors(data, *NEW_PASSWORDS)
+    if options.old_password_field_enabled:
+        errors = {**await _old_password_errors(request, caller, data), **errors}
     if errors:
         raise InvalidFields(errors)
-    password = check_new_passwords(options, data, caller.account)
     await request.app[ACCESS].change(
         caller,
         {},
-        password,
-        client=client,
+        check_new_passwords(options, data, caller.account),
+        client=client_of(request),
         keep=not options.logout_on_password_change,
         notify=True,
     )
@@ -74,3 +72,17 @@ async def confirm_reset(request: web.Request) -> Response:
     password = check_new_passwords(options, data, account)
     await recovery.reset(token, password, [], client_of(request))
     return json_response({"detail": RESET_DONE})
+
+
+async def _old_password_errors(
+    request: web.Request, caller: Caller, data: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Return what is wrong with the field `old_password`. Raises BadToken, Busy, RateLimited."""
+    if errors := find_errors(data, OLD_PASSWORD):
+        return errors
+    password = OLD_PASSWORD.text(data)
+    try:
+        await request.app[ACCESS].verify_password(caller, password, client_of(request))
+    except WrongPassword:
+        return {OLD_PASSWORD.name: [WRONG_PASSWORD]}
+    return {}

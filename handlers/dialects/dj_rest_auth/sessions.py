@@ -1,7 +1,6 @@
 """Logins and logouts."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -9,10 +8,16 @@ from aiohttp import web
 from handlers import logins
 from handlers.app_keys import ACCESS
 from handlers.dialects.dj_rest_auth import jwts
-from handlers.dialects.dj_rest_auth.fields import EMAIL
 from handlers.dialects.dj_rest_auth.options import OPTIONS, needs_mail
 from handlers.dialects.dj_rest_auth.routes import find_caller, open_routes, spec
-from handlers.dialects.drf import NON_FIELD, InvalidFields, Text, read_data, read_fields
+from handlers.dialects.drf import (
+    NON_FIELD,
+    OPTIONAL_EMAIL_FIELD,
+    InvalidFields,
+    Text,
+    read_data,
+    read_fields,
+)
 from handlers.http.response import Response, json_response
 from store.account import Login
 
@@ -25,7 +30,7 @@ NOT_LOGGED_IN = "You should be logged in to logout. Check whether the token is p
 
 _FIELDS = (
     Text("username", required=False, may_be_blank=True),
-    replace(EMAIL, required=False, may_be_blank=True),
+    OPTIONAL_EMAIL_FIELD,
     Text("password"),
 )
 
