@@ -13,6 +13,7 @@ import handlers
 from handlers import app_keys
 from handlers.body_memory import BODY_BYTES, BodyMemory
 from handlers.breached_passwords import BreachedPasswords
+from handlers.id_tokens import IdTokens
 from handlers.internal.service_keys import SERVICE_KEYS
 from handlers.new_passwords import BREACHED_PASSWORDS, PASSWORD_RULES
 from handlers.proxies import PROXIES, Proxies
@@ -22,6 +23,7 @@ from mail.links import Links
 from options import core_options, mail_options
 from settings import VERSION, BadSetting, Settings
 from store.core import Core, Report, open_core
+from store.identity import Provider
 from store.mail_queue import ACTIVATE, KINDS, RENAME
 from store.pruning import Prune, Pruner
 from store.webhook_states import WebhookStates
@@ -100,6 +102,8 @@ def create_app(settings: Settings, report: Report | None = None) -> web.Applicat
         )
     if settings.webhooks:
         app.cleanup_ctx.append(partial(_send_events, settings.webhooks))
+    if settings.oidc_providers:
+        app.cleanup_ctx.append(partial(_verify_id_tokens, settings.oidc_providers))
     if settings.breached_passwords:
         app.cleanup_ctx.append(partial(_ask_about_breaches, settings.breached_passwords, observer))
     app.cleanup_ctx.append(_flush)
@@ -122,7 +126,7 @@ async def _open_core(
         app[app_keys.ACCESS], app[app_keys.ACCOUNTS] = core.access, core.accounts
         app[app_keys.PICTURES], app[app_keys.IMAGES] = core.pictures, core.images
         app[app_keys.RECOVERY], app[app_keys.FACTORS] = core.recovery, core.factors
-        app[app_keys.PASSKEYS] = core.passkeys
+        app[app_keys.PASSKEYS], app[app_keys.IDENTITIES] = core.passkeys, core.identities
         app[app_keys.FRESH_SESSIONS] = core.fresh_sessions
         app[app_keys.ADMIN], app[app_keys.DIRECTORY] = core.admin, core.directory
         app[app_keys.IDEMPOTENCY_KEYS] = core.idempotency_keys
@@ -152,6 +156,14 @@ async def _send_events(webhooks: Sequence[Webhook], app: web.Application) -> Asy
     sender.start()
     yield
     await sender.close()
+
+
+async def _verify_id_tokens(
+    providers: Sequence[Provider], app: web.Application
+) -> AsyncIterator[None]:
+    async with IdTokens(providers) as id_tokens:
+        app[CORE].identities.verify = id_tokens.verify
+        yield
 
 
 async def _ask_about_breaches(

@@ -8,6 +8,7 @@ from typing import Any
 
 import handlers
 from handlers import mounts
+from handlers.identity_providers import PROVIDERS_FORM, parse_providers
 from handlers.internal import service_keys
 from handlers.internal.service_keys import ServiceKey
 from handlers.mounts import Mount, parse_mounts, read_mounts
@@ -36,6 +37,7 @@ from setting_types import (
     whole,
 )
 from store.addresses import Network
+from store.identity import Provider
 from store.jwt_tokens import OWN
 from store.limits import Limit, parse_limit
 from store.password_rules import PasswordRules, parse_password_rules
@@ -162,6 +164,7 @@ class Settings:
         (), parse_passkey_origins, f"{PASSKEY_FORM}, separated by spaces"
     )
     passkey_rp_id: str = setting("", parse_domain, "a domain such as example.com")
+    oidc_providers: tuple[Provider, ...] = setting((), parse_providers, PROVIDERS_FORM)
     device_notices: str = one_of("off", "on", "off")
     events: str = one_of("off", "on", "off")
     event_days: int = whole(30, 1, 3650)

@@ -17,6 +17,7 @@ from store.errors import AppError
 from store.event_log import EventLog
 from store.fresh_sessions import FreshSessions
 from store.idempotency import IdempotencyKeys
+from store.identities import Identities
 from store.images import Images
 from store.introspection import Introspection
 from store.jwt_sessions import JwtSessions
@@ -65,6 +66,7 @@ REQUIRE_VERIFIED_EMAIL = web.AppKey("require_verified_email", bool)
 ADMIN = web.AppKey("admin", Admin)
 DIRECTORY = web.AppKey("directory", Directory)
 IDEMPOTENCY_KEYS = web.AppKey("idempotency_keys", IdempotencyKeys)
+IDENTITIES = web.AppKey("identities", Identities)
 FRESH_SESSIONS = web.AppKey("fresh_sessions", FreshSessions)
 PASSKEYS = web.AppKey("passkeys", Passkeys)
 FACTORS = web.AppKey("factors", SecondFactors)

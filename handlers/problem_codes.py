@@ -86,6 +86,21 @@ PROBLEMS = {
     "too_many_passkeys": Problem(
         409, "The account has as many passkeys as it may have.", "Offer to remove one."
     ),
+    "account_exists": Problem(
+        409,
+        "An account has this e-mail address, and is not linked to this identity.",
+        "Let the user log in with the password, then link the identity with the same ID token.",
+    ),
+    "identity_taken": Problem(
+        409,
+        "The identity is linked to another account, or the account to another identity.",
+        "Let the user choose another identity, or unlink the old one first.",
+    ),
+    "last_way_in": Problem(
+        409,
+        "The account has no other way to log in.",
+        "Ask the user to set a password, or to add a passkey, before.",
+    ),
     "idempotency_key_in_use": Problem(
         409,
         "The request with this Idempotency-Key is still being processed.",
@@ -110,6 +125,11 @@ PROBLEMS = {
     ),
     "invalid_fields": Problem(
         422, "Some fields are not valid.", "Show `errors` beside the fields."
+    ),
+    "invalid_id_token": Problem(
+        422,
+        "The ID token is not valid, has expired, or was used before.",
+        "Let the user sign in at the provider again, with a new nonce.",
     ),
     "wrong_code": Problem(
         422, "The code is wrong, or was used before.", "Let the user try the next code."

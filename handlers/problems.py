@@ -31,8 +31,10 @@ from handlers.http.response import Response, retry_after
 from handlers.picture_upload import NotBase64, NothingSent, PictureMissing
 from handlers.problem_codes import PROBLEMS
 from store.errors import (
+    AccountExists,
     AppError,
     BadCredentials,
+    BadIdToken,
     BadPasskey,
     BadPicture,
     BadToken,
@@ -43,7 +45,9 @@ from store.errors import (
     FactorExists,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
+    IdentityTaken,
     Inactive,
+    LastWayIn,
     LinkExpired,
     LinkInvalid,
     NoFactor,
@@ -55,6 +59,7 @@ from store.errors import (
     TokenProblem,
     TooManyPasskeys,
     Unavailable,
+    UnknownProvider,
     Unstorable,
     WrongCode,
     WrongPassword,
@@ -142,6 +147,10 @@ def render_error(error: AppError) -> Response:
             return _problem(error.code)
         case BadPasskey():
             return _field("credential", "invalid", "This passkey was not accepted.")
+        case UnknownProvider():
+            return _field("provider", "invalid", "This server has no such provider.")
+        case BadIdToken() | AccountExists() | IdentityTaken() | LastWayIn():
+            return _problem(error.code)
         case WrongCode() | NoFactor() | FactorExists() | TooManyPasskeys():
             return _problem(error.code)
         case MissingToken() | BadHeader(spaces=False):

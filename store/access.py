@@ -17,12 +17,14 @@ from store.client import NOBODY, Client
 from store.errors import (
     BadToken,
     Busy,
+    IdentityTaken,
     StaleEpoch,
     Taken,
     TokenProblem,
     Unavailable,
     Unstorable,
 )
+from store.foreign_hashes import UNUSABLE
 from store.limits import Limits
 from store.logins import MAX_ATTEMPTS, Logins, open_sessions
 from store.names import FOLD, is_valid_name
@@ -71,7 +73,7 @@ class Access:
     async def register(
         self,
         new: NewAccount,
-        password: str,
+        password: str | None,
         specs: Sequence[SessionSpec] = (),
         client: Client = NOBODY,
         *,
@@ -85,7 +87,8 @@ class Access:
         `activate`, it is sent a link, and cannot log in before that is used; without e-mail,
         Unavailable is raised. The link is that of the dialect, if one is given. The sessions are
         opened first. If Redis fails, no account is left behind, and a session whose account does
-        not exist is not live. Raises Taken, Unstorable, Busy, RateLimited.
+        not exist is not live. Without a password, none matches. Raises Taken, IdentityTaken,
+        Unstorable, Busy, RateLimited.
         """
         with self._observer.registration():
             return await self._register(
@@ -95,7 +98,7 @@ class Access:
     async def _register(
         self,
         new: NewAccount,
-        password: str,
+        password: str | None,
         specs: Sequence[SessionSpec],
         client: Client,
         *,
@@ -105,7 +108,7 @@ class Access:
     ) -> tuple[Account, list[IssuedToken]]:
         if self._limits:
             await self._limits.register(client)
-        hash = await self._passwords.hash(password, client)
+        hash = UNUSABLE if password is None else await self._passwords.hash(password, client)
         mail = None
         if activate:
             new = replace(new, activated=False)
@@ -121,7 +124,7 @@ class Access:
                 account = await self._accounts.insert(
                     identity, new, hash, logged_in=bool(specs), mail=mail
                 )
-            except (Taken, Unstorable):
+            except (Taken, IdentityTaken, Unstorable):
                 await self._discard(identity[0], issued)
                 raise
             if account is not None:

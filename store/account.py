@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
+from store.identity import Identity
+
 
 class Account(NamedTuple):
     """An account, as an authenticated request sees it.
@@ -118,6 +120,8 @@ class NewAccount:
     """Whether it can log in at once, not only after the link of an e-mail was used."""
     others: Mapping[str, Any] = field(default_factory=dict)
     """The values of other columns, by names that are in CHANGEABLE."""
+    identity: Identity | None = None
+    """The identity of a provider that logs in to it."""
 
 
 FactorRule = Literal["ask", "otp", "exempt", "forbid"]

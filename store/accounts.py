@@ -2,10 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
-
-import psycopg2.errors
 
 from store.account import Account, Details, NewAccount, check_columns
 from store.account_names import AccountNames
@@ -15,25 +13,22 @@ from store.account_sql import (
     DETAILS,
     ENTITLED,
     KEPT,
-    NAMES,
     RAISED,
-    RETURNED,
     assignments,
     event_of,
-    folded_name,
     placeholder,
 )
+from store.account_writer import NO_EFFECT, AccountWriter, Effect
 from store.batching import BatchLoader
-from store.errors import Taken, Unstorable
 from store.event_writer import CREATED, DELETED, NO_DATA, SESSIONS_ENDED, Actor, EventWriter
 from store.mail_queue import Mail, MailQueue
-from store.names import is_valid_text
-from store.postgresql.database import Database, Row
+from store.postgresql.database import Database
 from store.postgresql.prepared import Prepared
 from telemetry.observer import UNOBSERVED, Observer
 
 MAX_ID = 2**63 - 1
-_TAKEN = {"account_username_taken": "username", "account_email_taken": "email"}
+_LINK = """insert into identity (provider, subject, account_id)
+    select %s, %s, id from written"""
 
 
 class Accounts:
@@ -48,8 +43,8 @@ class Accounts:
     ) -> None:
         """Use this database; statements write `events` and queue in `mail` what they cause."""
         self._database = database
-        self._mail = mail
         self._events = events
+        self._account_writer = AccountWriter(database, mail, events)
         # Given one id as an array, PostgreSQL plans the statement at each execution.
         self._one = Prepared(f"select {COLUMNS} from account where id = %s", "bigint")
         self._many = Prepared(
@@ -72,6 +67,7 @@ class Accounts:
         """Return the same accounts, with another actor of the events. Raises ValueError."""
         accounts = copy.copy(self)
         accounts._events = self._events.acting_as(actor)
+        accounts._account_writer = self._account_writer.with_events(accounts._events)
         return accounts
 
     async def get_many(self, ids: Iterable[int], deadline: float) -> dict[int, Account]:
@@ -115,7 +111,7 @@ class Accounts:
 
         `logged_in` sets its last login to now. The event is account.created. `mail` is the
         message that the statement queues, None for none. Raises Taken, with every field that is
-        taken, and Unstorable; ValueError for a column not in CHANGEABLE.
+        taken, IdentityTaken, and Unstorable; ValueError for a column not in CHANGEABLE.
         """
         check_columns(new.others)
         values = {
@@ -128,7 +124,7 @@ class Accounts:
             **new.others,
         }
         column, position = self._events.returning, self._events.position
-        rows = await self._write(
+        rows = await self._account_writer.write(
             f"""insert into account ({", ".join(values)}, username_folded, email_folded, id,
                     session_epoch, password, last_login{column})
                 values ({", ".join(map(placeholder, values))}, %s, %s, %s, %s, %s,
@@ -138,6 +134,7 @@ class Accounts:
             (*identity, hash, logged_in),
             (CREATED, NO_DATA),
             mail=mail,
+            effect=Effect(_LINK, new.identity) if new.identity else NO_EFFECT,
         )
         return Account(*rows[0]) if rows else None
 
@@ -163,7 +160,7 @@ class Accounts:
         """
         check_columns(changes)
         sets, parameters = assignments(changes, session_id if keeps_session else None)
-        rows = await self._write(
+        rows = await self._account_writer.write(
             f"""update account set {sets}, modified = now(){self._events.assignment}
                 where {ENTITLED} returning {COLUMNS}{self._events.returning}""",
             changes,
@@ -179,7 +176,7 @@ class Accounts:
 
         `mail` is the kind of message that the statement queues.
         """
-        rows = await self._run(
+        rows = await self._account_writer.run(
             f"""update account set last_login = now()
                 where id = %s and session_epoch = %s returning {COLUMNS}""",
             (account_id, epoch),
@@ -209,7 +206,7 @@ class Accounts:
         is returned.
         """
         kept = f", {KEPT}" if keeps_session else ""
-        rows = await self._run(
+        rows = await self._account_writer.run(
             f"""update account set session_epoch = {RAISED}{kept}{self._events.assignment}
                  where {ENTITLED}
                 returning session_epoch, id, username{self._events.returning}""",
@@ -224,7 +221,7 @@ class Accounts:
 
         The account must have this epoch or keep the session of this public id.
         """
-        rows = await self._run(
+        rows = await self._account_writer.run(
             f"""delete from account where {ENTITLED}
                 returning id, username{self._events.returning}""",
             (account_id, epoch, session_id),
@@ -232,65 +229,6 @@ class Accounts:
             returned="id",
         )
         return bool(rows)
-
-    async def _write(
-        self,
-        sql: str,
-        values: Mapping[str, Any],
-        parameters: Sequence[Any],
-        event: tuple[str, str],
-        own_id: int = 0,
-        mail: Mail | None = None,
-    ) -> list[Row]:
-        """Run a statement with these parameters: the values, the folded names, then the others.
-
-        `event` is the type and the data of its event. Raises Taken, Unstorable.
-        """
-        folded = {field: folded_name(field, values[field]) for field in NAMES if field in values}
-        for field, value in values.items():
-            if isinstance(value, str) and not is_valid_text(value):
-                raise Unstorable(field)
-        try:
-            return await self._run(
-                sql, (*values.values(), *folded.values(), *parameters), event, mail
-            )
-        except psycopg2.errors.UniqueViolation as error:
-            clash = _TAKEN[error.diag.constraint_name]
-            raise Taken(await self._taken(folded, own_id) | {clash}) from None
-
-    async def _run(
-        self,
-        sql: str,
-        parameters: Sequence[Any],
-        event: tuple[str, str] | None = None,
-        mail: Mail | None = None,
-        returned: str = RETURNED,
-    ) -> list[Row]:
-        """Run a statement, with its event and a message of the kind `mail`, if there are any.
-
-        It returns first what is `returned`, and what the event and the message need.
-        """
-        effects = []
-        if event and self._events.is_on:
-            insertion = self._events.insertion(event[0], "written", data=event[1])
-            effects.append(f"logged as ({insertion})")
-        if mail and self._mail:
-            effects.append(f"mailed as ({self._mail.insertion(mail, 'written')})")
-        if effects:
-            sql = f"with written as ({sql}), {', '.join(effects)} select {returned} from written"
-        rows = await self._database.rows(sql, parameters)
-        if mail and self._mail:
-            self._mail.wake()
-        return rows
-
-    async def _taken(self, folded: Mapping[str, str | None], own_id: int) -> frozenset[str]:
-        """Return every field that is taken. The error of the unique index names only one."""
-        row = await self._database.one(
-            """select exists (select from account where username_folded = %s and id <> %s),
-                      exists (select from account where email_folded = %s and id <> %s)""",
-            [part for field in NAMES for part in (folded.get(field), own_id)],
-        )
-        return frozenset(field for field, taken in zip(NAMES, row, strict=True) if taken)
 
     async def _fetch_details(self, ids: list[int], deadline: float) -> dict[int, Details]:
         rows = await self._database.rows(

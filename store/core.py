@@ -18,6 +18,8 @@ from store.event_writer import EventWriter
 from store.factor_transfer import FactorTransfer
 from store.fresh_sessions import FreshSessions
 from store.idempotency import IdempotencyKeys
+from store.identities import Identities
+from store.identity_links import IdentityLinks
 from store.images import Images
 from store.introspection import Introspection
 from store.jwt_sessions import JwtSessions
@@ -104,6 +106,7 @@ class Core:
     factors: SecondFactors
     factor_transfer: FactorTransfer
     passkeys: Passkeys
+    identities: Identities
     fresh_sessions: FreshSessions
     access: Access
     jwts: JwtSessions | None
@@ -151,6 +154,7 @@ async def open_core(
         one_time_tokens = OneTimeTokens(_keys(options))
         totp = TotpSecrets(_keys(options))
         factors = SecondFactors(database, totp, limits, notices, mail, options.events)
+        links = IdentityLinks(database, notices, mail, options.events)
         logins = Logins(
             accounts,
             sessions,
@@ -159,11 +163,13 @@ async def open_core(
             notices,
             factors,
             one_time_tokens,
+            links,
             observer,
             require_verified=options.require_verified_email,
         )
         access = Access(accounts, sessions, passwords, limits, notices, logins, observer)
         closing.callback(access.close)
+        identities = Identities(redis, accounts, access, logins, links, limits, observer)
         jwts = None
         if jwt_tokens:
             jwts = JwtSessions(
@@ -195,6 +201,7 @@ async def open_core(
             factors=factors,
             factor_transfer=FactorTransfer(database, totp, options.events),
             passkeys=passkeys,
+            identities=identities,
             fresh_sessions=FreshSessions(redis),
             access=access,
             jwts=jwts,

@@ -106,6 +106,36 @@ class TooManyPasskeys(AppError):
     code = "too_many_passkeys"
 
 
+class BadIdToken(AppError):
+    """The ID token of a provider is not accepted; the text says why."""
+
+    code = "invalid_id_token"
+
+
+class UnknownProvider(AppError):
+    """No OpenID provider of this name is configured."""
+
+    code = "unknown_provider"
+
+
+class AccountExists(AppError):
+    """An account has the address of an ID token, which alone must not log in to it."""
+
+    code = "account_exists"
+
+
+class IdentityTaken(AppError):
+    """The identity is linked to another account, or the account to another identity."""
+
+    code = "identity_taken"
+
+
+class LastWayIn(AppError):
+    """Without this identity, nobody could log in to the account."""
+
+    code = "last_way_in"
+
+
 class TokenProblem(enum.Enum):
     """Why a token is not accepted."""
 

@@ -57,6 +57,10 @@ def is_native(hash: str, rounds: int) -> bool:
     return hash.startswith(f"{NATIVE}$2b${rounds:02}$")
 
 
+UNUSABLE = "!"
+"""A hash that no password matches, as Django writes it."""
+
+
 def is_usable(hash: str) -> bool:
     """Return whether any password could match a hash. Django's `!` means that none does."""
     return not hash.startswith("!")

@@ -126,8 +126,8 @@ class Limits:
             self._hit(self._register, "register", client.network),
         )
 
-    async def log_in_by_passkey(self, client: Client) -> None:
-        """Count a login by passkey from this address."""
+    async def log_in_without_name(self, client: Client) -> None:
+        """Count a login by a passkey or an ID token from this address."""
         await self._hit(self._address, "logins", client.network)
 
     async def try_code(self, account_id: int) -> None:

@@ -168,7 +168,7 @@ class LinkEffects:
         )
         removal_notice = self._mail.insertion(FACTOR_OFF, f"changed where {_HAS_REMOVED}")
         removal = self._events.insertion(
-            FACTOR_REMOVED, f"changed where {_HAS_REMOVED}", data=ALL_FACTORS
+            FACTOR_REMOVED, f"changed where {_HAS_REMOVED_ANY}", data=ALL_FACTORS
         )
         row = await self._database.row(
             f"""with changed as (
@@ -202,9 +202,11 @@ _REMOVED = """totp_removed as (
         delete from passkey using changed where account_id = changed.id and is_new
         returning account_id),
     identity_removed as (
-        delete from identity using changed where account_id = changed.id and is_new)"""
+        delete from identity using changed where account_id = changed.id and is_new
+        returning account_id)"""
 _HAS_REMOVED = """exists (select from passkey_removed)
     or exists (select from totp_removed where confirmed_at is not null)"""
+_HAS_REMOVED_ANY = f"{_HAS_REMOVED} or exists (select from identity_removed)"
 
 
 def _account(row: Row | None) -> Account | None:

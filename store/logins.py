@@ -25,6 +25,8 @@ from store.errors import (
     WrongCode,
     WrongPassword,
 )
+from store.identity import Identity
+from store.identity_links import IdentityLinks
 from store.limits import Limits
 from store.notices import Notices
 from store.one_time_tokens import OneTimeTokens, Purpose
@@ -51,6 +53,7 @@ class Logins:
         notices: Notices,
         factors: SecondFactors,
         challenges: OneTimeTokens,
+        links: IdentityLinks,
         observer: Observer = UNOBSERVED,
         *,
         require_verified: bool = False,
@@ -66,8 +69,9 @@ class Logins:
         self._notices = notices
         self._factors = factors
         self._challenges = challenges
+        self._links = links
         self._observer = observer
-        self._require_verified = require_verified
+        self.require_verified = require_verified
 
     async def log_in(
         self,
@@ -85,7 +89,7 @@ class Logins:
         EmailNotVerified, Unstorable, Busy, RateLimited; if `login.factor` is `ask`,
         SecondFactorRequired and WrongCode.
         """
-        required = require_verified or self._require_verified
+        required = require_verified or self.require_verified
         with self._observer.login(specs[0].dialect):
             return await self._log_in(login, password, specs, client, require_verified=required)
 
@@ -136,9 +140,11 @@ class Logins:
         Raises ChallengeInvalid, WrongCode, Inactive, EmailNotVerified, Busy, RateLimited.
         """
         with self._observer.login(specs[0].dialect):
-            account = await self._account_of(challenge)
+            account, identity = await self._account_of(challenge)
             await self._factors.verify(account.id, code)
-            return await self._open(account, specs)
+            if identity:
+                await self._links.link(account, identity)
+            return account, await self.open(account, specs)
 
     async def log_in_as(
         self, account_id: int, specs: Sequence[SessionSpec]
@@ -151,22 +157,40 @@ class Logins:
             account = await self._accounts.get(account_id)
             if account is None:
                 raise BadCredentials
-            _require_allowed(account, require_verified=self._require_verified)
-            return await self._open(account, specs)
+            _require_allowed(account, require_verified=self.require_verified)
+            return account, await self.open(account, specs)
 
-    async def _open(
-        self, account: Account, specs: Sequence[SessionSpec]
-    ) -> tuple[Account, list[IssuedToken]]:
-        """Open sessions under the epoch that was read before; it must be the account's still."""
+    async def require_factor(
+        self, account_id: int, code: str, identity: Identity | None = None
+    ) -> Account:
+        """Return an account that may log in, after the code of its second factor, if it has one.
+
+        Raises SecondFactorRequired, whose challenge links the identity as well; WrongCode,
+        ChallengeInvalid, Inactive, EmailNotVerified, RateLimited.
+        """
+        found = await self._accounts.credentials_of(account_id)
+        if found is None:
+            raise ChallengeInvalid
+        _require_allowed(found.account, require_verified=self.require_verified)
+        if found.second_factor:
+            login = Login(code=code, factor="ask")
+            await self._verify_factor(login, found.account, NOBODY, identity)
+        return found.account
+
+    async def open(self, account: Account, specs: Sequence[SessionSpec]) -> list[IssuedToken]:
+        """Open sessions of a login under the epoch that was read with the account.
+
+        Raises ChallengeInvalid if it is not the account's any more; Busy.
+        """
         mail = await self._notices.for_login(account, specs)
         if not await self._accounts.record_login(account.id, account.epoch, mail):
             raise ChallengeInvalid
         try:
-            return account, await open_sessions(self._sessions, account, specs)
+            return await open_sessions(self._sessions, account, specs)
         except StaleEpoch:
             raise ChallengeInvalid from None
 
-    async def _account_of(self, challenge: str) -> Account:
+    async def _account_of(self, challenge: str) -> tuple[Account, Identity | None]:
         try:
             token = self._challenges.parse(challenge, Purpose.LOGIN)
             account = await self._accounts.get(token.account_id)
@@ -175,10 +199,13 @@ class Logins:
             raise ChallengeInvalid from None
         if account is None:
             raise ChallengeInvalid
-        _require_allowed(account, require_verified=self._require_verified)
-        return account
+        _require_allowed(account, require_verified=self.require_verified)
+        provider, _, subject = token.address.partition(" ")
+        return account, Identity(provider, subject) if provider else None
 
-    async def _verify_factor(self, login: Login, account: Account, client: Client) -> None:
+    async def _verify_factor(
+        self, login: Login, account: Account, client: Client, identity: Identity | None = None
+    ) -> None:
         """Verify the code of a login whose password is right.
 
         Where nothing can say that a code is missing or wrong, the login is refused, and counted, as
@@ -192,7 +219,8 @@ class Logins:
                 return
             methods = (await self._factors.factors_of(account.id)).methods
             expires = time.time() + CHALLENGE_SECONDS
-            challenge = self._challenges.make(Purpose.LOGIN, account, expires)
+            linked = " ".join(identity or ())
+            challenge = self._challenges.make(Purpose.LOGIN, account, expires, linked)
             raise SecondFactorRequired(methods, challenge)
         except (WrongCode, SecondFactorRequired, RateLimited):
             if login.factor == "ask":

@@ -14,6 +14,7 @@ from store.postgresql.database import Database, Row
 RESET = "reset"
 ACTIVATE, RENAME = "activate", "rename"
 FACTOR_ON, FACTOR_OFF, PASSKEY = "factor_on", "factor_off", "passkey"
+IDENTITY = "identity"
 KINDS = (
     "verify",
     "change",
@@ -26,10 +27,11 @@ KINDS = (
     FACTOR_ON,
     FACTOR_OFF,
     PASSKEY,
+    IDENTITY,
 )
 """Confirm an address; confirm a new one; the address was changed (to the old one); reset the
 password; the password was changed; a new device has logged in; activate an account; choose another
-username; the second factor was turned on, or off; a passkey was added."""
+username; the second factor was turned on, or off; a passkey was added; an identity was linked."""
 
 
 class DialectMail(NamedTuple):

@@ -3,7 +3,8 @@
 token = base64url(purpose ‖ account id ‖ expiry ‖ time of the request ‖ digest of the old address
                   ‖ new address ‖ MAC)
 
-Only a change of address fills the last three fields before the MAC. Nothing is stored. The MAC is a
+Only a change of address fills the last three fields before the MAC, and a login that links an
+identity the last one. Nothing is stored. The MAC is a
 HMAC-SHA256, cut to 16 bytes, under a key that is derived from a secret key. It covers the fields
 and what the account must still have when the token is used:
 
@@ -63,7 +64,9 @@ class OneTimeToken(NamedTuple):
     previous: bytes
     """A keyed digest of the address that a change replaces."""
     address: str
-    """The new address of a change; "" for other purposes."""
+    """The new address of a change; for a login, the identity that it links: provider and subject.
+
+    "" for other purposes."""
     mac: bytes
     signed: bytes
 
@@ -85,7 +88,8 @@ class OneTimeTokens:
     ) -> str:
         """Return a token for an account as it is now.
 
-        `address` is the new address of a change, `requested` when it was requested. Times are in
+        `address` is the new address of a change, or the identity that a login links; `requested` is
+        when a change was requested. Times are in
         seconds since 1970.
         """
         previous = _previous(self._keys[0], account) if purpose is Purpose.CHANGE else b""

@@ -177,7 +177,7 @@ class Passkeys:
         """
         self._require()
         if self._limits:
-            await self._limits.log_in_by_passkey(client)
+            await self._limits.log_in_without_name(client)
         try:
             challenge, credential_id = _challenge_of(credential), _bytes_of(credential.get("id"))
         except BadPasskey:

@@ -14,6 +14,7 @@ KINDS = (
     "factor_on",
     "factor_off",
     "passkey",
+    "identity",
 )
 OUTCOMES = (
     "sent",

@@ -59,6 +59,7 @@ LIBRARIES = {
     "hiredis": ["store.redis"],
     "idna": ["mail", "store"],
     "jinja2": ["mail.messages"],
+    "jwt": ["store.id_tokens"],
     "multipart": ["handlers.forms"],
     "opentelemetry": ["telemetry.store_spans", "telemetry.tracing"],
     "orjson": ["handlers", "telemetry.log"],

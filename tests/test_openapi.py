@@ -27,6 +27,7 @@ from store.errors import Busy, RateLimited, Unavailable
 from store.one_time_tokens import Purpose
 from tests.conftest import Server
 from tests.handlers.contract import EVERY_DIALECT
+from tests.openid_provider import OpenIdProvider
 from tests.soft_authenticator import SoftAuthenticator
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +44,13 @@ WITH_A_BODY = (RequestTimeout(), PayloadTooLarge(1))
 
 
 @pytest.fixture(scope="module")
-async def server(settings, tmp_path_factory) -> AsyncIterator[Server]:
+async def provider() -> AsyncIterator[OpenIdProvider]:
+    async with OpenIdProvider("google") as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+async def server(settings, provider, tmp_path_factory) -> AsyncIterator[Server]:
     """A server of every dialect that sends mail: some endpoints need it."""
     mail = f"file:{tmp_path_factory.mktemp('openapi')}"
     url = "https://app.example/{uid}/{token}"
@@ -59,6 +66,7 @@ async def server(settings, tmp_path_factory) -> AsyncIterator[Server]:
         mail_url=mail,
         public_url=ORIGIN,
         passkey_origins=(ORIGIN,),
+        oidc_providers=(provider.setting,),
     )
     async with Server(create_app(settings)) as server:
         yield server
@@ -308,8 +316,23 @@ async def passkeys(
     return {**example, "credential": authenticator.get(await core.passkeys.login_options())}, path
 
 
+ID_TOKENS = ("latchkey_oidc_login", "latchkey_link_identity", "latchkey_unlink_identity")
+"""What needs an ID token, or what one has linked."""
+
+
+async def id_tokens(client, operation_id: str, example: Any, provider: Any, token: str) -> Any:
+    """Return the example with a token of the provider; have it linked if it is to be unlinked."""
+    fields = provider.request()
+    if operation_id != "latchkey_unlink_identity":
+        return {**example, **fields}
+    core = client.server.app[CORE]
+    caller = await core.access.authenticate(token)
+    await core.identities.link(caller, (fields["provider"], fields["id_token"], fields["nonce"]))
+    return example
+
+
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
-async def test_examples(client, name: str, path: str, operation: Any):
+async def test_examples(client, provider, name: str, path: str, operation: Any):
     """What is asked as the example has it succeeds, and is answered as it is described."""
     document = DOCUMENTS[name]
     [method] = [method for each, method, op in operations(document) if op is operation]
@@ -338,6 +361,9 @@ async def test_examples(client, name: str, path: str, operation: Any):
         example = {**example, **await codes(client, operation["operationId"], tokens["Bearer"])}
     if operation["operationId"] in PASSKEYS:
         example, path = await passkeys(client, operation["operationId"], example, path, tokens)
+    if operation["operationId"] in ID_TOKENS:
+        token = tokens["Bearer"]
+        example = await id_tokens(client, operation["operationId"], example, provider, token)
     response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
     assert response.status in (200, 201, 202, 204), await response.read()
     check(document, operation, response.status, response.headers, await response.read())

@@ -13,6 +13,7 @@ import server
 from handlers.mounts import Mount
 from handlers.routes import NoOptions
 from settings import BadSetting, Settings, read_settings, setting_fields
+from store.identity import Provider
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789abcdef0123456789abcdef"
@@ -164,6 +165,26 @@ BAD = {
     "LOGIN_LIMIT": ["20", "20 per fortnight", "20 per 0 minutes", "20 per 1000000 years"],
     "ADDRESS_LIMIT": ["0 per hour", "٣ per hour", "1 per hour or so", "9" * 30 + " per hour"],
     "REGISTER_LIMIT": ["1/second; 5/minute", "-1 per hour"],
+    "OIDC_PROVIDERS": [
+        "google",
+        "google=",
+        "=https://accounts.google.com?client_id=x",
+        "Google=https://accounts.google.com?client_id=x",
+        "google=https://accounts.google.com",
+        "google=https://accounts.google.com?",
+        "google=https://accounts.google.com?client_id=",
+        "google=https://accounts.google.com?client_id=x&client_id=x",
+        "google=https://accounts.google.com?client_id=x&secret=y",
+        "google=http://accounts.google.com?client_id=x",
+        "google=accounts.google.com?client_id=x",
+        "google=https://?client_id=x",
+        "google=https://me@accounts.google.com?client_id=x",
+        "google=https://accounts.google.com:0?client_id=x",
+        "google=https://accounts.google.com:99999?client_id=x",
+        "google=https://accounts.google.com/#top?client_id=x",
+        "google=https://a.example?client_id=x google=https://b.example?client_id=x",
+        "a=https://a.example?client_id=x b=https://a.example?client_id=y",
+    ],
     "PASSKEY_ORIGINS": ["app.example", "http://app.example", "android:apk-key-hash:short", "*"],
     "PASSKEY_RP_ID": ["https://app.example", "127.0.0.1", "a b"],
     "CODE_LIMIT": ["10", "0 per hour"],
@@ -601,3 +622,20 @@ def test_the_time_of_the_move(text):
 def test_a_time_without_an_offset_is_no_time_of_the_move(text):
     with pytest.raises(BadSetting, match="JWT_MOVED_AT must be a time such as"):
         read_settings({"JWT_MOVED_AT": text})
+
+
+def test_providers_of_identities_are_read():
+    text = """
+      apple=https://appleid.apple.com?client_id=com.example.app&client_id=com.example.web
+      google=https://accounts.google.com?client_id=1234-abcd.apps.googleusercontent.com
+      work=https://login.example.com/?client_id=a%26b
+      local=http://127.0.0.1:8080/realms/x?client_id=mobile
+    """
+    assert read_settings({"OIDC_PROVIDERS": text}).oidc_providers == (
+        Provider("apple", "https://appleid.apple.com", ("com.example.app", "com.example.web")),
+        Provider(
+            "google", "https://accounts.google.com", ("1234-abcd.apps.googleusercontent.com",)
+        ),
+        Provider("work", "https://login.example.com/", ("a&b",)),
+        Provider("local", "http://127.0.0.1:8080/realms/x", ("mobile",)),
+    )

@@ -33,4 +33,4 @@ create table if not exists identity (
     created     timestamptz not null default now(),
     primary key (provider, subject)
 );
-create index if not exists identity_account on identity (account_id);
+create unique index if not exists identity_account on identity (account_id, provider);

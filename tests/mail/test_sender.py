@@ -28,7 +28,7 @@ from tests.pages import free_port
 from tests.program import wait_for_async
 
 ANYWHERE = "0.0.0.0"  # noqa: S104  # leads to this machine, and is no loopback address by its name
-NO_LINK = ("changed", "password", "device", "factor_on", "factor_off", "passkey")
+NO_LINK = ("changed", "password", "device", "factor_on", "factor_off", "passkey", "identity")
 REQUESTED = ("reset", "rename")
 DIALECTS_OWN = ("activate", "rename")
 

@@ -24,7 +24,10 @@ from store.errors import (
     Unavailable,
     Unstorable,
 )
+from store.event_writer import EventWriter
+from store.identity_links import IdentityLinks
 from store.imported_tokens import Imported, digest_of
+from store.logins import Logins
 from store.notices import Notices
 from store.redis.client import Redis
 from store.session_record import REVOKED, SessionSpec, parse, set_key
@@ -522,7 +525,11 @@ async def dead_access(core) -> Access:
     client = redis.asyncio.Redis(unix_socket_path="/nonexistent", retry=None)
     lifetimes = {"token": 100, "fresh": 100, "access": 100, "refresh": 100}
     sessions = Sessions(Redis(client, core.redis.timeout), core.tokens, lifetimes, 10)
-    return Access(core.accounts, sessions, core.passwords, None, Notices(sessions, core.mail))
+    notices = Notices(sessions, core.mail)
+    links = IdentityLinks(core.database, notices, core.mail, EventWriter())
+    both = core.factors, core.one_time_tokens
+    logins = Logins(core.accounts, sessions, core.passwords, None, notices, *both, links)
+    return Access(core.accounts, sessions, core.passwords, None, notices, logins)
 
 
 async def test_an_unavailable_redis_leaves_no_account_behind(dead_access, database):

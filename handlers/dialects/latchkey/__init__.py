@@ -5,11 +5,11 @@ stable code. A field that is null counts as absent, except in PATCH /v1/account;
 errors.
 """
 
-from handlers.dialects.latchkey import accounts, email, factors, passkeys, sessions
+from handlers.dialects.latchkey import accounts, email, factors, identities, passkeys, sessions
 from handlers.dialects.latchkey.problems import render_error
 from handlers.dialects.latchkey.routes import routes
 from handlers.routes import Dialect
 
-__all__ = ["DIALECT", "accounts", "email", "factors", "passkeys"]
+__all__ = ["DIALECT", "accounts", "email", "factors", "identities", "passkeys"]
 
 DIALECT = Dialect("latchkey", render_error, routes.endpoints, session_specs=[sessions.SPEC])

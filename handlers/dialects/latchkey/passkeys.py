@@ -49,7 +49,7 @@ async def confirm_session(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/v1/account/passkeys/options")
 async def registration_options(request: web.Request, caller: Caller) -> Response:
     """POST /v1/account/passkeys/options: return the options of `navigator.credentials.create`."""
-    await _require_fresh(request, caller)
+    await require_fresh(request, caller)
     return json_response(await request.app[PASSKEYS].registration_options(caller))
 
 
@@ -62,7 +62,7 @@ async def add_passkey(request: web.Request, caller: Caller) -> Response:
     if not isinstance(credential, dict):
         errors.append(FieldError("credential", "required", REQUIRED))
     raise_errors(errors)
-    await _require_fresh(request, caller)
+    await require_fresh(request, caller)
     passkey = await request.app[PASSKEYS].register(caller, str(name), credential or {})
     return json_response(passkey_shape(passkey), 201)
 
@@ -70,7 +70,7 @@ async def add_passkey(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/v1/account/passkeys/{id}", methods=DELETE)
 async def remove_passkey(request: web.Request, caller: Caller) -> Response:
     """DELETE /v1/account/passkeys/<id>: remove a passkey."""
-    await _require_fresh(request, caller)
+    await require_fresh(request, caller)
     if not await request.app[PASSKEYS].remove(caller, request.match_info["id"]):
         raise NotFound
     return no_content()
@@ -99,7 +99,8 @@ async def log_in_by_passkey(request: web.Request) -> Response:
     return json_response(await login_shape(request, account, spec, issued), 201)
 
 
-async def _require_fresh(request: web.Request, caller: Caller) -> None:
+async def require_fresh(request: web.Request, caller: Caller) -> None:
+    """Raise FreshLoginRequired unless the caller's session is fresh."""
     if not await request.app[FRESH_SESSIONS].is_fresh(caller.session):
         raise FreshLoginRequired
 
