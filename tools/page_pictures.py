@@ -1,6 +1,6 @@
-"""Take the pictures of docs/pages.md: `make page-pictures`, after a change in ui/.
+"""Take the pictures of the pages for the documentation: `make page-pictures`, after a change in ui/.
 
-A server with embedded stores in a temporary directory serves the account page to Chromium.
+A server with embedded stores in a temporary directory serves the pages to Chromium.
 """
 
 import io
@@ -58,7 +58,10 @@ def serving(**settings: str) -> Iterator[str]:
             server.communicate()
 
 
-def _open(browser: "Browser", url: str, size: str, scheme: str, locale: str = "en-US") -> "Page":
+def open_page(
+    browser: "Browser", url: str, size: str, scheme: str, locale: str = "en-US"
+) -> "Page":
+    """Open an address in a window of this size and mode."""
     width, height = SIZES[size]
     page = browser.new_page(
         viewport={"width": width, "height": height},
@@ -72,7 +75,8 @@ def _open(browser: "Browser", url: str, size: str, scheme: str, locale: str = "e
     return page
 
 
-def _take(page: "Page", name: str) -> None:
+def take(page: "Page", name: str) -> None:
+    """Take a picture of a page."""
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
     with Image.open(io.BytesIO(page.screenshot())) as image:
@@ -106,51 +110,53 @@ def _sign_up(page: "Page", name: str) -> None:
 
 
 def _signed_out(browser: "Browser", url: str) -> None:
-    page = _open(browser, url, "desktop", "light")
-    _take(page, "sign-in")
-    page = _open(browser, f"{url}#sign-up", "phone", "dark")
+    page = open_page(browser, url, "desktop", "light")
+    take(page, "sign-in")
+    page = open_page(browser, f"{url}#sign-up", "phone", "dark")
     page.get_by_label("E-mail").fill("mika@example.com")
     page.get_by_label("Password", exact=True).fill("mika")
     page.get_by_role("button", name="Create the account").click()
     page.get_by_role("alert").wait_for()
-    _take(page, "sign-up")
-    page = _open(browser, url, "phone", "light", "de-DE")
-    _take(page, "german")
+    take(page, "sign-up")
+    page = open_page(browser, url, "phone", "light", "de-DE")
+    take(page, "german")
 
 
 def _signed_in(browser: "Browser", url: str) -> None:
-    page = _open(browser, url, "desktop", "light")
+    page = open_page(browser, url, "desktop", "light")
     _sign_up(page, "mika")
-    _take(page, "profile")
+    take(page, "profile")
     page.get_by_role("link", name="Devices").click()
     page.locator(".rows li").first.wait_for()
-    _take(page, "devices")
-    page = _open(browser, url, "phone", "light")
+    take(page, "devices")
+    page = open_page(browser, url, "phone", "light")
     _sign_up(page, "noor")
     page.get_by_role("button", name="Change the picture").click()
     page.locator("dialog img").last.wait_for()
-    _take(page, "gallery")
+    take(page, "gallery")
     page.locator("dialog input[type=file]").set_input_files(PHOTO)
     page.get_by_label("Zoom").fill("1.5")
-    _take(page, "crop")
-    page = _open(browser, url, "desktop", "dark")
+    take(page, "crop")
+    page = open_page(browser, url, "desktop", "dark")
     _sign_up(page, "sam")
     page.get_by_role("link", name="Security").click()
     page.get_by_role("heading", name="Security").wait_for()
-    _take(page, "security")
-    page = _open(browser, url, "phone", "dark")
+    take(page, "security")
+    page = open_page(browser, url, "phone", "dark")
     _sign_up(page, "kim")
     page.get_by_role("link", name="Security").click()
     page.get_by_role("button", name="Set up").click()
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_label("Code").wait_for()
-    _take(page, "second-factor")
+    take(page, "second-factor")
 
 
 def main() -> None:
     """Take all pictures."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # only this command needs it
+
+    from tools import admin_pictures  # noqa: PLC0415  # it uses this module
 
     program = shutil.which("chromium")
     if not program:
@@ -162,7 +168,8 @@ def main() -> None:
             _signed_out(browser, url)
             _signed_in(browser, url)
         with serving(**BRANDING) as url:
-            _take(_open(browser, url, "desktop", "light"), "branding")
+            take(open_page(browser, url, "desktop", "light"), "branding")
+        admin_pictures.take_all(browser)
         browser.close()
 
 

@@ -126,7 +126,8 @@ function row(event, isNamed) {
   const { id, username } = event.account;
   const name = username ?? `#${id}`;
   const isDeleted = event.type === "account.deleted";
-  const fields = (event.data.fields ?? []).join(", ");
+  const fields = event.data.fields ?? [];
+  const isListed = event.type === "account.changed" || fields.length > 1; // not what the type says
   return element(
     "li",
     {},
@@ -139,7 +140,7 @@ function row(event, isNamed) {
         element("strong", {}, t(`admin.event.${event.type}`)),
         isNamed && [" ", isDeleted ? name : element("a", { href: `#account/${id}` }, name)],
       ),
-      element("p", { class: "hint" }, [actor(event.actor), fields].filter(Boolean).join(" · ")),
+      element("p", { class: "hint" }, [actor(event.actor), isListed && fields.join(", ")].filter(Boolean).join(" · ")),
     ),
     element("time", { class: "hint", datetime: event.time }, timeText(event.time)),
   );
