@@ -1,6 +1,7 @@
-"""Take the pictures of the pages for the documentation: `make page-pictures`, after a change in ui/.
+"""Take the pictures of docs/pages.md and docs/admin.md: `make page-pictures`.
 
 A server with embedded stores in a temporary directory serves the pages to Chromium.
+Run it after a change in ui/.
 """
 
 import io
@@ -33,6 +34,39 @@ BRANDING = {
 }
 
 
+TRAFFIC_SECONDS = 60
+NAMES = ["mika", "ada", "kim", "lena", "noor", "omar", "ravi", "sven", "tuva", "zoe"]
+
+_REGISTER = """async ([names, password]) => {
+    const base = "../latchkey/v1/";
+    const send = (path, body, token, method = "POST") => fetch(base + path, {method,
+        headers: {"Content-Type": "application/json", Authorization: `Bearer ${token}`},
+        body: JSON.stringify(body)}).then((response) => response.json());
+    for (const [place, username] of names.entries()) {
+        const {token} = await send("accounts", {username, email: `${username}@example.com`,
+            password, device: "Firefox, Linux"});
+        await send("account/picture", {gallery: place + 1}, token, "PUT");
+        await send("sessions", {login: username, password, device: "Phone"});
+    }
+}"""
+_USE = """async ([names, password, seconds]) => {
+    const base = "../latchkey/v1/";
+    const headers = {"Content-Type": "application/json"};
+    const until = Date.now() + seconds * 1000;
+    for (let turn = 0; Date.now() < until; turn += 1) {
+        for (let count = 0; count < 6 + 5 * Math.sin(turn / 12); count += 1) {
+            await (await fetch(base + "gallery")).text();
+        }
+        if (turn % 9 === 0) {
+            const body = {login: names[turn % names.length], password, device: "Phone"};
+            await (await fetch(base + "sessions",
+                {method: "POST", headers, body: JSON.stringify(body)})).text();
+        }
+        await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+}"""
+
+
 @contextmanager
 def serving(**settings: str) -> Iterator[str]:
     """Run a server; give the address of its account page."""
@@ -58,9 +92,7 @@ def serving(**settings: str) -> Iterator[str]:
             server.communicate()
 
 
-def open_page(
-    browser: "Browser", url: str, size: str, scheme: str, locale: str = "en-US"
-) -> "Page":
+def _open(browser: "Browser", url: str, size: str, scheme: str, locale: str = "en-US") -> "Page":
     """Open an address in a window of this size and mode."""
     width, height = SIZES[size]
     page = browser.new_page(
@@ -75,7 +107,7 @@ def open_page(
     return page
 
 
-def take(page: "Page", name: str) -> None:
+def _take(page: "Page", name: str) -> None:
     """Take a picture of a page."""
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
@@ -110,53 +142,125 @@ def _sign_up(page: "Page", name: str) -> None:
 
 
 def _signed_out(browser: "Browser", url: str) -> None:
-    page = open_page(browser, url, "desktop", "light")
-    take(page, "sign-in")
-    page = open_page(browser, f"{url}#sign-up", "phone", "dark")
+    page = _open(browser, url, "desktop", "light")
+    _take(page, "sign-in")
+    page = _open(browser, f"{url}#sign-up", "phone", "dark")
     page.get_by_label("E-mail").fill("mika@example.com")
     page.get_by_label("Password", exact=True).fill("mika")
     page.get_by_role("button", name="Create the account").click()
     page.get_by_role("alert").wait_for()
-    take(page, "sign-up")
-    page = open_page(browser, url, "phone", "light", "de-DE")
-    take(page, "german")
+    _take(page, "sign-up")
+    page = _open(browser, url, "phone", "light", "de-DE")
+    _take(page, "german")
 
 
 def _signed_in(browser: "Browser", url: str) -> None:
-    page = open_page(browser, url, "desktop", "light")
+    page = _open(browser, url, "desktop", "light")
     _sign_up(page, "mika")
-    take(page, "profile")
+    _take(page, "profile")
     page.get_by_role("link", name="Devices").click()
     page.locator(".rows li").first.wait_for()
-    take(page, "devices")
-    page = open_page(browser, url, "phone", "light")
+    _take(page, "devices")
+    page = _open(browser, url, "phone", "light")
     _sign_up(page, "noor")
     page.get_by_role("button", name="Change the picture").click()
     page.locator("dialog img").last.wait_for()
-    take(page, "gallery")
+    _take(page, "gallery")
     page.locator("dialog input[type=file]").set_input_files(PHOTO)
     page.get_by_label("Zoom").fill("1.5")
-    take(page, "crop")
-    page = open_page(browser, url, "desktop", "dark")
+    _take(page, "crop")
+    page = _open(browser, url, "desktop", "dark")
     _sign_up(page, "sam")
     page.get_by_role("link", name="Security").click()
     page.get_by_role("heading", name="Security").wait_for()
-    take(page, "security")
-    page = open_page(browser, url, "phone", "dark")
+    _take(page, "security")
+    page = _open(browser, url, "phone", "dark")
     _sign_up(page, "kim")
     page.get_by_role("link", name="Security").click()
     page.get_by_role("button", name="Set up").click()
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_label("Code").wait_for()
-    take(page, "second-factor")
+    _take(page, "second-factor")
+
+
+def _administration(browser: "Browser") -> None:
+    """Take the pictures of the admin page, of a server with ten accounts and an administrator."""
+    with tempfile.TemporaryDirectory(prefix="latchkey-", ignore_cleanup_errors=True) as directory:
+        settings = {"DATA_DIR": str(Path(directory) / "data"), "EVENTS": "on", "RATE_LIMITS": "off"}
+        with serving(**settings) as url:
+            subprocess.run(
+                [sys.executable, "server.py", "account", "create", "--superuser", "username=admin"],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], **settings},
+                input=f"{PASSWORD}\n",
+                text=True,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            _take_administration(browser, f"{url}admin")
+
+
+def _take_administration(browser: "Browser", url: str) -> None:
+    page = _open(browser, url, "desktop", "light")
+    page.evaluate(_REGISTER, [NAMES, PASSWORD])
+    _sign_in_as_admin(page)
+    page.goto(f"{url}#account/4")
+    page.get_by_role("button", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    page.get_by_role("button", name="Enable").wait_for()
+    page.goto(f"{url}#accounts")
+    page.locator("tbody img").last.wait_for()
+    _take(page, "admin-accounts")
+    page.goto(f"{url}#account/3")
+    page.get_by_role("button", name="Disable").wait_for()
+    _take(page, "admin-account")
+    page.goto(f"{url}#events")
+    page.get_by_text("by the administrator admin").wait_for()
+    _take(page, "admin-events")
+    _take_on_a_phone(browser, url)
+    page = _open(browser, url, "desktop", "dark")
+    _sign_in_as_admin(page)
+    page.goto(f"{url}#live")
+    page.evaluate(_USE, [NAMES, PASSWORD, TRAFFIC_SECONDS])
+    _take(page, "admin-live")
+
+
+def _take_on_a_phone(browser: "Browser", url: str) -> None:
+    page = _open(browser, url, "phone", "dark")
+    _sign_in_as_admin(page)
+    page.locator("tbody img").last.wait_for()
+    _take(page, "admin-phone")
+    page = _open(browser, url, "phone", "light")
+    _sign_in_as_admin(page)
+    page.goto(f"{url}#account/3")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_label("Type ada to confirm").fill("ad")
+    page.get_by_role("button", name="Delete the account").click()
+    page.get_by_text("This is not ada.").wait_for()
+    _take(page, "admin-delete")
+    page = _open(browser, url, "phone", "light", "de-DE")
+    _sign_in_as_admin(page, "E-Mail oder Benutzername", "Passwort", "Anmelden")
+    page.goto(f"{url}#gallery")
+    page.locator(".pictures img").last.wait_for()
+    _take(page, "admin-german")
+
+
+def _sign_in_as_admin(
+    page: "Page",
+    login: str = "E-mail or username",
+    password: str = "Password",  # noqa: S107  # the label
+    action: str = "Sign in",
+) -> None:
+    page.get_by_label(login).fill("admin")
+    page.get_by_label(password, exact=True).fill(PASSWORD)
+    page.get_by_role("button", name=action).click()
+    page.locator("table").wait_for()
 
 
 def main() -> None:
     """Take all pictures."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # only this command needs it
-
-    from tools import admin_pictures  # noqa: PLC0415  # it uses this module
 
     program = shutil.which("chromium")
     if not program:
@@ -168,8 +272,8 @@ def main() -> None:
             _signed_out(browser, url)
             _signed_in(browser, url)
         with serving(**BRANDING) as url:
-            take(open_page(browser, url, "desktop", "light"), "branding")
-        admin_pictures.take_all(browser)
+            _take(_open(browser, url, "desktop", "light"), "branding")
+        _administration(browser)
         browser.close()
 
 

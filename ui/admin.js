@@ -8,7 +8,7 @@ import { gallery } from "./admin-gallery.js";
 import { live } from "./admin-live.js";
 import { send } from "./api.js";
 import { button, element } from "./elements.js";
-import { field, form } from "./forms.js";
+import { codeField, field, form } from "./forms.js";
 import { say, showFailure, showView, startPage } from "./frame.js";
 import { errorText, t, useTexts } from "./language.js";
 import { currentToken, deviceName, forgetToken, keepToken, nameToken, onSessionChange, sendSigned } from "./session.js";
@@ -74,10 +74,7 @@ async function render({ focus } = {}) {
 }
 
 function signIn() {
-  const code = field("code", t("admin.code"), {
-    autocomplete: "one-time-code",
-    spellcheck: "false",
-  });
+  const code = codeField();
   code.box.hidden = true; // until the server asks for it
   const signing = form({
     name: "sign-in",
@@ -103,7 +100,7 @@ function signIn() {
       } else if (result.code === "second_factor_required" && code.box.hidden) {
         code.box.hidden = false;
         code.input.focus();
-        tellHere(t("error.second_factor_required"));
+        tellHere(t("code.text"));
         return undefined;
       }
       return result;

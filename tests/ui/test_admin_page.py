@@ -605,14 +605,14 @@ async def test_a_second_factor(office: Office, browser: Browser):
     async with post("/v1/account/totp/confirm", json=first, headers=headers) as response:
         assert response.status == 200
     async with visit(browser, office.url(), troubles=2) as page:
-        code = page.get_by_label("Code of your second factor")
+        code = page.get_by_label("Code", exact=True)
         await expect(code).to_be_hidden()
         await sign_in(page)
         await expect(code).to_be_focused()
         await check_access(page)
         await code.fill("000000")
         await code.press("Enter")
-        await expect(page.get_by_text("This code is wrong, or was used already.")).to_be_visible()
+        await expect(page.get_by_text("This code is wrong, or was used before.")).to_be_visible()
         await code.fill(secret.generate_otp(step))
         await code.press("Enter")
         await heading(page, "Accounts")
