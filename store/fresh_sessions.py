@@ -2,8 +2,8 @@
 
 fresh:<sid>            string "1": the session was confirmed. It expires when that is too long ago.
 
-Only sessions that no later login returns count as fresh when they were opened: of others, `opened`
-is the time of the first login.
+Only the sessions of latchkey count as fresh when they were opened. Most other sessions are returned
+by later logins, and some mounts ask for no second factor.
 """
 
 import time
@@ -12,7 +12,7 @@ from store.redis.client import Redis
 from store.session_record import Session
 
 SECONDS = 600
-_OPENED_BY_EACH_LOGIN = frozenset({"device", "fixed"})
+_KIND = "device"
 
 
 class FreshSessions:
@@ -27,7 +27,7 @@ class FreshSessions:
 
     async def is_fresh(self, session: Session) -> bool:
         """Return whether a session is fresh."""
-        if session.kind in _OPENED_BY_EACH_LOGIN and time.time() - session.opened < SECONDS:
+        if session.kind == _KIND and time.time() - session.opened < SECONDS:
             return True
         return bool(await self._redis.execute(self._redis.client.exists(_key(session))))
 

@@ -1,7 +1,7 @@
 // Requests of the admin page, and the password that some of them require.
 
 import { confirmDialog } from "./dialogs.js";
-import { accountName, field } from "./forms.js";
+import { accountName, codeField, field } from "./forms.js";
 import { t } from "./language.js";
 import { sendSigned } from "./session.js";
 
@@ -35,8 +35,24 @@ export async function sendFresh(...request) {
   return (await confirmSession()) ? sendAdmin(...request) : { ok: false, code: "cancelled" };
 }
 
-// Ask for the password, which makes the session fresh again. Return whether it is.
+// Return a field for a code of the second factor, which is hidden until the server asks for it, and
+// a function that shows it if the result of a request does.
+export function hiddenCodeField() {
+  const code = codeField();
+  code.box.hidden = true;
+  const isAsked = (result) => {
+    if (result.code !== "second_factor_required" || !code.box.hidden) return false;
+    code.box.hidden = false;
+    code.input.focus();
+    return true;
+  };
+  return [code, isAsked];
+}
+
+// Ask for the password, and a code if the account has a second factor: both make the session fresh
+// again. Return whether it is.
 function confirmSession() {
+  const [code, isAsked] = hiddenCodeField();
   const password = field("password", t("field.password"), {
     type: "password",
     autocomplete: "current-password",
@@ -45,12 +61,16 @@ function confirmSession() {
     confirmDialog({
       title: t("admin.again.title"),
       text: t("admin.again.text", { name: administrator.username ?? administrator.email }),
-      fields: [accountName(administrator), password],
+      fields: [accountName(administrator), password, code],
       action: t("admin.again.action"),
       closed: () => resolve(false),
-      act: async (values) => {
-        const content = { password: values.password };
+      act: async (values, { say }) => {
+        const content = { password: values.password, code: values.code.trim() || null };
         const result = await sendSigned("POST", "sessions/current/confirm", content);
+        if (isAsked(result)) {
+          say(t("code.text"));
+          return undefined;
+        }
         if (result.ok) resolve(true);
         return result;
       },

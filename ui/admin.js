@@ -2,13 +2,13 @@
 
 import { account as accountView } from "./admin-account.js";
 import { accounts } from "./admin-accounts.js";
-import { onRightsLost, sendAdmin, setAdministrator } from "./admin-api.js";
+import { hiddenCodeField, onRightsLost, sendAdmin, setAdministrator } from "./admin-api.js";
 import { events } from "./admin-events.js";
 import { gallery } from "./admin-gallery.js";
 import { live } from "./admin-live.js";
 import { send } from "./api.js";
 import { button, element } from "./elements.js";
-import { codeField, field, form } from "./forms.js";
+import { field, form } from "./forms.js";
 import { say, showFailure, showView, startPage } from "./frame.js";
 import { errorText, t, useTexts } from "./language.js";
 import { currentToken, deviceName, forgetToken, keepToken, nameToken, onSessionChange, sendSigned } from "./session.js";
@@ -74,8 +74,7 @@ async function render({ focus } = {}) {
 }
 
 function signIn() {
-  const code = codeField();
-  code.box.hidden = true; // until the server asks for it
+  const [code, isAsked] = hiddenCodeField();
   const signing = form({
     name: "sign-in",
     fields: [
@@ -97,9 +96,7 @@ function signIn() {
       if (result.ok) {
         keepToken(result.token, false);
         await render();
-      } else if (result.code === "second_factor_required" && code.box.hidden) {
-        code.box.hidden = false;
-        code.input.focus();
+      } else if (isAsked(result)) {
         tellHere(t("code.text"));
         return undefined;
       }

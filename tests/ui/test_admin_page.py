@@ -604,7 +604,7 @@ async def test_a_second_factor(office: Office, browser: Browser):
     first = {"code": secret.generate_otp(step - 1)}
     async with post("/v1/account/totp/confirm", json=first, headers=headers) as response:
         assert response.status == 200
-    async with visit(browser, office.url(), troubles=2) as page:
+    async with visit(browser, office.url(), troubles=4) as page:
         code = page.get_by_label("Code", exact=True)
         await expect(code).to_be_hidden()
         await sign_in(page)
@@ -616,6 +616,17 @@ async def test_a_second_factor(office: Office, browser: Browser):
         await code.fill(secret.generate_otp(step))
         await code.press("Enter")
         await heading(page, "Accounts")
+        office.make_older()
+        await page.get_by_role("link", name="mika").click()
+        await button(page, "Disable").click()
+        await button(page.get_by_role("dialog", name="Disable mika?"), "Disable").click()
+        await enter_again(page)
+        again = page.get_by_role("dialog", name="Enter your password")
+        await expect(again.get_by_label("Code", exact=True)).to_be_focused()
+        await check_access(page)
+        await page.keyboard.type(secret.generate_otp(step + 1))
+        await button(again, "Continue").click()
+        await says(page, "mika is disabled, and signed out everywhere.")
 
 
 async def test_rights_that_end_while_the_page_is_open(office: Office):

@@ -25,6 +25,7 @@ from handlers.json_fields import (
 from handlers.problems import REQUIRED, FieldError
 from handlers.proxies import client_of
 from store.authentication import Caller
+from store.errors import SecondFactorRequired
 from store.passkeys import Passkey
 
 NAME = Text("name", 64, check=is_shown)
@@ -36,11 +37,14 @@ CODE = Text("code", 64, required=False, may_be_empty=True)
 async def confirm_session(request: web.Request, caller: Caller) -> Response:
     """POST /v1/sessions/current/confirm: have this session count as fresh, for ten minutes."""
     password, code = await read_fields(request, PASSWORD, CODE)
+    factors = await request.app[FACTORS].factors_of(caller.account.id)
+    if factors.totp and not code:
+        raise SecondFactorRequired(factors.methods)
     if not password and not code:
         raise_errors([FieldError("password", "required", REQUIRED)])
     if password:
         await request.app[ACCESS].verify_password(caller, password, client_of(request))
-    else:
+    if factors.totp or not password:
         await request.app[FACTORS].verify(caller.account.id, code)
     await request.app[FRESH_SESSIONS].confirm(caller.session)
     return no_content()

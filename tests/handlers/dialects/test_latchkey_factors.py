@@ -280,6 +280,47 @@ async def event_types(ada: Enrolled) -> list[str]:
     return [event.type for event in events]
 
 
+OPTIONS = "/v1/account/passkeys/options"
+
+
+async def test_a_password_alone_confirms_no_session_of_an_account_with_a_factor(ada):
+    """Else a stolen session and a password could add a passkey, which replaces both factors."""
+    path = "/v1/sessions/current/confirm"
+    status, told = await ada.post(path, password=PASSWORD)
+    assert (status, told["code"], told["methods"]) == (
+        401,
+        "second_factor_required",
+        ["totp", "recovery"],
+    )
+    assert "challenge" not in told
+    token = bearer()
+    await ada.play(
+        problem(
+            f"POST {path}", {"password": "x", "code": ada.code()}, "wrong_password", headers=token
+        ),
+        problem(
+            f"POST {path}", {"password": PASSWORD, "code": "000000"}, "wrong_code", headers=token
+        ),
+        Row(f"POST {path}", {"password": PASSWORD, "code": ada.code()}, 204, None, token),
+        Row(f"POST {path}", {"code": ada.recovery_codes[0]}, 204, None, token),
+    )
+
+
+async def test_a_login_without_a_code_makes_no_fresh_session(settings, aiohttp_client, clean):
+    settings = replace(mounted(settings, "exempt"), passkey_origins=("https://app.example",))
+    ada = await enrol(await aiohttp_client(create_app(settings)))
+    assert (await ada.post(OPTIONS))[0] == 200
+    for path, field, scheme in (
+        ("/knox/login", "token", "Token"),
+        ("/simplejwt/api/token", "access", "Bearer"),
+        ("/kust/auth/token/login", "auth_token", "Token"),
+    ):
+        status, told = await ada.post(path, **NAMED)
+        assert status == 200
+        ada.headers = {"Authorization": f"{scheme} {told[field]}"}
+        assert (await ada.post(OPTIONS))[1]["code"] == "fresh_login_required"
+
+
 async def test_no_secret_is_in_the_response_of_another_request(ada):
     shown = await (await ada.client.get("/v1/account/factors", headers=ada.headers)).text()
     assert ada.secret not in shown
