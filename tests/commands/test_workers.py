@@ -80,6 +80,11 @@ class Reader(threading.Thread):
         self.join()
 
 
+def test_the_first_administrator_is_offered_once(server: Program):
+    assert server.out.count("no account is an administrator; create one with `") == 1
+    assert server.out.count(f"administer accounts at http://127.0.0.1:{server.port}/ui/admin") == 1
+
+
 def test_workers_are_replaced_under_load_and_no_request_is_lost(server: Program):
     """SIGHUP: every connection ends behind an answer, and the next one meets a new worker."""
     old = both_serve(server)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app import create_app
+from app import CORE, create_app
 from handlers.admin import PREFIX, routes
 from tests.handlers.admin.people import MIKA, PASSWORD, ROOT
 from tests.handlers.internal.keys import KEYS, Scope
@@ -222,6 +222,15 @@ async def test_a_superuser_can_be_made_and_demoted_by_another(office):
     demotion = {"is_superuser": False}
     assert await office.code("PATCH", f"/accounts/{ROOT}", demotion, token=other) is None
     assert await office.code("GET", "/accounts") == "superuser_required"
+
+
+async def test_whether_there_is_an_administrator(office):
+    directory = office.client.app[CORE].directory
+    assert await directory.has_superuser()
+    office.sql("update account set is_active = false where id = 1")
+    assert not await directory.has_superuser()
+    office.sql("update account set is_active = true, is_superuser = false where id = 1")
+    assert not await directory.has_superuser()
 
 
 async def test_no_cookie_and_no_query_authenticates(office):
