@@ -7,6 +7,7 @@ import pytest
 
 from app import create_app
 from handlers.internal.service_keys import parse_service_keys
+from handlers.mounts import Mount
 from settings import Settings
 from tests.handlers.admin.people import Office
 from tests.handlers.internal.keys import TEXT
@@ -24,6 +25,7 @@ def admin_settings(settings: Settings, tmp_path_factory: pytest.TempPathFactory)
         mail_url=f"file:{mail}",
         public_url="https://accounts.example",
         service_keys=keys,
+        dialects={**settings.dialects, "simplejwt": Mount("/jwt")},
     )
 
 

@@ -66,8 +66,13 @@ async def tokens(office):
     )
     response = await office.client.post("/fardel/api/auth/login", json=fardel)
     pair = await response.json()
-    found["JWT"] = pair["access_token"], "superuser_required"
+    found["fresh token of another dialect"] = pair["access_token"], "superuser_required"
     found["refresh token"] = pair["refresh_token"], "token_unknown"
+    response = await office.client.post("/simplejwt/api/token", json=login)
+    pair = await response.json()
+    assert pair["access"].count(".") == 2
+    found["JWT"] = pair["access"], "superuser_required"
+    found["JWT that refreshes"] = pair["refresh"], "token_unknown"
     for name in ("staff", "disabled", "gone", "ended"):
         await office.register(name)
     office.sql("update account set is_staff = true, is_admin = true where username = 'staff'")
