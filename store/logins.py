@@ -212,8 +212,8 @@ class Logins:
         for a wrong password: nobody learns that the password was right.
         """
         try:
-            if login.factor == "forbid":
-                raise WrongCode
+            if login.factor != "ask" and (login.factor == "forbid" or not login.code):
+                raise WrongCode  # without a look-up, whose time would tell
             if login.code:
                 await self._factors.verify(account.id, login.code)
                 return

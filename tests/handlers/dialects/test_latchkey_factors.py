@@ -280,6 +280,17 @@ async def event_types(ada: Enrolled) -> list[str]:
     return [event.type for event in events]
 
 
+async def test_a_missing_code_costs_no_look_up(ada, monkeypatch):
+    """Its time would tell that the password was right."""
+    core = ada.client.server.app[CORE]
+    monkeypatch.delattr(type(core.factors), "factors_of")
+    for password in (PASSWORD, "wrong"):
+        response = await ada.client.post(
+            "/kust/auth/token/login", json={"username": "ada", "password": password}
+        )
+        assert response.status == 400
+
+
 OPTIONS = "/v1/account/passkeys/options"
 
 
