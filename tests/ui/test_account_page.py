@@ -902,6 +902,7 @@ async def test_a_session_that_was_ended_elsewhere(site: Site, browser: Browser):
         await check_access(page)
         await sign_in(page)
         await keys.press("Security")
+        await expect(page.get_by_role("button", name="Set up")).to_be_visible()
         await core.admin.end_all(1)
         await keys.press("Delete the account")
         await page.keyboard.type(PASSWORD)
