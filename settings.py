@@ -18,6 +18,7 @@ from handlers.passkey_origins import (
     check_passkey_domain,
     parse_domain,
     parse_passkey_origins,
+    web_origins,
 )
 from handlers.system import branding
 from handlers.system.branding import Logo, PageOptions
@@ -219,6 +220,7 @@ class Settings:
             self.ui_links,
             account=self.account_page == "on",
             admin=self.admin == "on",
+            passkey_origins=web_origins(self.passkey_origins),
         )
 
     @property

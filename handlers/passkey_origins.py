@@ -36,6 +36,11 @@ def first_host(origins: Sequence[str]) -> str:
     return next(iter(_hosts(origins)), "")
 
 
+def web_origins(origins: Sequence[str]) -> tuple[str, ...]:
+    """Return the origins of web pages."""
+    return tuple(each for each in origins if "://" in each)
+
+
 def check_passkey_domain(domain: str, origins: Sequence[str]) -> bool:
     """Return whether a domain, or else the first host, is that of all origins of web pages.
 
@@ -58,4 +63,4 @@ def _passkey_origin(text: str) -> str:
 
 
 def _hosts(origins: Sequence[str]) -> list[str]:
-    return [URL(each).raw_host or "" for each in origins if "://" in each]
+    return [URL(each).raw_host or "" for each in web_origins(origins)]

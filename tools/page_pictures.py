@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,13 @@ _USE = """async ([names, password, seconds]) => {
         await new Promise((resolve) => setTimeout(resolve, 150));
     }
 }"""
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+}
 
 
 @contextmanager
@@ -137,7 +145,7 @@ def _sign_up(page: "Page", name: str) -> None:
     )
     page.get_by_label("E-mail or username").fill(name)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.locator(".card").first.wait_for()
 
 
@@ -258,6 +266,27 @@ def _sign_in_as_admin(
     page.locator("table").wait_for()
 
 
+def _passkeys(browser: "Browser", url: str) -> None:
+    """`url` has the name localhost: Web Authentication knows no IP addresses."""
+    page = _open(browser, url, "phone", "light")
+    protocol = page.context.new_cdp_session(page)
+    protocol.send("WebAuthn.enable")
+    protocol.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    _sign_up(page, "mika")
+    page.get_by_role("link", name="Security").click()
+    page.get_by_role("button", name="Add a passkey").click()
+    page.keyboard.press("Enter")
+    page.get_by_text("Never used").wait_for()
+    page.get_by_role("heading", name="Delete the account").scroll_into_view_if_needed()
+    _take(page, "passkeys")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 def main() -> None:
     """Take all pictures."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # only this command needs it
@@ -271,6 +300,9 @@ def main() -> None:
         with serving() as url:
             _signed_out(browser, url)
             _signed_in(browser, url)
+        port = _free_port()
+        with serving(PORT=f"{port}", PASSKEY_ORIGINS=f"http://localhost:{port}"):
+            _passkeys(browser, f"http://localhost:{port}/ui/")
         with serving(**BRANDING) as url:
             _take(_open(browser, url, "desktop", "light"), "branding")
         _administration(browser)

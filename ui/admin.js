@@ -2,13 +2,13 @@
 
 import { account as accountView } from "./admin-account.js";
 import { accounts } from "./admin-accounts.js";
-import { hiddenCodeField, onRightsLost, sendAdmin, setAdministrator } from "./admin-api.js";
+import { onRightsLost, sendAdmin, setAdministrator } from "./admin-api.js";
 import { events } from "./admin-events.js";
 import { gallery } from "./admin-gallery.js";
 import { live } from "./admin-live.js";
 import { send } from "./api.js";
 import { button, element } from "./elements.js";
-import { field, form } from "./forms.js";
+import { field, form, hiddenCodeField } from "./forms.js";
 import { say, showFailure, showView, startPage } from "./frame.js";
 import { errorText, t, useTexts } from "./language.js";
 import { currentToken, deviceName, forgetToken, keepToken, nameToken, onSessionChange, sendSigned } from "./session.js";

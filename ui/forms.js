@@ -74,6 +74,20 @@ export function codeField(hint = t("code.hint")) {
   );
 }
 
+// Return a field for a code of the second factor, which is hidden until the server asks for it, and
+// a function that shows it if the result of a request does.
+export function hiddenCodeField() {
+  const code = codeField();
+  code.box.hidden = true;
+  const isAsked = (result) => {
+    if (result.code !== "second_factor_required" || !code.box.hidden) return false;
+    code.box.hidden = false;
+    code.input.focus();
+    return true;
+  };
+  return [code, isAsked];
+}
+
 // Return a form. `act` is called with the values of the fields, once at a time, and with the form's
 // {say(text, kind), fail(field, text), clear()}. It returns the result of a request: the text `done`
 // is shown if it succeeded; its errors are shown beside their fields, all others above the button.

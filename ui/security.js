@@ -1,9 +1,10 @@
-// The section "Security": e-mail, password, second factor, and the end of the account.
+// The section "Security": e-mail, password, second factor, passkeys, and the end of the account.
 
 import { button, card, element } from "./elements.js";
 import { confirmDialog } from "./dialogs.js";
 import { accountName, field, form } from "./forms.js";
 import { t } from "./language.js";
+import { passkeys } from "./passkeys.js";
 import { secondFactor } from "./second-factor.js";
 import { keepToken, sendSigned } from "./session.js";
 
@@ -12,6 +13,7 @@ export function security(context) {
     card(t("email.title"), ...email(context)),
     card(t("password.title"), ...password(context)),
     card(t("totp.title"), ...secondFactor(context)),
+    ...passkeys(context),
     card(t("delete.title"), ...deletion(context)),
   ];
 }

@@ -4,6 +4,7 @@ import { send } from "./api.js";
 import { button, element } from "./elements.js";
 import { checkbox, codeField, field, form } from "./forms.js";
 import { errorText, t } from "./language.js";
+import { passkeySignIn } from "./passkeys.js";
 import { deviceName, keepToken } from "./session.js";
 
 const VIEWS = { "sign-in": signIn, "sign-up": signUp, forgot };
@@ -42,7 +43,11 @@ function signIn(context) {
       return null;
     },
   });
-  return [signing, links(["forgot", t("sign_in.forgot")], ["sign-up", t("sign_in.sign_up")])];
+  return [
+    signing,
+    ...passkeySignIn((result) => enter(context, result, stays.value())),
+    links(["forgot", t("sign_in.forgot")], ["sign-up", t("sign_in.sign_up")]),
+  ];
 }
 
 function code(context) {

@@ -42,7 +42,7 @@ class PageOptions:
     """What the settings say about the pages.
 
     `links` are names and URLs. `account` is whether the account page is served, `admin` the admin
-    page with its API.
+    page with its API. `passkey_origins` are the origins of web pages that may use passkeys.
     """
 
     product: str = "Latchkey"
@@ -51,6 +51,7 @@ class PageOptions:
     links: tuple[tuple[str, str], ...] = ()
     account: bool = True
     admin: bool = False
+    passkey_origins: tuple[str, ...] = ()
 
     @property
     def style(self) -> str:

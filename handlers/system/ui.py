@@ -73,7 +73,16 @@ ACCOUNT = Page(
     "",
     "account.js",
     "Your account",
-    ("devices.js", "picture.js", "profile.js", "second-factor.js", "security.js", "sign-in.js"),
+    (
+        "confirm-session.js",
+        "devices.js",
+        "passkeys.js",
+        "picture.js",
+        "profile.js",
+        "second-factor.js",
+        "security.js",
+        "sign-in.js",
+    ),
 )
 ADMIN = Page(
     "admin",
@@ -88,6 +97,7 @@ ADMIN = Page(
         "admin-factors.js",
         "admin-gallery.js",
         "admin-live.js",
+        "confirm-session.js",
         *(f"languages/admin/{language}.json" for language in LANGUAGES),
     ),
     home="admin",
@@ -151,6 +161,7 @@ def _parts(options: PageOptions, page: Page) -> dict[str, str]:
     name = f"{image}<span>{html.escape(options.product)}</span>"
     return {
         "languages": " ".join(LANGUAGES),
+        "passkeys": " ".join(options.passkey_origins),
         "title": page.title,
         "product": html.escape(options.product),
         "icon": icon,

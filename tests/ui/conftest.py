@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestServer, unused_port
 from playwright.async_api import Browser, async_playwright
 
 from app import create_app
@@ -21,6 +21,11 @@ RETURNED = ("Content-Type", "Content-Security-Policy", "Retry-After", "ETag", "C
 
 
 @pytest.fixture
+def proxy_port() -> int:
+    return unused_port()
+
+
+@pytest.fixture
 def ui_settings(settings: Settings) -> Settings:
     """The settings of the server; a module may have others."""
     return settings
@@ -28,7 +33,12 @@ def ui_settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 async def site(
-    ui_settings: Settings, aiohttp_client: Any, clean: None, tmp_path: Path, monkeypatch: Any
+    ui_settings: Settings,
+    proxy_port: int,
+    aiohttp_client: Any,
+    clean: None,
+    tmp_path: Path,
+    monkeypatch: Any,
 ) -> AsyncIterator[Site]:
     """A server whose links lead through a proxy, below a path of it."""
     monkeypatch.setattr(sender, "WAKE_SECONDS", (0.0, 0.01))
@@ -49,7 +59,7 @@ async def site(
 
     app = web.Application()
     app.router.add_route("*", f"{PREFIX}/{{rest:.*}}", forward)
-    async with ClientSession() as session, TestServer(app) as proxy:
+    async with ClientSession() as session, TestServer(app, port=proxy_port) as proxy:
         url = str(proxy.make_url(PREFIX))
         settings = replace(
             ui_settings,

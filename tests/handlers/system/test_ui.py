@@ -237,6 +237,24 @@ async def test_branding(aiohttp_client, settings, clean, tmp_path):
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]  # nothing inline
 
 
+async def test_the_page_knows_where_passkeys_work(aiohttp_client, settings, clean):
+    """Apps are left out: the browser compares these with the origin of the page."""
+    app = f"android:apk-key-hash:{43 * 'A'}"
+    origins = f"{app} https://One.example:443 https://two.one.example"
+    where = read_settings({"PASSKEY_ORIGINS": origins, "PASSKEY_RP_ID": "one.example"})
+    settings = replace(
+        settings, passkey_origins=where.passkey_origins, passkey_rp_id=where.passkey_rp_id
+    )
+    client = await aiohttp_client(create_app(settings))
+    _, body = await get(client, "/ui/")
+    assert b' data-passkeys="https://one.example https://two.one.example">' in body
+
+
+async def test_the_page_knows_that_there_are_no_passkeys(client):
+    _, body = await get(client, "/ui/")
+    assert b' data-passkeys="">' in body
+
+
 async def test_without_branding(client):
     _, style = await get(client, "/ui/style.css")
     assert style == (ui.DIRECTORY / "style.css").read_bytes()
@@ -329,7 +347,8 @@ async def test_the_address_without_a_slash(client, path):
 async def test_without_the_admin_page(aiohttp_client, settings, clean):
     """Without the setting there is nothing of it, and the name leads to the account page."""
     client = await aiohttp_client(create_app(replace(settings, admin="off")))
-    for path in (ui.ADMIN.path, ui.ADMIN.script, *ui.ADMIN.files):
+    own = set(ui.ADMIN.files) - set(ui.ACCOUNT.files)
+    for path in (ui.ADMIN.path, ui.ADMIN.script, *own):
         assert (await get(client, f"/ui/{path}"))[0].status == 404
     assert (await get(client, "/ui/"))[0].status == 200
 
