@@ -3,12 +3,17 @@
 Unknown fields are errors, so each endpoint gets its own fields, most of them likely.
 """
 
+import base64
+import contextlib
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import cbor2
+import pyotp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,23 +22,38 @@ from app import CORE, create_app
 from handlers.app_keys import ACCESS
 from handlers.problem_codes import PROBLEMS
 from store.account import NewAccount
+from store.authentication import Caller
+from store.core import Core
 from store.one_time_tokens import Purpose
 from store.session_record import SessionSpec
 from tests.handlers.any_bodies import BYTES, TEXTS, VALUES, written
 from tests.handlers.dialects.latchkey_rows import PASSWORD
 from tests.handlers.test_any_body import fixed
+from tests.soft_authenticator import SoftAuthenticator, encode
 
+ORIGIN = "https://app.example"
 NEW = "Difference-Engine-1822"
 FIELDS: dict[str, tuple[str, ...]] = {
     "POST /v1/accounts": ("username", "email", "password", "first_name", "last_name", "device"),
-    "POST /v1/sessions": ("login", "password", "device"),
+    "POST /v1/sessions": ("login", "password", "code", "device"),
+    "POST /v1/sessions/challenge": ("challenge", "code", "device"),
+    "POST /v1/sessions/current/confirm": ("password", "code"),
+    "POST /v1/sessions/passkey/options": (),
+    "POST /v1/sessions/passkey": ("credential", "device"),
     "PATCH /v1/account": ("username", "first_name", "last_name"),
     "PUT /v1/account/email": ("email", "password"),
     "POST /v1/account/email/verification": (),
     "POST /v1/email-verifications": ("token",),
     "POST /v1/password-resets": ("email",),
     "POST /v1/password-resets/check": ("token",),
-    "POST /v1/password-resets/confirm": ("token", "new", "device"),
+    "POST /v1/password-resets/confirm": ("token", "new", "device", "code"),
+    "POST /v1/account/totp": ("password",),
+    "POST /v1/account/totp/confirm": ("code",),
+    "DELETE /v1/account/totp": ("password", "code"),
+    "POST /v1/account/totp/removal": ("password", "code"),
+    "POST /v1/account/recovery-codes": ("password", "code"),
+    "POST /v1/account/passkeys/options": (),
+    "POST /v1/account/passkeys": ("name", "credential"),
     "PUT /v1/account/picture": ("gallery", "picture"),
     "PUT /v1/account/password": ("current", "new"),
     "DELETE /v1/account": ("password",),
@@ -52,8 +72,13 @@ LIKELY: dict[str, list[Any]] = {
     "token": ["<VERIFY>", "<CHANGE>", "<RESET>"],
     "gallery": [6, 0, 10**9],
     "picture": ["data:image/png;base64,AAAA", "AAAA"],
+    "code": ["<RECOVERY>", "<RECOVERY>", "000000", None],
+    "challenge": ["<LOGIN>", "<LOGIN>", "<RESET>"],
+    "name": ["Laptop", "\u202e"],
+    "credential": [{"id": "AAAA", "response": {"clientDataJSON": "e30"}}, {"response": []}, {}],
 }
-"""Values of fields. `<VERIFY>` and the like stand for links of the account."""
+"""Values of fields. `<VERIFY>` and the like stand for links of the account, `<RECOVERY>` for a code
+of its second factor, which it has if there is one in the body."""
 LINES = st.sampled_from(list(FIELDS))
 MULTIPLIED = {"taken", "invalid_fields"}
 
@@ -78,13 +103,34 @@ def requests(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 async def client(settings, tmp_path, aiohttp_client, clean):
     """A client of a server that sends mail."""
     settings = replace(
-        settings, mail_url=f"file:{tmp_path}/mail", public_url="https://accounts.example"
+        settings,
+        mail_url=f"file:{tmp_path}/mail",
+        public_url="https://accounts.example",
+        passkey_origins=(ORIGIN,),
     )
     return await aiohttp_client(create_app(settings))
 
 
-async def send(client, database, line: str, body: bytes, kind: str | None) -> None:
-    """Send a body for a new account, and check the response."""
+async def credential(core: Core, caller: Caller, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a credential for the caller's passkey, with other values of some parts."""
+    made = SoftAuthenticator(ORIGIN).create(await core.passkeys.registration_options(caller))
+    response = made["response"]
+    data = cbor2.loads(base64.urlsafe_b64decode(response["attestationObject"] + "=="))
+    for name, value in changes.items():
+        (data if name in ("fmt", "attStmt") else made if name in made else response)[name] = value
+    if "attestationObject" not in changes:
+        with contextlib.suppress(cbor2.CBOREncodeError, UnicodeError):  # of a lone surrogate
+            response["attestationObject"] = encode(cbor2.dumps(data))
+    return made
+
+
+async def send(
+    client, database, line: str, body: bytes, kind: str | None, changes: Any = None
+) -> None:
+    """Send a body for a new account, and check the response.
+
+    With `changes`, the body has a credential that differs by them from one that is accepted.
+    """
     with database.cursor() as cursor:
         cursor.execute("delete from account where username is not null or email is not null")
     core = client.server.app[CORE]
@@ -94,6 +140,13 @@ async def send(client, database, line: str, body: bytes, kind: str | None) -> No
         address = "new@example.org" if purpose is Purpose.CHANGE else ""
         link = core.one_time_tokens.make(purpose, account, 2_000_000_000, address)
         body = body.replace(f"<{purpose.name}>".encode(), link.encode())
+    caller = await core.access.authenticate(issued.token)
+    if b"<RECOVERY>" in body:
+        app = pyotp.TOTP(await core.factors.begin(caller))
+        [recovery, *_] = await core.factors.confirm(caller, app.now())
+        body = body.replace(b"<RECOVERY>", recovery.encode())
+    if changes is not None:
+        body = written({"name": "Laptop", "credential": await credential(core, caller, changes)})
     method, path = line.split()
     headers = {"Authorization": f"Bearer {issued.token}"}
     if kind is not None:
@@ -129,6 +182,34 @@ async def send(client, database, line: str, body: bytes, kind: str | None) -> No
 async def test_any_values_of_known_fields(client, database, request):
     line, body = request
     await send(client, database, line, written(body), "application/json")
+
+
+PARTS = (
+    "id",
+    "rawId",
+    "type",
+    "clientDataJSON",
+    "attestationObject",
+    "transports",
+    "fmt",
+    "attStmt",
+)
+PROPERTIES = ("x5c", "sig", "alg", "ver", "response", "certInfo", "pubArea")
+STATEMENTS = st.dictionaries(st.sampled_from(PROPERTIES), VALUES | st.binary(max_size=20))
+FORMATS = ("packed", "tpm", "android-key", "android-safetynet", "apple", "fido-u2f", "none")
+
+
+@fixed(60)
+@given(changes=st.dictionaries(st.sampled_from(PARTS), VALUES, max_size=2))
+async def test_any_credential(client, database, changes):
+    await send(client, database, "POST /v1/account/passkeys", b"", "application/json", changes)
+
+
+@fixed(60)
+@given(fmt=st.sampled_from(FORMATS), statement=STATEMENTS)
+async def test_any_attestation(client, database, fmt, statement):
+    changes = {"fmt": fmt, "attStmt": statement}
+    await send(client, database, "POST /v1/account/passkeys", b"", "application/json", changes)
 
 
 @pytest.mark.slow
