@@ -62,7 +62,8 @@ class FactorTransfer:
         after = 0
         while True:
             rows = await self._database.rows(
-                """select id, username, email, secret from totp join account on id = account_id
+                """select id, username, account.email, secret
+                     from totp join account on id = account_id
                     where confirmed_at is not null and id > %s order by id limit 1000""",
                 (after,),
             )

@@ -15,7 +15,7 @@ LIMIT = Limit(2, 5, "minute")
 
 @pytest.fixture
 def limits(core) -> Limits:
-    return Limits(core.redis, LIMIT, LIMIT, LIMIT, LIMIT, LIMIT)
+    return Limits(core.redis, *[LIMIT] * 6)
 
 
 @pytest.fixture
