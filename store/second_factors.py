@@ -141,25 +141,37 @@ class SecondFactors:
 
         Raises WrongCode, NoFactor, BadToken, RateLimited.
         """
+        await self._require(caller.account.id)
+        await self.verify(caller.account.id, code)
+        for _ in range(8):
+            if codes := await self._replace_recovery_codes(caller):
+                return codes
+        raise BadToken(TokenProblem.REVOKED)
+
+    async def _replace_recovery_codes(self, caller: Caller) -> list[str]:
+        """Return new recovery codes; none if the caller is not entitled, or of a concurrent call.
+
+        The statement would not see, and not delete, the codes of that. A new row has a new `xmin`.
+        """
         account, session = caller
-        await self._require(account.id)
-        await self.verify(account.id, code)
+        version = await self._database.row(
+            "select xmin::text from totp where account_id = %s", (account.id,)
+        )
         codes, digests = new_codes()
         rows = await self._database.rows(
             f"""with entitled as (
-                    select account_id from totp
-                     where confirmed_at is not null and account_id =
-                           (select id from account where {ENTITLED} for update)),
+                    update totp set confirmed_at = confirmed_at
+                     where confirmed_at is not null and xmin::text = %s and account_id =
+                           (select id from account where {ENTITLED} for update)
+                    returning account_id),
                 removed as (
                     delete from recovery_code using entitled
                      where recovery_code.account_id = entitled.account_id)
                 insert into recovery_code (account_id, digest)
                 select account_id, unnest(%s::bytea[]) from entitled returning account_id""",
-            (account.id, account.epoch, session.public_id, digests),
+            (version and version[0], account.id, account.epoch, session.public_id, digests),
         )
-        if not rows:
-            raise BadToken(TokenProblem.REVOKED)
-        return codes
+        return codes if rows else []
 
     async def disable(self, caller: Caller, code: str) -> None:
         """Turn the second factor off, by a code. Raises WrongCode, NoFactor, BadToken."""

@@ -144,6 +144,23 @@ async def test_codes_are_not_in_the_database(core, database):
     assert not [code for code in codes if code.replace("-", "").encode() in kept]
 
 
+async def test_concurrent_renewals_leave_the_codes_of_one(core, database):
+    caller = await register(core)
+    _, codes = await enrol(core, caller)
+    with database.cursor() as cursor:  # both wait for the account
+        cursor.execute("begin; select from account for update")
+        renewals = [
+            asyncio.create_task(core.factors.renew_recovery_codes(caller, code))
+            for code in codes[:2]
+        ]
+        await asyncio.sleep(0.2)
+        cursor.execute("commit")
+    renewed = await asyncio.gather(*renewals)
+    assert (await core.factors.factors_of(1)).recovery_codes_left == 10
+    outcomes = [await outcome(core.factors.verify(1, each[0])) for each in renewed]
+    assert [each for each in outcomes if each is None] == [None]
+
+
 async def test_new_recovery_codes_void_the_old_ones(core):
     caller = await register(core)
     secret, old = await enrol(core, caller)
