@@ -49,9 +49,8 @@ def verify_id_token(
     `nonce` is what the app gave the provider, or what it gave the SHA-256 of. `key` is the JWK of
     `key_id_of`. Raises BadIdToken.
     """
-    header = _header(token)
-    algorithm = header.get("alg")
-    if algorithm not in ALGORITHMS or key.get("alg", algorithm) != algorithm or "crit" in header:
+    algorithm = _header(token).get("alg")
+    if algorithm not in ALGORITHMS or key.get("alg", algorithm) != algorithm:
         raise BadIdToken("its algorithm is not allowed")
     try:
         claims = _JWT.decode(

@@ -1,6 +1,7 @@
 """An OpenID provider on this machine: keys, a discovery document, a JWKS and ID tokens."""
 
 import base64
+import io
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -51,6 +52,8 @@ class OpenIdProvider:
         self.keys: dict[str, tuple[Any, str]] = {"key 1": (make_key(), "RS256")}
         self.discovery: Respond | None = None
         self.jwks: Respond | None = None
+        self.padding: dict[str, int] = {}
+        """How much white space a document begins with, in bytes."""
         self.requests: list[str] = []
         self.tokens = 0
         app = web.Application()
@@ -111,11 +114,16 @@ class OpenIdProvider:
         self.requests.append("discovery")
         if self.discovery:
             return await self.discovery(request)
-        return web.json_response({"issuer": self.issuer, "jwks_uri": f"{self.issuer}/jwks"})
+        document = {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/jwks"}
+        return self._document("discovery", document)
 
     async def _jwks(self, request: web.Request) -> web.StreamResponse:
         self.requests.append("jwks")
         return await (self.jwks or self._genuine_jwks)(request)
 
     async def _genuine_jwks(self, _: web.Request) -> web.StreamResponse:
-        return web.json_response({"keys": self.public_keys()})
+        return self._document("jwks", {"keys": self.public_keys()})
+
+    def _document(self, name: str, document: Any) -> web.Response:
+        body = b" " * self.padding.get(name, 0) + json.dumps(document).encode()
+        return web.Response(body=io.BytesIO(body), content_type="application/json")

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import hashlib
 import hmac
-import io
 import logging
 import time
 import warnings
@@ -208,9 +207,7 @@ async def login_token(client, provider, **claims: Any) -> str:
     [(ADA["email"], ADA["email"]), ("ada@stra\u00dfe.de", "ada@strasse.de")],
     ids=["not verified", "another mailbox"],
 )
-async def test_an_address_that_is_not_surely_the_owners_links_nothing(
-    client, core, provider, own, theirs
-):
+async def test_an_address_that_may_be_anothers_links_nothing(client, core, provider, own, theirs):
     """The app logs in with the password, and links with the same token."""
     names = await play(client, [register({**ADA, "email": own}, account={"email": own})])
     if own != theirs:
@@ -694,6 +691,26 @@ async def test_concurrent_first_logins_make_one_account(client, start, provider,
         assert await count(database, "select count(*) from account") == attempt + 1
 
 
+@pytest.mark.parametrize("claims", [{}, ADDRESS])
+async def test_a_login_between_two_look_ups(client, core, provider, monkeypatch, claims):
+    """The other one has found no identity, and finds the account of this one, or makes another."""
+    links = core.identities._links
+    account_of, shown = links.account_of, []
+
+    async def late(identity):
+        monkeypatch.setattr(links, "account_of", account_of)
+        response = await client.post("/v1/sessions/oidc", json=provider.request(**claims))
+        shown.append(await response.json())
+
+    monkeypatch.setattr(links, "account_of", late)
+    response = await client.post("/v1/sessions/oidc", json=provider.request(**claims))
+    shown.append(await response.json())
+    assert [(each["account"]["id"], each["created"]) for each in shown] == [
+        (shown[0]["account"]["id"], True),
+        (shown[0]["account"]["id"], False),
+    ]
+
+
 async def test_concurrent_logins_of_two_providers_make_one_account(client, provider, another):
     requests = [each.request(**ADDRESS) for each in (provider, another)]
     responses = await asyncio.gather(
@@ -774,12 +791,10 @@ async def redirecting(request: web.Request) -> web.StreamResponse:
     raise web.HTTPFound("/elsewhere")
 
 
-LARGE = b'{"keys": [' + b" " * (10 * 1024 * 1024) + b"]}"
 UNREADABLE = {
     "hangs": hang,
     "trickles": trickle,
     "redirects": redirecting,
-    "10 MB": responding(web.Response, body=io.BytesIO(LARGE)),
     "500": responding(web.Response, status=500),
     "404": responding(web.Response, status=404),
     "html": responding(web.Response, text="<html>"),
@@ -826,6 +841,18 @@ PASSWORD_LOGIN = {
     "session": session("Tablet"),
     "token": "<64 hex>",
 }
+
+
+@pytest.mark.parametrize("document", ["discovery", "jwks"])
+async def test_documents_of_a_provider_have_a_limit(start, monkeypatch, document):
+    """What is in them is genuine, behind white space."""
+    monkeypatch.setattr(provider_keys, "PAUSE_AFTER_FAILURE", 0.0)
+    async with OpenIdProvider() as provider:
+        client = await start(provider)
+        provider.padding = {document: 10 * 1024 * 1024}
+        await play(client, [problem(OIDC, provider.request(), "unavailable")])
+        provider.padding = {document: provider_keys.MAX_BYTES - 10_000}
+        await play(client, [log_in(provider.request(), created=True, **NEW)])
 
 
 @pytest.mark.parametrize(
