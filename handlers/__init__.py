@@ -123,7 +123,7 @@ def mount(
         endpoint = shared_paths.choose_dialect(by_dialect)
         add(path, path, endpoint, *by_dialect)
         add(path + "/", path, endpoint, *by_dialect)
-    system = [health.routes, metrics.routes, pictures.routes, openapi.routes(mounts, owners)]
+    system = [health.routes, metrics.routes, pictures.routes, openapi.routes(_places(mounts))]
     if app[SERVICE_KEYS]:
         system.append(internal.routes)
     pages = pages or PageOptions()
@@ -194,18 +194,36 @@ def allows_credentials(mounts: Mapping[str, Mount]) -> bool:
     )
 
 
+def _places(mounts: Mapping[str, Mount]) -> dict[str, openapi.Place]:
+    return {
+        name: openapi.Place(mounted.base, _paths_at_mount(name, mounted))
+        for name, mounted in mounts.items()
+    }
+
+
+def _paths_at_mount(name: str, mounted: Mount) -> dict[str, str]:
+    """Return the paths of a dialect's endpoints, and the path of each below the mount's prefix.
+
+    Endpoints that options switch off are left out.
+    """
+    dialect = DIALECTS[name]
+    options = mounted.options or dialect.options
+    found: dict[str, str] = {}
+    for path in dialect.endpoints:
+        moved = getattr(options, dialect.paths[path]) if path in dialect.paths else path
+        if moved:
+            found[path] = path if moved is True else moved.rstrip("/")
+    return found
+
+
 def _find_owners(mounts: Mapping[str, Mount]) -> dict[str, dict[str, Endpoint]]:
     """Return the endpoints of each path by dialect: one, or the two that share the path."""
     owners: dict[str, dict[str, Endpoint]] = {}
     for name, mounted in mounts.items():
         dialect = DIALECTS[name]
-        options = mounted.options or dialect.options
-        for path, endpoint in dialect.endpoints.items():
-            moved = getattr(options, dialect.paths[path]) if path in dialect.paths else path
-            if not moved:
-                continue
+        for path, moved in _paths_at_mount(name, mounted).items():
+            endpoint = dialect.endpoints[path]
             _claim(owners, f"/{name}{path}", name, endpoint)
-            moved = path if moved is True else moved.rstrip("/")
             _claim(owners, mounted.base + moved, name, endpoint)
         for path, endpoint in DIALECTS[name].other_endpoints.items():
             _claim(owners, f"/{name}{path}", name, endpoint)

@@ -37,6 +37,7 @@ BASES = {name: mount.base for name, mount in EVERY_DIALECT.items()}
 _JWTS = replace(DIALECTS["dj-rest-auth"].options, use_jwt=True, jwt_auth_httponly=False)
 WITH_JWTS = {**EVERY_DIALECT, "dj-rest-auth": Mount(BASES["dj-rest-auth"], _JWTS)}
 ORIGIN = "https://accounts.example"
+TOKEN = "x-latchkey-token"
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 ALWAYS = (InternalError(), Busy(1), Unavailable("redis", "gone"))
@@ -162,6 +163,8 @@ async def test_served(client):
         assert response.headers["Access-Control-Allow-Origin"] == "*"
     everything = await (await client.get("/openapi.json")).json()
     assert everything == openapi.combine(DOCUMENTS, BASES)
+    item = everything["paths"]["/djoser/auth/users/me/"]
+    assert item[openapi.PATH] == f"{BASES['djoser']}/auth/users/me/"
     paths = {f"/{name}{path}" for name, document in DOCUMENTS.items() for path in document["paths"]}
     assert set(everything["paths"]) == paths
 
@@ -201,9 +204,64 @@ async def test_only_what_the_options_switch_on(aiohttp_client, settings, clean):
         assert everything["paths"].keys() == {f"/djoser{path}" for path in document["paths"]}
 
 
+async def test_where_the_options_move_a_path(aiohttp_client, settings, clean):
+    """The path under the dialect's name stays; the other one is named, and is there."""
+    options = replace(DIALECTS["knox"].options, login_path="/sign-in")
+    own = replace(settings, dialects={"knox": Mount("/v2", options)})
+    client = await aiohttp_client(create_app(own))
+    document = await (await client.get("/knox/openapi.json")).json()
+    item, other = document["paths"]["/login/"], document["paths"]["/logout/"]
+    assert item["servers"] == [document["servers"][0]]
+    assert document["servers"][0]["url"] == "/knox"
+    assert "servers" not in other
+    assert openapi.PATH not in other
+    assert item[openapi.PATH] == "/sign-in/"
+    everything = await (await client.get("/openapi.json")).json()
+    item = everything["paths"]["/knox/login/"]
+    assert item[openapi.PATH] == "/v2/sign-in/"
+    assert "servers" not in item
+    for path, status in (("/knox/login/", 401), ("/v2/sign-in/", 401), ("/v2/login/", 404)):
+        assert (await client.post(path)).status == status
+
+
+OPAQUE = re.compile("[0-9a-f]{40,}|eyJ.+")
+
+
+@pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
+def test_tokens_of_responses_are_where_they_are_said_to_be(name: str, path: str, operation: Any):
+    """The page at /docs takes them from there; each response that has a token says where."""
+    rule = operation.get(TOKEN, {})
+    assert rule.keys() <= {"token", "refresh", "unless"}
+    assert None in rule.values() or "logout" not in operation["operationId"]
+    found, said = set(), set()
+    for status, node in operation["responses"].items():
+        for content in look_up(DOCUMENTS[name], node).get("content", {}).values():
+            example = content.get("example")
+            if status >= "3" or not isinstance(example, dict):
+                continue
+            found |= {key for key, value in example.items() if OPAQUE.fullmatch(str(value))}
+            schema = json.dumps(content["schema"])
+            schema += json.dumps([look_up(DOCUMENTS[name], each) for each in refs(content)])
+            for pointer in [each for key in ("token", "refresh") for each in rule.get(key) or []]:
+                assert f'"{pointer.removeprefix("/")}"' in schema
+                said.add(pointer.removeprefix("/"))
+    assert found - said <= ({"refresh"} if name != "fardel" else set())
+
+
+def refs(content: Any) -> list[Any]:
+    return [{"$ref": each} for each in re.findall(r'"\$ref": "([^"]+)"', json.dumps(content))]
+
+
 def example_of(document: Any, operation: Any) -> Any:
+    """Return the example of a JSON body: the first one, if there are several."""
+    return next(iter(examples_of(document, operation)), None)
+
+
+def examples_of(document: Any, operation: Any) -> list[Any]:
     body = look_up(document, operation.get("requestBody", {}))
-    return body.get("content", {}).get("application/json", {}).get("example")
+    content = body.get("content", {}).get("application/json", {})
+    named = [each["value"] for each in content.get("examples", {}).values()]
+    return [content["example"]] if "example" in content else named
 
 
 def by_id(name: str, operation_id: str) -> tuple[str, Any]:
@@ -226,7 +284,7 @@ async def sign_up(client, name: str) -> dict[str, str]:
     assert response.status in (200, 201)
     told = await response.json()
     if name == "latchkey":
-        return {"Bearer": told["token"]}
+        return dict.fromkeys(("Bearer", "Token"), told["token"])
     if name == "djoser":
         await client.server.app[CORE].accounts.change(told["id"], {"activated": True})
     if name == "fardel":
@@ -346,7 +404,7 @@ async def test_examples(client, provider, name: str, path: str, operation: Any):
                 headers["Authorization"] = f"{word} {tokens[kind]}"
     for parameter in document["paths"][path].get("parameters", []):
         path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-    example = example_of(document, operation)
+    example, *others = examples_of(document, operation) or [None]
     if purpose := LINKS.get(operation["operationId"]):
         core = client.server.app[CORE]
         account = await core.accounts.get(1)
@@ -364,9 +422,10 @@ async def test_examples(client, provider, name: str, path: str, operation: Any):
     if operation["operationId"] in ID_TOKENS:
         token = tokens["Bearer"]
         example = await id_tokens(client, operation["operationId"], example, provider, token)
-    response = await client.request(method, f"/{name}{path}", json=example, headers=headers)
-    assert response.status in (200, 201, 202, 204), await response.read()
-    check(document, operation, response.status, response.headers, await response.read())
+    for each in (example, *others):
+        response = await client.request(method, f"/{name}{path}", json=each, headers=headers)
+        assert response.status in (200, 201, 202, 204), await response.read()
+        check(document, operation, response.status, response.headers, await response.read())
 
 
 @pytest.mark.parametrize(("name", "path", "operation"), OPERATIONS)
