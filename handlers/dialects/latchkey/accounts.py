@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, IMAGES, PICTURES, REQUIRE_VERIFIED_EMAIL
+from handlers.dialects.latchkey.confirmations import read_confirmed
 from handlers.dialects.latchkey.routes import DELETE, PATCH, routes
 from handlers.dialects.latchkey.sessions import device_spec, login_shape, token_shape
 from handlers.dialects.latchkey.shapes import account_shape
@@ -23,7 +24,6 @@ from handlers.json_fields import (
     password_errors,
     password_field,
     raise_errors,
-    read_fields,
     read_object,
     texts,
 )
@@ -88,10 +88,8 @@ async def change(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/v1/account", methods=DELETE)
 async def delete(request: web.Request, caller: Caller) -> Response:
     """DELETE /v1/account: delete the account, with its password, its pictures and sessions."""
-    [password] = await read_fields(request, PASSWORD)
-    access = request.app[ACCESS]
-    await access.verify_password(caller, password, client_of(request))
-    await access.delete(caller)
+    await read_confirmed(request, caller)
+    await request.app[ACCESS].delete(caller)
     return no_content()
 
 

@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from handlers.app_keys import ACCESS, RECOVERY
+from handlers.app_keys import RECOVERY
+from handlers.dialects.latchkey.confirmations import read_confirmed
 from handlers.dialects.latchkey.routes import routes
 from handlers.dialects.latchkey.sessions import CODE, device_spec, login_shape
 from handlers.dialects.latchkey.shapes import account_shape
@@ -24,16 +25,14 @@ from handlers.routes import PUT
 from store.authentication import Caller
 
 TOKEN = Text("token", 4096)
-PASSWORD, NEW = password_field("password"), password_field("new")
+NEW = password_field("new")
 
 
 @routes.guarded("/v1/account/email", methods=PUT)
 async def change_email(request: web.Request, caller: Caller) -> Response:
     """PUT /v1/account/email: send a link to a new address, which counts once it is used."""
-    email, password = await read_fields(request, EMAIL, PASSWORD)
-    client = client_of(request)
-    await request.app[ACCESS].verify_password(caller, password, client)
-    await request.app[RECOVERY].request_change(caller, email, client)
+    [email] = await read_confirmed(request, caller, EMAIL)
+    await request.app[RECOVERY].request_change(caller, email, client_of(request))
     return json_response({}, 202)
 
 

@@ -6,17 +6,16 @@ from typing import Any
 from aiohttp import web
 
 from handlers.app_keys import ACCESS, FACTORS, PASSKEYS, PRODUCT
+from handlers.dialects.latchkey.confirmations import read_confirmed
 from handlers.dialects.latchkey.passkeys import passkey_shape
 from handlers.dialects.latchkey.routes import DELETE, routes
 from handlers.dialects.latchkey.sessions import device_spec, login_shape
 from handlers.http.response import Response, json_response, no_content
-from handlers.json_fields import DEVICE, Text, password_field, read_fields
-from handlers.proxies import client_of
+from handlers.json_fields import DEVICE, Text, read_fields
 from handlers.routes import GET
 from store.authentication import Caller
 
 CODE, CHALLENGE = Text("code", 64), Text("challenge", 4096)
-PASSWORD = password_field("password")
 
 
 @routes.guarded("/v1/account/factors", methods=GET)
@@ -36,7 +35,7 @@ async def show_factors(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/v1/account/totp")
 async def begin_totp(request: web.Request, caller: Caller) -> Response:
     """POST /v1/account/totp: return a secret for an authenticator app, without effect as yet."""
-    await _check_password(request, caller)
+    await read_confirmed(request, caller)
     secret = await request.app[FACTORS].begin(caller)
     account = caller.account
     name = account.username or account.email or str(account.id)
@@ -47,7 +46,7 @@ async def begin_totp(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/v1/account/totp", methods=DELETE)
 async def disable_totp(request: web.Request, caller: Caller) -> Response:
     """DELETE /v1/account/totp: turn the second factor off, by password and code."""
-    code = await _check_password_and_code(request, caller)
+    [code] = await read_confirmed(request, caller, CODE)
     await request.app[FACTORS].disable(caller, code)
     return no_content()
 
@@ -69,7 +68,7 @@ async def confirm_totp(request: web.Request, caller: Caller) -> Response:
 @routes.guarded("/v1/account/recovery-codes")
 async def renew_recovery_codes(request: web.Request, caller: Caller) -> Response:
     """POST /v1/account/recovery-codes: replace the recovery codes, by password and code."""
-    code = await _check_password_and_code(request, caller)
+    [code] = await read_confirmed(request, caller, CODE)
     codes = await request.app[FACTORS].renew_recovery_codes(caller, code)
     return json_response({"recovery_codes": codes})
 
@@ -81,17 +80,6 @@ async def continue_login(request: web.Request) -> Response:
     spec = device_spec(request, device)
     account, [issued] = await request.app[ACCESS].continue_login(challenge, code, [spec])
     return json_response(await login_shape(request, account, spec, issued), 201)
-
-
-async def _check_password(request: web.Request, caller: Caller) -> None:
-    [password] = await read_fields(request, PASSWORD)
-    await request.app[ACCESS].verify_password(caller, password, client_of(request))
-
-
-async def _check_password_and_code(request: web.Request, caller: Caller) -> str:
-    password, code = await read_fields(request, PASSWORD, CODE)
-    await request.app[ACCESS].verify_password(caller, password, client_of(request))
-    return code
 
 
 def _enrolment(name: str, secret: str, product: str) -> dict[str, Any]:

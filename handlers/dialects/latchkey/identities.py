@@ -6,7 +6,7 @@ from aiohttp import web
 
 from handlers.account_shapes import timestamp
 from handlers.app_keys import IDENTITIES
-from handlers.dialects.latchkey.passkeys import require_fresh
+from handlers.dialects.latchkey.confirmations import require_fresh
 from handlers.dialects.latchkey.routes import DELETE, routes
 from handlers.dialects.latchkey.sessions import CODE, device_spec, login_shape
 from handlers.errors import NotFound

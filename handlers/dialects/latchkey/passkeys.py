@@ -1,22 +1,21 @@
 """Endpoints of passkeys (Web Authentication), and of confirming a session."""
 
-import dataclasses
 from typing import Any
 
 from aiohttp import web
 
 from handlers.account_shapes import timestamp
 from handlers.app_keys import ACCESS, FACTORS, FRESH_SESSIONS, PASSKEYS
+from handlers.dialects.latchkey.confirmations import OPTIONAL_PASSWORD, require_fresh
 from handlers.dialects.latchkey.routes import DELETE, routes
 from handlers.dialects.latchkey.sessions import device_spec, login_shape
-from handlers.errors import FreshLoginRequired, NotFound
+from handlers.errors import NotFound
 from handlers.http.response import Response, json_response, no_content
 from handlers.json_fields import (
     DEVICE,
     Text,
     find_errors,
     is_shown,
-    password_field,
     raise_errors,
     read_fields,
     read_object,
@@ -29,14 +28,13 @@ from store.errors import SecondFactorRequired
 from store.passkeys import Passkey
 
 NAME = Text("name", 64, check=is_shown)
-PASSWORD = dataclasses.replace(password_field("password"), required=False, may_be_empty=True)
 CODE = Text("code", 64, required=False, may_be_empty=True)
 
 
 @routes.guarded("/v1/sessions/current/confirm")
 async def confirm_session(request: web.Request, caller: Caller) -> Response:
     """POST /v1/sessions/current/confirm: have this session count as fresh, for ten minutes."""
-    password, code = await read_fields(request, PASSWORD, CODE)
+    password, code = await read_fields(request, OPTIONAL_PASSWORD, CODE)
     factors = await request.app[FACTORS].factors_of(caller.account.id)
     if factors.totp and not code:
         raise SecondFactorRequired(factors.methods)
@@ -101,12 +99,6 @@ async def log_in_by_passkey(request: web.Request) -> Response:
     account_id = await request.app[PASSKEYS].verify(credential or {}, client_of(request))
     account, [issued] = await request.app[ACCESS].log_in_as(account_id, [spec])
     return json_response(await login_shape(request, account, spec, issued), 201)
-
-
-async def require_fresh(request: web.Request, caller: Caller) -> None:
-    """Raise FreshLoginRequired unless the caller's session is fresh."""
-    if not await request.app[FRESH_SESSIONS].is_fresh(caller.session):
-        raise FreshLoginRequired
 
 
 def passkey_shape(passkey: Passkey) -> dict[str, Any]:
