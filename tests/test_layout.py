@@ -62,7 +62,7 @@ LIBRARIES = {
     "jwt": ["store.id_tokens"],
     "multipart": ["handlers.forms"],
     "opentelemetry": ["telemetry.store_spans", "telemetry.tracing"],
-    "orjson": ["handlers", "telemetry.log"],
+    "orjson": ["handlers", "store.jwt_tokens", "telemetry.log"],
     "prometheus_client": ["commands.workers", "telemetry"],
     "psycopg2": ["store"],
     "pyotp": ["handlers.dialects.latchkey.factors", "store.totp"],

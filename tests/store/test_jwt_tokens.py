@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
+from store import jwt_tokens as module
 from store.errors import BadToken, TokenProblem
 from store.jwt_tokens import OWN, Claims, JwtTokens, is_taken_over
 
@@ -184,3 +185,26 @@ def test_the_account_of_an_expired_token_is_stated_still():
     tokens = JwtTokens([KEY], [])
     assert tokens.account_id_of(signed(claims_of(exp=1))) == 7
     assert tokens.account_id_of(signed(claims_of(), OTHER)) is None
+
+
+def test_a_token_that_is_remembered_ends_all_the_same(monkeypatch):
+    tokens, now = JwtTokens([KEY], []), time.time()
+    token = signed(claims_of())
+    assert tokens.sid_of(token) == tokens.sid_of(token) == SID
+    monkeypatch.setattr("store.jwt_tokens.time.time", lambda: now + 61)
+    with pytest.raises(BadToken) as refused:
+        tokens.sid_of(token)
+    assert refused.value.problem is TokenProblem.EXPIRED
+
+
+def test_only_access_tokens_that_are_right_are_remembered(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED", 3)
+    tokens = JwtTokens([KEY], [])
+    for each in (signed(claims_of(), OTHER), signed(claims_of("refresh")), "a.b.c"):
+        with pytest.raises(BadToken):
+            tokens.sid_of(each)
+    assert tokens.sid_of(signed(claims_of(jti="any"))) is None
+    assert not tokens._lately
+    for number in range(20):
+        tokens.sid_of(signed(claims_of(user_id=str(number + 1))))
+    assert 3 <= len(tokens._lately) + len(tokens._before) <= 6
