@@ -67,10 +67,10 @@ format: $(VENV)/dev
 
 # Re-makes every pin, transitive ones too, from pyproject.toml.
 lock:
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra tracing -c requirements.txt -o requirements-tracing.txt
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group embedded -c requirements.txt -o requirements-embedded.txt
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -c requirements-tracing.txt -o requirements-dev.txt
+	uv pip compile -q --no-strip-extras --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+	uv pip compile -q --no-strip-extras --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra tracing -c requirements.txt -o requirements-tracing.txt
+	uv pip compile -q --no-strip-extras --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group embedded -c requirements.txt -o requirements-embedded.txt
+	uv pip compile -q --no-strip-extras --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" --group dev -c requirements.txt -c requirements-embedded.txt -c requirements-tracing.txt -o requirements-dev.txt
 
 # Side by side with what people would pick instead; wrk and Node are used where they are there.
 bench: $(VENV)/run $(BENCH)/done

@@ -26,6 +26,7 @@ from settings import Settings
 from tests.program import (
     KEY,
     PASSWORD,
+    ROOT,
     Data,
     Program,
     Relay,
@@ -136,7 +137,8 @@ def test_a_cold_start_says_what_it_does_and_what_to_try(cold_start: ColdStart):
         f"administer accounts at {url}/ui/admin",
         "no account is an administrator",
     ]
-    command = f"{sys.executable} server.py account create --superuser username=admin"
+    python = sys.executable.removeprefix(f"{ROOT}/")
+    command = f"{python} server.py account create --superuser username=admin"
     assert f"; create one with `{command}`\n" in cold_start.out
     assert cold_start.out.count("  curl ") == cold_start.out.count(f" {url}/") - 2 == 3
     if not shutil.which("curl"):
