@@ -2,7 +2,7 @@
 
     python bench/pages.py [--accounts N] [--explain]
 
-Fills a database of its own and measures the methods of store/directory.py, and the pages of events
+Fills a separate database and measures the methods of store/directory.py, and the pages of events
 of store/event_log.py that the admin page shows, one call after the other, interleaved. `--explain`
 also prints each page's plan. Takes a minute or so.
 """

@@ -2,7 +2,7 @@
 
     python bench/soak.py [--minutes 30]
 
-It runs a server and stores of its own, has the phones of tests/load use it, and looks at the
+It runs a separate server and stores, has the phones of tests/load use it, and looks at the
 server's process every few seconds. Hashes are cheap and sessions short here, so that phones log in
 often, and sessions are extended and expire. It stops by itself. The exit status is 1 when a
 response was wrong, or when something was not flat. The results are in .bench_cache/soak.

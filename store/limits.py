@@ -130,6 +130,10 @@ class Limits:
         """Count a login by a passkey or an ID token from this address."""
         await self._hit(self._address, "logins", client.network)
 
+    async def add_passkey(self, account_id: int) -> None:
+        """Count an attempt to add a passkey, whose credential takes up to 0.2 s to read."""
+        await self._hit(self._code, "passkey", str(account_id))
+
     async def try_code(self, account_id: int) -> None:
         """Count an attempt at an account's second factor, from any address.
 

@@ -69,7 +69,7 @@ class Passkey:
 class Passkeys:
     """Registers, verifies and removes passkeys. Every method raises Unavailable.
 
-    They do so as well where no origin is configured.
+    Without origins, methods that use an authenticator always raise it.
     """
 
     def __init__(
@@ -110,10 +110,12 @@ class Passkeys:
     async def register(self, caller: Caller, name: str, credential: Mapping[str, Any]) -> Passkey:
         """Add the credential that a client has made, and return it.
 
-        Raises BadPasskey, TooManyPasskeys, BadToken.
+        Raises BadPasskey, TooManyPasskeys, BadToken, RateLimited.
         """
         self._require()
         account, session = caller
+        if self._limits:
+            await self._limits.add_passkey(account.id)
         challenge = _challenge_of(credential)
         if not self._challenges.is_valid(challenge, REGISTER, account.id):
             raise BadPasskey("the challenge is not valid any more")

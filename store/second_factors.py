@@ -1,7 +1,7 @@
 """Second factors of accounts: one-time codes of an authenticator app, and recovery codes.
 
-PostgreSQL records the step of the last code that was accepted, in the
-statement that accepts it: no server accepts that code, or an older one, again.
+PostgreSQL records the step of the last code that was accepted, in the statement that accepts it: no
+server accepts that code, or an older one, again.
 """
 
 import re
@@ -20,6 +20,7 @@ from store.postgresql.database import Database
 from store.recovery_codes import compact, digest_of, new_codes
 from store.totp import SECRET_BYTES, TotpSecrets, in_base32
 
+MAX_ATTEMPTS = 8
 _DIGITS = re.compile(r"[0-9]{6}")
 TOTP_DATA = """'{"factor": "totp"}'::jsonb"""
 
@@ -143,7 +144,7 @@ class SecondFactors:
         """
         await self._require(caller.account.id)
         await self.verify(caller.account.id, code)
-        for _ in range(8):
+        for _ in range(MAX_ATTEMPTS):
             if codes := await self._replace_recovery_codes(caller):
                 return codes
         raise BadToken(TokenProblem.REVOKED)
@@ -240,14 +241,12 @@ class SecondFactors:
         person may have registered the account with it. An address that was set later proves
         nothing about the factor's owner.
         """
-        return (
-            await self._database.row(
-                """select account_id from totp where account_id = %s and confirmed_at is not null
-                and (%s or email is distinct from %s)""",
-                (account.id, account.email_verified, account.email),
-            )
-            is not None
+        row = await self._database.row(
+            """select account_id from totp where account_id = %s and confirmed_at is not null
+                  and (%s or email is distinct from %s)""",
+            (account.id, account.email_verified, account.email),
         )
+        return row is not None
 
     def _notice_of_removal(self) -> str:
         """Return the part of a statement that tells the owner, if this server sends mail."""

@@ -456,6 +456,7 @@ LIMITED = (
     "latchkey_request_password_reset",
     "latchkey_confirm_password_reset",
     "latchkey_confirm_session",
+    "latchkey_add_passkey",
     "latchkey_begin_totp",
     "latchkey_confirm_totp",
     "latchkey_disable_totp",

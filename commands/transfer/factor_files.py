@@ -38,8 +38,8 @@ lines. Import the accounts first. Recovery codes are not imported: each owner ma
 account that has a second factor here keeps it. Keep the file secret, and destroy it afterwards."""
 EXPORT = """\
 Print the secrets of all authenticator apps, readable, as JSON lines that `factors import` takes.
-Keep them secret: whoever has one makes the codes of its account. Recovery codes and passkeys are
-not exported."""
+Keep them secret: with a secret, anyone can make the codes of its account. Recovery codes and
+passkeys are not exported."""
 
 
 class Pair(NamedTuple):

@@ -8,8 +8,8 @@ Without `--headless` locust serves its own page. The exit status is not 0 after 
 milliseconds. Registrations and logins do not count for the p99: each takes a core for a quarter of
 a second by design. For the same reason `--users` and `--spawn-rate` depend on how fast the cores
 hash, unless they are given: a login that would wait too long is a 503, which is a wrong response.
-verdict.py says all of this at the end. The accounts stay on the server. Each phone names an address
-of its own in X-Forwarded-For: with TRUSTED_PROXIES=127.0.0.1 the server counts each for itself.
+verdict.py says all of this at the end. The accounts stay on the server. Each phone names a separate
+address in X-Forwarded-For: with TRUSTED_PROXIES=127.0.0.1 the server counts each for itself.
 """
 
 import html

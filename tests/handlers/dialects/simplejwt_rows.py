@@ -1,6 +1,6 @@
 """simplejwt's endpoints as rows: the texts of docs/contracts/simplejwt.md, and tokens to send.
 
-djoser has three of the endpoints, at paths of its own; its tests use the same rows.
+djoser has three of the endpoints, at other paths; its tests use the same rows.
 """
 
 import json

@@ -570,7 +570,7 @@ async def test_no_verification(serve, mailbox, database):
 
 
 async def test_mandatory_verification(serve, mailbox, database):
-    """Lessons 12 and 14: no login before, whoever registered it; resending needs a field."""
+    """Lessons 12 and 14: no login before, however it was registered; resending needs a field."""
     client = await serve(email_verification="mandatory")
     await client.app[CORE].admin.register(NewAccount("bob", "bob@example.org"), PASSWORD)
     sent = Row(REGISTER, ADA, 201, {"detail": "Verification e-mail sent."})

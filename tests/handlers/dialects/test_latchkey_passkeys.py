@@ -198,3 +198,14 @@ async def test_a_counter_that_does_not_rise_is_refused(ada):
     for count in (2**32 - 2, 5, -1):
         ada.authenticator.count = count
         assert (await ada.log_in())[1]["code"] == "invalid_credentials"
+
+
+async def test_attempts_to_add_a_passkey_are_limited(settings, clean):
+    """Reading a credential takes up to 0.2 s, and a challenge costs its client nothing."""
+    app = create_app(replace(settings, passkey_origins=(ORIGIN,), rate_limits="on"))
+    async with TestClient(Server(app)) as client:
+        response = await client.post("/v1/accounts", json=ADA)
+        ada = Person(client, (await response.json())["token"])
+        bad = {**await ada.make(), "type": "password"}
+        statuses = [(await ada.add(bad))[0] for _ in range(12)]
+    assert statuses == [422] * 10 + [429] * 2
