@@ -57,12 +57,12 @@ class BatchLoader(Generic[K, V]):
         self._note_request = observer.lookup_requests(name)
         self._timeout = timeout
         self._batch = batch
+        self._free = in_flight
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._since: dict[K, float] = {}
-        self._idle: list[asyncio.Future[None]] = []
-        self._called = False
+        self._gathers = False
+        self._batches: set[asyncio.Task[None]] = set()
         self._under_way = 0
-        self._workers = [self._loop.create_task(self._work()) for _ in range(in_flight)]
 
     def get(self, key: K) -> "asyncio.Future[V | None]":
         """Return a future of the key's value, None when there is none.
@@ -78,52 +78,47 @@ class BatchLoader(Generic[K, V]):
             return waiter
         self._waiting[key] = [waiter]
         self._since[key] = self._loop.time()
-        self._call()
+        self._gather_soon(GATHER_TURNS)
         return waiter
 
     def close(self) -> None:
-        """End the tasks that send batches, and cancel the futures of keys not yet sent."""
-        for worker in self._workers:
-            worker.cancel()
+        """Cancel the batches in flight, and the futures of all keys."""
+        for batch in self._batches:
+            batch.cancel()
         for waiter in _undone(self._waiting):
             waiter.cancel()
+        self._waiting.clear()
 
-    def _call(self) -> None:
-        """Wake an idle worker, which runs after this turn of the event loop."""
-        if self._idle and not self._called:
-            self._called = True
-            self._idle.pop().set_result(None)
+    def _gather_soon(self, turns: int) -> None:
+        """Gather after this turn of the event loop, if a batch may be sent and none is gathered."""
+        if self._free and not self._gathers:
+            self._gathers = True
+            self._loop.call_soon(self._gather, turns)
 
-    async def _work(self) -> None:
-        """Send batches one after the other, until cancelled: a task for each would cost more."""
-        while True:
-            await self._gather()
-            if not self._waiting:
-                continue  # another worker came first
-            keys = list(itertools.islice(self._waiting, self._batch))  # the oldest first
-            deadline = self._since[keys[0]] + self._timeout
-            requests = {key: self._waiting.pop(key) for key in keys}
-            for key in keys:
-                del self._since[key]
-            if self._waiting:
-                self._call()
-            elif len(keys) == 1:
-                self._stay_awake(requests[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
-            self._under_way += len(keys)
-            await self._load(requests, deadline)
-            self._under_way -= len(keys)
+    def _gather(self, turns: int) -> None:
+        """Send a batch, up to `turns` later if it has fewer keys than are in flight."""
+        self._gathers = False
+        if turns and len(self._waiting) < self._under_way:
+            self._gather_soon(turns - 1)
+        elif self._waiting:
+            self._send()
 
-    async def _gather(self) -> None:
-        """Wait for keys, and up to GATHER_TURNS more while they are fewer than those in flight."""
-        while not self._waiting:
-            called = self._loop.create_future()
-            self._idle.append(called)
-            await called
-            self._called = False
-        for _ in range(GATHER_TURNS):
-            if len(self._waiting) >= self._under_way:
-                break
-            await asyncio.sleep(0)
+    def _send(self) -> None:
+        """Send a batch: of all that wait, or of the oldest if they are too many."""
+        keys = list(itertools.islice(self._waiting, self._batch))
+        deadline = self._since[keys[0]] + self._timeout
+        requests = {key: self._waiting.pop(key) for key in keys}
+        for key in keys:
+            del self._since[key]
+        self._free -= 1
+        self._under_way += len(keys)
+        batch = self._loop.create_task(self._load(requests, deadline))
+        self._batches.add(batch)
+        batch.add_done_callback(self._batches.discard)
+        if self._waiting:
+            self._gather_soon(GATHER_TURNS)
+        elif len(keys) == 1:
+            self._stay_awake(requests[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
 
     def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
         """Keep the event loop turning until a lone key has its value, or until `until`."""
@@ -144,14 +139,18 @@ class BatchLoader(Generic[K, V]):
         except asyncio.CancelledError:
             for waiter in _undone(requests):
                 waiter.cancel()
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise  # otherwise only this batch was cancelled, and the worker goes on
+            raise
         else:
             for key, waiters in requests.items():
                 value = found.get(key)
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(value)
+        finally:
+            self._free += 1
+            self._under_way -= len(requests)
+            if self._waiting:
+                self._gather_soon(GATHER_TURNS)
 
 
 def _undone(requests: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:
