@@ -67,7 +67,7 @@ class Access:
         self.sessions_of, self.end_session = listed.sessions_of, listed.end_session
 
     def close(self) -> None:
-        """End the tasks that look up tokens."""
+        """Cancel the look-ups of tokens."""
         self._authentication.close()
 
     async def register(

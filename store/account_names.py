@@ -22,7 +22,7 @@ class AccountNames:
         )
 
     def close(self) -> None:
-        """End the tasks that look up names."""
+        """Cancel the look-ups of names."""
         self._by_name.close()
 
     async def find(self, name: str, *fields: str) -> list[Details]:

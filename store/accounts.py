@@ -59,7 +59,7 @@ class Accounts:
         self.credentials_of = self._names.credentials_of
 
     def close(self) -> None:
-        """End the tasks that look up names and details."""
+        """Cancel the look-ups of names and details."""
         self._names.close()
         self._details.close()
 

@@ -2,9 +2,15 @@
 
 This module decides who is let in. A token that this server never made is rejected without any I/O.
 The session's record is read from Redis, then the account's row from PostgreSQL, each in a batch
-with those of other requests. Nothing is cached. `resolve_caller` decides.
+with those of other requests. What they say is not cached. `resolve_caller` decides.
+
+What cannot change is remembered: that a token was verified, and which account its session is of. A
+token that is looked up alone can then be looked up in both stores at once
+(docs/session-protocol.md#authenticate).
 """
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,8 +19,10 @@ from store.account import Account
 from store.accounts import Accounts
 from store.batching import BatchLoader
 from store.errors import AppError, BadToken, TokenProblem, Unavailable
+from store.recent import Recent
 from store.session_record import JWT, Session
 from store.sessions import Sessions
+from store.tokens import sid_in
 from telemetry.observer import UNOBSERVED, Observer
 
 REFRESH_KINDS = frozenset({"refresh"})
@@ -32,6 +40,11 @@ ACCESS_KINDS = frozenset(
 )
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
+REMEMBERED = 100_000
+"""At least this many tokens are remembered, and at most twice as many, which take up to 33 MiB. An
+app sends its token with each request, and verifying it took a sixth of a read."""
+_NO_HINT = "", 0
+
 
 class Caller(NamedTuple):
     """Who makes a request: an account, through one of its sessions."""
@@ -46,15 +59,17 @@ class Authentication:
     def __init__(
         self, accounts: Accounts, sessions: Sessions, observer: Observer = UNOBSERVED
     ) -> None:
-        """Start the tasks that look up tokens in these; `close` ends them."""
+        """Look up tokens in these; `close` cancels what is in flight."""
         self._accounts = accounts
         self._sessions = sessions
         self._callers: BatchLoader[str, Caller | AppError] = BatchLoader(
             self._look_up, sessions.timeout, observer=observer, name="session"
         )
+        self._account_ids: Recent[str, int] = Recent(REMEMBERED)
+        self._hint = _NO_HINT
 
     def close(self) -> None:
-        """End the tasks that look up tokens."""
+        """Cancel the look-ups of tokens."""
         self._callers.close()
 
     async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
@@ -62,20 +77,26 @@ class Authentication:
 
         The session must be of one of `kinds`. Raises BadToken.
         """
-        sid = self._sessions.sid_of(token)
+        account_id = self._account_ids.get(token)
+        if account_id is None:
+            sid = self._sessions.sid_of(token)
+        else:
+            sid = sid_in(token)
+            self._hint = sid, account_id
         found = await self._callers.get(sid)
-        if found is None:
-            raise BadToken(
+        if not isinstance(found, Caller):
+            self._account_ids.forget(token)  # then it does not reach PostgreSQL again
+            raise found or BadToken(
                 TokenProblem.FORGED if imported_tokens.is_digest(sid) else TokenProblem.EXPIRED
             )
-        if isinstance(found, AppError):
-            raise found
         if found.session.kind not in kinds:
             raise BadToken(
                 TokenProblem.REFRESH
                 if found.session.kind == "refresh"
                 else TokenProblem.NOT_REFRESH
             )
+        if account_id is None and sid_in(token) == sid:  # neither a JWT nor an imported token
+            self._account_ids.add(token, found.account.id)
         self._sessions.renew(found.session)
         return found
 
@@ -98,8 +119,19 @@ class Authentication:
         return found
 
     async def _look_up(self, sids: list[str], deadline: float) -> dict[str, Caller | AppError]:
-        """Read the sessions, then their accounts, so that each row is newer than its session."""
-        sessions = await self._sessions.read(sids, deadline)
+        """Read the sessions, then their accounts, so that each row is newer than its session.
+
+        If a single session's account is known, both are read at once. Only the verdict that the
+        session is live counts then; for any other, the row is read again.
+        """
+        (sid, account_id), self._hint = self._hint, _NO_HINT
+        if sids == [sid]:
+            sessions, accounts = await self._read_at_once(sid, account_id, deadline)
+            caller = resolve_caller(sessions.get(sid), accounts)
+            if isinstance(caller, Caller):
+                return {sid: caller}
+        else:
+            sessions = await self._sessions.read(sids, deadline)
         ids = {session.account_id for session in sessions.values() if session}
         try:
             accounts = await self._accounts.get_many(ids, deadline) if ids else {}
@@ -107,6 +139,19 @@ class Authentication:
             ended = BadToken(TokenProblem.REVOKED)
             return {sid: error if session else ended for sid, session in sessions.items()}
         return {sid: resolve_caller(session, accounts) for sid, session in sessions.items()}
+
+    async def _read_at_once(
+        self, sid: str, account_id: int, deadline: float
+    ) -> tuple[dict[str, Session | None], dict[int, Account]]:
+        """Read a session and an account, which is none if PostgreSQL is unavailable."""
+        reading = asyncio.create_task(self._sessions.read([sid], deadline))
+        accounts: dict[int, Account] = {}
+        try:
+            with contextlib.suppress(Unavailable):
+                accounts = await self._accounts.get_many([account_id], deadline)
+            return await reading, accounts
+        finally:
+            reading.cancel()
 
 
 def resolve_caller(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:

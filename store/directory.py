@@ -45,14 +45,14 @@ class Directory:
     """Looks accounts up for other services. Every method raises Unavailable."""
 
     def __init__(self, database: Database, observer: Observer = UNOBSERVED) -> None:
-        """Start the tasks that look up ids; `close` ends them."""
+        """Look up ids in this; `close` cancels what is in flight."""
         self._database = database
         self._by_id: BatchLoader[int, AccountSummary] = BatchLoader(
             self._fetch, database.timeout, observer=observer, name="details"
         )
 
     def close(self) -> None:
-        """End the tasks that look up ids."""
+        """Cancel the look-ups of ids."""
         self._by_id.close()
 
     async def get(self, account_id: int) -> AccountSummary | None:

@@ -25,13 +25,13 @@ class Introspection:
     """Introspects tokens. `introspect` raises Unavailable."""
 
     def __init__(self, authenticate: Callable[[str], Awaitable[Caller]], redis: Redis) -> None:
-        """Start the tasks that look up the ends of sessions in `redis`; `close` ends them."""
+        """Look up the ends of sessions in `redis`; `close` cancels what is in flight."""
         self._authenticate = authenticate
         self._redis = redis
         self._ends: BatchLoader[str, float] = BatchLoader(self._read_ends, redis.timeout)
 
     def close(self) -> None:
-        """End the tasks that look up the ends of sessions."""
+        """Cancel the look-ups of the ends of sessions."""
         self._ends.close()
 
     async def introspect(self, token: str) -> ActiveToken | None:

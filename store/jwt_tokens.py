@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from store.errors import BadToken, TokenProblem
+from store.recent import Recent
 from store.session_record import JWT
 
 OWN = "own"
@@ -72,8 +73,7 @@ class JwtTokens:
         derived = [hmac.digest(key, _CONTEXT, "sha256") for key in secret_keys]
         listed = [each for key in keys for each in (derived if key == OWN else [key.encode()])]
         self._macs = [hmac.new(key, digestmod="sha256") for key in listed]
-        self._lately: dict[str, tuple[str, float]] = {}
-        self._before: dict[str, tuple[str, float]] = {}
+        self._right: Recent[str, tuple[str, float]] = Recent(REMEMBERED)
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return the token of these claims."""
@@ -88,25 +88,19 @@ class JwtTokens:
         """
         if "." not in token:
             return None
-        known = self._lately.get(token) or self._before.get(token)
+        known = self._right.get(token)
         if known is None:
             claims = self.read(token)
             if claims.is_refresh:
                 raise BadToken(TokenProblem.REFRESH)
             if claims.is_old:
                 return None
-            known = self._remember(token, claims)
+            known = claims.sid, claims.expires
+            self._right.add(token, known)
         sid, expires = known
         if not expires > time.time():
             raise BadToken(TokenProblem.EXPIRED)
         return sid
-
-    def _remember(self, token: str, claims: Claims) -> tuple[str, float]:
-        """Remember that the signature of an access token is right; return its sid and its end."""
-        if len(self._lately) >= REMEMBERED:
-            self._before, self._lately = self._lately, {}
-        known = self._lately[token] = claims.sid, claims.expires
-        return known
 
     def read(self, token: str) -> Claims:
         """Return the claims of a token. Raises BadToken: FORGED or EXPIRED."""

@@ -204,7 +204,7 @@ def test_only_access_tokens_that_are_right_are_remembered(monkeypatch):
         with pytest.raises(BadToken):
             tokens.sid_of(each)
     assert tokens.sid_of(signed(claims_of(jti="any"))) is None
-    assert not tokens._lately
+    assert not len(tokens._right)
     for number in range(20):
         tokens.sid_of(signed(claims_of(user_id=str(number + 1))))
-    assert 3 <= len(tokens._lately) + len(tokens._before) <= 6
+    assert 3 <= len(tokens._right) <= 6

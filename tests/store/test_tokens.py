@@ -78,7 +78,7 @@ def test_what_does_not_look_like_a_token_gets_no_further(change, monkeypatch):
     def fail(keyed, raw):
         pytest.fail("a key was tried")
 
-    monkeypatch.setattr(module, "_cut", fail)
+    monkeypatch.setattr(module, "_mac", fail)
     assert tokens.sid_of(change(token)) is None
 
 
