@@ -41,7 +41,7 @@ ACCESS_KINDS = frozenset(
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 REMEMBERED = 100_000
-"""At least this many tokens are remembered, and at most twice as many, which take up to 33 MiB. An
+"""At least this many tokens are remembered, and at most twice as many, which take up to 29 MiB. An
 app sends its token with each request, and verifying it took a sixth of a read."""
 _NO_HINT = "", 0
 
