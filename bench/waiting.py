@@ -19,15 +19,15 @@ RATE = Figure(
     "waiting",
     "reads while 500 logins wait, against reads alone",
     "reads beside 500 logins",
-    0.60,
-    0.75,
+    0.90,
+    0.95,
 )
 P99 = Figure(
     "waiting-p99",
     "p99 of those reads, against their p99 alone",
     "their p99",
-    4,
-    2,
+    1.7,
+    1.5,
     lower_is_better=True,
 )
 LOGINS = 500
