@@ -20,6 +20,7 @@ from tests.model.invariants import (
     hand_out,
     remember,
     run_alone,
+    stands,
 )
 from tests.model.operations import (
     ENDING_ALL,
@@ -33,7 +34,7 @@ from tests.model.operations import (
     disturbs,
     start,
 )
-from tests.model.stores import Account, Command, State, execute
+from tests.model.stores import REVOKED, Account, Command, State, execute
 
 NOT_STARTED, RUNNING, RETURNED, CRASHED = range(4)
 MOST_STATES = 250_000
@@ -157,7 +158,7 @@ class Explorer:
         step = self.run.steps[index]
         history = node.history
         if node.phases[index] == NOT_STARTED:
-            history = begin(self.run, history, index, self._beside(node, index))
+            history = begin(self.run, node.state, history, index, self._beside(node, index))
         others = [phase for other, phase in enumerate(node.phases) if other != index]
         restores = command[0] is stores.restore_postgresql
         if restores and self.run.rules.every_server_stops and RUNNING in others:
@@ -232,9 +233,13 @@ def explore(scenario: Scenario, rules: Rules, until: Invariant | None = None) ->
     return Explorer(scenario, rules).explore(until)
 
 
-def begin(run: Run, history: History, index: int, beside: Iterator[int]) -> History:
+def begin(run: Run, state: State, history: History, index: int, beside: Iterator[int]) -> History:
     """Return the history after an operation has begun beside these others."""
     step = run.steps[index]
+    if step.token and not stands(run.rules, state, step.token.sid):
+        history = history._replace(not_live=history.not_live | {index})
+    if step.token and step.token.sid in history.ended:
+        history = history._replace(late=history.late | {index})
     if step.operation in ENDING_ALL:
         sids = {
             token.sid
@@ -273,11 +278,28 @@ def turns(
         for write in set(history.writes):
             after, _ = execute(state, write)
             yield after, history, None, write, f"again: {describe(write, None)}"
+    elif command[0] is stores.read_either:
+        for read in first_reads(run.rules, history, command):
+            following, reply = execute(state, read)
+            yield following, history, reply, read, ""
     else:
         following, reply = execute(state, command)
         if run.has("repeat_write") and command[0] in stores.REDIS_WRITES:
             history = history._replace(writes=(*history.writes, command))
         yield following, history, reply, command, ""
+
+
+def first_reads(rules: Rules, history: History, command: Command) -> list[Command]:
+    """Return what may be read first. The row only if the session's record has been there before.
+
+    The server looks whether it has authenticated the session before, which is less.
+    """
+    _, sid, account_id = command
+    known = any(sid == other and record != REVOKED for other, record in history.records)
+    first = [stores.record_first]
+    if known or not rules.early_row_of_known:
+        first.append(stores.row_first)
+    return [(read, sid, account_id) for read in first]
 
 
 def replaced(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:

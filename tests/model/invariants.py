@@ -48,7 +48,13 @@ class Invariant(Enum):
     KEPT = "I9: a session that nothing ended stays live, and no request with it is refused"
     ONE_SUCCESSOR = "I10: a refresh token has one successor at most"
     REUSE = "I11: a superseded refresh token has no successor, and ends its family"
+    CURRENT = "I12: a request counts only if its session was live at a moment since it began"
 
+
+ACCEPTED = frozenset(
+    {"used", "rotated", "token", "changed, no session", "all ended", "others ended"}
+)
+"""What an operation returns only if it has authenticated its token."""
 
 Violation = tuple[Invariant, str]
 
@@ -64,6 +70,10 @@ class History(NamedTuple):
     """For each such operation that has begun, what had been handed out by then."""
     records: frozenset[tuple[str, Any]] = frozenset()
     """Every record that ever stood in Redis: a failover may bring back any of them."""
+    not_live: frozenset[int] = frozenset()
+    """Operations under way whose session has not been live at any moment since they began."""
+    late: frozenset[int] = frozenset()
+    """Operations under way whose session had been ended, with all others, before they began."""
     overlapped: frozenset[int] = frozenset()
     """Operations beside which another one ran that may end what they open."""
     redis_lost_writes: bool = False
@@ -173,7 +183,12 @@ def check_result(
     if result.outcome == "busy":
         found.append((Invariant.BOUNDED, f"{step.operation} used up its rounds"))
     sound = not history.redis_lost_writes
-    refused = result.outcome == "401" or (result.outcome == "refused" and step.token)
+    if step.token and result.outcome in ACCEPTED:
+        if index in history.late:
+            found.append((Invariant.ENDED, f"{step.operation} began after the end: {result}"))
+        if sound and index in history.not_live:
+            found.append((Invariant.CURRENT, f"{step.operation} with what was not live: {result}"))
+    refused = result.outcome in ("401", "inactive", "refused")
     if refused and sound and step.token and stands(run.rules, state, step.token.sid):
         found.append((Invariant.KEPT, f"{step.operation} is refused, and {step.token} is live"))
     reused = result.outcome in ("used", "token") and index in history.superseded
@@ -310,6 +325,9 @@ def remember(
             now = frozenset(state.redis.items())
             if now not in history.redis_before:
                 history = history._replace(redis_before=(*history.redis_before, now))
+    if history.not_live and state is not before:
+        not_live = {i for i in history.not_live if not stands(run.rules, state, sid_of(run, i))}
+        history = history._replace(not_live=frozenset(not_live))
     if run.has("restore_postgresql") and not history.postgresql_went_back:
         rows = (state.accounts, state.next_id)
         if rows not in history.postgresql_before:
@@ -320,6 +338,13 @@ def remember(
     if not history.redis_lost_writes and not history.postgresql_went_back:
         found += check_loss(run, before, state, history, index, command)
     return history, found
+
+
+def sid_of(run: Run, index: int) -> str:
+    """Return the sid of the token of an operation that has one."""
+    token = run.steps[index].token
+    assert token is not None
+    return token.sid
 
 
 def is_superseded(history: History, sid: str, generation: int, time: int) -> bool:
@@ -375,6 +400,7 @@ def hand_out(
 def conclude(run: Run, history: History, index: int, result: Result) -> History:
     """Return the history after an operation has returned."""
     step = run.steps[index]
+    history = history._replace(not_live=history.not_live - {index}, late=history.late - {index})
     if result.outcome == "token":
         return hand_out(history, Token(step.dialect, step.kind, result.sid, result.account_id))
     if result.outcome == "rotated":

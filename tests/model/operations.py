@@ -63,6 +63,12 @@ class Rules:
     """If the account read again is still older, PostgreSQL went back: the name is taken out."""
     epoch_decides: bool = True
     """A session is live only if it has the account's present epoch."""
+    early_row_refuses: bool = False
+    """A row that was read before the record also refuses; else it is read again then."""
+    early_row_is_compared: bool = True
+    """A row that was read before the record is compared with it."""
+    early_row_of_known: bool = True
+    """The row is read first only for a session whose record was there before the request."""
     names_taken_out: Literal["dead", "all"] = "dead"
     """What ends all sessions takes out the names of dead records; else all that it read."""
     change_compares_epoch: bool = True
@@ -218,8 +224,28 @@ def looked_up(rules: Rules, token: Token) -> Reading:
 
 
 def authenticated(rules: Rules, token: Token) -> Reading:
-    """Return the account of a token and the verdict."""
-    _, account, found = yield from looked_up(rules, token)
+    """Return the account of a token and the verdict. Either of record and row is read first.
+
+    A row that was read first only accepts. If it does not, it is read again, after the record.
+    """
+    first, found = yield (stores.read_either, token.sid, token.account_id)
+    record = found if first == "record" else (yield (stores.get, record_key(token.sid)))
+    if record is None or record == REVOKED:
+        return None, "401"
+    if first == "row":
+        compares = rules if rules.early_row_is_compared else replace(rules, epoch_decides=False)
+        early = verdict(compares, token.sid, record, found)
+        if early == "live" or rules.early_row_refuses:
+            return found, early
+    account = yield (stores.account_by_id, record.account_id)
+    return account, verdict(rules, token.sid, record, account)
+
+
+def confirmed(rules: Rules, token: Token) -> Reading:
+    """Authenticate a request, and its session again directly before a statement."""
+    account, found = yield from authenticated(rules, token)
+    if found == "live":
+        _, account, found = yield from looked_up(rules, token)
     return account, found
 
 
@@ -611,7 +637,8 @@ def log_out_everywhere(rules: Rules, pid: str, step: Step) -> Operation:
 
 def end_others(rules: Rules, pid: str, step: Step) -> Operation:
     """End all sessions of the account but the caller's, with another password if one is given."""
-    account, found = yield from authenticated(rules, step.token)
+    read = confirmed if step.password else authenticated
+    account, found = yield from read(rules, step.token)
     if found != "live":
         return UNAUTHORIZED
     row = yield from _raise(
@@ -631,7 +658,7 @@ def end_others(rules: Rules, pid: str, step: Step) -> Operation:
 def disable(rules: Rules, pid: str, step: Step) -> Operation:
     """Disable an account, as an operator or as its caller. Its records do not change."""
     if step.token:
-        account, found = yield from authenticated(rules, step.token)
+        account, found = yield from confirmed(rules, step.token)
         if found != "live":
             return UNAUTHORIZED
         row = yield from _raise(rules, account, step.token, is_active=False)
@@ -656,10 +683,9 @@ def delete_account(rules: Rules, pid: str, step: Step) -> Operation:
 
 def change_password(rules: Rules, pid: str, step: Step) -> Operation:
     """Set a password and raise the epoch in one statement, clean up, and open a session."""
-    for _ in range(2):  # before and after the hash is made
-        account, found = yield from authenticated(rules, step.token)
-        if found != "live":
-            return Result(found)
+    account, found = yield from confirmed(rules, step.token)
+    if found != "live":
+        return Result(found)
     compares = rules.change_compares_epoch
     row = yield from _raise(rules, account, step.token, step.password, compares=compares)
     if row is None:
@@ -769,9 +795,6 @@ OPENING = frozenset(
 )
 HANDING_OUT = OPENING | {"rotate", "rotate_twice"}
 """What returns a token of a session that it opens or rotates."""
-AUTHENTICATING = frozenset(
-    {"use", "authenticate", "refresh_jwt", "refresh_old", "rotate", "take_over"}
-)
 DISTURBING = ENDING_ALL | {
     "enable",
     "log_out",

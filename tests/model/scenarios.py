@@ -102,6 +102,8 @@ SESSIONS = {
     "change, disable, enable": Scenario([CHANGE, DISABLE, ENABLE], ONE),
     "request, logout, login": Scenario([USE, LOGOUT, LOGIN], ONE),
     "request, end all, login": Scenario([USE, END_ALL, LOGIN], ONE),
+    "request, end all": Scenario([USE, END_ALL], TWO, crashes=1),
+    "request, delete": Scenario([USE, DELETE], TWO, crashes=1),
     "request, time, login": Scenario([USE, wait(1, 2, 1, 1), LOGIN], ONE, crashes=1),
     "request, time, login for refresh": Scenario(
         [USE, wait(3, 1, 1, 3), login("B", "refresh")], ONE, crashes=1
@@ -167,6 +169,7 @@ RESTORING = {
     "restore, change, login": Scenario([CHANGE, RESTORE, LOGIN], ONE),
     "restore, disable, enable": Scenario([DISABLE, ENABLE, RESTORE], ONE),
     "restore, delete, login": Scenario([DELETE, RESTORE, LOGIN], ONE),
+    "restore, end all, request": Scenario([END_ALL, RESTORE, USE], ONE, crashes=1),
     "restore, end all, one more": Scenario(
         [END_ALL, RESTORE, one_more()], (one_more(),) * 2, several=True
     ),
@@ -184,6 +187,7 @@ FAILING_OVER = {
     "change, end all, failover": Scenario([CHANGE, END_ALL, FAILOVER], TWO),
     "logout, login, failover": Scenario([LOGOUT, LOGIN, FAILOVER], ONE),
     "disable, enable, failover": Scenario([DISABLE, ENABLE, FAILOVER], ONE),
+    "end all, failover, request": Scenario([END_ALL, FAILOVER, USE], TWO, crashes=1),
     "delete, failover": Scenario([DELETE, FAILOVER], ONE, crashes=1),
     "logoutall, failover, login": Scenario([logoutall(A), FAILOVER, LOGIN], ONE),
 }
@@ -421,6 +425,9 @@ TAKING_OVER = {
     "take over twice, logout": Scenario([OLD_TOKEN, OLD_TOKEN, END_OLD]),
     "take over, two logouts": Scenario([OLD_TOKEN, END_OLD, END_OLD], TAKEN),
     "take over, end all": Scenario([OLD_TOKEN, END_ALL], BESIDE_B, crashes=1),
+    "take over, request, end all": Scenario(
+        [OLD_TOKEN, Step("authenticate", token=OLD), END_ALL], BESIDE_B
+    ),
     "take over twice, end all": Scenario([OLD_TOKEN, OLD_TOKEN, END_ALL]),
     "take over, change": Scenario([OLD_TOKEN, CHANGE_B], BESIDE_B, crashes=1),
     "take over, logoutall, login": Scenario([OLD_TOKEN, logoutall(B), JWT], BESIDE_B),

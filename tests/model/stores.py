@@ -372,6 +372,22 @@ def raise_all_epochs(state: State) -> State:
     return state._replace(accounts=rows, clock=clock)
 
 
+# The first read of a request: the row's only if the server knows the session's account.
+
+
+def read_either(state: State, sid: str, account_id: int) -> tuple[State, Any]:
+    """Read a session's record or its account's row, whichever is first: a choice."""
+    return record_first(state, sid, account_id)
+
+
+def record_first(state: State, sid: str, account_id: int) -> tuple[State, Any]:
+    return state, ("record", value_at(state, record_key(sid)))
+
+
+def row_first(state: State, sid: str, account_id: int) -> tuple[State, Any]:
+    return state, ("row", find_id(state, account_id))
+
+
 # What happens around the stores, and what only the invariants need to know. `exploration` and
 # `random_schedules` carry out those whose outcome is a choice.
 

@@ -24,6 +24,7 @@ QUICK = (
     "restore, end all, login, crash",
     "end all, failover, login",
     "logoutall, failover, login",
+    "end all, failover, request",
     "cap, access, end all",
     "sweep, request, login",
     "one more, end all, crash",
@@ -100,6 +101,26 @@ MUTATIONS = {
         replace(PROTOCOL, epoch_decides=False),
         "end all, failover, login",
         Invariant.ENDED,
+    ),
+    "a row that was read before the record refuses": (
+        replace(PROTOCOL, early_row_refuses=True),
+        "keep, request",
+        Invariant.KEPT,
+    ),
+    "a row that was read before the record is not compared": (
+        replace(PROTOCOL, early_row_is_compared=False),
+        "disable, request, enable",
+        Invariant.CURRENT,
+    ),
+    "a row that was read before a record that came back is not compared": (
+        replace(PROTOCOL, early_row_is_compared=False),
+        "end all, failover, request",
+        Invariant.ENDED,
+    ),
+    "the row is read before the record of a new session": (
+        replace(PROTOCOL, early_row_of_known=False),
+        "take over, request, end all",
+        Invariant.CURRENT,
     ),
     "all names that were read are taken out": (
         replace(PROTOCOL, names_taken_out="all"),
