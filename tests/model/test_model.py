@@ -329,7 +329,7 @@ def test_some_scenarios_hold(name: str):
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in QUICK])
 def test_all_scenarios_hold(name: str, request: pytest.FixtureRequest):
     if SCENARIOS[name].slow and not request.config.getoption("--four", default=False):
-        pytest.skip("four operations: a minute in all, with --four")
+        pytest.skip("four operations: four minutes in all, with --four")
     assert not (found := violations(name)), shown(found)
 
 
