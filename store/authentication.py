@@ -2,11 +2,12 @@
 
 This module decides who is let in. A token that this server never made is rejected without any I/O.
 The session's record is read from Redis, then the account's row from PostgreSQL, each in a batch
-with those of other requests. What they say is not cached. `resolve_caller` decides.
+with those of other requests. `resolve_caller` decides. What the stores say is not remembered.
 
-What cannot change is remembered: that a token was verified, and which account its session is of. A
-token that is looked up alone can then be looked up in both stores at once
-(docs/session-protocol.md#authenticate).
+What cannot change is remembered: that a token was verified, and its session's account. If such a
+token is looked up alone, both stores are read at once, and the row may be an early one: it only
+accepts. If the session is not live by it, the row is read again, after the record, and decides
+(docs/session-protocol.md#early-row, which tests/model checks).
 """
 
 import asyncio
@@ -43,7 +44,9 @@ ACCESS_KINDS = frozenset(
 REMEMBERED = 100_000
 """At least this many tokens are remembered, and at most twice as many, which take up to 29 MiB. An
 app sends its token with each request, and verifying it took a sixth of a read."""
-_NO_HINT = "", 0
+
+_Key = tuple[str, int]
+"""What is looked up: the id of a session and of its account, 0 if that is to be read first."""
 
 
 class Caller(NamedTuple):
@@ -62,11 +65,10 @@ class Authentication:
         """Look up tokens in these; `close` cancels what is in flight."""
         self._accounts = accounts
         self._sessions = sessions
-        self._callers: BatchLoader[str, Caller | AppError] = BatchLoader(
+        self._callers: BatchLoader[_Key, Caller | AppError] = BatchLoader(
             self._look_up, sessions.timeout, observer=observer, name="session"
         )
         self._account_ids: Recent[str, int] = Recent(REMEMBERED)
-        self._hint = _NO_HINT
 
     def close(self) -> None:
         """Cancel the look-ups of tokens."""
@@ -77,13 +79,9 @@ class Authentication:
 
         The session must be of one of `kinds`. Raises BadToken.
         """
-        account_id = self._account_ids.get(token)
-        if account_id is None:
-            sid = self._sessions.sid_of(token)
-        else:
-            sid = sid_in(token)
-            self._hint = sid, account_id
-        found = await self._callers.get(sid)
+        account_id = self._account_ids.get(token) or 0
+        sid = sid_in(token) if account_id else self._sessions.sid_of(token)
+        found = await self._callers.get((sid, account_id))
         if not isinstance(found, Caller):
             self._account_ids.forget(token)  # then it does not reach PostgreSQL again
             raise found or BadToken(
@@ -95,7 +93,7 @@ class Authentication:
                 if found.session.kind == "refresh"
                 else TokenProblem.NOT_REFRESH
             )
-        if account_id is None and sid_in(token) == sid:  # neither a JWT nor an imported token
+        if not account_id and sid_in(token) == sid:  # neither a JWT nor an imported token
             self._account_ids.add(token, found.account.id)
         self._sessions.renew(found.session)
         return found
@@ -111,34 +109,35 @@ class Authentication:
 
     async def caller_of(self, sid: str) -> Caller:
         """Return the caller of a session's id, of any kind. Raises BadToken."""
-        found = await self._callers.get(sid)
+        found = await self._callers.get((sid, 0))
         if found is None:
             raise BadToken(TokenProblem.EXPIRED)
         if isinstance(found, AppError):
             raise found
         return found
 
-    async def _look_up(self, sids: list[str], deadline: float) -> dict[str, Caller | AppError]:
+    async def _look_up(self, keys: list[_Key], deadline: float) -> dict[_Key, Caller | AppError]:
         """Read the sessions, then their accounts, so that each row is newer than its session.
 
-        If a single session's account is known, both are read at once. Only the verdict that the
-        session is live counts then; for any other, the row is read again.
+        A lone session whose account is known is read together with it. Only the verdict that it is
+        live counts then.
         """
-        (sid, account_id), self._hint = self._hint, _NO_HINT
-        if sids == [sid]:
+        sid, account_id = keys[0]
+        if account_id and len(keys) == 1:
             sessions, accounts = await self._read_at_once(sid, account_id, deadline)
             caller = resolve_caller(sessions.get(sid), accounts)
             if isinstance(caller, Caller):
-                return {sid: caller}
+                return {keys[0]: caller}
         else:
-            sessions = await self._sessions.read(sids, deadline)
-        ids = {session.account_id for session in sessions.values() if session}
+            sessions = await self._sessions.read([sid for sid, _ in keys], deadline)
+        found = {key: sessions[key[0]] for key in keys if key[0] in sessions}
+        ids = {session.account_id for session in found.values() if session}
         try:
             accounts = await self._accounts.get_many(ids, deadline) if ids else {}
         except Unavailable as error:  # an ended session is reported without its account
             ended = BadToken(TokenProblem.REVOKED)
-            return {sid: error if session else ended for sid, session in sessions.items()}
-        return {sid: resolve_caller(session, accounts) for sid, session in sessions.items()}
+            return {key: error if session else ended for key, session in found.items()}
+        return {key: resolve_caller(session, accounts) for key, session in found.items()}
 
     async def _read_at_once(
         self, sid: str, account_id: int, deadline: float
