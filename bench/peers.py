@@ -53,7 +53,7 @@ PYTHON = Ecosystem(
     tools=(),
     pins="requirements.txt",
     install=(
-        "{python} -m venv venv",
+        "{python} -m venv --clear venv",
         "venv/bin/python -m pip install --quiet --requirement requirements.txt",
     ),
 )
@@ -99,7 +99,8 @@ PEERS = {
 def install(peer: Peer, cache: Path) -> Peer:
     """Copy the peer under `cache` and fetch what it pins; return it with its `home`.
 
-    Raises `ToolMissing`. A second call fetches only when the pins have changed.
+    Raises `ToolMissing`. A second call fetches only if the pins, or for a Python peer the Python
+    that runs the benchmark, have changed.
     """
     for tool in peer.ecosystem.tools:
         if shutil.which(tool) is None:
@@ -108,11 +109,15 @@ def install(peer: Peer, cache: Path) -> Peer:
     home = Path(cache).resolve() / peer.name
     shutil.copytree(SOURCES / peer.name, home, dirs_exist_ok=True)
     peer = replace(peer, home=home)
-    pins, installed = home / peer.ecosystem.pins, home / ".installed"
-    if not installed.exists() or installed.read_bytes() != pins.read_bytes():
+    # Bare aiohttp on another Python than the server's would falsify the ratio.
+    python = sys.version if peer.ecosystem is PYTHON else ""
+    wanted = f"{python}\n{(home / peer.ecosystem.pins).read_text()}"
+    installed = home / ".installed"
+    if not installed.exists() or installed.read_text() != wanted:
+        installed.unlink(missing_ok=True)  # or a failure would leave it beside half a venv
         for command in peer.ecosystem.install:
             _run(peer, command, os.environ, python=sys.executable)
-        shutil.copyfile(pins, installed)
+        installed.write_text(wanted)
     return peer
 
 
