@@ -7,6 +7,7 @@ from typing import Any
 
 REQUESTS = "requests/s"
 LOGINS = "logins/s"
+REGISTRATIONS = "registrations/s"
 MILLISECONDS = "ms"
 KIBIBYTES = "KiB a connection"
 MEBIBYTES = "MiB"

@@ -65,6 +65,14 @@ NODE = Ecosystem(
 
 
 @dataclass(frozen=True)
+class Registration:
+    """A request that registers an account: a POST of JSON, each NAME in it another one."""
+
+    path: str
+    body: str
+
+
+@dataclass(frozen=True)
 class Peer:
     """One opponent. `home` is where `install` put it; before that it is `None`."""
 
@@ -73,8 +81,15 @@ class Peer:
     seed: str
     serve: str
     path: str
+    registration: Registration | None = None
+    """None if the library has none of its own: knox and Flask-JWT-Extended only issue tokens."""
     home: Path | None = None
 
+
+NAMED = '{"username": "NAME", "email": "NAME@example.com", "password": "correct horse battery"}'
+BETTER_AUTH = NAMED.replace("username", "name")  # which it has instead, and not unique
+CHEAP_HASH = {"CHEAP_HASH": "yes"}
+"""Makes a peer with a registration hash with as little work as its library allows."""
 
 PYTHON_SEED = "venv/bin/python seed.py {count} {tokens}"
 NODE_SEED = "node seed.mjs {count} {tokens}"
@@ -85,11 +100,32 @@ UVICORN = "venv/bin/uvicorn --workers 1 --loop uvloop --no-access-log --port {po
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("djoser", PYTHON, PYTHON_SEED, DJANGO, "/auth/users/me/"),
+        Peer(
+            "djoser",
+            PYTHON,
+            PYTHON_SEED,
+            DJANGO,
+            "/auth/users/me/",
+            Registration("/auth/users/", NAMED),
+        ),
         Peer("knox", PYTHON, PYTHON_SEED, DJANGO, "/account/profile"),
-        Peer("fastapi_users", PYTHON, PYTHON_SEED, f"{UVICORN} app:app", "/users/me"),
+        Peer(
+            "fastapi_users",
+            PYTHON,
+            PYTHON_SEED,
+            f"{UVICORN} app:app",
+            "/users/me",
+            Registration("/auth/register", NAMED),
+        ),
         Peer("flask_jwt", PYTHON, PYTHON_SEED, f"{GUNICORN} app:app", "/account/profile"),
-        Peer("better_auth", NODE, NODE_SEED, "node app.mjs", "/api/auth/get-session"),
+        Peer(
+            "better_auth",
+            NODE,
+            NODE_SEED,
+            "node app.mjs",
+            "/api/auth/get-session",
+            Registration("/api/auth/sign-up/email", BETTER_AUTH),
+        ),
         Peer("fastify", NODE, NODE_SEED, "node app.mjs", "/account/profile"),
         Peer("bare", PYTHON, PYTHON_SEED, "venv/bin/python app.py", "/"),
     )

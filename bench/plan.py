@@ -10,6 +10,7 @@ from bench import (
     logins,
     process,
     reads,
+    registers,
     resets,
     verify,
     version,
@@ -42,6 +43,10 @@ PARTS = (
     *(
         Part("products", (reads.AGAINST[name],), reads.products[name], name)
         for name in reads.PRODUCTS
+    ),
+    *(
+        Part("registers", (figure,), registers.products[name], name, databases=("new",))
+        for name, figure in registers.AGAINST.items()
     ),
     Part("fastify", (reads.FASTIFY,), reads.fastify, "fastify"),
     Part("million", (reads.MILLION,), reads.million, databases=("small", "large")),

@@ -20,7 +20,12 @@ def prepare(stage: Stage, parts: Sequence[Part], large: int) -> None:
     for name in dict.fromkeys(part.peer for part in parts if part.peer):
         stage.progress.tick(f"peer {name}")
         stage.peers[name] = _peer(stage, name)
-    sizes = {"small": (SMALL, COST), "large": (large, COST), "mixed": (MIXED, LOW_COST)}
+    sizes = {
+        "small": (SMALL, COST),
+        "large": (large, COST),
+        "mixed": (MIXED, LOW_COST),
+        "new": (SMALL, LOW_COST),
+    }
     for name in dict.fromkeys(name for part in parts for name in part.databases):
         count, cost = sizes[name]
         stage.progress.tick(f"{count} accounts and sessions")

@@ -22,6 +22,7 @@ from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = "/account/profile"
+REGISTRATION = peers.Registration("/account/register", peers.NAMED)
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 QUIET_SECONDS = 5.0
@@ -36,6 +37,7 @@ class Server:
     port: int
     path: str
     headers: Path
+    registration: peers.Registration | None = None
 
     def cpu(self) -> float:
         """Return the CPU seconds that it has used so far."""
@@ -102,7 +104,7 @@ def latchkey(
             stdout=output,
             stderr=output,
         )
-    server = Server("Latchkey", process, port, PROFILE, accounts.headers)
+    server = Server("Latchkey", process, port, PROFILE, accounts.headers, REGISTRATION)
     try:
         if not _starts(server):
             said = log.read_text(errors="replace").strip().splitlines() or [""]
@@ -116,16 +118,20 @@ def latchkey(
 
 @contextlib.contextmanager
 def peer(
-    which: peers.Peer, cores: Iterable[int], stores: Mapping[str, str], headers: Path
+    which: peers.Peer,
+    cores: Iterable[int],
+    stores: Mapping[str, str],
+    headers: Path,
+    **settings: str,
 ) -> Iterator[Server]:
     """Run an installed and seeded peer. Raises CantRun."""
     port = free_port()
     try:
         with machine.on(cores):
-            process = peers.start(which, stores, port)
+            process = peers.start(which, {**stores, **settings}, port)
     except peers.PeerFailed as error:
         raise CantRun(str(error).splitlines()[0]) from error
-    server = Server(which.name, process, port, which.path, headers)
+    server = Server(which.name, process, port, which.path, headers, which.registration)
     try:
         _check_peer(server)
         yield server

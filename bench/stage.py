@@ -1,6 +1,7 @@
 """What stands while figures are measured: stores, accounts, peers, and who runs where."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,13 +73,13 @@ class Stage:
             yield server
 
     @contextlib.contextmanager
-    def peer(self, name: str) -> Iterator[Server]:
+    def peer(self, name: str, **settings: str) -> Iterator[Server]:
         """Run a peer on the server's core. Raises CantRun."""
         found = self.peers[name]
         if isinstance(found, CantRun):
             raise found
         urls = self.stores.urls("peers")
-        with servers.peer(found, self.server_core, urls, self.headers(name)) as server:
+        with servers.peer(found, self.server_core, urls, self.headers(name), **settings) as server:
             yield server
 
     def in_turn(self, *sides: Callable[[], Sample], times: int = 1) -> list[tuple[Sample, ...]]:
@@ -95,8 +96,9 @@ class Stage:
             self.progress.tick(f"pair {number} of {pairs}: {ratio:.2f}")
         return rounds
 
-    def reads_in_turn(
+    def load_in_turn(
         self,
+        run_wrk: load.Load,
         one: Server,
         other: Server,
         connections: int,
@@ -105,16 +107,18 @@ class Stage:
         warm_up: int = 1,
         times: int = 1,
     ) -> list[tuple[Sample, ...]]:
-        """Warm both up for some seconds, then have wrk read from them in turn."""
+        """Warm both up for some seconds, then run wrk on them in turn."""
 
         def run(server: Server) -> Callable[[], Sample]:
             def side() -> Sample:
-                sample = load.reads(server, connections, seconds or self.seconds)
+                sample = run_wrk(server, connections, seconds or self.seconds)
                 server.settle()
                 return sample
 
-            load.reads(server, connections, warm_up)
+            run_wrk(server, connections, warm_up)
             server.settle()
             return side
 
         return self.in_turn(run(one), run(other), times=times)
+
+    reads_in_turn = functools.partialmethod(load_in_turn, load.reads)

@@ -13,7 +13,7 @@ import redis
 import embedded
 from bench import machine
 
-DATABASES = ("small", "large", "mixed", "peers")
+DATABASES = ("small", "large", "mixed", "peers", "new")
 """Databases of PostgreSQL; the places in this list are the numbers of Redis's."""
 
 

@@ -1,6 +1,8 @@
 -- Ask TARGET_PATH each time with another of the Authorization headers in the file TOKENS
 -- (one a line), and print the run as one line of JSON, the last that wrk prints.
 
+require("summary")
+
 local threads = 0
 
 function setup(thread)
@@ -24,12 +26,6 @@ function request()
 end
 
 function done(summary, latency)
-  local errors = summary.errors
-  print(string.format(
-    '{"requests": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, '
-      .. '"refused": %d, "socket_errors": %d}',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    -- Counted by wrk itself, 400 and above: a `response` of ours would slow the client.
-    errors.status, errors.connect + errors.read + errors.write + errors.timeout
-  ))
+  -- Counted by wrk itself, 400 and above: a `response` of ours would slow the client.
+  print_summary(summary, latency, summary.errors.status)
 end

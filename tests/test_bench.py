@@ -1,13 +1,20 @@
 """What must hold for the benchmark to mean anything, without running it."""
 
+import asyncio
+import os
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from bench import peers
+from bench import load, peers, plan, reads, registers, servers
+from bench.machine import CantRun
 from bench.writes import acts_of
 from options import core_options
 from store.core import open_core
@@ -77,6 +84,79 @@ def test_a_peer_whose_installation_failed_is_installed_again(commands, monkeypat
 
 def fail(*_: object, **__: object) -> None:
     raise peers.PeerFailed("pip could not reach the index")
+
+
+def test_registrations_are_measured_against_each_product_that_has_them():
+    """Knox and Flask-JWT-Extended have none of their own."""
+    assert set(registers.AGAINST) == set(reads.PRODUCTS) - {"knox", "flask_jwt"}
+    measured = {part.peer: part for part in plan.PARTS if part.name == "registers"}
+    assert set(measured) == set(registers.AGAINST)
+    # Reads are compared over databases that keep their size.
+    others = {name for part in plan.PARTS if part.name != "registers" for name in part.databases}
+    assert not others & {name for part in measured.values() for name in part.databases}
+
+
+async def test_what_is_registered_in_the_benchmark_is_accepted(client):
+    body = servers.REGISTRATION.body.replace("NAME", "r0123abcdt1n1")
+    headers = {"Content-Type": "application/json"}
+    response = await client.post(servers.REGISTRATION.path, data=body, headers=headers)
+    assert response.status == 200
+    assert (await response.json())["token"]
+
+
+needs_wrk = pytest.mark.skipif(
+    not shutil.which("wrk") or not hasattr(os, "sched_getaffinity"),
+    reason="wrk is not installed, or this system can't pin processes to cores",
+)
+
+
+async def register_for_a_second(server: TestServer, peer: peers.Peer) -> load.Sample:
+    this = SimpleNamespace(pid=os.getpid())
+    measured = servers.Server(peer.name, this, server.port, "/", Path(), peer.registration)
+    return await asyncio.to_thread(load.registrations, measured, 4, 1)
+
+
+@needs_wrk
+async def test_each_registration_has_a_new_name():
+    """In each run: the second would be refused otherwise."""
+    peer, seen = peers.PEERS["djoser"], []
+
+    async def register(request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_post(peer.registration.path, register)
+    async with TestServer(app) as server:
+        samples = [await register_for_a_second(server, peer) for _ in range(2)]
+    assert all(sample.value > 0 for sample in samples)
+    emails = [account["email"] for account in seen]
+    assert len(set(emails)) == len(emails) > 2
+    for account in seen[:2] + seen[-2:]:
+        assert account["email"] == f"{account['username']}@example.com"
+        assert re.fullmatch("[a-z0-9]{1,32}", account["username"])
+
+
+@needs_wrk
+@pytest.mark.parametrize("status", [302, 409])
+async def test_a_refused_registration_makes_a_run_invalid(status: int):
+    """Redirections too, which wrk itself does not count."""
+    peer, answered = peers.PEERS["djoser"], []
+
+    async def refuse(request: web.Request) -> web.Response:
+        answered.append(request)
+        return web.Response(status=status if len(answered) == 50 else 201)
+
+    app = web.Application()
+    app.router.add_post(peer.registration.path, refuse)
+    async with TestServer(app) as server:
+        with pytest.raises(load.WrongAnswers, match=r"'refused': 1\b"):
+            await register_for_a_second(server, peer)
+
+
+async def test_a_peer_without_a_registration_cannot_be_measured():
+    with pytest.raises(CantRun, match="knox has no registration"):
+        await register_for_a_second(SimpleNamespace(port=0), peers.PEERS["knox"])
 
 
 async def test_what_clients_do_while_writes_are_weighed_works(settings, clean, redis_client):

@@ -1,4 +1,4 @@
-"""djoser's routes; the benchmark reads `/auth/users/me/`."""
+"""djoser's routes; the benchmark reads `/auth/users/me/` and registers at `/auth/users/`."""
 
 from django.urls import include, path
 

@@ -10,6 +10,9 @@ from fastapi import Depends, FastAPI
 from fastapi_users import BaseUserManager, FastAPIUsers, UUIDIDMixin, schemas
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport, RedisStrategy
 from fastapi_users.db import SQLAlchemyBaseUserTableUUID, SQLAlchemyUserDatabase
+from fastapi_users.password import PasswordHelper
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import String
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -27,6 +30,10 @@ class UserRead(schemas.BaseUser[uuid.UUID]):
     username: str
 
 
+class UserCreate(schemas.BaseUserCreate):
+    username: str
+
+
 class UserUpdate(schemas.BaseUserUpdate):
     pass
 
@@ -34,6 +41,12 @@ class UserUpdate(schemas.BaseUserUpdate):
 class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):
     pass
 
+
+password_helper = None  # the library's own
+if "CHEAP_HASH" in os.environ:
+    # As its "Password hash" page has it, with the lowest parameters of argon2.
+    hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+    password_helper = PasswordHelper(PasswordHash((hasher,)))
 
 # asyncpg reads the libpq address itself: SQLAlchemy's URL has no place for a socket's options.
 engine = create_async_engine(
@@ -53,7 +66,7 @@ async def get_user_db(session: AsyncSession = Depends(get_session)):
 
 
 async def get_user_manager(user_db: SQLAlchemyUserDatabase = Depends(get_user_db)):
-    yield UserManager(user_db)
+    yield UserManager(user_db, password_helper)
 
 
 def get_redis_strategy() -> RedisStrategy:
@@ -72,4 +85,5 @@ fastapi_users = FastAPIUsers[User, uuid.UUID](
 )
 
 app = FastAPI()
+app.include_router(fastapi_users.get_register_router(UserRead, UserCreate), prefix="/auth")
 app.include_router(fastapi_users.get_users_router(UserRead, UserUpdate), prefix="/users")
