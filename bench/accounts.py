@@ -46,8 +46,13 @@ def name_of(number: int) -> str:
     return f"user{number}"
 
 
-def seed(stores: Stores, name: str, count: int, rounds: int, headers: Path) -> Accounts:
-    """Fill one database, whose tables the server has made, and its Redis."""
+def seed(
+    stores: Stores, name: str, count: int, rounds: int, headers: Path, age: int = 0
+) -> Accounts:
+    """Fill one database, whose tables the server has made, and its Redis.
+
+    The sessions were opened `age` seconds ago, and renewed now.
+    """
     key, epoch = secrets.token_hex(32), time.time_ns() // 1000
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest().encode()
     # One hash for all: nobody's speed depends on it, and hashing is slow on purpose.
@@ -55,7 +60,7 @@ def seed(stores: Stores, name: str, count: int, rounds: int, headers: Path) -> A
     fill_postgresql(stores, name, rows(count, hash, epoch), count)
     signer = Tokens([key.encode()])
     sids = [secrets.token_hex(SPEC.sid_bytes) for _ in range(count)]
-    fill_redis(stores, name, _commands(sids, signer.signing_key, epoch))
+    fill_redis(stores, name, commands(sids, signer.signing_key, epoch, age))
     tokens = [signer.derive(sid, signer.signing_key) for sid in sids]
     drawn = random.sample(tokens, min(count, MOST_HEADERS))
     headers.write_text("".join(f"Token {token}\n" for token in drawn))
@@ -81,10 +86,11 @@ def fill_postgresql(stores: Stores, name: str, rows: Iterator[str], count: int) 
         cursor.execute("vacuum analyze account")  # or it would come by itself, in the middle
 
 
-def _commands(sids: list[str], key_id: str, epoch: int) -> Iterator[bytes]:
+def commands(sids: list[str], key_id: str, epoch: int, age: int = 0) -> Iterator[bytes]:
+    """Write sessions as Redis takes them, of accounts 1, 2, … in this order."""
     now = int(time.time())
     for number, sid in enumerate(sids, start=1):
-        session = Session(sid, number, SPEC.dialect, SPEC.kind, epoch, key_id, now)
+        session = Session(sid, number, SPEC.dialect, SPEC.kind, epoch, key_id, now - age)
         names = set_key(number)
         yield packed("SET", record_key(sid), session.record(), "EX", str(LIFETIME))
         yield packed("ZADD", names, str(now + LIFETIME), session.name)

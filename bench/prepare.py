@@ -13,6 +13,10 @@ from bench.stage import Stage
 
 SMALL = 10_000
 MIXED = 2_000
+AGES = {"small": 2 * 86_400}
+"""Seconds since the sessions of a database were opened. Above a hundredth of their lifetime, the
+first read of each renews it in the background, as in service. Not so in "large": wrk would not be
+through with the first reads of its hundred thousand sessions before the last pair."""
 
 
 def prepare(stage: Stage, parts: Sequence[Part], large: int) -> None:
@@ -55,4 +59,4 @@ def _accounts(stage: Stage, name: str, count: int, cost: int) -> Accounts:
     stage.accounts[name] = Accounts(secrets.token_hex(32), [], headers)
     with stage.latchkey(name, stage.cores):
         pass
-    return accounts.seed(stage.stores, name, count, cost, headers)
+    return accounts.seed(stage.stores, name, count, cost, headers, AGES.get(name, 0))

@@ -14,10 +14,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bench import load, peers, plan, reads, registers, servers
+from bench.accounts import LIFETIME, PASSWORD, SPEC
+from bench.accounts import commands as seeding
 from bench.machine import CantRun
+from bench.prepare import AGES
 from bench.writes import acts_of
 from options import core_options
+from store.account import NewAccount
 from store.core import open_core
+from store.session_record import parse, record_key
 
 ROOT = Path(__file__).parent.parent
 
@@ -167,3 +172,20 @@ async def test_what_clients_do_while_writes_are_weighed_works(settings, clean, r
                 await act(number)
         assert all([await core.accounts.find(f"new{number}") for number in range(3)])
     assert redis_client.keys("limit*/login/*")
+
+
+@pytest.mark.parametrize(("name", "is_renewed"), [("small", True), ("large", False)])
+async def test_the_first_read_of_a_seeded_session_renews_it(
+    settings, clean, redis_client, name: str, is_renewed: bool
+):
+    """In the database that figures are measured on, as in service."""
+    sid = "0123456789abcdef0123"
+    async with open_core(core_options(settings)) as core:
+        _, [issued] = await core.access.register(NewAccount("user0"), PASSWORD, [SPEC])
+        session = parse(issued.sid, redis_client.get(record_key(issued.sid)))
+        for command in seeding([sid], session.key_id, session.epoch, AGES.get(name, 0)):
+            redis_client.execute_command(*command.decode().split("\r\n")[2::2])
+        redis_client.expire(record_key(sid), 1000)
+        caller = await core.access.authenticate(core.tokens.derive(sid, session.key_id))
+        assert caller.account.username == "user0"
+    assert (redis_client.ttl(record_key(sid)) > LIFETIME - 60) is is_renewed
