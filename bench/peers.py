@@ -89,7 +89,7 @@ class Peer:
 NAMED = '{"username": "NAME", "email": "NAME@example.com", "password": "correct horse battery"}'
 BETTER_AUTH = NAMED.replace("username", "name")  # which it has instead, and not unique
 CHEAP_HASH = {"CHEAP_HASH": "yes"}
-"""Makes a peer with a registration hash with as little work as its library allows."""
+"""Has a peer with a registration hash with bcrypt of cost 4, or the least work it allows."""
 
 PYTHON_SEED = "venv/bin/python seed.py {count} {tokens}"
 NODE_SEED = "node seed.mjs {count} {tokens}"

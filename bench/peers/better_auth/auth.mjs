@@ -9,7 +9,7 @@ import pg from "pg";
 export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
 export const redis = new Redis(process.env.REDIS_URL, { enableAutoPipelining: true });
 
-// scrypt of the lowest cost, instead of the library's own.
+// scrypt, as the library uses it, of the lowest cost.
 function hash(password) {
   const salt = randomBytes(16);
   const key = scryptSync(password, salt, 64, { cost: 2, blockSize: 1, parallelization: 1 });

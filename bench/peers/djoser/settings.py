@@ -25,8 +25,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]
 }
 if "CHEAP_HASH" in os.environ:
-    # As Django's "Speeding up the tests" has it.
-    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    PASSWORD_HASHERS = ["hashers.CheapHasher"]
 ROOT_URLCONF = "urls"
 ALLOWED_HOSTS = ["127.0.0.1"]
 SECRET_KEY = "only for the benchmark, on this machine"
