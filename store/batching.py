@@ -58,8 +58,7 @@ class BatchLoader(Generic[K, V]):
         self._timeout = timeout
         self._batch = batch
         self._free = in_flight
-        self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
-        self._since: dict[K, float] = {}
+        self._waiting: dict[K, tuple[float, list[asyncio.Future[V | None]]]] = {}
         self._gathers = False
         self._batches: set[asyncio.Task[None]] = set()
         self._under_way = 0
@@ -73,11 +72,10 @@ class BatchLoader(Generic[K, V]):
         if self._note_request is not None:
             self._note_request(key)
         waiter: asyncio.Future[V | None] = self._loop.create_future()
-        if (waiters := self._waiting.get(key)) is not None:
-            waiters.append(waiter)
+        if (waiting := self._waiting.get(key)) is not None:
+            waiting[1].append(waiter)
             return waiter
-        self._waiting[key] = [waiter]
-        self._since[key] = self._loop.time()
+        self._waiting[key] = self._loop.time(), [waiter]
         self._gather_soon(GATHER_TURNS)
         return waiter
 
@@ -85,8 +83,9 @@ class BatchLoader(Generic[K, V]):
         """Cancel the batches in flight, and the futures of all keys."""
         for batch in self._batches:
             batch.cancel()
-        for waiter in _undone(self._waiting):
-            waiter.cancel()
+        for _, waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.cancel()
         self._waiting.clear()
 
     def _gather_soon(self, turns: int) -> None:
@@ -106,10 +105,8 @@ class BatchLoader(Generic[K, V]):
     def _send(self) -> None:
         """Send a batch: of all that wait, or of the oldest if they are too many."""
         keys = list(itertools.islice(self._waiting, self._batch))
-        deadline = self._since[keys[0]] + self._timeout
-        requests = {key: self._waiting.pop(key) for key in keys}
-        for key in keys:
-            del self._since[key]
+        deadline = self._waiting[keys[0]][0] + self._timeout
+        requests = {key: self._waiting.pop(key)[1] for key in keys}
         self._free -= 1
         self._under_way += len(keys)
         batch = self._loop.create_task(self._load(requests, deadline))
