@@ -115,34 +115,35 @@ class Sessions:
         logins win MAX_ATTEMPTS times.
         """
         for _ in range(MAX_ATTEMPTS):
-            name = await self._find(account_id, spec) if spec.reuse else None
+            now = time.time()  # the same in the record, in the set and in the response
+            name = await self._find(account_id, spec, now) if spec.reuse else None
             if name is None:
                 sid = self._tokens.new_sid(spec.sid_bytes)
-                await self._write(sid, account_id, epoch, spec)
-                name = await self._register(account_id, spec, sid)
+                await self._write(sid, account_id, epoch, spec, now)
+                name = await self._register(account_id, spec, sid, now)
                 if name == spec.name(sid):
                     self._observer.session_opened(spec.dialect, spec.kind)
-                    return self._issue(spec, sid, self._tokens.signing_key)
+                    return self._issue(spec, sid, self._tokens.signing_key, now)
                 await self._redis.execute(self._redis.client.delete(record_key(sid)))
             session = await self._read_and_renew(name, spec)
             if session and session.epoch > epoch and not database_restored:
                 raise StaleEpoch(session.epoch)
             if session and (session.epoch == epoch or session.kept_under(epoch) == kept_session):
                 if self._tokens.knows(session.key_id):
-                    return self._issue(spec, session.sid, session.key_id)
+                    return self._issue(spec, session.sid, session.key_id, now)
                 await self._revoke([name])  # its key is not listed now, but may be listed again
             await self._take_out(account_id, [name])
         raise Busy(1.0)
 
     async def open_as(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> None:
         """Write a session's record, unless it is there, be it revoked. `register` has to follow."""
-        if await self._write(sid, account_id, epoch, spec):
+        if await self._write(sid, account_id, epoch, spec, time.time()):
             self._observer.session_opened(spec.dialect, spec.kind)
 
     async def register(self, session: Session) -> None:
         """Enter a session into its account's set, unless its name is there already."""
         spec = SessionSpec(session.dialect, session.kind, reuse=False)
-        await self._register(session.account_id, spec, session.sid)
+        await self._register(session.account_id, spec, session.sid, time.time())
 
     async def discard(self, account_id: int, issued: IssuedToken) -> None:
         """Delete a session whose token no client has received."""
@@ -223,24 +224,27 @@ class Sessions:
         """Write the extensions that are pending."""
         await self._renewer.close()
 
-    async def _find(self, account_id: int, spec: SessionSpec) -> str | None:
-        key, ends = set_key(account_id), time.time() + self._lifetime(spec.dialect, spec.kind)
+    async def _find(self, account_id: int, spec: SessionSpec, now: float) -> str | None:
+        key, ends = set_key(account_id), now + self._lifetime(spec.dialect, spec.kind)
         name: bytes | None = await self._redis.execute(
             self._redis.client.eval(FIND, 1, key, spec.name(""), ends, self.set_lifetime)
         )
         return name.decode() if name else None
 
-    async def _write(self, sid: str, account_id: int, epoch: int, spec: SessionSpec) -> Any:
+    async def _write(
+        self, sid: str, account_id: int, epoch: int, spec: SessionSpec, now: float
+    ) -> Any:
         """Write a new session's record; return None if there is one already."""
-        key_id = self._tokens.signing_key
-        now = int(time.time())
-        session = Session(sid, account_id, spec.dialect, spec.kind, epoch, key_id, now, spec.device)
+        key_id, opened = self._tokens.signing_key, int(now)
+        session = Session(
+            sid, account_id, spec.dialect, spec.kind, epoch, key_id, opened, spec.device
+        )
         lifetime = self._lifetime(spec.dialect, spec.kind)
         return await self._redis.execute(
             self._redis.client.set(record_key(sid), session.record(), nx=True, ex=lifetime)
         )
 
-    async def _register(self, account_id: int, spec: SessionSpec, sid: str) -> str:
+    async def _register(self, account_id: int, spec: SessionSpec, sid: str, now: float) -> str:
         """Enter a session into its account's set; return the set's name of that dialect and kind.
 
         That is the given one, unless a concurrent login entered another. Surplus ones are revoked.
@@ -252,7 +256,7 @@ class Sessions:
                 set_key(account_id),
                 spec.name("") if spec.reuse else "",
                 spec.name(sid),
-                time.time() + self._lifetime(spec.dialect, spec.kind),
+                now + self._lifetime(spec.dialect, spec.kind),
                 self.set_lifetime,
                 self._per_account,
             )
@@ -289,8 +293,7 @@ class Sessions:
     def _lifetime(self, dialect: str, kind: str) -> int:
         return self._lifetimes.get(f"{dialect}:{kind}") or self._lifetimes[kind]
 
-    def _issue(self, spec: SessionSpec, sid: str, key_id: str) -> IssuedToken:
-        now = time.time()
+    def _issue(self, spec: SessionSpec, sid: str, key_id: str, now: float) -> IssuedToken:
         ends = now + self._lifetime(spec.dialect, spec.kind)
         token = "" if spec.kind == JWT else self._tokens.derive(sid, key_id)
         return IssuedToken(token, spec.name(sid), now, ends)

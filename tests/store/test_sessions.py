@@ -1,6 +1,7 @@
 """The protocol of store/sessions.py, step by step, on a real Redis."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,6 +79,16 @@ async def test_a_session_is_read_as_it_was_opened(sessions, core):
     assert session == Session(session.sid, ACCOUNT, "fardel", "refresh", EPOCH, key, session.opened)
     assert session.opened in range(int(time.time()) - SLACK, int(time.time()) + 1)
     assert issued.name == session.name
+
+
+async def test_what_is_issued_and_what_is_listed_have_the_same_times(sessions, monkeypatch):
+    """Also if a second ends while the session is opened."""
+    clock = itertools.count(time.time(), 0.7)
+    monkeypatch.setattr("store.sessions.time.time", lambda: next(clock))
+    issued = await sessions.open(ACCOUNT, EPOCH, KUST)
+    [(session, ends)] = await sessions.list_by_account(ACCOUNT)
+    assert session.opened == int(issued.issued)
+    assert ends == pytest.approx(issued.ends, abs=0.001)
 
 
 async def test_there_is_one_session_of_each_dialect_and_kind(sessions, redis_client):
