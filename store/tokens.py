@@ -57,7 +57,7 @@ class Tokens:
 
 
 def sid_in(token: str) -> str:
-    """Return the session id in a token, which was verified before."""
+    """Return the session id in a token, which is not verified here."""
     return token[: len(token) // 2]
 
 
