@@ -66,7 +66,7 @@ NODE = Ecosystem(
 
 @dataclass(frozen=True)
 class Registration:
-    """A request that registers an account: a POST of JSON, each NAME in it another one."""
+    """A request that registers an account: a POST of JSON, with a new name for each NAME in it."""
 
     path: str
     body: str
@@ -82,12 +82,12 @@ class Peer:
     serve: str
     path: str
     registration: Registration | None = None
-    """None if the library has none of its own: knox and Flask-JWT-Extended only issue tokens."""
+    """None if the library has no registration: knox and Flask-JWT-Extended only issue tokens."""
     home: Path | None = None
 
 
 NAMED = '{"username": "NAME", "email": "NAME@example.com", "password": "correct horse battery"}'
-BETTER_AUTH = NAMED.replace("username", "name")  # which it has instead, and not unique
+BETTER_AUTH = NAMED.replace("username", "name")  # it has no usernames
 CHEAP_HASH = {"CHEAP_HASH": "yes"}
 """Has a peer with a registration hash with bcrypt of cost 4, or the least work it allows."""
 

@@ -4,8 +4,7 @@ Latchkey, djoser and fastapi-users hash with bcrypt of cost 4, the lowest, which
 better-auth has no bcrypt and hashes with scrypt of the lowest cost. Latchkey and better-auth open a
 session as well, and return its token.
 
-django-rest-knox and Flask-JWT-Extended have no registration: the application writes its own, so
-there is nothing of theirs to measure.
+django-rest-knox and Flask-JWT-Extended are not measured, because they have no registration.
 """
 
 from functools import partial

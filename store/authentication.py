@@ -2,16 +2,15 @@
 
 This module decides who is let in. A token that this server never made is rejected without any I/O.
 The session's record is read from Redis, then the account's row from PostgreSQL, each in a batch
-with those of other requests. `resolve_caller` decides. What the stores say is not remembered.
+with those of other requests. `resolve_caller` decides.
 
-What cannot change is remembered: that a token was verified, and its session's account. If such a
-token is looked up alone, both stores are read at once, and the row may be an early one: it only
-accepts. If the session is not live by it, the row is read again, after the record, and decides
-(docs/session-protocol.md#early-row, which tests/model checks).
+Records and rows are not remembered. Two things are, which cannot change: that a token was verified,
+and its session's account. If such a token is looked up alone, record and row are read at once, and
+the session is live if it is so by both. Otherwise the row is read again, after the record, and
+decides (docs/session-protocol.md#early-row, which tests/model checks).
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -42,11 +41,11 @@ ACCESS_KINDS = frozenset(
 """The kinds of session that authenticate a request. A refresh session only refreshes."""
 
 REMEMBERED = 100_000
-"""At least this many tokens are remembered, and at most twice as many, which take up to 29 MiB. An
+"""At least this many tokens are remembered, and at most twice as many, which take up to 35 MiB. An
 app sends its token with each request, and verifying it took a sixth of a read."""
 
 _Key = tuple[str, int]
-"""What is looked up: the id of a session and of its account, 0 if that is to be read first."""
+"""What is looked up: the id of a session, and of its account, 0 if that is not known."""
 
 
 class Caller(NamedTuple):
@@ -69,10 +68,13 @@ class Authentication:
             self._look_up, sessions.timeout, observer=observer, name="session"
         )
         self._account_ids: Recent[str, int] = Recent(REMEMBERED)
+        self._early_rows: set[asyncio.Task[dict[int, Account]]] = set()
 
     def close(self) -> None:
         """Cancel the look-ups of tokens."""
         self._callers.close()
+        for row in self._early_rows:
+            row.cancel()
 
     async def authenticate(self, token: str, kinds: frozenset[str] = ACCESS_KINDS) -> Caller:
         """Return the caller of a token, and renew its session.
@@ -119,38 +121,36 @@ class Authentication:
     async def _look_up(self, keys: list[_Key], deadline: float) -> dict[_Key, Caller | AppError]:
         """Read the sessions, then their accounts, so that each row is newer than its session.
 
-        A lone session whose account is known is read together with it. Only the verdict that it is
-        live counts then.
+        A lone session whose account is known is read together with it. If it is not live by them,
+        the row is read again.
         """
         sid, account_id = keys[0]
-        if account_id and len(keys) == 1:
-            sessions, accounts = await self._read_at_once(sid, account_id, deadline)
-            caller = resolve_caller(sessions.get(sid), accounts)
-            if isinstance(caller, Caller):
-                return {keys[0]: caller}
-        else:
-            sessions = await self._sessions.read([sid for sid, _ in keys], deadline)
+        early = self._read_early(account_id, deadline) if account_id and len(keys) == 1 else None
+        sessions = await self._sessions.read([sid for sid, _ in keys], deadline)
         found = {key: sessions[key[0]] for key in keys if key[0] in sessions}
         ids = {session.account_id for session in found.values() if session}
         try:
+            if early and ids:
+                caller = resolve_caller(sessions[sid], await early)
+                if isinstance(caller, Caller):
+                    return {keys[0]: caller}
             accounts = await self._accounts.get_many(ids, deadline) if ids else {}
         except Unavailable as error:  # an ended session is reported without its account
             ended = BadToken(TokenProblem.REVOKED)
             return {key: error if session else ended for key, session in found.items()}
         return {key: resolve_caller(session, accounts) for key, session in found.items()}
 
-    async def _read_at_once(
-        self, sid: str, account_id: int, deadline: float
-    ) -> tuple[dict[str, Session | None], dict[int, Account]]:
-        """Read a session and an account, which is none if PostgreSQL is unavailable."""
-        reading = asyncio.create_task(self._sessions.read([sid], deadline))
-        accounts: dict[int, Account] = {}
-        try:
-            with contextlib.suppress(Unavailable):
-                accounts = await self._accounts.get_many([account_id], deadline)
-            return await reading, accounts
-        finally:
-            reading.cancel()
+    def _read_early(self, account_id: int, deadline: float) -> "asyncio.Task[dict[int, Account]]":
+        """Start to read a row. Nobody has to wait for it."""
+        row = asyncio.create_task(self._accounts.get_many([account_id], deadline))
+        self._early_rows.add(row)
+        row.add_done_callback(self._has_ended)
+        return row
+
+    def _has_ended(self, row: "asyncio.Task[dict[int, Account]]") -> None:
+        self._early_rows.discard(row)
+        if not row.cancelled():
+            row.exception()  # otherwise asyncio logs that it was never retrieved
 
 
 def resolve_caller(session: Session | None, accounts: Mapping[int, Account]) -> Caller | BadToken:

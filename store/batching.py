@@ -5,10 +5,12 @@ it was requested.
 """
 
 import asyncio
+import contextvars
 import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Generic, TypeVar
 
 from telemetry.observer import UNOBSERVED, Observer
@@ -57,11 +59,15 @@ class BatchLoader(Generic[K, V]):
         self._note_request = observer.lookup_requests(name)
         self._timeout = timeout
         self._batch = batch
+        self._context = contextvars.copy_context()  # not that of a request
         self._free = in_flight
+        """How many more batches may be in flight."""
+        self._keys_in_flight = 0
         self._waiting: dict[K, tuple[float, list[asyncio.Future[V | None]]]] = {}
-        self._gathers = False
+        """Keys that are not sent yet, each with the time since which it waits."""
+        self._gather_scheduled = False
         self._batches: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._closed = False
 
     def get(self, key: K) -> "asyncio.Future[V | None]":
         """Return a future of the key's value, None when there is none.
@@ -80,24 +86,30 @@ class BatchLoader(Generic[K, V]):
         return waiter
 
     def close(self) -> None:
-        """Cancel the batches in flight, and the futures of all keys."""
+        """Cancel the batches in flight and the futures of all keys, also of later ones."""
+        self._closed = True
         for batch in self._batches:
             batch.cancel()
+        self._cancel_waiting()
+
+    def _cancel_waiting(self) -> None:
         for _, waiters in self._waiting.values():
             for waiter in waiters:
                 waiter.cancel()
         self._waiting.clear()
 
     def _gather_soon(self, turns: int) -> None:
-        """Gather after this turn of the event loop, if a batch may be sent and none is gathered."""
-        if self._free and not self._gathers:
-            self._gathers = True
+        """Call `_gather` after this turn of the event loop, unless that is scheduled already."""
+        if self._free and not self._gather_scheduled:
+            self._gather_scheduled = True
             self._loop.call_soon(self._gather, turns)
 
     def _gather(self, turns: int) -> None:
         """Send a batch, up to `turns` later if it has fewer keys than are in flight."""
-        self._gathers = False
-        if turns and len(self._waiting) < self._under_way:
+        self._gather_scheduled = False
+        if self._closed:
+            self._cancel_waiting()
+        elif turns and len(self._waiting) < self._keys_in_flight:
             self._gather_soon(turns - 1)
         elif self._waiting:
             self._send()
@@ -108,14 +120,27 @@ class BatchLoader(Generic[K, V]):
         deadline = self._waiting[keys[0]][0] + self._timeout
         requests = {key: self._waiting.pop(key)[1] for key in keys}
         self._free -= 1
-        self._under_way += len(keys)
-        batch = self._loop.create_task(self._load(requests, deadline))
+        self._keys_in_flight += len(keys)
+        load = self._load(requests, deadline)
+        batch = self._loop.create_task(load, context=self._context.copy())
         self._batches.add(batch)
-        batch.add_done_callback(self._batches.discard)
+        batch.add_done_callback(partial(self._has_ended, requests))
         if self._waiting:
             self._gather_soon(GATHER_TURNS)
         elif len(keys) == 1:
             self._stay_awake(requests[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
+
+    def _has_ended(
+        self, requests: Mapping[K, list["asyncio.Future[V | None]"]], batch: "asyncio.Task[None]"
+    ) -> None:
+        """Let the next batch go. A batch that was cancelled may not have begun."""
+        self._batches.discard(batch)
+        self._free += 1
+        self._keys_in_flight -= len(requests)
+        for waiter in _undone(requests):
+            waiter.cancel()
+        if self._waiting:
+            self._gather_soon(GATHER_TURNS)
 
     def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
         """Keep the event loop turning until a lone key has its value, or until `until`."""
@@ -133,21 +158,12 @@ class BatchLoader(Generic[K, V]):
             for waiter in _undone(requests):
                 waiter.set_exception(error)
                 waiter.exception()  # marks it as retrieved: its caller may be cancelled now
-        except asyncio.CancelledError:
-            for waiter in _undone(requests):
-                waiter.cancel()
-            raise
         else:
             for key, waiters in requests.items():
                 value = found.get(key)
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(value)
-        finally:
-            self._free += 1
-            self._under_way -= len(requests)
-            if self._waiting:
-                self._gather_soon(GATHER_TURNS)
 
 
 def _undone(requests: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:

@@ -38,8 +38,11 @@ _LONGEST = 8000
 """Names of 254 Chinese letters as claims take 7200 characters, and a header may have 8190."""
 _LONGEST_JTI = 255
 REMEMBERED = 10_000
-"""At most twice this many access tokens are remembered, which take 10 MB: an app sends the same one
-with each request until it expires. What the stores say of its session is never remembered."""
+"""At most twice this many access tokens are remembered, which take 10 MB if they have 250
+characters: an app sends the same one with each request until it expires. What the stores say of its
+session is never remembered."""
+_LONGEST_REMEMBERED = 1000
+"""Longer tokens are not remembered: a user with long names could fill 150 MB."""
 _CONTEXT = b"latchkey: JSON Web Tokens"
 _MAX_ID = 2**63
 _MAX_TIME = 2**53
@@ -95,7 +98,8 @@ class JwtTokens:
             if claims.is_old:
                 return None
             known = claims.sid, claims.expires
-            self._right.add(token, known)
+            if len(token) <= _LONGEST_REMEMBERED:
+                self._right.add(token, known)
         sid, expires = known
         if not expires > time.time():
             raise BadToken(TokenProblem.EXPIRED)

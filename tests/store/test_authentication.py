@@ -1,6 +1,7 @@
 """A token that was verified before: its session and its account are looked up at once."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -102,7 +103,7 @@ async def test_only_a_token_that_let_a_request_in_is_remembered(core, access, mo
     assert len(tried) == 1
 
 
-async def test_a_session_that_is_kept_meanwhile_is_not_refused(core, access, monkeypatch):
+async def test_a_session_that_is_kept_between_the_two_reads_is_live(core, access, monkeypatch):
     """The record has the new epoch, the row that was read has the old one."""
     token = await register(core, DEVICE)
     caller = await access.authenticate(token)
@@ -116,7 +117,9 @@ async def test_a_session_that_is_kept_meanwhile_is_not_refused(core, access, mon
     assert log[0] == log[-1] == "row"
 
 
-async def test_an_account_that_is_enabled_meanwhile_is_not_refused(core, access, monkeypatch):
+async def test_an_account_that_is_enabled_between_the_two_reads_is_let_in(
+    core, access, monkeypatch
+):
     token = await register(core)
     account = (await access.authenticate(token)).account
     await core.database.rows("update account set is_active = false returning id")
@@ -138,13 +141,13 @@ async def test_an_account_that_is_enabled_meanwhile_is_not_refused(core, access,
         ("delete from account returning id", TokenProblem.REVOKED),
     ],
 )
-async def test_what_ended_before_the_request_is_over(core, access, statement, problem):
+async def test_what_ended_before_the_request_has_ended(core, access, statement, problem):
     token = await register(core)
     await core.database.rows(statement)
     assert await problem_of(access, token) is problem
 
 
-async def test_a_session_that_is_ended_meanwhile_is_over(core, access, monkeypatch):
+async def test_a_session_that_ends_between_the_two_reads_has_ended(core, access, monkeypatch):
     token = await register(core)
     caller = await access.authenticate(token)
 
@@ -166,14 +169,50 @@ async def test_without_postgresql_only_the_record_decides(core, access, monkeypa
     token = await register(core)
     caller = await access.authenticate(token)
 
+    attempts = []
+
     async def fail(*args):
+        attempts.append(args)
         raise Unavailable("postgresql", "down")
 
     monkeypatch.setattr(core.accounts, "get_many", fail)
     with pytest.raises(Unavailable):
         await access.authenticate(token)
+    assert len(attempts) == 1
     await core.sessions.end(caller.session)
     assert await problem_of(access, token) is TokenProblem.REVOKED
+
+
+async def test_a_revoked_record_does_not_wait_for_the_row(core, access, monkeypatch):
+    token = await register(core)
+    caller = await access.authenticate(token)
+    await core.sessions.end(caller.session)
+
+    async def hang(*args):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(core.accounts, "get_many", hang)
+    assert await problem_of(access, token) is TokenProblem.REVOKED
+
+
+async def test_a_row_that_fails_after_the_refusal_leaves_no_complaint(
+    core, access, monkeypatch, caplog
+):
+    token = await register(core)
+    caller = await access.authenticate(token)
+    await core.sessions.end(caller.session)
+    refused = asyncio.Event()
+
+    async def fail(*args):
+        await refused.wait()
+        raise Unavailable("postgresql", "down")
+
+    monkeypatch.setattr(core.accounts, "get_many", fail)
+    assert await problem_of(access, token) is TokenProblem.REVOKED
+    refused.set()
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_without_redis_nothing_is_known(core, access, monkeypatch):

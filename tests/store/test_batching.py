@@ -1,6 +1,7 @@
 """The look-ups of all requests in flight share round trips, and nothing else."""
 
 import asyncio
+import contextvars
 import gc
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any
@@ -194,7 +195,6 @@ async def test_a_small_batch_does_not_gather_for_long(table):
 
 
 async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
-    """Whichever worker sends it, the other finds nothing left and goes on waiting."""
     table.open.clear()
     loader = table.batched(TIMEOUT, in_flight=2)
     asked = ask(loader, "abc")
@@ -211,7 +211,7 @@ async def test_when_the_large_one_is_answered_the_small_one_goes_at_once(table):
     again = ask(loader, "ab")
     await table.asked(3)
     again += ask(loader, "cd")
-    await table.asked(4)  # while the third is under way: both workers are there
+    await table.asked(4)  # while the third is in flight
     table.open.set()
     assert await results(again) == list("ABCD")
 
@@ -306,3 +306,45 @@ async def test_waiters_are_cancelled_when_look_ups_are_closed(table):
     await results([sent, waiting])
     assert sent.cancelled()
     assert waiting.cancelled()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_closing_leaves_no_waiter_however_far_its_batch_is(table, turns):
+    """Also a batch that was made and has not begun."""
+    look_ups = table.batched(TIMEOUT)
+    table.open.clear()
+    waiters = [look_ups.get("a"), look_ups.get("b")]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    look_ups.close()
+    replies = await asyncio.wait_for(asyncio.gather(*waiters, return_exceptions=True), 5)
+    assert {type(reply) for reply in replies} == {asyncio.CancelledError}
+
+
+async def test_a_key_that_is_asked_after_closing_is_cancelled(table):
+    look_ups = table.batched(TIMEOUT)
+    look_ups.close()
+    with pytest.raises(asyncio.CancelledError):
+        await look_ups.get("a")
+    assert table.batches == []
+
+
+async def test_a_batch_runs_in_the_context_of_no_request():
+    """Otherwise the spans of all its requests would be those of one."""
+    request = contextvars.ContextVar("request", default="none")
+    seen = []
+
+    async def fetch(keys, deadline):
+        seen.append(request.get())
+        return {}
+
+    look_ups: BatchLoader[str, str] = BatchLoader(fetch, TIMEOUT)
+
+    async def ask_as(name: str) -> None:
+        request.set(name)
+        await look_ups.get(name)
+        await look_ups.get(name)
+
+    await asyncio.gather(ask_as("a"), ask_as("b"))
+    look_ups.close()
+    assert set(seen) == {"none"}

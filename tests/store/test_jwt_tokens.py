@@ -205,6 +205,8 @@ def test_only_access_tokens_that_are_right_are_remembered(monkeypatch):
             tokens.sid_of(each)
     assert tokens.sid_of(signed(claims_of(jti="any"))) is None
     assert not len(tokens._right)
+    assert tokens.sid_of(signed(claims_of(username="x" * 1000))) == SID
+    assert not len(tokens._right)
     for number in range(20):
         tokens.sid_of(signed(claims_of(user_id=str(number + 1))))
     assert 3 <= len(tokens._right) <= 6
