@@ -78,15 +78,14 @@ def running(path: Path) -> Iterator[Stores]:
 
     Raises embedded.EmbeddedStoreError.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            data = stack.enter_context(embedded.open_data_directory(path))
-            stack.enter_context(embedded.run_postgresql(data, lambda _: None))
-            stack.enter_context(embedded.run_redis(data, lambda _: None))
-            stores = Stores(data)
-            stores.empty()
-            # Until `settle`: a million sessions needn't pass through the log twice.
-            stores.redis().config_set("appendonly", "no")
-            yield stores
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        data = stack.enter_context(embedded.open_data_directory(path))
+        # Only from here on: another benchmark may be using the directory.
+        stack.callback(shutil.rmtree, path, ignore_errors=True)
+        stack.enter_context(embedded.run_postgresql(data, lambda _: None))
+        stack.enter_context(embedded.run_redis(data, lambda _: None))
+        stores = Stores(data)
+        stores.empty()
+        # Until `settle`: a million sessions needn't pass through the log twice.
+        stores.redis().config_set("appendonly", "no")
+        yield stores

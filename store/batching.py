@@ -10,7 +10,6 @@ import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Generic, TypeVar
 
 from telemetry.observer import UNOBSERVED, Observer
@@ -124,23 +123,27 @@ class BatchLoader(Generic[K, V]):
         load = self._load(requests, deadline)
         batch = self._loop.create_task(load, context=self._context.copy())
         self._batches.add(batch)
-        batch.add_done_callback(partial(self._has_ended, requests))
+        batch.add_done_callback(self._batches.discard)
+        batch.add_done_callback(lambda _: self._settle(requests))
         if self._waiting:
             self._gather_soon(GATHER_TURNS)
         elif len(keys) == 1:
             self._stay_awake(requests[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
 
-    def _has_ended(
-        self, requests: Mapping[K, list["asyncio.Future[V | None]"]], batch: "asyncio.Task[None]"
-    ) -> None:
-        """Let the next batch go. A batch that was cancelled may not have begun."""
-        self._batches.discard(batch)
-        self._free += 1
-        self._keys_in_flight -= len(requests)
-        for waiter in _undone(requests):
-            waiter.cancel()
-        if self._waiting:
-            self._gather_soon(GATHER_TURNS)
+    def _settle(self, requests: dict[K, list["asyncio.Future[V | None]"]]) -> None:
+        """Cancel the futures that a batch leaves, and let the next batch go.
+
+        This is called by the batch, and again when its task is done: a task that was cancelled may
+        not have begun.
+        """
+        if requests:
+            self._free += 1
+            self._keys_in_flight -= len(requests)
+            for waiter in _undone(requests):
+                waiter.cancel()
+            requests.clear()
+            if self._waiting:
+                self._gather_soon(GATHER_TURNS)
 
     def _stay_awake(self, waiter: "asyncio.Future[V | None]", until: float) -> None:
         """Keep the event loop turning until a lone key has its value, or until `until`."""
@@ -164,6 +167,8 @@ class BatchLoader(Generic[K, V]):
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(value)
+        finally:
+            self._settle(requests)
 
 
 def _undone(requests: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:
