@@ -124,13 +124,13 @@ class BatchLoader(Generic[K, V]):
         batch = self._loop.create_task(load, context=self._context.copy())
         self._batches.add(batch)
         batch.add_done_callback(self._batches.discard)
-        batch.add_done_callback(lambda _: self._settle(requests))
+        batch.add_done_callback(lambda _: self._release(requests))
         if self._waiting:
             self._gather_soon(GATHER_TURNS)
         elif len(keys) == 1:
             self._stay_awake(requests[keys[0]][0], time.perf_counter() + SPIN_SECONDS)
 
-    def _settle(self, requests: dict[K, list["asyncio.Future[V | None]"]]) -> None:
+    def _release(self, requests: dict[K, list["asyncio.Future[V | None]"]]) -> None:
         """Cancel the futures that a batch leaves, and let the next batch go.
 
         This is called by the batch, and again when its task is done: a task that was cancelled may
@@ -168,7 +168,7 @@ class BatchLoader(Generic[K, V]):
                     if not waiter.done():
                         waiter.set_result(value)
         finally:
-            self._settle(requests)
+            self._release(requests)
 
 
 def _undone(requests: Mapping[K, list["asyncio.Future[V]"]]) -> list["asyncio.Future[V]"]:
