@@ -1,7 +1,7 @@
 """Reads of some accounts while others log out and in, each answer held against its token.
 
 Look-ups share round trips, so a fault of one client could become another's. Of every
-answer the username must be the one whose token was sent; a session that is over must be refused,
+answer the username must be the one whose token was sent; a session that has ended must be refused,
 and nobody else may be. Some clients hang up in the middle, which must harm nobody.
 """
 
@@ -99,7 +99,7 @@ class Mix:
             answer = await connection.ask("POST", LOGOUT, over)
             self._check("logouts", answer, 200, '"success":true')
             answer = await connection.ask("GET", PROFILE, over)
-            self._check("reads with a token that is over", answer, 401, "Invalid token.")
+            self._check("reads with a token that has ended", answer, 401, "Invalid token.")
             answer = await connection.log_in(name_of(number))
             self._check("logins", answer, 200, '"token"')
             self._tokens[number] = answer.json.get("token", "")

@@ -141,7 +141,7 @@ class Authentication:
         return {key: resolve_caller(session, accounts) for key, session in found.items()}
 
     def _read_early(self, account_id: int, deadline: float) -> "asyncio.Task[dict[int, Account]]":
-        """Start to read a row. Nobody has to wait for it."""
+        """Start to read a row. The caller need not wait for it."""
         row = asyncio.create_task(self._accounts.get_many([account_id], deadline))
         self._early_rows.add(row)
         row.add_done_callback(self._has_ended)

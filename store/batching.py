@@ -25,7 +25,7 @@ IN_FLIGHT = 2
 
 GATHER_TURNS = 8
 """Turns of the event loop, at most, for which a batch gathers while it has fewer keys than are in
-flight. Without this, every other batch had only a few keys, which cost 5 to 9 % of a read."""
+flight. Without this, every other batch has only a few keys, which costs 1 to 3 % of a read."""
 
 SPIN_SECONDS = 0.0004
 """How long the event loop spins for a lone key. Sleeping until the reply arrives takes longer than

@@ -74,14 +74,16 @@ class JwtTokens:
     def __init__(self, keys: Sequence[str], secret_keys: Sequence[bytes]) -> None:
         """Take the keys, in which OWN stands for those derived from `secret_keys`."""
         derived = [hmac.digest(key, _CONTEXT, "sha256") for key in secret_keys]
-        self._keys = [each for key in keys for each in (derived if key == OWN else [key.encode()])]
+        listed = [each for key in keys for each in (derived if key == OWN else [key.encode()])]
+        # Copying a keyed HMAC saves 1.3 of the 6.9 µs of a token that is not remembered.
+        self._macs = [hmac.new(key, digestmod="sha256") for key in listed]
         self._right: Recent[str, tuple[str, float]] = Recent(REMEMBERED)
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return the token of these claims."""
         payload = json.dumps(claims, separators=(",", ":"))
         signed = f"{_HEADER}.{_encode(payload.encode())}"
-        return f"{signed}.{_signature(self._keys[0], signed)}"
+        return f"{signed}.{_signature(self._macs[0], signed)}"
 
     def sid_of(self, token: str) -> str | None:
         """Return the session id of an access token, None if it is none of these tokens.
@@ -125,8 +127,8 @@ class JwtTokens:
         if not token.isascii() or len(token) > _LONGEST:
             return None
         made = False
-        for key in self._keys:  # always all keys, so that time does not depend on which
-            made |= hmac.compare_digest(_signature(key, signed), signature)
+        for keyed in self._macs:  # always all keys, so that time does not depend on which
+            made |= hmac.compare_digest(_signature(keyed, signed), signature)
         if not made or not (header == _HEADER or _is_hs256(header)):
             return None
         return _claims(_decode(payload))
@@ -190,8 +192,10 @@ def _decode(part: str) -> Any:
         return None
 
 
-def _signature(key: bytes, signed: str) -> str:
-    return _encode(hmac.digest(key, signed.encode(), "sha256"))
+def _signature(keyed: hmac.HMAC, signed: str) -> str:
+    mac = keyed.copy()
+    mac.update(signed.encode())
+    return _encode(mac.digest())
 
 
 _HEADER = _encode(b'{"alg":"HS256","typ":"JWT"}')

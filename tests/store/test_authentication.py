@@ -165,7 +165,7 @@ async def test_a_session_that_expired_is_reported_as_expired(core, access, redis
 
 
 async def test_without_postgresql_only_the_record_decides(core, access, monkeypatch):
-    """An ended session is over, whatever its account is; of another one nothing is known."""
+    """A revoked session is refused. Any other verdict needs the row, so it is Unavailable."""
     token = await register(core)
     caller = await access.authenticate(token)
 
